@@ -1,0 +1,402 @@
+"""The exceptions of this package, and the ``<err>`` to ``errno`` mapping.
+
+Layer: errors. Each leaf is also what asyncio callers already catch, with a real
+errno::
+
+    ModemError
+    ├── LinkLost                 ConnectionAbortedError  the port closed or failed
+    │   ├── PortNotFound         FileNotFoundError       no such device
+    │   ├── PortDenied           PermissionError         the device may not be opened
+    │   └── PortBusy             OSError, EBUSY          another program holds the device
+    ├── LinkTimeout              TimeoutError            no final result in time
+    ├── StageTimeout             TimeoutError            a call as a whole took too long
+    ├── ModuleReset              ConnectionResetError    the module restarted
+    ├── NetworkLost              ConnectionResetError    the module lost the network
+    ├── StreamBroken             ConnectionResetError    bytes are missing, or may be
+    ├── NoFreeSocket             OSError, EMFILE         all six connect IDs are in use
+    └── CommandError             OSError                 the module refused a command
+        ├── UnexpectedAnswer     OSError, EPROTO         an answer that can't be read
+        ├── WriteFailed, …       one per built-in class that an ``<err>`` stands for
+        └── ConnectFailed        OSError                 no connection, or no address
+            └── ConnectRefused, NameNotFound, …          one per row of :data:`ERRNO_OF`
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Sequence
+from typing import Any, Final, TypeVar
+
+from aiobc9x.spec import ERR_TEXT, Err
+
+__all__ = [
+    "ERRNO_OF",
+    "AcceptFailed",
+    "AddressBusy",
+    "CommandError",
+    "ConnectAborted",
+    "ConnectBlocked",
+    "ConnectClosed",
+    "ConnectFailed",
+    "ConnectIdBusy",
+    "ConnectNotAllowed",
+    "ConnectReadFailed",
+    "ConnectRefused",
+    "ConnectTimedOut",
+    "ConnectWriteFailed",
+    "LinkLost",
+    "LinkTimeout",
+    "ModemError",
+    "ModuleReset",
+    "NameBusy",
+    "NameNotFound",
+    "NetworkDown",
+    "NetworkLost",
+    "NetworkUnreachable",
+    "NoFreeSocket",
+    "OperationBlocked",
+    "OperationNotAllowed",
+    "OperationTimedOut",
+    "PortBusy",
+    "PortDenied",
+    "PortNotFound",
+    "ReadFailed",
+    "SocketClosed",
+    "StageTimeout",
+    "StreamBroken",
+    "UnexpectedAnswer",
+    "WriteFailed",
+    "command_error",
+    "connect_error",
+]
+
+ERRNO_OF: Final[dict[int | None, int]] = {
+    None: errno.EIO,
+    Err.OK: errno.EIO,
+    Err.UNKNOWN: errno.EIO,
+    Err.BLOCKED: errno.EAGAIN,
+    Err.INVALID_PARAMETERS: errno.EINVAL,
+    Err.NO_MEMORY: errno.ENOBUFS,
+    Err.CREATE_FAILED: errno.EMFILE,
+    Err.NOT_SUPPORTED: errno.EOPNOTSUPP,
+    Err.BIND_FAILED: errno.EADDRINUSE,
+    Err.LISTEN_FAILED: errno.EADDRINUSE,
+    Err.WRITE_FAILED: errno.EPIPE,
+    Err.READ_FAILED: errno.ECONNRESET,
+    Err.ACCEPT_FAILED: errno.ECONNABORTED,
+    Err.OPEN_PDP_FAILED: errno.ENETUNREACH,
+    Err.CLOSE_PDP_FAILED: errno.ENETDOWN,
+    Err.IDENTITY_IN_USE: errno.EBUSY,
+    Err.DNS_BUSY: socket.EAI_AGAIN,
+    Err.DNS_FAILED: socket.EAI_NONAME,
+    Err.CONNECT_FAILED: errno.ECONNREFUSED,
+    Err.SOCKET_CLOSED: errno.ECONNRESET,
+    Err.BUSY: errno.EBUSY,
+    Err.TIMEOUT: errno.ETIMEDOUT,
+    Err.PDP_BROKEN: errno.ENETDOWN,
+    Err.SEND_CANCELLED: errno.ECANCELED,
+    Err.NOT_ALLOWED: errno.EPERM,
+    Err.NO_APN: errno.ENETUNREACH,
+    Err.PORT_BUSY: errno.EADDRINUSE,
+}
+"""The errno of each ``<err>`` (table 2); ``None`` where the module gave no code."""
+
+_E = TypeVar("_E", bound=BaseException)
+
+
+def _restore(cls: type[_E], args: tuple[Any, ...], facts: dict[str, Any]) -> _E:
+    """Rebuild a pickled exception without its constructor."""
+    exc = cls.__new__(cls, *args)
+    if isinstance(exc, OSError):
+        OSError.__init__(exc, *args)
+    exc.__dict__.update(facts)
+    return exc
+
+
+class ModemError(Exception):
+    """Base class; catch it to handle any failure of this package."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the message and the attributes, whatever the constructor takes."""
+        return _restore, (type(self), self.args, self.__dict__.copy())
+
+
+class LinkLost(ModemError, ConnectionAbortedError):
+    """The port closed or failed, or could not be opened."""
+
+    _errno = errno.ECONNABORTED
+
+    def __init__(self, reason: str) -> None:
+        OSError.__init__(self, self._errno, reason)
+
+
+class PortNotFound(LinkLost, FileNotFoundError):
+    """There is no such serial device."""
+
+    _errno = errno.ENOENT
+
+
+class PortDenied(LinkLost, PermissionError):
+    """The serial device may not be opened by this user."""
+
+    _errno = errno.EACCES
+
+
+class PortBusy(LinkLost):
+    """Another program holds the serial device."""
+
+    _errno = errno.EBUSY
+
+
+class LinkTimeout(ModemError, TimeoutError):
+    """The module gave no final result in time."""
+
+    def __init__(self, reason: str) -> None:
+        OSError.__init__(self, errno.ETIMEDOUT, reason)
+
+
+class StageTimeout(ModemError, TimeoutError):
+    """A call that consists of stages took longer than its timeout.
+
+    Attributes:
+        stage: What was being waited for.
+        timeout: Seconds that the whole call had.
+
+    """
+
+    def __init__(self, stage: str, timeout: float, hint: str = "") -> None:
+        text = f"timed out after {timeout:g} s, {stage}"
+        OSError.__init__(self, errno.ETIMEDOUT, f"{text}: {hint}" if hint else text)
+        self.stage, self.timeout = stage, timeout
+
+
+class ModuleReset(ModemError, ConnectionResetError):
+    """The module restarted; everything that was open on it is gone."""
+
+    def __init__(self, reason: str) -> None:
+        OSError.__init__(self, errno.ECONNRESET, reason)
+
+
+class NetworkLost(ModemError, ConnectionResetError):
+    """The module is no longer attached, or has no address."""
+
+    def __init__(self, reason: str) -> None:
+        OSError.__init__(self, errno.ECONNRESET, reason)
+
+
+class StreamBroken(ModemError, ConnectionResetError):
+    """Bytes of a connection are missing, or may be, so it can't go on."""
+
+    def __init__(self, reason: str) -> None:
+        OSError.__init__(self, errno.ECONNRESET, reason)
+
+
+class NoFreeSocket(ModemError, OSError):
+    """All six connect IDs are in use (§2.2.1)."""
+
+    def __init__(
+        self, reason: str = "all six connect IDs of the module are in use; close a connection first"
+    ) -> None:
+        OSError.__init__(self, errno.EMFILE, reason)
+
+
+class CommandError(ModemError, OSError):
+    """The module refused a command.
+
+    Attributes:
+        command: The command line as sent, without its ``<CR>``.
+        err: The ``<err>`` code (§3), or ``None`` if the module gave none.
+        cme: What followed ``+CME ERROR:`` or ``+CMS ERROR:`` (27.007), or ``None``.
+
+    """
+
+    def __init__(self, command: str, err: int | None = None, cme: str | None = None) -> None:
+        OSError.__init__(self, ERRNO_OF.get(err, errno.EIO), _sentence(command, err, cme))
+        self.command, self.err, self.cme = command, err, cme
+
+
+def _sentence(command: str, err: int | None, cme: str | None) -> str:
+    if err is not None:
+        return f"{ERR_TEXT.get(err, 'Unlisted error')} (modem error {err}): {command!r}"
+    if cme is not None:
+        return f"the module refused {command!r}: {cme}"
+    return f"the module answered ERROR to {command!r}"
+
+
+class UnexpectedAnswer(CommandError):
+    """The answer to a command can't be read.
+
+    Attributes:
+        lines: The information lines of the answer.
+
+    """
+
+    def __init__(self, command: str, lines: Sequence[bytes], reason: str) -> None:
+        text = f"can't read the answer to {command!r}: {reason}; got {list(lines)!r}"
+        OSError.__init__(self, errno.EPROTO, text)
+        self.command, self.err, self.cme, self.lines = command, None, None, tuple(lines)
+
+
+class OperationBlocked(CommandError, BlockingIOError):
+    """551: the module is blocked by another operation."""
+
+
+class WriteFailed(CommandError, BrokenPipeError):
+    """558: the module could not write to the socket."""
+
+
+class ReadFailed(CommandError, ConnectionResetError):
+    """559: the module could not read from the socket."""
+
+
+class AcceptFailed(CommandError, ConnectionAbortedError):
+    """560: the module could not accept a connection."""
+
+
+class SocketClosed(CommandError, ConnectionResetError):
+    """567: the socket has been closed."""
+
+
+class OperationTimedOut(CommandError, TimeoutError):
+    """569: an operation of the module timed out."""
+
+
+class OperationNotAllowed(CommandError, PermissionError):
+    """572: the module does not allow this now."""
+
+
+class ConnectFailed(CommandError):
+    """No connection could be made, or no address found.
+
+    Attributes:
+        target: ``(host, port)`` where one was asked for, else ``None``.
+
+    """
+
+    def __init__(
+        self,
+        command: str,
+        err: int | None = None,
+        cme: str | None = None,
+        target: tuple[str, int] | None = None,
+    ) -> None:
+        text = _sentence(command, err, cme) if target is None else _toward(target, err, cme)
+        OSError.__init__(self, ERRNO_OF.get(err, errno.EIO), text)
+        self.command, self.err, self.cme, self.target = command, err, cme, target
+
+
+def _toward(target: tuple[str, int], err: int | None, cme: str | None) -> str:
+    if err is None:
+        return f"the module refused to connect ({cme or 'ERROR'}): {target!r}"
+    return f"{ERR_TEXT.get(err, 'Unlisted error')} (modem error {err}): {target!r}"
+
+
+class ConnectBlocked(ConnectFailed, BlockingIOError):
+    """551: the module is blocked by another operation."""
+
+
+class AddressBusy(ConnectFailed):
+    """556, 557 or 574: the local port can't be bound or listened on."""
+
+
+class ConnectWriteFailed(ConnectFailed, BrokenPipeError):
+    """558: the socket failed while connecting."""
+
+
+class ConnectReadFailed(ConnectFailed, ConnectionResetError):
+    """559: the socket failed while connecting."""
+
+
+class ConnectAborted(ConnectFailed, ConnectionAbortedError):
+    """560: accepting failed."""
+
+
+class NetworkUnreachable(ConnectFailed):
+    """561 or 573: there is no PDP context; check registration and APN."""
+
+
+class NetworkDown(ConnectFailed):
+    """562 or 570: the PDP context broke down."""
+
+
+class ConnectIdBusy(ConnectFailed):
+    """563: the connect ID is in use on the module."""
+
+
+class NameBusy(ConnectFailed, socket.gaierror):
+    """564: the module is busy with another name."""
+
+
+class NameNotFound(ConnectFailed, socket.gaierror):
+    """565: the name has no address."""
+
+
+class ConnectRefused(ConnectFailed, ConnectionRefusedError):
+    """566 well before ``open_time`` (§2.2.1, §3): nobody listens there."""
+
+
+class ConnectClosed(ConnectFailed, ConnectionResetError):
+    """567: the socket was closed while connecting."""
+
+
+class ConnectTimedOut(ConnectFailed, TimeoutError):
+    """569, or 566 about ``open_time`` after AT+QIOPEN, or no result at all."""
+
+
+class ConnectNotAllowed(ConnectFailed, PermissionError):
+    """572: the module does not allow this connection."""
+
+
+_COMMAND_CLASS: Final[dict[int | None, type[CommandError]]] = {
+    Err.BLOCKED: OperationBlocked,
+    Err.WRITE_FAILED: WriteFailed,
+    Err.READ_FAILED: ReadFailed,
+    Err.ACCEPT_FAILED: AcceptFailed,
+    Err.SOCKET_CLOSED: SocketClosed,
+    Err.TIMEOUT: OperationTimedOut,
+    Err.NOT_ALLOWED: OperationNotAllowed,
+}
+
+_CONNECT_CLASS: Final[dict[int | None, type[ConnectFailed]]] = {
+    Err.BLOCKED: ConnectBlocked,
+    Err.BIND_FAILED: AddressBusy,
+    Err.LISTEN_FAILED: AddressBusy,
+    Err.PORT_BUSY: AddressBusy,
+    Err.WRITE_FAILED: ConnectWriteFailed,
+    Err.READ_FAILED: ConnectReadFailed,
+    Err.ACCEPT_FAILED: ConnectAborted,
+    Err.OPEN_PDP_FAILED: NetworkUnreachable,
+    Err.NO_APN: NetworkUnreachable,
+    Err.CLOSE_PDP_FAILED: NetworkDown,
+    Err.PDP_BROKEN: NetworkDown,
+    Err.IDENTITY_IN_USE: ConnectIdBusy,
+    Err.DNS_BUSY: NameBusy,
+    Err.DNS_FAILED: NameNotFound,
+    Err.CONNECT_FAILED: ConnectRefused,
+    Err.SOCKET_CLOSED: ConnectClosed,
+    Err.TIMEOUT: ConnectTimedOut,
+    Err.NOT_ALLOWED: ConnectNotAllowed,
+}
+
+
+def command_error(command: str, err: int | None = None, cme: str | None = None) -> CommandError:
+    """Make the exception for a refused command.
+
+    Args:
+        command: The command line, without its ``<CR>``.
+        err: The ``<err>`` code (§3), if known.
+        cme: The text of ``+CME ERROR`` or ``+CMS ERROR``, if that was the answer.
+
+    """
+    return _COMMAND_CLASS.get(err, CommandError)(command, err, cme)
+
+
+def connect_error(
+    command: str,
+    err: int | None = None,
+    cme: str | None = None,
+    target: tuple[str, int] | None = None,
+) -> ConnectFailed:
+    """Make the exception for a connection or a name that failed; see :func:`command_error`."""
+    return _CONNECT_CLASS.get(err, ConnectFailed)(command, err, cme, target)
