@@ -1,0 +1,266 @@
+"""The layers, sizes and places of docs/design.md, read from the source."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import pytest
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+PACKAGE: Final = ROOT / "aiobc9x"
+
+MODULE_MAX_LINES: Final = 500
+FUNCTION_MAX_LINES: Final = 40
+
+MAY_IMPORT: Final[dict[str, set[str]]] = {
+    "spec": set(),
+    "errors": {"spec"},
+    "wire": {"spec", "errors", "wire"},
+    "core": {"spec", "errors", "wire", "core"},
+    "aio": {"spec", "errors", "wire", "core", "aio"},
+    "adapters": {"spec", "errors", "wire", "core", "aio", "adapters", "__init__"},
+    "sim": {"spec", "sim"},
+}
+"""Layers that a layer may import; the ones not named here (cli, …) may import all."""
+
+ABOVE: Final = {"cli", "pytest_plugin", "__init__", "__main__"}
+
+NO_IO: Final = {"asyncio", "anyio", "socket", "serial", "serial_asyncio", "time", "random"}
+
+NEVER: Final[dict[str, set[str]]] = {
+    "spec": NO_IO,
+    "errors": NO_IO - {"socket"},  # for socket.gaierror
+    "wire": NO_IO,
+    "core": NO_IO,
+    "aio": set(),
+    "adapters": set(),
+    "sim": {"anyio", "serial", "serial_asyncio", "asyncio"},
+}
+"""Modules of others that a layer never imports; importlib, which could hide one, goes for all."""
+
+SIM_MAY_USE_ASYNCIO: Final = {"sim.links", "sim.network"}
+
+LAZY: Final = {
+    ("aio.link", "sim.links", None),
+    ("aio.modem", "adapters", "installed"),
+    ("aio.modem", "adapters", "serve_proxy"),
+}
+"""(module, what it imports, in which function); None stands for any one function."""
+
+TOP_LEVEL: Final = {
+    ".ci/run",
+    ".gitignore",
+    "CHANGELOG.md",
+    "LICENSE",
+    "Makefile",
+    "README.md",
+    "aiobc9x",
+    "benchmarks",
+    "docs",
+    "pyproject.toml",
+    "tests",
+}
+
+
+class Import(NamedTuple):
+    """One imported module, and the function around it."""
+
+    target: str
+    function: str | None
+    line: int
+
+
+def modules() -> list[str]:
+    """The dotted names of all modules, below the package."""
+    paths = (path.relative_to(PACKAGE).with_suffix("") for path in PACKAGE.rglob("*.py"))
+    return sorted(".".join(path.parts) for path in paths)
+
+
+def source(module: str) -> ast.Module:
+    """Parse a module."""
+    path = PACKAGE.joinpath(*module.split(".")).with_suffix(".py")
+    return ast.parse(path.read_text("utf-8"), str(path))
+
+
+def layer_of(module: str) -> str:
+    """The layer that a module below the package belongs to."""
+    return module.partition(".")[0]
+
+
+def imports(module: str, tree: ast.Module) -> list[Import]:
+    """Everything that a module imports, wherever the statement stands."""
+    return list(_imports(module, tree, None))
+
+
+def _imports(module: str, node: ast.AST, function: str | None) -> Iterator[Import]:
+    for child in ast.iter_child_nodes(node):
+        match child:
+            case ast.Import(names=names):
+                yield from (Import(name.name, function, child.lineno) for name in names)
+            case ast.ImportFrom():
+                yield from _imports_from(module, child, function)
+            case ast.FunctionDef() | ast.AsyncFunctionDef():
+                yield from _imports(module, child, function or child.name)
+            case _:
+                yield from _imports(module, child, function)
+
+
+def _imports_from(module: str, node: ast.ImportFrom, function: str | None) -> Iterator[Import]:
+    base = node.module or ""
+    if node.level:
+        package = ["aiobc9x", *module.split(".")][: -node.level]
+        base = ".".join([*package, base]).rstrip(".")
+    for name in node.names:
+        full = f"{base}.{name.name}"
+        # ``from aiobc9x.wire import framer`` imports a module, not a name of one.
+        is_module = full.partition("aiobc9x.")[2] in {*modules(), *packages()}
+        yield Import(full if is_module else base, function, node.lineno)
+
+
+def packages() -> set[str]:
+    """The packages below the top one."""
+    return {m.removesuffix(".__init__") for m in modules() if m.endswith(".__init__")}
+
+
+def complaints(module: str, tree: ast.Module) -> list[str]:
+    """Imports that break the table, each as one sentence."""
+    found = []
+    for imported in imports(module, tree):
+        head, _, rest = imported.target.partition(".")
+        bad = (
+            not _own_allowed(module, rest, imported)
+            if head == "aiobc9x"
+            else (not _other_allowed(module, head))
+        )
+        if bad:
+            found.append(f"{module}:{imported.line} must not import {imported.target}")
+        elif imported.function is not None and not _is_lazy(module, rest, imported):
+            found.append(f"{module}:{imported.line} imports {imported.target} in a function")
+    return found
+
+
+def _own_allowed(module: str, target: str, imported: Import) -> bool:
+    layer = layer_of(module)
+    if layer in ABOVE or _is_lazy(module, target, imported):
+        return True
+    return layer_of(target or "__init__") in MAY_IMPORT[layer]
+
+
+def _other_allowed(module: str, head: str) -> bool:
+    if head == "asyncio" and module in SIM_MAY_USE_ASYNCIO:
+        return True
+    return layer_of(module) in ABOVE or head not in {*NEVER[layer_of(module)], "importlib"}
+
+
+def _is_lazy(module: str, target: str, imported: Import) -> bool:
+    if imported.function is None:
+        return False
+    if layer_of(module) in ABOVE:
+        return True
+    return any(
+        (module, imported.function) == (importer, function or imported.function)
+        and f"{target}.".startswith(f"{lazy}.")
+        for importer, lazy, function in LAZY
+    )
+
+
+@pytest.mark.parametrize("module", modules())
+def test_a_module_imports_downward_only(module: str) -> None:
+    """Each layer imports the layers below it and no I/O that it must not know."""
+    assert layer_of(module) in {*MAY_IMPORT, *ABOVE}
+    assert complaints(module, source(module)) == []
+
+
+@pytest.mark.parametrize(
+    ("module", "text", "fine"),
+    [
+        ("wire.framer", "import asyncio", False),
+        ("wire.framer", "from time import monotonic", False),
+        ("wire.framer", "import re", True),
+        ("wire.framer", "from aiobc9x.core import session", False),
+        ("wire.framer", "from ..core.session import Session", False),
+        ("wire.framer", "from . import params", True),
+        ("errors", "import socket", True),
+        ("errors", "import time", False),
+        ("core.turns", "from aiobc9x.wire.framer import Line", True),
+        ("core.turns", "import random", False),
+        ("core.turns", "import importlib", False),
+        ("core.turns", "def f():\n    import re", False),
+        ("aio.driver", "from aiobc9x.sim.module import Module", False),
+        ("aio.driver", "import aiobc9x", False),
+        ("aio.link", "from aiobc9x.sim.links import open_link", False),
+        ("aio.link", "def f():\n    from aiobc9x.sim.links import open_link", True),
+        ("aio.link", "def f():\n    from aiobc9x.sim.module import Module", False),
+        ("aio.modem", "def installed():\n    from aiobc9x.adapters import loop", True),
+        ("aio.modem", "def other():\n    from aiobc9x.adapters import loop", False),
+        ("sim.module", "from aiobc9x.spec import Err", True),
+        ("sim.module", "from aiobc9x.errors import ModemError", False),
+        ("sim.module", "from aiobc9x.wire import params", False),
+        ("sim.module", "import asyncio", False),
+        ("sim.links", "import asyncio", True),
+        ("adapters.loop", "from aiobc9x.sim import links", False),
+        ("cli.main", "from aiobc9x.sim import links", True),
+    ],
+)
+def test_the_table_is_enforced(module: str, text: str, fine: bool) -> None:
+    """The check itself tells good imports from bad ones."""
+    assert (complaints(module, ast.parse(text)) == []) is fine
+
+
+def test_the_framer_loads_without_asyncio() -> None:
+    """A sans-I/O user pays for no event loop, and the façade stays lazy."""
+    code = "import sys, aiobc9x.wire.framer; print(*sys.modules)"
+    run = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=ROOT
+    )
+    loaded = set(run.stdout.split())
+    assert "aiobc9x.wire.framer" in loaded
+    assert loaded.isdisjoint({"asyncio", "anyio", "serial", "serial_asyncio"})
+
+
+def test_the_top_level_holds_nothing_else() -> None:
+    """What git tracks lies in the few places where a reader looks."""
+    listed = subprocess.run(
+        ["git", "ls-files"], check=False, capture_output=True, text=True, cwd=ROOT
+    )
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    files = listed.stdout.splitlines()
+    heads = {file if file.startswith(".ci/") else file.split("/")[0] for file in files}
+    assert heads <= TOP_LEVEL
+
+
+@pytest.mark.parametrize("module", modules())
+def test_a_module_stays_short(module: str) -> None:
+    """A module has one reason to exist; past 500 lines it has two."""
+    path = PACKAGE.joinpath(*module.split(".")).with_suffix(".py")
+    assert len(path.read_text("utf-8").splitlines()) <= MODULE_MAX_LINES
+
+
+@pytest.mark.parametrize("module", modules())
+def test_functions_stay_short(module: str) -> None:
+    """No function body, its docstring aside, is longer than 40 lines."""
+    lengths = {
+        f"{node.name}:{node.lineno}": body_lines(node)
+        for node in ast.walk(source(module))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    }
+    assert {name: n for name, n in lengths.items() if n > FUNCTION_MAX_LINES} == {}
+
+
+def body_lines(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Lines from the first statement behind the docstring to the last."""
+    body = node.body[1:] if ast.get_docstring(node) is not None else node.body
+    last = body[-1].end_lineno if body else None
+    return 0 if last is None else last - body[0].lineno + 1
+
+
+def test_body_lines_leave_the_docstring_out() -> None:
+    """Explaining a function does not make it long."""
+    tree = ast.parse('def f():\n    """One.\n\n    Two.\n    """\n    a = 1\n\n    return a\n')
+    function = tree.body[0]
+    assert isinstance(function, ast.FunctionDef)
+    assert body_lines(function) == 3
