@@ -1,0 +1,193 @@
+"""What every AT command has in common, and the commands that any name fits.
+
+Layer: wire. Does no I/O, reads no clock.
+"""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, Final, Generic, TypeVar
+
+from aiobc9x import spec
+from aiobc9x.errors import UnexpectedAnswer
+from aiobc9x.wire.params import ascii_text, command_line, raw_line
+from aiobc9x.wire.urcs import RadioState, SimState, parse_urc
+
+__all__ = ["Command", "Order", "Raw", "TestForm", "is_stray"]
+
+T_co = TypeVar("T_co", covariant=True)
+
+_NAME: Final = re.compile(r"[Aa][Tt]([+*^#$%&]?[A-Za-z]+)")
+_TEST_NAME: Final = re.compile(r"[A-Z][A-Z0-9]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Command(ABC, Generic[T_co]):
+    """One AT command: how it is written, and how its answer is read.
+
+    The line is built when the command is made, so a wrong argument is a
+    ``ValueError`` there, before anything is queued or sent.
+
+    Attributes:
+        max_response_time: Seconds until the final result (chapter 2).
+        prefix: What its information lines start with, colon included; may be empty.
+
+    """
+
+    max_response_time: ClassVar[float] = spec.MAX_RESPONSE_TIME_S
+    prefix: ClassVar[bytes] = b""
+    _line: bytes = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_line", self._build())
+
+    @abstractmethod
+    def _build(self) -> bytes:
+        """Return the command line with its ``<CR>``; raise ``ValueError``."""
+
+    @abstractmethod
+    def parse(self, lines: Sequence[bytes]) -> T_co:
+        """Read the information lines that came before ``OK``.
+
+        Raises:
+            UnexpectedAnswer: The lines can't be read; nothing else is raised.
+
+        """
+
+    def encode(self) -> bytes:
+        """Return the command line with its ``<CR>``."""
+        return self._line
+
+    def claims(self, text: bytes) -> bool:
+        """Tell whether a line that came meanwhile belongs to the answer."""
+        return bool(self.prefix) and text.startswith(self.prefix)
+
+    @property
+    def text(self) -> str:
+        """The command line without its ``<CR>``, for messages."""
+        return ascii_text(self._line[:-1])
+
+    @property
+    def needs_prompt(self) -> bool:
+        """Whether ``>`` comes before the final result."""
+        return False
+
+    @property
+    def tcpip(self) -> bool:
+        """Whether AT+QIGETERROR explains an ``ERROR`` (§2.2.12)."""
+        return True
+
+    def _unexpected(self, lines: Sequence[bytes], reason: str) -> UnexpectedAnswer:
+        return UnexpectedAnswer(self.text, lines, reason)
+
+    def _params(self, line: bytes) -> bytes:
+        return line[len(self.prefix) :].strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Order(Command[None]):
+    """A command whose answer is the final result alone."""
+
+    def claims(self, text: bytes) -> bool:
+        """Claim nothing."""
+        return False
+
+    def parse(self, lines: Sequence[bytes]) -> None:
+        """Give nothing."""
+
+
+def is_stray(name: str, text: bytes) -> bool:
+    """Tell whether a line is no answer to a command whose answer has no fixed form.
+
+    Args:
+        name: The command's name with its sign, such as ``+CEREG``.
+        text: The line.
+
+    """
+    urc = parse_urc(text)
+    if urc is None:
+        return False
+    # The module words these alike, asked or not.
+    own = text.startswith(name.upper().encode() + b":")
+    return not (own and isinstance(urc, (RadioState, SimState)))
+
+
+def _explained(name: str) -> bool:
+    return name.startswith(("+QI", "+QPING", "+QNTP"))
+
+
+@dataclass(frozen=True, slots=True)
+class TestForm(Command[tuple[str, ...]]):
+    """``AT+<name>=?``: what the module supports (§2.1.2).
+
+    The forms are printed with unbalanced brackets and differ between firmwares
+    (N5), so the lines are given as they come.
+    """
+
+    __test__: ClassVar[bool] = False  # its name makes pytest look at it
+
+    name: str
+
+    def _build(self) -> bytes:
+        if not _TEST_NAME.fullmatch(str(self.name)):
+            raise ValueError(f"name must be a command's name, such as 'QIOPEN', not {self.name!r}")
+        return command_line(f"+{self.name}=?")
+
+    @property
+    def tcpip(self) -> bool:
+        """Whether AT+QIGETERROR explains an ``ERROR`` (§2.2.12)."""
+        return _explained(f"+{self.name}")
+
+    def claims(self, text: bytes) -> bool:
+        """Claim lines with the command's prefix that are no URC."""
+        return text.startswith(f"+{self.name}:".encode()) and not is_stray(f"+{self.name}", text)
+
+    def parse(self, lines: Sequence[bytes]) -> tuple[str, ...]:
+        """Give the lines."""
+        return tuple(ascii_text(line) for line in lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Raw(Command[list[str]]):
+    """Any other AT command, as its caller wrote it.
+
+    Attributes:
+        line: The line, with ``AT`` and without ``<CR>``.
+        prompt: Whether the module will ask for data with ``>``.
+
+    """
+
+    max_response_time: ClassVar[float] = 15.0  # ours; AT+CFUN=1 typically takes as long
+
+    line: str
+    prompt: bool = False
+
+    def _build(self) -> bytes:
+        return raw_line(self.line)
+
+    @property
+    def name(self) -> str:
+        """What follows ``AT``, in capitals, such as ``+CEREG`` or ``I``; may be empty."""
+        match = _NAME.match(self.line)
+        return match[1].upper() if match else ""
+
+    @property
+    def needs_prompt(self) -> bool:
+        """Whether ``>`` comes before the final result."""
+        return self.prompt
+
+    @property
+    def tcpip(self) -> bool:
+        """Whether AT+QIGETERROR explains an ``ERROR`` (§2.2.12)."""
+        return _explained(self.name)
+
+    def claims(self, text: bytes) -> bool:
+        """Claim every line that is no URC, and its own among those that look like one."""
+        return not is_stray(self.name, text)
+
+    def parse(self, lines: Sequence[bytes]) -> list[str]:
+        """Give the lines."""
+        return [ascii_text(line) for line in lines]

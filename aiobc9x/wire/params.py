@@ -1,0 +1,256 @@
+"""Write and read the parameter lists of AT commands.
+
+Layer: wire. Does no I/O, reads no clock.
+
+This is the only place that builds command text (§2.1.2), and so the only place
+that decides what may not be in it: whatever a caller passes as host, APN or raw
+line, exactly one ``<CR>`` leaves here, at the end. The reading side never raises,
+because what it reads may be damaged.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Final
+
+from aiobc9x.spec import DOMAIN_NAME_MAX_BYTES, LINE_MAX_BYTES
+
+__all__ = [
+    "NAME_MAX_BYTES",
+    "address",
+    "ascii_text",
+    "command_line",
+    "hex_text",
+    "host",
+    "inline_text_ok",
+    "int_or_none",
+    "integer",
+    "ip_or_none",
+    "is_quoted",
+    "maybe_integer",
+    "quoted",
+    "raw_line",
+    "split_params",
+    "unquote",
+]
+
+NAME_MAX_BYTES: Final = 253
+"""Longest host name where the note states no limit; RFC 1035 does."""
+
+_PRINTABLE: Final = bytes(range(0x20, 0x7F))
+_INLINE: Final = _PRINTABLE.replace(b'"', b"")
+_HOST: Final = re.compile(r"[A-Za-z0-9._:%-]+")
+# Possessive, so that a long damaged line costs linear time.
+_FIELD: Final = re.compile(rb'(?:[^,"]++|"[^"]*+(?:"|\Z))*+')
+# More digits than any field has; int() on thousands of them is slow, then an error.
+_INTEGER: Final = re.compile(rb"[+-]?[0-9]{1,10}")
+_DOTTED_IPV6: Final = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){15}")
+
+
+def command_line(name: str, /, **params: str | None) -> bytes:
+    """Join encoded parameters into a command line (§2.1.2).
+
+    Args:
+        name: What follows ``AT``, such as ``+QIOPEN``, ``+QISTATE?`` or ``E0``.
+        params: Parameters in order, by argument name. ``None`` at the end is left
+            out, ``""`` is an empty position.
+
+    Returns:
+        The line with its ``<CR>``.
+
+    Raises:
+        ValueError: A parameter is ``None`` and a later one is not.
+
+    """
+    given = [key for key, text in params.items() if text is not None]
+    if not given:
+        return f"AT{name}\r".encode("ascii")
+    values = []
+    for key, text in params.items():
+        if text is None:
+            raise ValueError(f"{key} is needed, because {given[-1]} follows it; give both")
+        values.append(text)
+        if key == given[-1]:
+            break
+    return f"AT{name}={','.join(values)}\r".encode("ascii")
+
+
+def integer(argument: str, value: object, allowed: range) -> str:
+    """Encode an integer parameter.
+
+    Raises:
+        ValueError: The value is no integer, or outside the range.
+
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value not in allowed:
+        bounds = f"{allowed[0]} to {allowed[-1]}" if len(allowed) > 1 else f"{allowed[0]}"
+        raise ValueError(f"{argument} must be an integer, {bounds}, not {value!r}")
+    return str(int(value))
+
+
+def maybe_integer(argument: str, value: object, allowed: range) -> str | None:
+    """Encode an integer parameter that may be left out; see :func:`integer`."""
+    return None if value is None else integer(argument, value, allowed)
+
+
+def quoted(argument: str, text: str | bytes, max_bytes: int) -> str:
+    """Encode a string parameter in double quotes.
+
+    The note defines no way to escape a quote or a control character, so a text
+    that holds one can't be sent.
+
+    Raises:
+        ValueError: The text is empty, too long, or holds a double quote, a control
+            character or anything outside ASCII.
+
+    """
+    plain = _ascii(argument, text)
+    if not plain:
+        raise ValueError(f"{argument} is empty; give at least one character")
+    if len(plain) > max_bytes:
+        raise ValueError(f"{argument} has {len(plain)} bytes; shorten it to {max_bytes}")
+    if not inline_text_ok(plain):
+        raise ValueError(
+            f"{argument} holds a double quote, control or non-ASCII character, which a command"
+            f" line can't carry; remove it: {text!r}"
+        )
+    return f'"{plain.decode("ascii")}"'
+
+
+def _ascii(argument: str, text: object) -> bytes:
+    if isinstance(text, str):
+        return text.encode("utf-8", "backslashreplace")
+    if isinstance(text, (bytes, bytearray)):
+        return bytes(text)
+    raise ValueError(f"{argument} must be str or bytes, not {type(text).__name__}")
+
+
+def host(argument: str, value: str | bytes, max_bytes: int = DOMAIN_NAME_MAX_BYTES) -> str:
+    """Encode a host name or an IP literal in double quotes.
+
+    Args:
+        argument: Name of the argument, for the message.
+        value: The host; bytes are taken as ASCII, other text is encoded with IDNA.
+        max_bytes: Longest encoded name; 50 for AT+QIOPEN (§2.2.1).
+
+    Raises:
+        ValueError: The host is empty, too long, or can't be part of a command.
+
+    """
+    name = _ascii(argument, value)
+    if isinstance(value, str) and not value.isascii():
+        try:
+            name = value.encode("idna")
+        except UnicodeError as exc:
+            raise ValueError(f"{argument} is no valid host name ({exc}): {value!r}") from exc
+    if len(name) > max_bytes:
+        raise ValueError(
+            f"{argument} has {len(name)} bytes, the module takes {max_bytes};"
+            " look the address up with resolve() and pass that"
+        )
+    text = quoted(argument, name, max_bytes)
+    if not _HOST.fullmatch(text, 1, len(text) - 1):
+        raise ValueError(f"{argument} must be a host name or an IP address alone, not {value!r}")
+    return text
+
+
+def address(argument: str, value: str | bytes, max_bytes: int) -> str:
+    """Encode an IP address in double quotes.
+
+    Raises:
+        ValueError: The value is no IPv4 or IPv6 address.
+
+    """
+    text = host(argument, value, max_bytes)
+    if ip_or_none(text.encode()) is None:
+        raise ValueError(f"{argument} must be an IP address, not {value!r}")
+    return text
+
+
+def hex_text(data: bytes) -> str:
+    """Encode bytes as upper-case hex digits in double quotes (§2.2.5)."""
+    return f'"{data.hex().upper()}"'
+
+
+def inline_text_ok(data: bytes) -> bool:
+    """Tell whether data may stand in quotes on a command line as it is (§2.2.4).
+
+    Only printable ASCII without a double quote may; empty data may not.
+    """
+    return bool(data) and not data.translate(None, _INLINE)
+
+
+def raw_line(line: str) -> bytes:
+    """Encode a command line that somebody else wrote (§2.1.2).
+
+    Args:
+        line: The whole line, with ``AT`` or ``at`` and without ``<CR>``.
+
+    Raises:
+        ValueError: The line doesn't start so, is too long, or holds a control or
+            non-ASCII character.
+
+    """
+    plain = _ascii("line", line)
+    if not plain.startswith((b"AT", b"at")):
+        raise ValueError(f"line must start with AT (§2.1.2): {line!r}")
+    if len(plain) >= LINE_MAX_BYTES:
+        raise ValueError(f"line has {len(plain)} bytes; shorten it to {LINE_MAX_BYTES - 1}")
+    if plain.translate(None, _PRINTABLE):
+        raise ValueError(f"line holds a control or non-ASCII character; remove it: {line!r}")
+    return plain + b"\r"
+
+
+def split_params(text: bytes) -> list[bytes]:
+    """Split a parameter list at the commas outside quotes; never raise.
+
+    Fields keep their quotes, see :func:`is_quoted`; spaces around them go. A quote
+    that is never closed reaches to the end.
+    """
+    if b'"' not in text:
+        return [part.strip() for part in text.split(b",")]
+    fields, start = [], 0
+    while True:
+        match = _FIELD.match(text, start)
+        end = match.end() if match else start
+        fields.append(text[start:end].strip())
+        if end >= len(text):
+            return fields
+        start = end + 1
+
+
+def int_or_none(field: bytes) -> int | None:
+    """Read a decimal number of at most 10 digits; give ``None`` for anything else."""
+    return int(field) if _INTEGER.fullmatch(field) else None
+
+
+def is_quoted(field: bytes) -> bool:
+    """Tell whether a field is a string in double quotes."""
+    return field.startswith(b'"')
+
+
+def unquote(field: bytes) -> str:
+    """Read a string field, with or without quotes; bytes outside ASCII are escaped."""
+    if field.startswith(b'"'):
+        field = field[1:-1] if len(field) > 1 and field.endswith(b'"') else field[1:]
+    return ascii_text(field)
+
+
+def ascii_text(raw: bytes) -> str:
+    """Decode ASCII; bytes outside it come out as escapes, so nothing raises."""
+    return raw.decode("ascii", "backslashreplace")
+
+
+def ip_or_none(field: bytes) -> str | None:
+    """Read an IP address in its usual spelling, quoted or not.
+
+    27.007 also spells IPv6 as 16 decimal numbers with dots.
+    """
+    text = unquote(field).strip()
+    try:
+        if _DOTTED_IPV6.fullmatch(text):
+            return str(ipaddress.IPv6Address(bytes(map(int, text.split(".")))))
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        return None

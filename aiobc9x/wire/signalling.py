@@ -1,0 +1,275 @@
+"""Read what the module says of itself and of the network unasked.
+
+Layer: wire. Does no I/O, reads no clock.
+
+These are the unsolicited lines of 27.007 and of the start-up; those of the note
+are in :mod:`aiobc9x.wire.urcs`, which also has the one entry point for both.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from aiobc9x.wire.params import (
+    ascii_text,
+    int_or_none,
+    ip_or_none,
+    is_quoted,
+    split_params,
+    unquote,
+)
+
+__all__ = [
+    "ACTIVE_TIME_UNITS_S",
+    "PERIODIC_TAU_UNITS_S",
+    "PREFIXES",
+    "AddressAssigned",
+    "PacketEvent",
+    "PowerDown",
+    "RadioState",
+    "Registration",
+    "RegistrationKind",
+    "RegistrationStatus",
+    "Restart",
+    "SignallingState",
+    "SimState",
+    "SleepEvent",
+    "Urc",
+    "Wakeup",
+    "is_answer",
+    "parse_banner",
+    "parse_status",
+    "timer_seconds",
+]
+
+RegistrationKind = Literal["CEREG", "CGREG", "CREG"]
+
+PERIODIC_TAU_UNITS_S: Final = (600, 3600, 36000, 2, 30, 60, 1152000, None)
+"""Unit of T3412 extended by its upper three bits; ``None`` is off (24.008)."""
+
+ACTIVE_TIME_UNITS_S: Final = (2, 60, 360, 60, 60, 60, 60, None)
+"""Unit of T3324 by its upper three bits; ``None`` is off (24.008)."""
+
+_TIMER: Final = re.compile("[01]{8}")
+_WORDS: Final = re.compile("[A-Z][A-Z -]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Urc:
+    """Base class of everything that the module says unasked."""
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrationStatus:
+    """A registration with the network (27.007).
+
+    Attributes:
+        stat: 0 idle, 1 home, 2 searching, 3 denied, 4 unknown, 5 roaming; not final,
+            a network may accept what it denied before.
+        tac: Tracking area in hex (location area on GSM).
+        ci: Cell in hex.
+        act: Access technology; 9 is NB-IoT, 7 LTE, 0 GSM.
+        cause_type: 0: ``reject_cause`` is an EMM cause.
+        reject_cause: Why the network denied.
+        active_time_s: T3324 in seconds.
+        periodic_tau_s: T3412 in seconds.
+
+    """
+
+    stat: int
+    tac: str | None = None
+    ci: str | None = None
+    act: int | None = None
+    cause_type: int | None = None
+    reject_cause: int | None = None
+    active_time_s: int | None = None
+    periodic_tau_s: int | None = None
+
+    @property
+    def registered(self) -> bool:
+        """Whether the module is registered, at home or roaming."""
+        return self.stat in (1, 5)
+
+
+@dataclass(frozen=True, slots=True)
+class Registration(Urc):
+    """``+CEREG``, ``+CGREG`` or ``+CREG``: the registration changed."""
+
+    kind: RegistrationKind
+    status: RegistrationStatus
+
+
+@dataclass(frozen=True, slots=True)
+class SignallingState(Urc):
+    """``+CSCON``: the radio connection came up or went down; down precedes sleep."""
+
+    connected: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PacketEvent(Urc):
+    """``+CGEV``: a context or the attachment changed; the text says how."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class AddressAssigned(Urc):
+    """``+IP``: the module has an address."""
+
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class SimState(Urc):
+    """``+CPIN``: such as ``READY`` or ``NOT READY``."""
+
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class RadioState(Urc):
+    """``+CFUN``: the radio was switched; 1 is on."""
+
+    fun: int
+
+
+@dataclass(frozen=True, slots=True)
+class SleepEvent(Urc):
+    """``+QNBIOTEVENT``: such as ``ENTER PSM`` or ``EXIT DEEPSLEEP``."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wakeup(Urc):
+    """``+QATWAKEUP``: the module left deep sleep; it did not restart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Restart(Urc):
+    """A boot banner: the module restarted, and everything on it is gone."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class PowerDown(Urc):
+    """The module is going down."""
+
+    text: str
+
+
+def timer_seconds(field: bytes, units: Sequence[int | None]) -> int | None:
+    """Decode a timer of eight bits; ``None`` for off, missing or unreadable.
+
+    Args:
+        field: Such as ``"01000001"``, with or without quotes.
+        units: :data:`PERIODIC_TAU_UNITS_S` or :data:`ACTIVE_TIME_UNITS_S`.
+
+    """
+    text = unquote(field)
+    if not _TIMER.fullmatch(text):
+        return None
+    unit = units[int(text[:3], 2)]
+    return None if unit is None else unit * int(text[3:], 2)
+
+
+def is_answer(fields: Sequence[bytes]) -> bool:
+    """Tell a read answer ``<n>,<stat>…`` from a URC ``<stat>,"<tac>"…``.
+
+    Both have the same prefix; only in an answer is the second field a bare number.
+    """
+    return len(fields) > 1 and not is_quoted(fields[1]) and int_or_none(fields[1]) is not None
+
+
+def parse_status(fields: Sequence[bytes]) -> RegistrationStatus | None:
+    """Read ``<stat>[,<tac>,<ci>,<AcT>[,<cause_type>,<reject_cause>[,<T3324>,<T3412>]]]``."""
+    stat, tac, ci, act, kind, cause, active, periodic = [*fields, *[b""] * 8][:8]
+    number = int_or_none(stat)
+    if number is None:
+        return None
+    return RegistrationStatus(
+        stat=number,
+        tac=unquote(tac) or None,
+        ci=unquote(ci) or None,
+        act=int_or_none(act),
+        cause_type=int_or_none(kind),
+        reject_cause=int_or_none(cause),
+        active_time_s=timer_seconds(active, ACTIVE_TIME_UNITS_S),
+        periodic_tau_s=timer_seconds(periodic, PERIODIC_TAU_UNITS_S),
+    )
+
+
+def _registration(kind: RegistrationKind) -> Callable[[bytes], Urc | None]:
+    def parse(rest: bytes) -> Urc | None:
+        fields = split_params(rest)
+        if is_answer(fields):
+            return None
+        status = parse_status(fields)
+        return None if status is None else Registration(kind, status)
+
+    return parse
+
+
+def _signalling(rest: bytes) -> Urc | None:
+    mode = int_or_none(rest)
+    return None if mode is None else SignallingState(mode == 1)
+
+
+def _packet_event(rest: bytes) -> Urc | None:
+    return PacketEvent(ascii_text(rest)) if rest else None
+
+
+def _address(rest: bytes) -> Urc | None:
+    text = ip_or_none(rest)
+    return None if text is None else AddressAssigned(text)
+
+
+def _sim(rest: bytes) -> Urc | None:
+    text = unquote(rest)
+    return SimState(text) if _WORDS.fullmatch(text) else None
+
+
+def _radio(rest: bytes) -> Urc | None:
+    fun = int_or_none(rest)
+    return None if fun is None else RadioState(fun)
+
+
+def _sleep(rest: bytes) -> Urc | None:
+    text = unquote(rest)
+    return SleepEvent(text) if _WORDS.fullmatch(text) else None
+
+
+PREFIXES: Final[dict[bytes, Callable[[bytes], Urc | None]]] = {
+    b"+CEREG": _registration("CEREG"),
+    b"+CGREG": _registration("CGREG"),
+    b"+CREG": _registration("CREG"),
+    b"+CSCON": _signalling,
+    b"+CGEV": _packet_event,
+    b"+IP": _address,
+    b"+CPIN": _sim,
+    b"+CFUN": _radio,
+    b"+QNBIOTEVENT": _sleep,
+}
+"""What reads the parameters of each URC, by its prefix."""
+
+_RESTART_STARTS: Final = (b"F1:", b"Leaving the BROM", b"REBOOT_CAUSE_", b"*MATREADY")
+_BANNERS: Final[dict[bytes, Urc]] = {
+    b"RDY": Restart("RDY"),
+    b"Neul": Restart("Neul"),
+    b"POWERED DOWN": PowerDown("POWERED DOWN"),
+    b"NORMAL POWER DOWN": PowerDown("NORMAL POWER DOWN"),
+    b"+QATWAKEUP": Wakeup(),
+}
+
+
+def parse_banner(text: bytes) -> Urc | None:
+    """Read a line that has no parameters: a boot banner, going down, waking up."""
+    known = _BANNERS.get(text)
+    if known is None and text.startswith(_RESTART_STARTS):
+        return Restart(ascii_text(text))
+    return known

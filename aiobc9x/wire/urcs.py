@@ -1,0 +1,368 @@
+"""Read what the module says unasked (§2.3, and the results that follow an ``OK``).
+
+Layer: wire. Does no I/O, reads no clock.
+
+:func:`parse_urc` never raises: a line that it doesn't know, or whose numbers make
+no sense, is not a URC, and the caller logs it. Pushed data (§2.3.2) are framed
+before lines are read, so ``"recv"`` here is the announcement of buffer mode.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from typing import Final
+
+from aiobc9x.spec import CONNECT_IDS, CONTEXT_IDS, LOCAL_PORTS, TIME_ZONES_QUARTERS
+from aiobc9x.wire import signalling
+from aiobc9x.wire.params import int_or_none, ip_or_none, split_params, unquote
+from aiobc9x.wire.signalling import (
+    AddressAssigned,
+    PacketEvent,
+    PowerDown,
+    RadioState,
+    Registration,
+    RegistrationStatus,
+    Restart,
+    SignallingState,
+    SimState,
+    SleepEvent,
+    Urc,
+    Wakeup,
+)
+
+__all__ = [
+    "AddressAssigned",
+    "BufferFull",
+    "CloseOk",
+    "Closed",
+    "DnsAnswer",
+    "Incoming",
+    "IncomingFull",
+    "NtpResult",
+    "OpenResult",
+    "PacketEvent",
+    "PdpDeactivated",
+    "PingCode",
+    "PingResultLine",
+    "PingSummary",
+    "PowerDown",
+    "RadioState",
+    "Received",
+    "Registration",
+    "RegistrationStatus",
+    "Restart",
+    "SendFail",
+    "SendOk",
+    "SignallingState",
+    "SimState",
+    "SleepEvent",
+    "Urc",
+    "Wakeup",
+    "parse_ntp_time",
+    "parse_urc",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenResult(Urc):
+    """``+QIOPEN``: a socket opened, or ``err`` says why not (§2.2.1)."""
+
+    connect_id: int
+    err: int
+
+
+@dataclass(frozen=True, slots=True)
+class Closed(Urc):
+    """``"closed"``: the peer or the network closed a socket (§2.3.1)."""
+
+    connect_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Received(Urc):
+    """``"recv"``: a socket in buffer mode has data (§2.3.2).
+
+    It comes once, until the buffer has been read empty (§1.2, note 1). ``length``
+    is in bytes, ``None`` while ``showlength`` is 0.
+    """
+
+    connect_id: int
+    length: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class BufferFull(Urc):
+    """``"recv",…,"buff full"``: no room for incoming data (§2.3.3)."""
+
+    connect_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming(Urc):
+    """``"incoming"``: the listener ``server_id`` accepted a connection (§2.3.5)."""
+
+    connect_id: int
+    server_id: int
+    remote_ip: str
+    remote_port: int
+
+
+@dataclass(frozen=True, slots=True)
+class IncomingFull(Urc):
+    """``"incoming full"``: a connection was turned away (§2.3.4)."""
+
+
+@dataclass(frozen=True, slots=True)
+class SendOk(Urc):
+    """``SEND OK``: the data reached the module's stack, not the peer (§2.2.4, note 2)."""
+
+
+@dataclass(frozen=True, slots=True)
+class SendFail(Urc):
+    """``SEND FAIL``: the send buffer is full, or sending failed (§2.2.4)."""
+
+
+@dataclass(frozen=True, slots=True)
+class CloseOk(Urc):
+    """``CLOSE OK``: the socket is closed (§2.2.2)."""
+
+
+@dataclass(frozen=True, slots=True)
+class DnsAnswer(Urc):
+    """``"dnsgip"``: one line of an answer to AT+QIDNSGIP (§2.2.10).
+
+    The first line has ``err``, and if that is 0 the number of addresses and the
+    time to live in seconds; the lines that follow have ``addresses`` only.
+    """
+
+    err: int | None
+    count: int | None
+    ttl_s: int | None
+    addresses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PingResultLine(Urc):
+    """``+QPING`` with one reply; times in milliseconds (§2.2.8)."""
+
+    result: int
+    ip: str | None
+    size_bytes: int
+    time_ms: int
+    ttl: int
+
+
+@dataclass(frozen=True, slots=True)
+class PingSummary(Urc):
+    """``+QPING`` at the end; counts are of packets, whatever §2.2.8 says (N14)."""
+
+    result: int
+    sent: int
+    received: int
+    lost: int
+    min_ms: int
+    max_ms: int
+    avg_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class PingCode(Urc):
+    """``+QPING`` with a code alone, of table 3 or table 2.
+
+    1 is a request that timed out, and others may follow; what else is final only
+    the caller can tell, who counts.
+    """
+
+    code: int
+
+
+@dataclass(frozen=True, slots=True)
+class NtpResult(Urc):
+    """``+QNTP`` (``+QNTF`` in §2.2.9): see :func:`parse_ntp_time` for the time."""
+
+    err: int
+    time: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PdpDeactivated(Urc):
+    """``"pdpdeact"``: the network closed a context; relatives of the module say so."""
+
+    context_id: int
+
+
+def parse_urc(text: bytes) -> Urc | None:
+    """Read a line that may be a URC.
+
+    Args:
+        text: The line without its CRLF; NUL and 0xFF before it, which a module
+            that wakes up may send, are passed over.
+
+    Returns:
+        The URC; ``None`` if the line is not one we know, or is malformed.
+
+    """
+    text = text.lstrip(b"\x00\xff").strip()
+    name, colon, rest = text.partition(b":")
+    if colon:
+        parse = _PREFIXES.get(name)
+        if parse is not None:
+            return parse(rest.strip())
+    return _PLAIN.get(text) or signalling.parse_banner(text)
+
+
+def _ranged(field: bytes, allowed: range) -> int | None:
+    number = int_or_none(field)
+    return number if number is not None and number in allowed else None
+
+
+def _open_result(rest: bytes) -> Urc | None:
+    fields = split_params(rest)
+    if len(fields) != 2:
+        return None
+    connect_id, err = _ranged(fields[0], CONNECT_IDS), int_or_none(fields[1])
+    if connect_id is None or err is None:
+        return None
+    return OpenResult(connect_id, err)
+
+
+def _qiurc(rest: bytes) -> Urc | None:
+    kind, *fields = split_params(rest)
+    parse = _QIURC.get(unquote(kind).lower())
+    return parse(fields) if parse is not None else None
+
+
+def _closed(fields: Sequence[bytes]) -> Urc | None:
+    connect_id = _ranged(fields[0], CONNECT_IDS) if len(fields) == 1 else None
+    return None if connect_id is None else Closed(connect_id)
+
+
+def _received(fields: Sequence[bytes]) -> Urc | None:
+    connect_id = _ranged(fields[0], CONNECT_IDS) if len(fields) in (1, 2) else None
+    if connect_id is None:
+        return None
+    if len(fields) == 1:
+        return Received(connect_id, None)
+    length = int_or_none(fields[1])
+    if length is not None and length >= 0:
+        return Received(connect_id, length)
+    return BufferFull(connect_id) if unquote(fields[1]).lower() == "buff full" else None
+
+
+def _incoming(fields: Sequence[bytes]) -> Urc | None:
+    if len(fields) != 4:
+        return None
+    connect_id, server_id = (_ranged(field, CONNECT_IDS) for field in fields[:2])
+    port = _ranged(fields[3], LOCAL_PORTS)
+    if connect_id is None or server_id is None or port is None:
+        return None
+    # An address in an unknown spelling is no reason to lose a connection.
+    return Incoming(connect_id, server_id, ip_or_none(fields[2]) or unquote(fields[2]), port)
+
+
+def _incoming_full(fields: Sequence[bytes]) -> Urc | None:
+    return None if fields else IncomingFull()
+
+
+def _dns(fields: Sequence[bytes]) -> Urc | None:
+    numbers = [int_or_none(field) for field in fields]
+    if numbers and numbers[0] is not None:
+        err, count, ttl_s = [*numbers, None, None][:3]
+        return DnsAnswer(err, count, ttl_s, ())
+    found = [ip_or_none(part.encode()) for field in fields for part in unquote(field).split(",")]
+    addresses = tuple(ip for ip in found if ip is not None)
+    return DnsAnswer(None, None, None, addresses) if addresses else None
+
+
+def _pdp_deactivated(fields: Sequence[bytes]) -> Urc | None:
+    context_id = _ranged(fields[0], CONTEXT_IDS) if len(fields) == 1 else None
+    return None if context_id is None else PdpDeactivated(context_id)
+
+
+def _ping(rest: bytes) -> Urc | None:
+    fields = split_params(rest)
+    values = [int_or_none(field) for field in fields]
+    numbers = [value for value in values if value is not None]
+    if len(fields) == 1 and numbers:
+        return PingCode(numbers[0])
+    if len(fields) == 7 and len(numbers) == 7:
+        return PingSummary(*numbers)
+    if len(fields) == 5 and values[1] is None and len(numbers) == 4:
+        result, size_bytes, time_ms, ttl = numbers
+        return PingResultLine(result, unquote(fields[1]) or None, size_bytes, time_ms, ttl)
+    return None
+
+
+def _ntp(rest: bytes) -> Urc | None:
+    code, _, time = rest.partition(b",")
+    err = int_or_none(code.strip())
+    return None if err is None else NtpResult(err, unquote(time.strip()) or None)
+
+
+_QIURC: Final[dict[str, Callable[[Sequence[bytes]], Urc | None]]] = {
+    "closed": _closed,
+    "recv": _received,
+    "incoming": _incoming,
+    "incoming full": _incoming_full,
+    "dnsgip": _dns,
+    "pdpdeact": _pdp_deactivated,
+}
+
+_PREFIXES: Final[dict[bytes, Callable[[bytes], Urc | None]]] = {
+    b"+QIOPEN": _open_result,
+    b"+QIURC": _qiurc,
+    b"+QPING": _ping,
+    b"+QNTP": _ntp,
+    b"+QNTF": _ntp,
+    **signalling.PREFIXES,
+}
+
+_PLAIN: Final[dict[bytes, Urc]] = {
+    b"SEND OK": SendOk(),
+    b"SEND FAIL": SendFail(),
+    b"CLOSE OK": CloseOk(),
+}
+
+_NTP_TIME: Final = re.compile(
+    r"(?P<year>(?:[0-9]{2})?[0-9]{2})/(?P<month>[0-9]{1,2})/(?P<day>[0-9]{1,2})\s*,\s*"
+    r"(?P<hour>[0-9]{1,2}):(?P<minute>[0-9]{1,2}):(?P<second>[0-9]{1,2})\s*"
+    r"(?P<sign>[+-])\s*(?P<zone>[0-9]{1,2})"
+)
+
+
+def parse_ntp_time(text: str) -> datetime:
+    """Read ``<time>`` of a network time (§2.2.9).
+
+    The note prints the format with spaces and the example without; firmware of the
+    family writes years of two digits and zones of one (N13).
+
+    Args:
+        text: Such as ``2018/04/20,11:08:20+32``; the digits are local time at an
+            offset of 32 quarters of an hour.
+
+    Returns:
+        An aware datetime at that offset.
+
+    Raises:
+        ValueError: The text has another form, or a number is out of range.
+
+    """
+    match = _NTP_TIME.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(f"not a network time, which is like 2018/04/20,11:08:20+32: {text!r}")
+    quarters = int(match["sign"] + match["zone"])
+    if quarters not in TIME_ZONES_QUARTERS:
+        raise ValueError(f"the zone of a network time is -48 to 56 quarter hours: {text!r}")
+    year, month, day, hour, minute, second = map(int, match.groups()[:6])
+    return datetime(
+        year if len(match["year"]) == 4 else 2000 + year,
+        month,
+        day,
+        hour,
+        minute,
+        second,
+        tzinfo=timezone(timedelta(minutes=15 * quarters)),
+    )
