@@ -145,10 +145,9 @@ def host(argument: str, value: str | bytes, max_bytes: int = DOMAIN_NAME_MAX_BYT
         except UnicodeError as exc:
             raise ValueError(f"{argument} is no valid host name ({exc}): {value!r}") from exc
     if len(name) > max_bytes:
-        raise ValueError(
-            f"{argument} has {len(name)} bytes, the module takes {max_bytes};"
-            " look the address up with resolve() and pass that"
-        )
+        # AT+QIDNSGIP, which resolve() sends, has no limit of its own.
+        fix = "shorten it" if max_bytes == NAME_MAX_BYTES else "pass its address, see resolve()"
+        raise ValueError(f"{argument} has {len(name)} bytes, the module takes {max_bytes}; {fix}")
     text = quoted(argument, name, max_bytes)
     if not _HOST.fullmatch(text, 1, len(text) - 1):
         raise ValueError(f"{argument} must be a host name or an IP address alone, not {value!r}")
