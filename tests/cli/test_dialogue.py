@@ -1,0 +1,117 @@
+"""Dialogue: one readable row for each line of the AT dialogue."""
+
+import io
+from collections.abc import Callable
+
+import pytest
+
+from aiobc9x.cli.dialogue import Dialogue, meaning, shortened
+from aiobc9x.cli.terminal import Terminal
+
+
+def ticking(*times: float) -> Callable[[], float]:
+    """A clock that reads these times."""
+    return iter(times).__next__
+
+
+def rows(*lines: tuple[str, str], columns: int = 100, unicode: bool = True) -> list[str]:
+    """What a dialogue of these lines looks like."""
+    stream = io.StringIO()
+    screen = Terminal(stream, columns=columns, unicode=unicode)
+    dialogue = Dialogue(screen, ticking(*range(5, 5 + len(lines))))
+    for direction, text in lines:
+        dialogue.line(direction, text)
+    return stream.getvalue().splitlines()
+
+
+def test_rows_have_time_arrow_and_meaning() -> None:
+    """The first row is at 0; arrows say which way a line went."""
+    first, second, third = rows((">", "AT+QICLOSE=2"), ("<", "OK"), ("<", "+QUNKNOWN: 1"))
+    assert first.startswith("  0.000  → AT+QICLOSE=2 ")
+    assert first.endswith("close socket 2 (§2.2.2)")
+    assert second == "  1.000  ← OK"
+    assert third == "  2.000  ← +QUNKNOWN: 1"
+
+
+def test_meanings_are_aligned() -> None:
+    """What lines mean stands in one column."""
+    first, second = rows((">", "ATE0"), ("<", '+QIURC: "recv",0,5'))
+    assert first.index("echo off") == second.index("socket 0 has data")
+
+
+def test_no_row_is_too_wide() -> None:
+    """Long lines are cut, with a mark, and their meaning stays."""
+    long = '+QIURC: "recv",0,' + "x" * 300
+    for columns in (60, 80, 100):
+        (row,) = rows(("<", long), columns=columns)
+        assert len(row) <= columns
+        assert "…" in row
+        assert "socket 0 has data" in row
+
+
+def test_control_characters_are_escaped() -> None:
+    """A payload can't move the cursor or colour the screen."""
+    (row,) = rows(("<", "+QIRD: 4,0 \x1b[2J\r\nx"))
+    assert "\\x1b[2J\\r\\nx" in row
+    assert row.isprintable()
+
+
+def test_an_ascii_stream_gets_ascii() -> None:
+    """Where the encoding lacks arrows, hyphens do."""
+    to_module, from_module = rows((">", "AT+CREG?" + "x" * 200), ("<", "OK"), unicode=False)
+    assert to_module.startswith("  0.000 -> AT")
+    assert from_module.startswith("  1.000 <- OK")
+    assert "..." in to_module
+
+
+@pytest.mark.parametrize(
+    ("direction", "text", "code"),
+    [
+        (">", "AT+QIRD=0,5", "36"),
+        ("<", "OK", "2"),
+        ("<", "ERROR", "31"),
+        ("<", "+CME ERROR: 10", "31"),
+        ("<", '+QIURC: "closed",0', "33"),
+        ("<", "+CGATT: 1", "32"),
+    ],
+)
+def test_colours_tell_kinds_of_lines(direction: str, text: str, code: str) -> None:
+    """Commands, answers, URCs and errors differ at a glance."""
+    stream = io.StringIO()
+    Dialogue(Terminal(stream, colour=True), ticking(0)).line(direction, text)
+    assert f"\x1b[{code}m{text}\x1b[0m" in stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("text", "short"),
+    [
+        ('AT+QISEND=0,5,"12345"', 'AT+QISEND=0,5,"12345"'),
+        (f'AT+QISEND=0,50,"{"y" * 50}"', f'AT+QISEND=0,50,"{"y" * 24}…"'),
+        (f'AT+QISENDEX=0,25,"{"41" * 25}"', f'AT+QISENDEX=0,25,"{"41" * 12}…"'),
+        (f"+QIRD: 50,0 {'z' * 50}", f"+QIRD: 50,0 {'z' * 24}…"),
+        ("+QIRD: 50,-50," + "z" * 50, "+QIRD: 50,-50," + "z" * 24 + "…"),
+        ("+CGPADDR: 1," + "1" * 50, "+CGPADDR: 1," + "1" * 50),
+    ],
+)
+def test_payloads_are_shortened(text: str, short: str) -> None:
+    """Only the payload is; the line around it stays whole."""
+    assert shortened(text) == short
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("AT", "is anyone there?"),
+        ('AT+QIOPEN=1,3,"TCP","a.example",80,0,0,0', "open socket 3, TCP (§2.2.1)"),
+        ('AT+QICFG="showlength",1', "set showlength (§2.2.11)"),
+        ('AT+QICFG="showlength"', "read the setting showlength (§2.2.11)"),
+        ("+QIOPEN: 3,0", "socket 3 is connected"),
+        ("+QIOPEN: 3,566", "socket 3: failed, error 566"),
+        ("+QIRD: 0", "nothing left"),
+        ("+QIRD: 10,2", "10 bytes"),
+        ("OK", ""),
+    ],
+)
+def test_lines_have_meanings(text: str, words: str) -> None:
+    """Numbers of the line appear in its meaning."""
+    assert meaning(text) == words
