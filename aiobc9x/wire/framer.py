@@ -1,0 +1,362 @@
+"""Split the module's byte stream into frames.
+
+Layer: wire. Does no I/O, reads no clock.
+
+Lines end at ``<CR><LF>`` (§2.1.2). Payloads are counted by their header (§2.2.6,
+§2.3.2) and may hold any byte, even ``OK``. Whether a header announces a payload
+depends on state the bytes don't carry: see :attr:`Framer.push_sockets`,
+:attr:`Framer.length_shown` and :attr:`Framer.hex_receive`.
+
+There are two ways through a chunk. The exact one takes a line, a payload or a prompt
+at a time, from any state. The quick one takes everything between two headers at once,
+in C; it stands aside where a prompt is due, where an answer is held, and at whatever
+looks odd. Both give the same frames.
+"""
+
+from __future__ import annotations
+
+import binascii
+import re
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple, TypeAlias
+
+from aiobc9x.spec import LINE_MAX_BYTES, READ_MAX_BYTES
+from aiobc9x.wire._headers import Header, read_header
+
+
+class Line(NamedTuple):
+    """A line of text: an answer, a result, a URC or an echo.
+
+    Attributes:
+        text: The line without its LF and without CRs at either end; never empty.
+
+    """
+
+    text: bytes
+
+
+class Payload(NamedTuple):
+    """Received data (§2.2.6, §2.3.2).
+
+    Attributes:
+        connect_id: The socket of pushed data; ``None`` for ``+QIRD``, whose socket
+            the asking session knows.
+        remaining: ``<remaining_length>`` in bytes, ``None`` if the header has none or
+            a negative one.
+        data: The data, decoded from hex.
+
+    """
+
+    connect_id: int | None
+    remaining: int | None
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """The module waits for the data of a send (§2.2.4)."""
+
+
+class Damage(NamedTuple):
+    """Bytes that can't be what the module meant to send.
+
+    Attributes:
+        reason: What is wrong, in words.
+        data: The bytes in question, at most ``LINE_MAX_BYTES`` of a line and what was
+            announced of a payload.
+
+    """
+
+    reason: str
+    data: bytes
+
+
+Frame: TypeAlias = Line | Payload | Prompt | Damage
+
+_LINE_TOO_LONG: Final = f"line exceeds {LINE_MAX_BYTES} bytes; these are its first"
+_NO_LINE_END: Final = "no two CRLFs behind a +QIRD payload"
+_NOT_HEX: Final = "hex payload holds other bytes than hex digits"
+_LINE_CUT: Final = "line given up"
+_PAYLOAD_CUT: Final = "payload given up"
+
+_LF: Final = 0x0A
+_CR: Final = 0x0D
+_SPACE: Final = 0x20
+_QUOTE: Final = 0x22
+# One ends the payload, one begins the next answer or URC (§2.1.2, example 4.1.3).
+_BEHIND_READ: Final = b"\r\n\r\n"
+_FINALS: Final = frozenset({b"OK", b"ERROR"})
+_FINAL_ERROR: Final = re.compile(rb"\+CM[ES] ERROR {0,8}:")
+_LINE_END: Final = re.compile(rb"[\r\n]")
+
+
+class Framer:
+    """Bytes in, frames out; no I/O.
+
+    A whole chunk is framed in one call, because that is where the speed is. A rule
+    that changes with an answer (§2.2.7, §2.2.11) is therefore changed behind that
+    answer: see :attr:`hold_after_final`. Attributes may be set at any time between
+    calls; they bear on bytes that are fed (or released from hold) afterwards, so a
+    payload in progress keeps the rules of its header.
+
+    Attributes:
+        push_sockets: Connect IDs in direct push mode (§1.2): their ``"recv"`` URC
+            announces a payload, that of others is a line.
+        prompt_due: Whether a line that begins with ``>`` is a prompt. Cleared by the
+            prompt and by a final result.
+        hex_receive: Whether received data comes as hex digits, two a byte (§2.2.11).
+        length_shown: Whether ``showlength`` is 1, so that a second number in a
+            ``+QIRD`` header is the remaining length (§2.2.11).
+        read_due: Largest payload that a ``+QIRD`` header may announce, in bytes up to
+            1024; with 0 such a header is a plain line.
+        hold_after_final: Whether to stop behind the next final result. Cleared there.
+
+    """
+
+    def __init__(self) -> None:
+        self.push_sockets: set[int] = set()
+        self.prompt_due = False
+        self.hex_receive = False
+        self.length_shown = True
+        self.read_due = READ_MAX_BYTES
+        self.hold_after_final = False
+        # Chunks, each with the offset from which it is yet to be framed.
+        self._held: deque[tuple[bytes, int]] = deque()
+        self._lines = _Lines()
+        self._start_afresh()
+
+    def __repr__(self) -> str:
+        """Name the state in one line."""
+        if self._header is not None:
+            return f"<Framer in a payload, {self._left} bytes due>"
+        return f"<Framer {'skipping' if self._skipping else 'in lines'}, {len(self._held)} held>"
+
+    def feed(self, data: bytes) -> Sequence[Frame]:
+        """Take received bytes; return the frames they complete.
+
+        Args:
+            data: Any number of bytes, cut anywhere.
+
+        Returns:
+            Frames in order of arrival, the same however the stream was cut.
+            Damage comes as a :class:`Damage` frame; nothing is raised.
+
+        """
+        frames: list[Frame] = []
+        if self._held or self.hold_after_final:
+            self._held.append((data, 0))
+            self._release(frames)
+        else:
+            self._run(data, 0, frames)
+        return frames or ()
+
+    def resync(self) -> Sequence[Frame]:
+        """Give up what is in progress, and start afresh at the start of a line.
+
+        Bytes that :attr:`hold_after_final` kept are framed first: they arrived
+        before. :attr:`prompt_due` and :attr:`hold_after_final` are cleared, the
+        other attributes stay.
+
+        Returns:
+            The frames of what was held, then one :class:`Damage` with the bytes of
+            an incomplete line or payload, if there is one.
+
+        """
+        frames: list[Frame] = []
+        self.prompt_due = self.hold_after_final = False
+        self._release(frames)
+        if self._header is not None:
+            frames.append(Damage(_PAYLOAD_CUT, b"".join(self._pieces)))
+        elif text := self._tail.rstrip(b"\r"):
+            frames.append(Damage(_LINE_CUT, text))
+        self._start_afresh()
+        return frames or ()
+
+    def _start_afresh(self) -> None:
+        # The line in progress, from its first byte that is no CR; and what is wrong
+        # with it, once it is known to be no header in spite of its beginning.
+        self._tail = b""
+        self._verdict: str | None = None
+        self._skipping = False
+        # The payload in progress: bytes on the wire still to come, and those here.
+        self._header: Header | None = None
+        self._hex = False
+        self._left = 0
+        self._pieces: list[bytes] = []
+        self._line_ends_due = b""
+        # A byte to drop if it comes next: the LF of a CRLF, the space of a prompt.
+        self._optional: int | None = None
+
+    def _release(self, frames: list[Frame]) -> None:
+        """Frame the held chunks, up to the next hold."""
+        armed = self.hold_after_final
+        while self._held and self.hold_after_final == armed:
+            data, start = self._held.popleft()
+            stop = self._run(data, start, frames)
+            if stop < len(data):
+                self._held.appendleft((data, stop))
+
+    def _run(self, data: bytes, start: int, frames: list[Frame]) -> int:
+        """Frame ``data`` from ``start``; return the offset of what is to be held."""
+        end = len(data)
+        armed = self.hold_after_final
+        while start < end and self.hold_after_final == armed:
+            if self._optional is not None:
+                start += data[start] == self._optional
+                self._optional = None
+            elif self._header is not None:
+                start = self._take_payload(self._header, data, start, frames)
+            elif self._line_ends_due:
+                start = self._take_line_end(data, start, frames)
+            elif self._skipping:
+                start = self._skip(data, start)
+            else:
+                start = self._take_line(data, start, frames)
+        return start
+
+    def _take_line(self, data: bytes, start: int, frames: list[Frame]) -> int:
+        """Take one line, prompt or header, or what there is of it."""
+        lf = data.find(b"\n", start)
+        stop = lf + 1 or len(data)
+        known = len(self._tail)
+        text = self._tail + data[start:stop]
+        if not known:
+            text = text.lstrip(b"\r")
+        mark = self._find_prompt(text, known) if self.prompt_due else -1
+        if mark >= 0:
+            self._end_line(text[:mark], frames)
+            frames.append(Prompt())
+            self.prompt_due = False
+            self._optional = _SPACE
+            return stop - len(text) + mark + 1
+        if self._verdict is None:
+            verdict = read_header(text, self.push_sockets, self.length_shown, self.read_due)
+            if isinstance(verdict, Header):
+                self._begin_payload(verdict, text)
+                return stop - len(text) + verdict.end
+            self._verdict = verdict
+        if len(text.rstrip(b"\r\n")) > LINE_MAX_BYTES:
+            self._end_line(text, frames)
+            self._skipping = lf < 0
+        elif lf < 0:
+            # One CR too many tells a CR behind the longest line from none.
+            self._tail = text[: LINE_MAX_BYTES + 1]
+        else:
+            self._end_line(text, frames)
+        return stop
+
+    def _find_prompt(self, text: bytes, known: int) -> int:
+        """Find ``>`` at the start of a line, or behind an echo that only CR ended.
+
+        ``known`` bytes came before the prompt was due or have been looked at.
+        """
+        if not known and text.startswith(b">"):
+            return 0
+        if text[:2].upper() != b"AT":
+            return -1
+        mark = text.find(b"\r>", max(0, known - 1)) + 1
+        return mark if mark and len(text[:mark].rstrip(b"\r")) <= LINE_MAX_BYTES else -1
+
+    def _end_line(self, text: bytes, frames: list[Frame]) -> None:
+        reason = self._verdict
+        self._tail = b""
+        self._verdict = None
+        frame = self._lines[text.rstrip(b"\n")]
+        if frame is None:
+            return
+        if isinstance(frame, Line):
+            if reason:
+                frame = Damage(reason, frame.text)
+            elif frame.text in _FINALS or _FINAL_ERROR.match(frame.text):
+                self.prompt_due = self.hold_after_final = False
+        frames.append(frame)
+
+    def _skip(self, data: bytes, start: int) -> int:
+        """Drop the rest of a line that is too long."""
+        lf = data.find(b"\n", start)
+        self._skipping = lf < 0
+        return lf + 1 or len(data)
+
+    def _begin_payload(self, header: Header, text: bytes) -> None:
+        self._tail = b""
+        self._header = header
+        self._hex = self.hex_receive
+        self._left = header.size * 2 if self._hex else header.size
+        self._pieces = []
+        if text[header.end - 1] == _CR:
+            self._optional = _LF
+
+    def _take_payload(self, header: Header, data: bytes, start: int, frames: list[Frame]) -> int:
+        if self._hex and not self._pieces and data[start] == _QUOTE:
+            self._left += 2
+        piece = data[start : start + self._left]
+        if self._hex and (line_end := _LINE_END.search(piece)) is not None:
+            # Digits are missing, and what follows is an answer.
+            self._pieces.append(piece[: line_end.start()])
+            frames.append(Damage(_NOT_HEX, self._end_payload()))
+            return start + line_end.start()
+        self._pieces.append(piece)
+        self._left -= len(piece)
+        if not self._left:
+            is_hex = self._hex
+            raw = self._end_payload()
+            frame = _decode(header, raw) if is_hex else _payload(header, raw)
+            frames.append(frame)
+            if header.connect_id is None and isinstance(frame, Payload):
+                self._line_ends_due = _BEHIND_READ
+        return start + len(piece)
+
+    def _end_payload(self) -> bytes:
+        raw = b"".join(self._pieces)
+        self._pieces = []
+        self._header = None
+        return raw
+
+    def _take_line_end(self, data: bytes, start: int, frames: list[Frame]) -> int:
+        """Check a byte behind a ``+QIRD`` payload: a lost byte would go unseen."""
+        due = self._line_ends_due
+        if data[start] == due[0]:
+            self._line_ends_due = due[1:]
+            return start + 1
+        frames.append(Damage(_NO_LINE_END, _BEHIND_READ[: -len(due)]))
+        self._line_ends_due = b""
+        return start
+
+
+class _Lines(dict[bytes, Line | Damage | None]):
+    """Each record (a line without its LF) and its frame; ``None`` for an empty one.
+
+    Most lines come again and again, and so cost one look-up.
+    """
+
+    def __missing__(self, record: bytes) -> Line | Damage | None:
+        text = record.strip(b"\r")
+        if len(text) > LINE_MAX_BYTES:
+            return Damage(_LINE_TOO_LONG, text[:LINE_MAX_BYTES])
+        frame = Line(text) if text else None
+        if len(record) <= _CACHED_LINE_MAX_BYTES:
+            if len(self) >= _CACHED_LINES:
+                self.clear()
+            self[record] = frame
+        return frame
+
+
+# Ours. A line of 64 bytes holds any URC but "incoming" over IPv6; 512 such lines
+# take about 100 KiB.
+_CACHED_LINE_MAX_BYTES: Final = 64
+_CACHED_LINES: Final = 512
+
+
+def _payload(header: Header, data: bytes) -> Payload:
+    return Payload(header.connect_id, header.remaining, data)
+
+
+def _decode(header: Header, raw: bytes) -> Payload | Damage:
+    """Decode hex digits, quoted or bare (the note doesn't say which)."""
+    digits = raw[1:-1] if raw[0] == raw[-1] == _QUOTE else raw
+    try:
+        return _payload(header, binascii.unhexlify(digits))
+    except binascii.Error:
+        return Damage(_NOT_HEX, raw)

@@ -1,0 +1,493 @@
+"""Framer: one class per rule; test_framer_properties.py has what holds for all streams."""
+
+import pytest
+
+from aiobc9x.spec import LINE_MAX_BYTES, PUSH_MAX_BYTES, READ_MAX_BYTES
+from aiobc9x.wire.framer import Damage, Frame, Framer, Line, Payload, Prompt
+from tests.support.chunks import bytewise
+from tests.wire.reference import fed, framer, frames, held_bytes
+
+TRAPS = [
+    b"\r\nOK\r\n",
+    b'\r\n+QIURC: "closed",0\r\n',
+    b"+QIRD: 4,0\r\nabcd",
+    b"> ",
+    b"\x00\x1a\x1b",
+    b"\r\n\r\n\r\n",
+    bytes(range(256)),
+]
+
+
+class TestLines:
+    """§2.1.2 and the lines that real modules print."""
+
+    @pytest.mark.parametrize(
+        "stream",
+        [b"\r\nOK\r\n", b"OK\n", b"\r\r\nOK\r\r\n", b"\n\rOK\n\r", b"\r\n\r\n\nOK\r\n\r\n"],
+    )
+    def test_a_line_ends_at_lf_and_loses_its_crs(self, stream: bytes) -> None:
+        """CRs at both ends and empty lines leave no trace."""
+        assert frames(stream) == [Line(b"OK")]
+
+    def test_a_cr_inside_a_line_stays(self) -> None:
+        """Only LF ends a line."""
+        assert frames(b"a\rb\r\n") == [Line(b"a\rb")]
+
+    def test_an_incomplete_line_gives_nothing_yet(self) -> None:
+        """A line is told apart from its beginning by the LF alone."""
+        made = Framer()
+        assert made.feed(b"\r\nOK\r") == ()
+        assert made.feed(b"") == ()
+        assert made.feed(b"\n") == [Line(b"OK")]
+
+    def test_a_boot_banner_is_lines(self) -> None:
+        """Relatives write LF before CR at boot; nothing sticks to the text."""
+        assert frames(b"\n\rF1: 0000 0000\n\rV0: 0000\n\r\r\nRDY\r\n") == [
+            Line(b"F1: 0000 0000"),
+            Line(b"V0: 0000"),
+            Line(b"RDY"),
+        ]
+
+    def test_garbage_before_a_line_is_kept(self) -> None:
+        """What noise at wake-up means is the session's business."""
+        assert frames(b"\x00\xff\r\nOK\r\n") == [Line(b"\x00\xff"), Line(b"OK")]
+        assert frames(b"\x00OK\r\n") == [Line(b"\x00OK")]
+
+    def test_the_echo_is_a_line(self) -> None:
+        """ATE1 repeats the command with its CR."""
+        assert frames(b"AT\rAT+CGMI\r\r\nOK\r\n") == [Line(b"AT\rAT+CGMI"), Line(b"OK")]
+
+    @pytest.mark.parametrize("noise", [b"x", b"\x00", b"ab\r"])
+    def test_a_line_may_have_4096_bytes_and_no_more(self, noise: bytes) -> None:
+        """One more byte is damage, and the line after it is understood."""
+        longest = (noise * LINE_MAX_BYTES)[: LINE_MAX_BYTES - 1] + b"e"
+        assert frames(longest + b"\r\r\r\n") == [Line(longest)]
+        (damage, line) = frames(longest + b"ee\r\nOK\r\n")
+        assert isinstance(damage, Damage)
+        assert damage.data == longest
+        assert "4096" in damage.reason
+        assert line == Line(b"OK")
+
+    def test_an_endless_line_is_one_damage_at_once(self) -> None:
+        """Nobody waits for an LF that may never come."""
+        made = Framer()
+        (damage,) = fed(made, [b"\x00" * 1000] * 50)
+        assert isinstance(damage, Damage)
+        assert damage.data == b"\x00" * LINE_MAX_BYTES
+        assert fed(made, [b"\x00\nOK\r\n"]) == [Line(b"OK")]
+
+    def test_crs_behind_the_longest_line_do_not_count(self) -> None:
+        """They are stripped, however many there are."""
+        longest = b"x" * LINE_MAX_BYTES
+        assert frames(longest + b"\r" * 5000 + b"\n") == [Line(longest)]
+        assert [type(f) for f in frames(longest + b"\r" * 5000 + b"x\n")] == [Damage]
+
+
+class TestRead:
+    """§2.2.6, examples 4.1.3 and 4.3.3."""
+
+    @pytest.mark.parametrize("data", TRAPS)
+    @pytest.mark.parametrize("separator", [b"\r\n", b","])
+    def test_a_payload_is_counted_and_never_scanned(self, data: bytes, separator: bytes) -> None:
+        """Data that looks like an answer, a URC, a header or a prompt stays data."""
+        stream = b"\r\n+QIRD: %d,7%s%s\r\n\r\nOK\r\n" % (len(data), separator, data)
+        assert frames(stream) == [Payload(None, 7, data), Line(b"OK")]
+
+    @pytest.mark.parametrize("separator", [b"\r\n", b"\r", b"\n", b","])
+    def test_the_byte_behind_the_header_separates(self, separator: bytes) -> None:
+        """The view mode in NVRAM may be another than was set."""
+        assert frames(b"+QIRD: 5,2" + separator + b"hello\r\n\r\n") == [Payload(None, 2, b"hello")]
+
+    def test_data_may_begin_with_lf(self) -> None:
+        """CRLF is one separator, and what follows is data."""
+        assert frames(b"+QIRD: 2,0\r\n\n\r\r\n\r\n") == [Payload(None, 0, b"\n\r")]
+
+    @pytest.mark.parametrize("header", [b"+QIRD:5,2", b"+QIRD:   5, 2"])
+    def test_spaces_are_tolerated(self, header: bytes) -> None:
+        """Relatives print one too few or too many."""
+        assert frames(header + b"\r\nhello\r\n\r\n") == [Payload(None, 2, b"hello")]
+
+    def test_a_negative_remaining_length_says_nothing(self) -> None:
+        """A relative prints the length once more, negated."""
+        assert frames(b"+QIRD: 5,-5,hello\r\n\r\n") == [Payload(None, None, b"hello")]
+
+    def test_a_missing_remaining_length_is_none(self) -> None:
+        """The session judges whether it should have been there."""
+        assert frames(b"+QIRD: 5\r\nhello\r\n\r\n") == [Payload(None, None, b"hello")]
+
+    @pytest.mark.parametrize(("rest", "data"), [(b",2,34", b"2,34"), (b"\r\n2,34", b"2,34")])
+    def test_hidden_length_makes_the_second_number_data(self, rest: bytes, data: bytes) -> None:
+        """With showlength 0 no remaining length is printed (§2.2.11)."""
+        stream = b"+QIRD: 4" + rest + b"\r\n\r\nOK\r\n"
+        assert frames(stream, length_shown=False) == [Payload(None, None, data), Line(b"OK")]
+
+    @pytest.mark.parametrize("line", [b"+QIRD: 0", b"+QIRD: 0,0", b"+QIRD: (0-5),(1-1024)"])
+    @pytest.mark.parametrize("length_shown", [False, True])
+    def test_an_empty_read_is_a_line(self, line: bytes, length_shown: bool) -> None:
+        """So is the answer to the test command."""
+        stream = line + b"\r\n\r\nOK\r\n"
+        assert frames(stream, length_shown=length_shown) == [Line(line), Line(b"OK")]
+
+    def test_the_payload_comes_with_its_last_byte(self) -> None:
+        """The line ends behind it are checked later."""
+        made = Framer()
+        assert made.feed(b"+QIRD: 5,0\r\nhell") == ()
+        assert made.feed(b"o") == [Payload(None, 0, b"hello")]
+        assert made.feed(b"\r\n\r") == ()
+        assert made.resync() == ()
+
+    @pytest.mark.parametrize(
+        ("behind", "matched", "lines"),
+        [
+            (b"\r\nOK\r\n", b"\r\n", [Line(b"OK")]),
+            (b"OK\r\n", b"", [Line(b"OK")]),
+            (b"\n\r\nOK\r\n", b"", [Line(b"OK")]),
+            (b"lo\r\n\r\nOK\r\n", b"", [Line(b"lo"), Line(b"OK")]),
+            (b"\r\n\r+QIRD: 1,0\r\nx", b"\r\n\r", [Payload(None, 0, b"x")]),
+        ],
+    )
+    def test_lost_or_surplus_bytes_are_damage(
+        self, behind: bytes, matched: bytes, lines: list[Frame]
+    ) -> None:
+        """CRLF and CRLF must follow, and the line that breaks the rule is not lost."""
+        payload, damage, *rest = frames(b"+QIRD: 3,0\r\nhel" + behind)
+        assert payload == Payload(None, 0, b"hel")
+        assert isinstance(damage, Damage)
+        assert damage.data == matched
+        assert rest == lines
+
+    @pytest.mark.parametrize(
+        ("header", "read_due"),
+        [
+            (b"+QIRD: 1025,0", 1024),
+            (b"+QIRD: 11,0", 10),
+            (b"+QIRD: 1025,0", 5000),
+            (b"+QIRD: 99999999999999999999,0", 1024),
+            (b"+QIRD: 5,", 1024),
+            (b"+QIRD: 5,-", 1024),
+            (b"+QIRD: 5,hello", 1024),
+            (b"+QIRD: 5x", 1024),
+        ],
+    )
+    def test_a_header_that_cannot_be_is_damage(self, header: bytes, read_due: int) -> None:
+        """The next line is understood."""
+        damage, line = frames(header + b"\r\nOK\r\n", read_due=read_due)
+        assert isinstance(damage, Damage)
+        assert damage.data == header
+        assert line == Line(b"OK")
+
+    def test_the_longest_payload_passes(self) -> None:
+        """1024 bytes are the most that AT+QIRD returns."""
+        data = b"\n" * READ_MAX_BYTES
+        assert frames(b"+QIRD: 1024,0\r\n" + data) == [Payload(None, 0, data)]
+
+    @pytest.mark.parametrize("read_due", [0, -1])
+    def test_without_a_read_the_header_is_a_line(self, read_due: int) -> None:
+        """Nobody asked for data."""
+        stream = b"+QIRD: 2,0\r\nhi\r\n"
+        assert frames(stream, read_due=read_due) == [Line(b"+QIRD: 2,0"), Line(b"hi")]
+
+    @pytest.mark.parametrize("digits", [10, 5000, 50_000])
+    def test_a_number_of_many_digits_is_damage(self, digits: int) -> None:
+        """It never reaches int(), which would raise."""
+        stream = b"+QIRD: " + b"1" * digits + b"\r\nOK\r\n"
+        assert [type(frame) for frame in frames(stream)] == [Damage, Line]
+
+
+class TestPush:
+    """§2.3.2, example 4.2.3."""
+
+    @pytest.mark.parametrize("data", TRAPS)
+    @pytest.mark.parametrize("separator", [b"\r\n", b"\r", b"\n", b","])
+    @pytest.mark.parametrize("behind", [b"", b"\r\n"])
+    def test_pushed_data_is_counted(self, data: bytes, separator: bytes, behind: bytes) -> None:
+        """A CRLF behind it is optional: firmware of the family prints one."""
+        if separator == b"\r" and data.startswith(b"\n"):
+            pytest.skip("one separator CRLF")
+        stream = b'\r\n+QIURC: "recv",3,%d%s%s%s\r\nOK\r\n' % (len(data), separator, data, behind)
+        assert frames(stream, push_sockets={3}) == [Payload(3, None, data), Line(b"OK")]
+
+    def test_sockets_in_buffer_mode_announce_only(self) -> None:
+        """The same bytes are two lines there."""
+        stream = b'\r\n+QIURC: "recv",0,5\r\n12345\r\n'
+        assert frames(stream, push_sockets={1}) == [Line(b'+QIURC: "recv",0,5'), Line(b"12345")]
+
+    @pytest.mark.parametrize(
+        "line",
+        [
+            b'+QIURC: "recv",0,"buff full"',
+            b'+QIURC: "recv",0,0',
+            b'+QIURC: "recv",7,5',
+            b'+QIURC: "closed",0',
+            b'+QIURC: "incoming full"',
+            b"+QISTATE: 0",
+            b"+QI",
+        ],
+    )
+    def test_other_urcs_are_lines(self, line: bytes) -> None:
+        """Also where the socket pushes."""
+        assert frames(line + b"\r\n", push_sockets={0, 7}) == [Line(line)]
+
+    @pytest.mark.parametrize("length_shown", [False, True])
+    def test_the_buffer_full_urc_is_always_a_line(self, length_shown: bool) -> None:
+        """§2.3.3."""
+        line = b'+QIURC: "recv",0,"buff full"'
+        attributes = {"push_sockets": {0}, "length_shown": length_shown}
+        assert frames(line + b"\r\n", **attributes) == [Line(line)]
+
+    @pytest.mark.parametrize("rest", [b"", b"hello", b",hello", b",-5", b",4097", b",5x", b'"'])
+    def test_pushed_data_without_a_good_length_is_damage(self, rest: bytes) -> None:
+        """Its end can't be known; framing goes on with the next line."""
+        stream = b'+QIURC: "recv",0' + rest
+        damage, line = frames(stream + b"\r\nOK\r\n", push_sockets={0})
+        assert isinstance(damage, Damage)
+        assert damage.data == stream
+        assert line == Line(b"OK")
+
+    @pytest.mark.parametrize("rest", [b",5\r\n", b",5,", b",0\r\n"])
+    def test_pushed_data_with_hidden_length_is_damage(self, rest: bytes) -> None:
+        """Then a number is data like any other."""
+        stream = b'+QIURC: "recv",0' + rest + b"\n"
+        (damage,) = frames(stream, push_sockets={0}, length_shown=False)
+        assert isinstance(damage, Damage)
+
+    def test_the_longest_push_passes(self) -> None:
+        """The limit is ours; the note states none."""
+        data = b"\r" * PUSH_MAX_BYTES
+        stream = b'+QIURC: "recv",5,4096,' + data
+        assert frames(stream, push_sockets={5}) == [Payload(5, None, data)]
+
+
+class TestHex:
+    """§2.2.11: received data as hex digits, two a byte."""
+
+    @pytest.mark.parametrize("digits", [b"0d0A4f4B", b'"0d0A4f4B"'])
+    @pytest.mark.parametrize("separator", [b"\r\n", b","])
+    def test_digits_are_decoded(self, digits: bytes, separator: bytes) -> None:
+        """Quoted or bare: the note doesn't say which."""
+        read = b"+QIRD: 4,0" + separator + digits + b"\r\n\r\nOK\r\n"
+        push = b'+QIURC: "recv",2,4' + separator + digits + b"\r\n"
+        assert frames(read + push, hex_receive=True, push_sockets={2}) == [
+            Payload(None, 0, b"\r\nOK"),
+            Line(b"OK"),
+            Payload(2, None, b"\r\nOK"),
+        ]
+
+    @pytest.mark.parametrize("digits", [b"", b"30", b"303132", b'"', b'"3031323'])
+    def test_missing_digits_are_seen_at_the_line_end(self, digits: bytes) -> None:
+        """The answer behind them isn't taken for data."""
+        damage, line = frames(b"+QIRD: 4,0\r\n" + digits + b"\r\nOK\r\n", hex_receive=True)
+        assert isinstance(damage, Damage)
+        assert damage.data == digits
+        assert line == Line(b"OK")
+
+    @pytest.mark.parametrize("digits", [b"303x", b"3 30", b'"3031x', b'30"1', b"303\xff"])
+    def test_other_bytes_are_damage(self, digits: bytes) -> None:
+        """Whitespace is no digit either."""
+        damage, line = frames(b"+QIRD: 2,0\r\n" + digits + b"\r\nOK\r\n", hex_receive=True)
+        assert isinstance(damage, Damage)
+        assert damage.data == digits
+        assert line == Line(b"OK")
+
+    def test_a_payload_keeps_the_format_of_its_header(self) -> None:
+        """A setting that changes meanwhile bears on the next one."""
+        made = Framer()
+        made.feed(b"+QIRD: 2,0\r\n3")
+        made.hex_receive = True
+        assert made.feed(b"1\r\n\r\n+QIRD: 1,0\r\n31") == [
+            Payload(None, 0, b"31"),
+            Payload(None, 0, b"1"),
+        ]
+
+
+class TestPrompt:
+    """§2.2.4: ``>`` asks for the data of a send."""
+
+    @pytest.mark.parametrize("spelling", [b">", b"> ", b"\r\n>\r\n", b"\r\n> ", b"\r\n> \r\n"])
+    def test_every_spelling_is_one_prompt(self, spelling: bytes) -> None:
+        """A space or CRLF behind it is swallowed, even if it comes with the answer."""
+        made = framer(prompt_due=True)
+        assert fed(made, bytewise(spelling)) == [Prompt()]
+        assert not made.prompt_due
+        assert made.feed(b"\r\nSEND OK\r\n") == [Line(b"SEND OK")]
+
+    def test_the_space_may_come_with_the_answer(self) -> None:
+        """A relative holds it back until then."""
+        assert frames(b"\r\n> \r\nSEND OK\r\n", prompt_due=True) == [Prompt(), Line(b"SEND OK")]
+
+    def test_the_prompt_comes_at_its_first_byte(self) -> None:
+        """The data needn't wait for a space."""
+        assert framer(prompt_due=True).feed(b"\r\n>") == [Prompt()]
+
+    @pytest.mark.parametrize("echo", [b"AT+QISEND=0,5\r", b"at+qisend=0,5\r\r\n", b"AT\r\r"])
+    def test_the_prompt_may_follow_the_echo(self, echo: bytes) -> None:
+        """Also where no LF ends the echo."""
+        assert frames(echo + b"> ", prompt_due=True) == [Line(echo.rstrip()), Prompt()]
+
+    @pytest.mark.parametrize("text", [b"+QIGETERROR: 552,a\r> b", b" >", b"\x00>", b"AT>"])
+    def test_elsewhere_in_a_line_it_is_text(self, text: bytes) -> None:
+        """Only an echo ends without LF."""
+        made = framer(prompt_due=True)
+        assert fed(made, [text, b"\r\n"]) == [Line(text)]
+        assert made.prompt_due
+
+    def test_without_a_send_it_is_text(self) -> None:
+        """Nobody asked for it."""
+        assert frames(b"\r\n> \r\nOK\r\n") == [Line(b"> "), Line(b"OK")]
+
+    def test_a_stale_one_stays_text(self) -> None:
+        """It arrived before the send was written."""
+        made = Framer()
+        assert made.feed(b"\r\n>") == ()
+        made.prompt_due = True
+        assert made.feed(b" \r\n> ") == [Line(b"> "), Prompt()]
+
+    def test_lines_may_come_before_it(self) -> None:
+        """URCs keep coming between the command and its prompt."""
+        stream = b'\r\n+QIURC: "closed",1\r\n\r\n+QIRD: 2,0\r\n> \r\n\r\n> '
+        assert frames(stream, prompt_due=True) == [
+            Line(b'+QIURC: "closed",1'),
+            Payload(None, 0, b"> "),
+            Prompt(),
+        ]
+
+    @pytest.mark.parametrize(
+        "final", [b"OK", b"ERROR", b"+CME ERROR: 516", b"+CMS ERROR:5", b"+CME ERROR : x"]
+    )
+    def test_a_final_result_takes_its_place(self, final: bytes) -> None:
+        """The send was refused; a later ``>`` is text."""
+        made = framer(prompt_due=True)
+        assert made.feed(final + b"\r\n> \r\n") == [Line(final), Line(b"> ")]
+        assert not made.prompt_due
+
+    @pytest.mark.parametrize("line", [b"SEND OK", b"SEND FAIL", b"CLOSE OK", b"NO CARRIER"])
+    def test_other_results_do_not(self, line: bytes) -> None:
+        """They belong to an earlier command."""
+        assert frames(line + b"\r\n> ", prompt_due=True) == [Line(line), Prompt()]
+
+    def test_an_echo_that_is_too_long_has_no_prompt(self) -> None:
+        """The limit of a line holds for echoes, too."""
+        echo = b"AT" + b"x" * (LINE_MAX_BYTES - 2)
+        assert frames(echo + b"\r\r> ", prompt_due=True) == [Line(echo), Prompt()]
+        assert [type(f) for f in frames(echo + b"x\r>\n>", prompt_due=True)] == [Damage, Prompt]
+
+    def test_equal_prompts_are_equal_and_true(self) -> None:
+        """A prompt isn't mistaken for an empty result."""
+        assert Prompt() == Prompt()
+        assert bool(Prompt())
+
+
+class TestHold:
+    """A rule that hangs on an answer (§2.2.7, §2.2.11) changes right behind it."""
+
+    STREAM = b'\r\nOK\r\n\r\n+QIURC: "recv",0,4\r\nOK\r\n\r\nOK\r\n'
+
+    def test_the_rest_waits_for_the_next_call(self) -> None:
+        """AT+QISWTMD takes effect at its OK."""
+        made = framer(hold_after_final=True)
+        assert made.feed(self.STREAM) == [Line(b"OK")]
+        assert not made.hold_after_final
+        made.push_sockets.add(0)
+        assert made.feed(b"") == [Payload(0, None, b"OK\r\n"), Line(b"OK")]
+
+    def test_held_bytes_come_before_new_ones(self) -> None:
+        """The order of the stream is kept over several holds."""
+        made = framer(hold_after_final=True)
+        assert made.feed(b"OK\r\nERROR\r\nA") == [Line(b"OK")]
+        made.hold_after_final = True
+        assert made.feed(b"\r\nOK\r\nB\r\n") == [Line(b"ERROR")]
+        made.hold_after_final = True
+        assert made.feed(b"C\r\n") == [Line(b"A"), Line(b"OK")]
+        assert made.feed(b"D\r\n") == [Line(b"B"), Line(b"C"), Line(b"D")]
+        assert made.feed(b"") == ()
+
+    def test_lines_and_payloads_do_not_stop_it(self) -> None:
+        """Only a final result does; a payload that looks like one isn't."""
+        made = framer(hold_after_final=True)
+        assert fed(made, [b"SEND OK\r\n+QIRD: 4,0\r\nOK\r\n\r\n\r\n", b"x\r\n"]) == [
+            Line(b"SEND OK"),
+            Payload(None, 0, b"OK\r\n"),
+            Line(b"x"),
+        ]
+        assert made.hold_after_final
+
+
+class TestResync:
+    """What can't be completed is given up."""
+
+    def test_nothing_in_progress_gives_nothing(self) -> None:
+        """Line ends on their own are nothing."""
+        made = Framer()
+        assert made.resync() == ()
+        made.feed(b"\r\nOK\r\n\r")
+        assert made.resync() == ()
+
+    @pytest.mark.parametrize(
+        ("stream", "data"),
+        [
+            (b"OK\r\n+QIUR", b"+QIUR"),
+            (b"half a line\r", b"half a line"),
+            (b"+QIRD: 10,0\r\n1234", b"1234"),
+            (b"+QIRD: 10,0\r", b""),
+        ],
+    )
+    def test_what_is_in_progress_is_damage(self, stream: bytes, data: bytes) -> None:
+        """The next answer is understood."""
+        made = Framer()
+        made.feed(stream)
+        (damage,) = made.resync()
+        assert isinstance(damage, Damage)
+        assert damage.data == data
+        assert made.feed(b"\r\nOK\r\n") == [Line(b"OK")]
+
+    def test_the_rest_of_a_long_line_is_not_damage_again(self) -> None:
+        """It was reported when it grew too long."""
+        made = Framer()
+        made.feed(b"x" * 5000)
+        assert made.resync() == ()
+        assert made.feed(b"OK\r\n") == [Line(b"OK")]
+
+    def test_held_bytes_are_framed_first(self) -> None:
+        """They arrived before, and nothing of them is lost."""
+        made = framer(hold_after_final=True)
+        made.feed(b"OK\r\nERROR\r\nSEND O")
+        made.hold_after_final = True
+        line, damage = made.resync()
+        assert line == Line(b"ERROR")
+        assert isinstance(damage, Damage)
+        assert damage.data == b"SEND O"
+        assert made.feed(b"") == ()
+
+    def test_it_leaves_the_settings_alone(self) -> None:
+        """They mirror the module; what was due is off."""
+        settings = {"push_sockets": {1}, "hex_receive": True, "length_shown": False, "read_due": 7}
+        made = framer(**settings, prompt_due=True, hold_after_final=True)
+        made.resync()
+        assert {name: getattr(made, name) for name in settings} == settings
+        assert (made.prompt_due, made.hold_after_final) == (False, False)
+
+
+class TestRepr:
+    """A framer shows its state in one line."""
+
+    def test_it_names_what_is_in_progress(self) -> None:
+        """For logs of a link that got stuck."""
+        made = Framer()
+        assert repr(made) == "<Framer in lines, 0 held>"
+        made.feed(b"+QIRD: 10,0\r\n123")
+        assert repr(made) == "<Framer in a payload, 7 bytes due>"
+        made.resync()
+        made.feed(b"x" * 5000)
+        assert repr(made) == "<Framer skipping, 0 held>"
+
+
+class TestMemory:
+    """Known lines are remembered, within bounds."""
+
+    def test_the_memory_of_known_lines_is_bounded(self) -> None:
+        """Lines that never come again push each other out."""
+        made = Framer()
+        for number in range(5000):
+            made.feed(b'+QIURC: "closed",%d\r\n' % number)
+            made.feed(b"x" * 1000 + b"%d\r\n" % number)
+        assert held_bytes(made) < 100_000

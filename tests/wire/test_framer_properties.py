@@ -1,0 +1,113 @@
+"""Framer: properties of any stream, against a byte-at-a-time reference."""
+
+from binascii import hexlify
+from copy import deepcopy
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from aiobc9x.spec import PUSH_MAX_BYTES
+from aiobc9x.wire.framer import Damage, Frame, Framer, Line, Payload, Prompt
+from tests.support.chunks import bytewise, chunkings, pieces
+from tests.wire.reference import (
+    Reference,
+    Rules,
+    all_rules,
+    contents,
+    dialogues,
+    fed,
+    framer,
+    frames,
+    held_bytes,
+    without_reasons,
+)
+
+
+class TestProperties:
+    """What holds for any stream, cut anywhere, under any rules."""
+
+    @given(rules=all_rules(), data=st.data())
+    @settings(max_examples=400)
+    def test_the_frames_are_those_of_the_reference(self, rules: Rules, data: st.DataObject) -> None:
+        """However the stream is cut, the frames are those of one byte at a time."""
+        stream = data.draw(dialogues(rules.hex_receive))
+        reference = Reference()
+        reference.feed(deepcopy(rules), stream)
+        for chunks in ([stream], bytewise(stream), data.draw(chunkings(stream))):
+            made = rules.apply(Framer())
+            assert without_reasons(fed(made, chunks)) == reference.frames
+            assert made.prompt_due == reference.rules.prompt_due
+
+    @given(steps=st.lists(st.tuples(all_rules(), dialogues()), max_size=4), data=st.data())
+    @settings(max_examples=100)
+    def test_rules_may_change_anywhere(
+        self, steps: list[tuple[Rules, bytes]], data: st.DataObject
+    ) -> None:
+        """Also in mid-payload, mid-header or mid-line: cuts still change nothing."""
+        whole, finely, freely = Framer(), Framer(), Framer()
+        for rules, stream in steps:
+            cutting = data.draw(chunkings(stream))
+            got = fed(rules.apply(whole), [stream])
+            assert fed(rules.apply(finely), bytewise(stream)) == got
+            assert fed(rules.apply(freely), cutting) == got
+
+    @given(rules=all_rules(), hold=st.booleans(), stream=st.binary(max_size=300))
+    @settings(max_examples=100)
+    @example(Rules(), False, b"+QIRD: " + b"9" * 6000 + b"\r\n")
+    def test_no_bytes_raise(self, rules: Rules, hold: bool, stream: bytes) -> None:
+        """Damage is a frame, never an exception."""
+        made = rules.apply(Framer())
+        made.hold_after_final = hold
+        for frame in [*made.feed(stream), *made.feed(b""), *made.resync()]:
+            assert isinstance(frame, Line | Payload | Prompt | Damage)
+
+    @given(data=contents, at=st.integers(0, 30), is_hex=st.booleans())
+    @settings(max_examples=60)
+    def test_a_lost_byte_is_seen(self, data: bytes, at: int, is_hex: bool) -> None:
+        """A read that lacks one byte of its data gives damage or no payload at all."""
+        raw = hexlify(data) if is_hex else data
+        at %= len(raw)
+        stream = b"+QIRD: %d,0\r\n%s\r\n\r\nOK\r\n" % (len(data), raw[:at] + raw[at + 1 :])
+        made = framer(hex_receive=is_hex)
+        got = [*made.feed(stream), *made.resync()]
+        assert any(isinstance(frame, Damage) for frame in got)
+
+    @given(stream=dialogues(), data=st.data())
+    @settings(max_examples=60)
+    def test_holding_changes_no_frame(self, stream: bytes, data: st.DataObject) -> None:
+        """If no rule changes, only the moment differs, also if each answer is held."""
+        made = Framer()
+        got: list[Frame] = []
+        for chunk in [*data.draw(chunkings(stream)), *[b""] * len(stream)]:
+            made.hold_after_final = True
+            got += made.feed(chunk)
+        assert got == frames(stream)
+
+    @given(rules=all_rules(), stream=dialogues())
+    @settings(max_examples=60)
+    def test_after_one_the_next_answer_is_understood(self, rules: Rules, stream: bytes) -> None:
+        """Whatever came before."""
+        made = rules.apply(Framer())
+        made.feed(stream)
+        made.resync()
+        assert made.feed(b"\r\nOK\r\n") == [Line(b"OK")]
+
+    @pytest.mark.parametrize("size_bytes", [1, 7, 1000])
+    @pytest.mark.parametrize(
+        "stream",
+        [
+            b"\x00" * 20_000,
+            b"\r" * 20_000,
+            b"x" + b"\r" * 20_000,
+            b"+QIRD: " + b"1" * 20_000,
+            b'+QIURC: "recv",0,4096,' + b"\r\n" * 2000,
+            b"AT" + b"\r\x00" * 10_000,
+        ],
+    )
+    def test_memory_is_bounded(self, stream: bytes, size_bytes: int) -> None:
+        """Nothing that never ends is kept: at most one longest payload or line."""
+        made = framer(push_sockets={0}, prompt_due=True)
+        for chunk in pieces(stream, size_bytes):
+            made.feed(chunk)
+            assert held_bytes(made) <= 2 * PUSH_MAX_BYTES
