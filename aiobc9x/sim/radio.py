@@ -1,0 +1,356 @@
+"""SIM, registration, attach and context: the 27.007 commands a gateway uses.
+
+Layer: sim. The note names AT+CGATT, AT+CGPADDR and AT+CGACT (§4.1.1, §4.3.1); the
+shapes of the rest are 27.007's.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+
+from aiobc9x.sim.board import Board
+from aiobc9x.sim.params import Arguments, Command, Form, Refused
+from aiobc9x.sim.timers import Timer
+from aiobc9x.spec import CONTEXT_IDS
+
+TAC, CELL, ACT_NB = "1A2B", "01A2B3C4", 9
+"""Tracking area, cell and access technology (9: E-UTRAN NB-S1) of the one cell there is."""
+
+OPERATOR = "46000"
+IMSI = "460001234567890"
+ICCID = "89860012345678901234"
+
+CME_NOT_ALLOWED, CME_NO_SIM, CME_PIN_REQUIRED, CME_WRONG_PASSWORD, CME_PARAMETERS = (
+    3,
+    10,
+    11,
+    16,
+    50,
+)
+"""The 27.007 error numbers used here."""
+
+
+class Stat(enum.IntEnum):
+    """``<stat>`` of AT+CEREG."""
+
+    IDLE = 0
+    HOME = 1
+    SEARCHING = 2
+
+
+class Radio:
+    """The radio side of a module.
+
+    Attributes:
+        lost: Called when the network is gone while sockets may be open.
+        covered: Whether there is coverage; see :meth:`set_coverage`.
+
+    """
+
+    def __init__(self, board: Board) -> None:
+        self._board = board
+        self.lost: Callable[[], None] = lambda: None
+        self.covered = True
+        self._timer: Timer | None = None
+        self.reset()
+        self.handlers: dict[str, Callable[[Command], None]] = {
+            "+CFUN": self._cfun,
+            "+CPIN": self._cpin,
+            "+CIMI": self._cimi,
+            "+QCCID": self._qccid,
+            "+CGDCONT": self._cgdcont,
+            "+QCGDEFCONT": self._qcgdefcont,
+            "+CEREG": self._registration,
+            "+CGREG": self._registration,
+            "+CREG": self._registration,
+            "+COPS": self._cops,
+            "+CSQ": self._csq,
+            "+CESQ": self._cesq,
+            "+CGATT": self._cgatt,
+            "+CGACT": self._cgact,
+            "+CGPADDR": self._cgpaddr,
+            "+CSCON": self._cscon,
+        }
+
+    def reset(self) -> None:
+        """Go back to the state before power-on; coverage stays as it is."""
+        self.function = int(self._board.options.cfun)
+        self.stat = Stat.IDLE
+        self.attached = False
+        self._wants_attach = True
+        self._active: set[int] = set()
+        self._modes = {"+CEREG": 0, "+CGREG": 0, "+CREG": 0}
+        self._connection_urc = 0
+        self._apns = {1: ("IP", self._board.options.apn)}
+        self._unlocked = not self._board.options.pin
+        self._timer = None
+
+    def power_on(self) -> None:
+        """Begin to search, if AT+CFUN says so at boot."""
+        self._search()
+
+    def has_context(self, context_id: int) -> bool:
+        """Tell whether sockets can be opened on a context."""
+        return self.attached and context_id in self._active
+
+    def set_coverage(self, covered: bool) -> None:
+        """Take the network away, or give it back."""
+        self.covered = covered
+        if covered:
+            self._search()
+        else:
+            self._leave(Stat.SEARCHING if self.function == 1 else Stat.IDLE)
+
+    # -- the way into the network -------------------------------------------------
+
+    def _search(self) -> None:
+        ready = self.function == 1 and self._unlocked and self._board.options.sim
+        if not ready or self.stat == Stat.HOME:
+            return
+        self._set_stat(Stat.SEARCHING)
+        if self.covered and self._timer is None:
+            self._after(self._board.options.register_time, self._registered)
+
+    def _registered(self) -> None:
+        self._set_stat(Stat.HOME)
+        if self._wants_attach:
+            self._after(self._board.options.attach_time, self._attach)
+
+    def _attach(self) -> None:
+        self.attached = True
+        self._active.add(1)
+
+    def _after(self, delay: float, callback: Callable[[], None]) -> None:
+        def run() -> None:
+            self._timer = None
+            callback()
+
+        if delay <= 0:
+            callback()
+        else:
+            self._timer = self._board.later(delay, run)
+
+    def _leave(self, stat: Stat) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._detach()
+        self._set_stat(stat)
+
+    def _detach(self) -> None:
+        was_attached, self.attached = self.attached, False
+        self._active.clear()
+        if was_attached:
+            self.lost()
+
+    def _set_stat(self, stat: Stat) -> None:
+        if stat == self.stat:
+            return
+        self.stat = stat
+        for name, mode in self._modes.items():
+            if mode:
+                self._board.urc(f"{name}: {self._location(mode)}")
+
+    def _location(self, mode: int) -> str:
+        """Write ``<stat>`` and what the mode adds to it."""
+        fields = [str(int(self.stat))]
+        if mode >= 2 and self.stat == Stat.HOME:
+            fields += [f'"{TAC}"', f'"{CELL}"', str(ACT_NB)]
+            if mode >= 4:
+                fields += ["", "", '"00100010"', '"00000110"']
+            elif mode == 3:
+                fields += ["", ""]
+        return ",".join(fields)
+
+    # -- commands -------------------------------------------------------------------
+
+    def _cfun(self, command: Command) -> None:
+        board = self._board
+        if command.form is Form.TEST:
+            board.answer("+CFUN: (0,1,4),(0,1)")
+        elif command.form is Form.READ:
+            board.answer(f"+CFUN: {self.function}")
+        else:
+            given = _write(command, 1, 2)
+            function = given.number(0, (0, 1, 4))
+            if given.number(1, (0, 1), 0):
+                board.answer()
+                board.restart()
+                return
+            self.function = function
+            board.answer()
+            if function == 1:
+                self._search()
+            else:
+                self._leave(Stat.IDLE)
+
+    def _need_sim(self) -> None:
+        if not self._board.options.sim:
+            raise Refused(cme=CME_NO_SIM)
+
+    def _cpin(self, command: Command) -> None:
+        self._need_sim()
+        if command.form is Form.TEST:
+            self._board.answer()
+        elif command.form is Form.READ:
+            self._board.answer("+CPIN: READY" if self._unlocked else "+CPIN: SIM PIN")
+        else:
+            pin = _write(command, 1, 2).raw(0)
+            if self._unlocked:
+                raise Refused(cme=CME_NOT_ALLOWED)
+            if pin != self._board.options.pin:
+                raise Refused(cme=CME_WRONG_PASSWORD)
+            self._unlocked = True
+            self._board.answer()
+            self._search()
+
+    def _cimi(self, command: Command) -> None:
+        self._need_sim()
+        if not self._unlocked:
+            raise Refused(cme=CME_PIN_REQUIRED)
+        self._board.answer(*([] if command.form is Form.TEST else [IMSI]))
+
+    def _qccid(self, command: Command) -> None:
+        self._need_sim()
+        self._board.answer(*([] if command.form is Form.TEST else [f"+QCCID: {ICCID}"]))
+
+    def _cgdcont(self, command: Command) -> None:
+        if command.form is Form.TEST:
+            self._board.answer('+CGDCONT: (1-3),"IP",,,(0),(0)', '+CGDCONT: (1-3),"IPV6",,,(0),(0)')
+        elif command.form is Form.READ:
+            self._board.answer(
+                *(
+                    f'+CGDCONT: {cid},"{kind}","{apn}","",0,0'
+                    for cid, (kind, apn) in sorted(self._apns.items())
+                )
+            )
+        else:
+            given = _write(command, 1, 11)
+            cid = given.number(0, CONTEXT_IDS)
+            if len(given) == 1:
+                self._apns.pop(cid, None)
+            else:
+                kind = given.raw(1)
+                if kind not in ("IP", "IPV6", "IPV4V6", "NONIP"):
+                    raise Refused(cme=CME_PARAMETERS)
+                self._apns[cid] = (kind, given.raw(2))
+            self._board.answer()
+
+    def _qcgdefcont(self, command: Command) -> None:
+        if command.form is Form.TEST:
+            self._board.answer('+QCGDEFCONT: ("IP","IPV6","IPV4V6"),<apn>,<username>,<password>')
+        elif command.form is Form.READ:
+            kind, apn = self._apns.get(1, ("IP", ""))
+            self._board.answer(f'+QCGDEFCONT: "{kind}","{apn}"')
+        else:
+            given = _write(command, 1, 5)
+            self._apns[1] = (given.raw(0), given.raw(1) if len(given) > 1 else "")
+            self._board.answer()
+
+    def _registration(self, command: Command) -> None:
+        most = 5 if command.name == "+CEREG" else 2
+        if command.form is Form.TEST:
+            self._board.answer(f"{command.name}: (0-{most})")
+        elif command.form is Form.WRITE:
+            self._modes[command.name] = _write(command, 1, 1).number(0, range(most + 1))
+            self._board.answer()
+        else:
+            mode = self._modes[command.name]
+            self._board.answer(f"{command.name}: {mode},{self._location(mode)}")
+
+    def _cops(self, command: Command) -> None:
+        if command.form is Form.TEST:
+            self._board.answer(
+                f'+COPS: (2,"{OPERATOR}","{OPERATOR}","{OPERATOR}",{ACT_NB}),,(0,1,2),(2)'
+            )
+        elif command.form is Form.WRITE:
+            mode = _write(command, 1, 4).number(0, range(5))
+            self._board.answer()
+            if mode == 2:
+                self._leave(Stat.IDLE)
+            else:
+                self._search()
+        elif self.stat == Stat.HOME:
+            self._board.answer(f'+COPS: 0,2,"{OPERATOR}",{ACT_NB}')
+        else:
+            self._board.answer("+COPS: 0")
+
+    def _csq(self, command: Command) -> None:
+        level = self._board.options.rssi if self.stat == Stat.HOME else 99
+        test = command.form is Form.TEST
+        self._board.answer("+CSQ: (0-31,99),(0-7,99)" if test else f"+CSQ: {level},0")
+
+    def _cesq(self, command: Command) -> None:
+        if command.form is Form.TEST:
+            self._board.answer("+CESQ: (0-63,99),(0-7,99),(255),(255),(0-34,255),(0-97,255)")
+        elif self.stat == Stat.HOME:
+            self._board.answer(f"+CESQ: {self._board.options.rssi},0,255,255,20,60")
+        else:
+            self._board.answer("+CESQ: 99,99,255,255,255,255")
+
+    def _cgatt(self, command: Command) -> None:
+        if command.form is Form.TEST:
+            self._board.answer("+CGATT: (0,1)")
+        elif command.form is Form.READ:
+            self._board.answer(f"+CGATT: {int(self.attached)}")
+        else:
+            self._wants_attach = bool(_write(command, 1, 1).number(0, (0, 1)))
+            if self._wants_attach and self.stat != Stat.HOME:
+                raise Refused(cme=CME_NOT_ALLOWED)
+            self._board.answer()
+            if not self._wants_attach:
+                self._detach()
+            elif not self.attached:
+                self._after(self._board.options.attach_time, self._attach)
+
+    def _cgact(self, command: Command) -> None:
+        if command.form is Form.TEST:
+            self._board.answer("+CGACT: (0,1)")
+        elif command.form is Form.READ:
+            self._board.answer(
+                *(f"+CGACT: {cid},{int(cid in self._active)}" for cid in sorted(self._apns))
+            )
+        else:
+            given = _write(command, 1, 2)
+            state = given.number(0, (0, 1))
+            cids = [given.number(1, CONTEXT_IDS)] if len(given) == 2 else sorted(self._apns)
+            if not self.attached or any(cid not in self._apns for cid in cids):
+                raise Refused(cme=CME_NOT_ALLOWED)
+            self._board.answer()
+            if state:
+                self._active.update(cids)
+            else:
+                self._active.difference_update(cids)
+                self.lost()
+
+    def _cgpaddr(self, command: Command) -> None:
+        if command.form is Form.TEST:
+            self._board.answer(f"+CGPADDR: ({','.join(map(str, sorted(self._apns)))})")
+            return
+        cids = sorted(self._apns)
+        if command.form is Form.WRITE:
+            cids = [_write(command, 1, 1).number(0, CONTEXT_IDS)]
+        address = self._board.options.ip
+        self._board.answer(
+            *(
+                f'+CGPADDR: {cid},"{address}"' if cid in self._active else f"+CGPADDR: {cid}"
+                for cid in cids
+            )
+        )
+
+    def _cscon(self, command: Command) -> None:
+        if command.form is Form.TEST:
+            self._board.answer("+CSCON: (0,1)")
+        elif command.form is Form.READ:
+            self._board.answer(f"+CSCON: {self._connection_urc},{int(self.attached)}")
+        else:
+            self._connection_urc = _write(command, 1, 1).number(0, (0, 1))
+            self._board.answer()
+
+
+def _write(command: Command, least: int, most: int) -> Arguments:
+    """Return the parameters of a write command; anything else is ``+CME ERROR: 50``."""
+    if command.form is not Form.WRITE:
+        raise Refused(cme=CME_PARAMETERS)
+    return Arguments(command.arguments, least, most, err=None)
