@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Set as AbstractSet
+from functools import lru_cache
 from typing import Final, NamedTuple
 
-from aiobc9x.spec import PUSH_MAX_BYTES, READ_MAX_BYTES
+from aiobc9x.spec import CONNECT_IDS, PUSH_MAX_BYTES, READ_MAX_BYTES
 
 LINE: Final = ""
 """The verdict on what is no payload header."""
@@ -72,6 +73,30 @@ _PUSH: Final = _beginnings(
     _NUMBER,
     rb"([\r\n,])",
 )
+
+
+@lru_cache(maxsize=64)  # one for each set of connect IDs
+def quick_patterns(push_sockets: frozenset[int]) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
+    """Compile patterns for streams with ``showlength`` 1 and data in text format.
+
+    Returns:
+        A pattern that matches empty lines and a header as the note prints it, complete
+        with CRLF or comma: ``connectID`` and length, or length and remaining length;
+        and one that finds whatever :func:`read_header` might not call a line.
+
+    """
+    connect_ids = b"".join(b"%d" % number for number in CONNECT_IDS if number in push_sockets)
+    read = rb"RD: ([1-9]\d{0,3})(?:,(\d{1,9})(?:\r\n|,)|\r\n)"
+    if not connect_ids:
+        return (
+            re.compile(rb"[\r\n]*+\+QI()()" + read),
+            re.compile(rb"\+QIRD:(?! 0[\r\n,])"),
+        )
+    push = rb'URC: "recv",([%b]),([1-9]\d{0,3})(?:\r\n|,)' % connect_ids
+    return (
+        re.compile(rb"[\r\n]*+\+QI(?:" + push + b"|" + read + b")"),
+        re.compile(rb'\+QI(?:RD:(?! 0[\r\n,])|URC: {0,8}"recv", {0,8}[%b])' % connect_ids),
+    )
 
 
 def read_header(

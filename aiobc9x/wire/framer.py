@@ -22,8 +22,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeAlias
 
-from aiobc9x.spec import LINE_MAX_BYTES, READ_MAX_BYTES
-from aiobc9x.wire._headers import Header, read_header
+from aiobc9x.spec import LINE_MAX_BYTES, PUSH_MAX_BYTES, READ_MAX_BYTES
+from aiobc9x.wire._headers import Header, quick_patterns, read_header
 
 
 class Line(NamedTuple):
@@ -125,6 +125,8 @@ class Framer:
         # Chunks, each with the offset from which it is yet to be framed.
         self._held: deque[tuple[bytes, int]] = deque()
         self._lines = _Lines()
+        self._pushing: frozenset[int] = frozenset()
+        self._patterns = quick_patterns(self._pushing)
         self._start_afresh()
 
     def __repr__(self) -> str:
@@ -212,9 +214,69 @@ class Framer:
                 start = self._take_line_end(data, start, frames)
             elif self._skipping:
                 start = self._skip(data, start)
-            else:
+            elif self.prompt_due or armed or self._verdict is not None:
                 start = self._take_line(data, start, frames)
+            else:
+                start = self._take_lines(data, start, frames)
         return start
+
+    def _take_lines(self, data: bytes, start: int, frames: list[Frame]) -> int:
+        """Take all that is plain at C speed, then one line at most the exact way."""
+        if data.find(b"\n", start) < 0:
+            # To search a growing line for headers time and again would be quadratic.
+            return self._take_line(data, start, frames)
+        if not self._tail:
+            start = self._take_plain(data, start, frames)
+        elif at := self._take_plain(self._tail + data[start:], 0, frames):
+            start += at - len(self._tail)
+            self._tail = b""
+        if start == len(data) or self._header is not None or self._line_ends_due:
+            return start
+        return self._take_line(data, start, frames)
+
+    def _take_plain(self, text: bytes, at: int, frames: list[Frame]) -> int:
+        """Take whole lines and payloads up to the first that needs a closer look."""
+        if self._pushing != self.push_sockets:
+            self._pushing = frozenset(self.push_sockets)
+            self._patterns = quick_patterns(self._pushing)
+        counted, suspects = self._patterns
+        may_count = self.length_shown and not self.hex_receive
+        while True:
+            if may_count and (match := counted.match(text, at)) is not None:
+                end = self._take_counted(match, text, frames)
+                if self._header is not None or self._line_ends_due:
+                    return end
+                if end:
+                    at = end
+                    continue
+            suspect = suspects.search(text, at)
+            stop = text.rfind(b"\n", at, suspect.start() if suspect else len(text)) + 1
+            if not stop:
+                return at
+            frames += filter(None, map(self._lines.__getitem__, text[at:stop].split(b"\n")))
+            at = stop
+
+    def _take_counted(self, match: re.Match[bytes], text: bytes, frames: list[Frame]) -> int:
+        """Take a well-formed header and its payload; return 0 if it is too long."""
+        connect_id, pushed, read, remaining = match.groups()
+        size = int(pushed or read)
+        if not size <= (PUSH_MAX_BYTES if pushed else min(self.read_due, READ_MAX_BYTES)):
+            return 0
+        header = Header(
+            int(connect_id) if pushed else None, int(remaining) if remaining else None, size, 0
+        )
+        start = match.end()
+        end = start + size
+        if end > len(text):
+            self._header, self._hex = header, False
+            self._left, self._pieces = end - len(text), [text[start:]]
+            return len(text)
+        frames.append(_payload(header, text[start:end]))
+        if read:
+            if text.startswith(_BEHIND_READ, end):
+                return end + len(_BEHIND_READ)
+            self._line_ends_due = _BEHIND_READ
+        return end
 
     def _take_line(self, data: bytes, start: int, frames: list[Frame]) -> int:
         """Take one line, prompt or header, or what there is of it."""
@@ -236,7 +298,8 @@ class Framer:
             if isinstance(verdict, Header):
                 self._begin_payload(verdict, text)
                 return stop - len(text) + verdict.end
-            self._verdict = verdict
+            # Other text isn't mistaken for a header when it is looked at again.
+            self._verdict = verdict if text.startswith(b"+QI") else None
         if len(text.rstrip(b"\r\n")) > LINE_MAX_BYTES:
             self._end_line(text, frames)
             self._skipping = lf < 0
