@@ -400,7 +400,9 @@ class Qicfg(Command[tuple[int, ...]]):
         ranges = _CONFIG_VALUES[ConfigKey(self.key)]
         given = len(ranges) if values != (None, None) else 0
         if any((value is not None) != (at < given) for at, value in enumerate(values)):
-            raise ValueError(f"value and value2: {self.key} takes {len(ranges)}, or none to read")
+            raise ValueError(
+                f"value and value2 don't fit: {self.key} takes {len(ranges)}, or none to read"
+            )
         encoded = {
             name: integer(name, value, allowed)
             for name, value, allowed in zip(("value", "value2"), values, ranges, strict=False)

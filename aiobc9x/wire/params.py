@@ -63,17 +63,17 @@ def command_line(name: str, /, **params: str | None) -> bytes:
         ValueError: A parameter is ``None`` and a later one is not.
 
     """
-    given = [key for key, text in params.items() if text is not None]
-    if not given:
-        return f"AT{name}\r".encode("ascii")
+    names = list(params)
+    while names and params[names[-1]] is None:
+        names.pop()
     values = []
-    for key, text in params.items():
+    for key in names:
+        text = params[key]
         if text is None:
-            raise ValueError(f"{key} is needed, because {given[-1]} follows it; give both")
+            raise ValueError(f"{key} is needed, because {names[-1]} follows it; give both")
         values.append(text)
-        if key == given[-1]:
-            break
-    return f"AT{name}={','.join(values)}\r".encode("ascii")
+    body = f"={','.join(values)}" if values else ""
+    return f"AT{name}{body}\r".encode("ascii")
 
 
 def integer(argument: str, value: object, allowed: range) -> str:
@@ -120,7 +120,7 @@ def quoted(argument: str, text: str | bytes, max_bytes: int) -> str:
 
 def _ascii(argument: str, text: object) -> bytes:
     if isinstance(text, str):
-        return text.encode("utf-8", "backslashreplace")
+        return text.encode("utf-8", "surrogatepass")
     if isinstance(text, (bytes, bytearray)):
         return bytes(text)
     raise ValueError(f"{argument} must be str or bytes, not {type(text).__name__}")
