@@ -1,0 +1,257 @@
+"""errors: one row per exception: its errno, its text, what else it is, and pickling."""
+
+import copy
+import errno
+import pickle
+import socket
+
+import pytest
+
+from aiobc9x import errors
+from aiobc9x.errors import (
+    ERRNO_OF,
+    CommandError,
+    ConnectFailed,
+    LinkLost,
+    LinkTimeout,
+    ModemError,
+    ModuleReset,
+    NetworkLost,
+    NoFreeSocket,
+    PortBusy,
+    PortDenied,
+    PortNotFound,
+    StageTimeout,
+    StreamBroken,
+    UnexpectedAnswer,
+    command_error,
+    connect_error,
+)
+from aiobc9x.spec import ERR_TEXT
+
+LINE = 'AT+QIOPEN=1,0,"TCP","example.com",80'
+TARGET = ("example.com", 80)
+
+CONNECT_ROWS: list[tuple[int, type[ConnectFailed], type[OSError], int]] = [
+    (550, ConnectFailed, OSError, errno.EIO),
+    (551, errors.ConnectBlocked, BlockingIOError, errno.EAGAIN),
+    (552, ConnectFailed, OSError, errno.EINVAL),
+    (553, ConnectFailed, OSError, errno.ENOBUFS),
+    (554, ConnectFailed, OSError, errno.EMFILE),
+    (555, ConnectFailed, OSError, errno.EOPNOTSUPP),
+    (556, errors.AddressBusy, OSError, errno.EADDRINUSE),
+    (557, errors.AddressBusy, OSError, errno.EADDRINUSE),
+    (558, errors.ConnectWriteFailed, BrokenPipeError, errno.EPIPE),
+    (559, errors.ConnectReadFailed, ConnectionResetError, errno.ECONNRESET),
+    (560, errors.ConnectAborted, ConnectionAbortedError, errno.ECONNABORTED),
+    (561, errors.NetworkUnreachable, OSError, errno.ENETUNREACH),
+    (562, errors.NetworkDown, OSError, errno.ENETDOWN),
+    (563, errors.ConnectIdBusy, OSError, errno.EBUSY),
+    (564, errors.NameBusy, socket.gaierror, socket.EAI_AGAIN),
+    (565, errors.NameNotFound, socket.gaierror, socket.EAI_NONAME),
+    (566, errors.ConnectRefused, ConnectionRefusedError, errno.ECONNREFUSED),
+    (567, errors.ConnectClosed, ConnectionResetError, errno.ECONNRESET),
+    (568, ConnectFailed, OSError, errno.EBUSY),
+    (569, errors.ConnectTimedOut, TimeoutError, errno.ETIMEDOUT),
+    (570, errors.NetworkDown, OSError, errno.ENETDOWN),
+    (571, ConnectFailed, OSError, errno.ECANCELED),
+    (572, errors.ConnectNotAllowed, PermissionError, errno.EPERM),
+    (573, errors.NetworkUnreachable, OSError, errno.ENETUNREACH),
+    (574, errors.AddressBusy, OSError, errno.EADDRINUSE),
+]
+"""What a failed connection raises, by ``<err>`` (table 2)."""
+
+COMMAND_ROWS: list[tuple[int, type[CommandError], type[OSError], int]] = [
+    (551, errors.OperationBlocked, BlockingIOError, errno.EAGAIN),
+    (552, CommandError, OSError, errno.EINVAL),
+    (558, errors.WriteFailed, BrokenPipeError, errno.EPIPE),
+    (559, errors.ReadFailed, ConnectionResetError, errno.ECONNRESET),
+    (560, errors.AcceptFailed, ConnectionAbortedError, errno.ECONNABORTED),
+    (566, CommandError, OSError, errno.ECONNREFUSED),
+    (567, errors.SocketClosed, ConnectionResetError, errno.ECONNRESET),
+    (569, errors.OperationTimedOut, TimeoutError, errno.ETIMEDOUT),
+    (572, errors.OperationNotAllowed, PermissionError, errno.EPERM),
+]
+"""What any other refused command raises."""
+
+OTHER_ROWS: list[tuple[ModemError, type[OSError], int, str]] = [
+    (LinkLost("unplugged"), ConnectionAbortedError, errno.ECONNABORTED, "unplugged"),
+    (PortNotFound("no /dev/x"), FileNotFoundError, errno.ENOENT, "no /dev/x"),
+    (PortDenied("not yours"), PermissionError, errno.EACCES, "not yours"),
+    (PortBusy("in use"), OSError, errno.EBUSY, "in use"),
+    (LinkTimeout("no answer"), TimeoutError, errno.ETIMEDOUT, "no answer"),
+    (
+        StageTimeout("waiting for the network", 2.5),
+        TimeoutError,
+        errno.ETIMEDOUT,
+        "timed out after 2.5 s, waiting for the network",
+    ),
+    (
+        StageTimeout("waiting for the SIM", 30, "is one in?"),
+        TimeoutError,
+        errno.ETIMEDOUT,
+        "timed out after 30 s, waiting for the SIM: is one in?",
+    ),
+    (ModuleReset("RDY"), ConnectionResetError, errno.ECONNRESET, "RDY"),
+    (NetworkLost("detached"), ConnectionResetError, errno.ECONNRESET, "detached"),
+    (StreamBroken("a hole"), ConnectionResetError, errno.ECONNRESET, "a hole"),
+    (
+        NoFreeSocket(),
+        OSError,
+        errno.EMFILE,
+        "all six connect IDs of the module are in use; close a connection first",
+    ),
+    (
+        UnexpectedAnswer("AT+CSQ", [b"+CSQ: x"], "no signal"),
+        OSError,
+        errno.EPROTO,
+        "can't read the answer to 'AT+CSQ': no signal; got [b'+CSQ: x']",
+    ),
+]
+"""Exceptions that no ``<err>`` stands for."""
+
+EVERY: list[ModemError] = [
+    *(row[0] for row in OTHER_ROWS),
+    *(command_error("AT+QISEND=0", row[0]) for row in COMMAND_ROWS),
+    *(connect_error(LINE, row[0], target=TARGET) for row in CONNECT_ROWS),
+    command_error("AT+CPIN?", cme="SIM failure"),
+    command_error("AT"),
+    connect_error(LINE),
+    connect_error(LINE, 777),
+    ModemError("anything"),
+]
+
+
+class TestConnectFailed:
+    """What connecting raises."""
+
+    @pytest.mark.parametrize(("err", "cls", "builtin", "number"), CONNECT_ROWS)
+    def test_rows(
+        self, err: int, cls: type[ConnectFailed], builtin: type[OSError], number: int
+    ) -> None:
+        """It is what asyncio callers already catch, and says the code and the target."""
+        exc = connect_error(LINE, err, target=TARGET)
+        assert type(exc) is cls
+        assert isinstance(exc, builtin)
+        assert (exc.errno, exc.err, exc.command, exc.target) == (number, err, LINE, TARGET)
+        text = f"{ERR_TEXT[err]} (modem error {err}): ('example.com', 80)"
+        assert str(exc) == f"[Errno {number}] {text}"
+
+    def test_without_a_target_the_command_is_named(self) -> None:
+        """As with any other command."""
+        text = f"Socket connect failed (modem error 566): {LINE!r}"
+        assert str(connect_error(LINE, 566)) == f"[Errno {errno.ECONNREFUSED}] {text}"
+
+    @pytest.mark.parametrize(
+        ("cme", "text"),
+        [
+            (None, "the module refused to connect (ERROR)"),
+            ("516", "the module refused to connect (516)"),
+        ],
+    )
+    def test_without_a_code(self, cme: str | None, text: str) -> None:
+        """What the module did say is in the message."""
+        exc = connect_error(LINE, None, cme, TARGET)
+        assert type(exc) is ConnectFailed
+        assert str(exc) == f"[Errno {errno.EIO}] {text}: ('example.com', 80)"
+        assert exc.cme == cme
+
+
+class TestCommandError:
+    """What any other command raises."""
+
+    @pytest.mark.parametrize(("err", "cls", "builtin", "number"), COMMAND_ROWS)
+    def test_rows(
+        self, err: int, cls: type[CommandError], builtin: type[OSError], number: int
+    ) -> None:
+        """It is what asyncio callers already catch, and no ConnectFailed."""
+        exc = command_error("AT+QISEND=0", err)
+        assert type(exc) is cls
+        assert isinstance(exc, builtin)
+        assert not isinstance(exc, ConnectFailed)
+        assert (exc.errno, exc.err, exc.command, exc.cme) == (number, err, "AT+QISEND=0", None)
+        assert str(exc) == f"[Errno {number}] {ERR_TEXT[err]} (modem error {err}): 'AT+QISEND=0'"
+
+    @pytest.mark.parametrize(
+        ("err", "cme", "text"),
+        [
+            (None, None, "the module answered ERROR to 'AT+X'"),
+            (None, "SIM failure", "the module refused 'AT+X': SIM failure"),
+            (777, None, "Unlisted error (modem error 777): 'AT+X'"),
+        ],
+    )
+    def test_codes_that_are_missing_or_unlisted(
+        self, err: int | None, cme: str | None, text: str
+    ) -> None:
+        """The errno is EIO then, and the message has what there is."""
+        exc = command_error("AT+X", err, cme)
+        assert type(exc) is CommandError
+        assert (exc.errno, exc.err, exc.cme) == (errno.EIO, err, cme)
+        assert str(exc) == f"[Errno {errno.EIO}] {text}"
+
+
+class TestOthers:
+    """Failures of the link, the module and the network."""
+
+    @pytest.mark.parametrize(("exc", "builtin", "number", "text"), OTHER_ROWS)
+    def test_rows(self, exc: ModemError, builtin: type[OSError], number: int, text: str) -> None:
+        """Each has a real errno, a sentence, and a class that asyncio callers catch."""
+        assert isinstance(exc, builtin)
+        assert exc.errno == number
+        assert str(exc) == f"[Errno {number}] {text}"
+
+    def test_a_stage_is_an_attribute(self) -> None:
+        """So that nobody has to read the sentence."""
+        exc = StageTimeout("waiting for the network", 2.5)
+        assert (exc.stage, exc.timeout) == ("waiting for the network", 2.5)
+
+    def test_an_answer_that_cannot_be_read_keeps_its_lines(self) -> None:
+        """As they came."""
+        exc = UnexpectedAnswer("AT+CSQ", [b"\xff"], "no signal")
+        assert (exc.command, exc.lines, exc.err, exc.cme) == ("AT+CSQ", (b"\xff",), None, None)
+
+    @pytest.mark.parametrize("exc", [PortNotFound("x"), PortDenied("x"), PortBusy("x")])
+    def test_a_port_that_does_not_open_is_a_lost_link(self, exc: LinkLost) -> None:
+        """One clause catches a port that fails before or after."""
+        assert isinstance(exc, LinkLost)
+        assert isinstance(exc, ConnectionAbortedError)
+
+
+@pytest.mark.parametrize("exc", EVERY, ids=lambda exc: type(exc).__name__)
+class TestEvery:
+    """What holds for each of them."""
+
+    def test_one_root_catches_it(self, exc: ModemError) -> None:
+        """ModemError is the root, and all but the root itself are OSErrors."""
+        assert isinstance(exc, ModemError)
+        assert isinstance(exc, OSError) or type(exc) is ModemError
+
+    def test_it_survives_pickling_and_copying(self, exc: ModemError) -> None:
+        """Type, text, arguments and attributes are the same."""
+        for twin in (pickle.loads(pickle.dumps(exc)), copy.copy(exc)):
+            assert type(twin) is type(exc)
+            assert (str(twin), twin.args, vars(twin)) == (str(exc), exc.args, vars(exc))
+            assert getattr(twin, "errno", None) == getattr(exc, "errno", None)
+            assert getattr(twin, "strerror", None) == getattr(exc, "strerror", None)
+
+
+def test_every_code_of_the_note_has_an_errno() -> None:
+    """Table 2 is covered, and nothing else but the missing code."""
+    assert set(ERRNO_OF) == {None, *ERR_TEXT}
+
+
+def test_every_code_of_the_note_is_tested() -> None:
+    """0 is no error."""
+    assert {row[0] for row in CONNECT_ROWS} == set(ERR_TEXT) - {0}
+
+
+def test_every_exception_is_exported_and_tested() -> None:
+    """A new class needs a row here and a name in ``__all__``."""
+    classes = {
+        name
+        for name, value in vars(errors).items()
+        if isinstance(value, type) and issubclass(value, ModemError)
+    }
+    tested = {type(exc).__name__ for exc in EVERY} | {"CommandError", "ConnectFailed"}
+    assert classes == tested
+    assert classes <= set(errors.__all__)
