@@ -54,7 +54,7 @@ ACTIVE_TIME_UNITS_S: Final = (2, 60, 360, 60, 60, 60, 60, None)
 """Unit of T3324 by its upper three bits; ``None`` is off (24.008)."""
 
 _TIMER: Final = re.compile("[01]{8}")
-_WORDS: Final = re.compile("[A-Z][A-Z -]*")
+_WORDS: Final = re.compile("[A-Z][A-Z0-9 -]*")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""commands: every line of chapter 4, one class per command, then properties."""
+"""commands: every line of chapter 4, what is refused, then one class per command."""
 
 from collections.abc import Callable
 from typing import Any
@@ -24,11 +24,8 @@ from aiobc9x.wire.commands import (
     Qiswtmd,
     Qntp,
     Qping,
-    Raw,
     SocketStatus,
-    TestForm,
 )
-from tests.wire.lines import DAMAGED, EVIL, is_one_clean_line, outcome
 
 # Any: the results differ in type, and these tests look at lines alone.
 AnyCommand = Command[Any]
@@ -499,42 +496,3 @@ class TestDeferredResults:
         """Their answer is the final result."""
         assert command.parse([]) is None
         assert command.parse([b"\xff"]) is None
-
-
-INJECTABLE: list[Callable[[Any], AnyCommand]] = [
-    lambda text: Qiopen(1, 0, "TCP", text, 1),
-    lambda text: Qiopen(1, 0, text, "h", 1),
-    lambda text: Qping(1, text),
-    lambda text: Qntp(1, text),
-    lambda text: Qidnsgip(1, text),
-    lambda text: Qicfg(text, 1),
-    Qidnscfg,
-    lambda text: Qidnscfg("8.8.8.8", text),
-    lambda text: Qisend(0, data=text.encode("utf-8", "surrogatepass")),
-    lambda text: Qisendex(0, data=text.encode("utf-8", "surrogatepass")),
-    TestForm,
-    lambda text: Raw("AT" + text),
-]
-"""Everything that takes text from a caller."""
-
-
-@given(make=st.sampled_from(INJECTABLE), text=EVIL)
-def test_no_text_adds_a_command(make: Callable[[str], AnyCommand], text: str) -> None:
-    """Whatever is passed, it is refused, or there is one CR, at the end."""
-    try:
-        line = make(text).encode()
-    except ValueError:
-        line = b"\r"
-    assert is_one_clean_line(line)
-
-
-@given(
-    command=st.sampled_from([command for _, command in EXAMPLES + FORMS]),
-    lines=st.lists(DAMAGED, max_size=4),
-)
-def test_no_answer_raises_anything_else(command: AnyCommand, lines: list[bytes]) -> None:
-    """Whatever arrives is claimed or not, and is read or is an UnexpectedAnswer."""
-    claimed = [line for line in lines if command.claims(line)]
-    for answer in (lines, claimed):
-        result = outcome(command, answer)
-        assert not isinstance(result, UnexpectedAnswer) or result.lines == tuple(answer)

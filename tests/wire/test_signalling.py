@@ -149,6 +149,8 @@ class TestOthers:
             (b'+IP: "2001:DB8::1"', AddressAssigned("2001:db8::1")),
             (b"+CPIN: READY", SimState("READY")),
             (b"+CPIN: NOT READY", SimState("NOT READY")),
+            (b"+CPIN: SIM PIN2", SimState("SIM PIN2")),
+            (b"+CPIN: PH-NET PIN", SimState("PH-NET PIN")),
             (b"+CFUN: 1", RadioState(1)),
             (b'+QNBIOTEVENT: "ENTER PSM"', SleepEvent("ENTER PSM")),
             (b"+QNBIOTEVENT: EXIT DEEPSLEEP", SleepEvent("EXIT DEEPSLEEP")),
