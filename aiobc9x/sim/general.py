@@ -69,6 +69,8 @@ class General:
         self._clock, self._clock_set_at = time, self._board.now
 
     def _nothing(self, command: Command) -> None:
+        if command.form is not Form.EXEC:
+            raise Refused
         self._board.answer()
 
     def _fixed(self, command: Command, text: str) -> None:
@@ -78,6 +80,8 @@ class General:
         self._board.answer("Quectel", "BC65", f"Revision: {REVISION}")
 
     def _echo(self, command: Command) -> None:
+        if command.form is not Form.EXEC:
+            raise Refused
         self._board.settings.echo = command.name == "E1"
         self._board.answer()
 

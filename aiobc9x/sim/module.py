@@ -37,6 +37,9 @@ from aiobc9x.spec import OPEN_TIME_DEFAULT_S, Err
 LINE_LIMIT = 4096
 """Longest command line; a longer one is an ``ERROR``. Ours: the note states no limit."""
 
+LINE_NOISE = " " + "".join(map(chr, range(0x7F, 0x100)))
+"""What a line at the wrong speed leaves in front of the next one; skipped."""
+
 NOTE_COMMANDS = ("+QI", "+QPING", "+QNTP", "+QNTF")
 """How the commands of the note begin: they set AT+QIGETERROR and ignore AT+CMEE."""
 
@@ -272,8 +275,12 @@ class Module:
             self._fall_asleep()
 
     def _run_timers(self) -> None:
-        self._advance(self.board.now)
-        self.sockets.regulate_all()
+        while True:
+            self._advance(self.board.now)
+            self.sockets.regulate_all()
+            due = self.board.timers.deadline()
+            if due is None or due > self.board.now:
+                return
 
     # -- command lines ---------------------------------------------------------------------
 
@@ -309,9 +316,9 @@ class Module:
         if self._input[:1] == b"\n":
             del self._input[:1]
         line, self._line = self._line.decode("latin-1"), bytearray()
-        prefix = min((at for at in (line.find("AT"), line.find("at")) if at >= 0), default=-1)
-        if prefix >= 0:
-            self._lines.append(line[prefix:])
+        line = line.lstrip(LINE_NOISE)
+        if line.startswith(("AT", "at")):
+            self._lines.append(line)
 
     _current = ""
 

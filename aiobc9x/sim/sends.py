@@ -113,12 +113,12 @@ class Sends:
         sent = not failed and board.network.send(socket.handle, data)
         board.statistics.sends += 1
         board.statistics.sent_bytes += len(data) if sent else 0
-        if not sent:
-            board.last_error = Err.WRITE_FAILED
         self.pending = True
 
         def finish() -> None:
             self.pending = False
+            if not sent:
+                board.last_error = Err.WRITE_FAILED
             board.urc("SEND OK" if sent else "SEND FAIL")
 
         board.later(board.options.send_time, finish)

@@ -1,0 +1,167 @@
+"""27.007: SIM, registration, attach, context."""
+
+import pytest
+
+from aiobc9x.sim.options import SimOptions
+from tests.sim.desk import ERROR, OK, Desk, lines
+
+
+class TestRegistration:
+    """AT+CEREG and its relatives."""
+
+    @pytest.mark.parametrize(
+        ("mode", "location"),
+        [
+            (0, "1"),
+            (1, "1"),
+            (2, '1,"1A2B","01A2B3C4",9'),
+            (3, '1,"1A2B","01A2B3C4",9,,'),
+            (4, '1,"1A2B","01A2B3C4",9,,,"00100010","00000110"'),
+            (5, '1,"1A2B","01A2B3C4",9,,,"00100010","00000110"'),
+        ],
+    )
+    def test_every_mode(self, mode: int, location: str) -> None:
+        """The read answer has the mode in front, the URC hasn't."""
+        desk = Desk(SimOptions(register_time=5))
+        assert desk.type(f"AT+CEREG={mode}") == OK
+        assert desk.type("AT+CEREG?") == lines(f"+CEREG: {mode},2") + OK
+        said = desk.wait(6)
+        assert said == (lines(f"+CEREG: {location}") if mode else b"")
+        assert desk.type("AT+CEREG?") == lines(f"+CEREG: {mode},{location}") + OK
+
+    def test_attach_takes_its_time(self) -> None:
+        desk = Desk(SimOptions(register_time=5, attach_time=2))
+        desk.wait(6)
+        assert desk.type("AT+CGATT?") == lines("+CGATT: 0") + OK
+        desk.wait(2)
+        assert desk.type("AT+CGATT?") == lines("+CGATT: 1") + OK
+
+    @pytest.mark.parametrize(("name", "most"), [("CEREG", 5), ("CGREG", 2), ("CREG", 2)])
+    def test_ranges(self, name: str, most: int) -> None:
+        desk = Desk()
+        assert desk.type(f"AT+{name}=?") == lines(f"+{name}: (0-{most})") + OK
+        assert desk.type(f"AT+{name}={most}") == OK
+        assert desk.type(f"AT+{name}={most + 1}") == ERROR
+
+    def test_radio_off_and_on(self) -> None:
+        """AT+CFUN=0 leaves the network, AT+CFUN=1 goes back."""
+        desk = Desk(SimOptions(register_time=3))
+        desk.type("AT+CEREG=1")
+        desk.wait(5)
+        assert desk.type("AT+CFUN=0") == OK + lines("+CEREG: 0")
+        assert desk.type("AT+CFUN?") == lines("+CFUN: 0") + OK
+        assert desk.type("AT+CFUN=1") == OK + lines("+CEREG: 2")
+        assert desk.wait(5) == lines("+CEREG: 1")
+
+    def test_starts_with_the_radio_off(self) -> None:
+        desk = Desk(SimOptions(cfun=0))
+        assert desk.wait(10) == b""
+        assert desk.type("AT+CEREG?") == lines("+CEREG: 0,0") + OK
+        desk.type("AT+CFUN=1")
+        assert desk.type("AT+CEREG?") == lines("+CEREG: 0,1") + OK
+
+    def test_no_coverage(self) -> None:
+        """It searches until there is some."""
+        desk = Desk(SimOptions(register_time=1))
+        desk.module.set_coverage(False, desk.now)
+        desk.wait(100)
+        assert desk.type("AT+CEREG?") == lines("+CEREG: 0,2") + OK
+        assert desk.type("AT+CSQ") == lines("+CSQ: 99,0") + OK
+        desk.module.set_coverage(True, desk.now)
+        desk.wait(2)
+        assert desk.type("AT+CEREG?") == lines("+CEREG: 0,1") + OK
+
+
+class TestSim:
+    """AT+CPIN, AT+CIMI, AT+QCCID."""
+
+    def test_ready(self) -> None:
+        desk = Desk()
+        assert desk.type("AT+CPIN?") == lines("+CPIN: READY") + OK
+        assert desk.type("AT+CIMI") == lines("460001234567890") + OK
+        assert desk.type("AT+QCCID") == lines("+QCCID: 89860012345678901234") + OK
+        assert desk.type('AT+CPIN="1234"') == ERROR
+
+    def test_pin(self) -> None:
+        """No registration before it."""
+        desk = Desk(SimOptions(pin="1234"))
+        desk.type("AT+CMEE=1")
+        assert desk.type("AT+CPIN?") == lines("+CPIN: SIM PIN") + OK
+        assert desk.type("AT+CIMI") == lines("+CME ERROR: 11")
+        assert desk.type("AT+CEREG?") == lines("+CEREG: 0,0") + OK
+        assert desk.type('AT+CPIN="0000"') == lines("+CME ERROR: 16")
+        assert desk.type('AT+CPIN="1234"') == OK
+        assert desk.type("AT+CEREG?") == lines("+CEREG: 0,1") + OK
+
+    def test_none(self) -> None:
+        desk = Desk(SimOptions(sim=False))
+        for level, answer in enumerate(("ERROR", "+CME ERROR: 10", "+CME ERROR: SIM not inserted")):
+            desk.type(f"AT+CMEE={level}")
+            assert desk.type("AT+CPIN?") == lines(answer)
+        assert desk.type("AT+CGATT?") == lines("+CGATT: 0") + OK
+
+
+class TestContexts:
+    """AT+CGDCONT, AT+CGACT, AT+CGPADDR."""
+
+    def test_second_context(self) -> None:
+        """Define, activate, use, deactivate."""
+        desk = Desk()
+        assert desk.type('AT+CGDCONT=2,"IP","iot"') == OK
+        assert desk.type("AT+CGDCONT?") == (
+            lines('+CGDCONT: 1,"IP","internet","",0,0', '+CGDCONT: 2,"IP","iot","",0,0') + OK
+        )
+        assert desk.type("AT+CGPADDR=2") == lines("+CGPADDR: 2") + OK
+        assert desk.type("AT+CGACT=1,2") == OK
+        assert desk.type("AT+CGACT?") == lines("+CGACT: 1,1", "+CGACT: 2,1") + OK
+        assert desk.type("AT+CGPADDR=2") == lines('+CGPADDR: 2,"100.127.243.105"') + OK
+        assert desk.type('AT+QIOPEN=2,0,"TCP","1.2.3.4",8062').startswith(OK)
+        assert desk.type("AT+CGACT=0,2") == OK + lines('+QIURC: "closed",0')
+        assert desk.type("AT+CGDCONT=2") == OK
+        assert desk.type("AT+CGACT=1,2") == ERROR
+
+    def test_default_context(self) -> None:
+        desk = Desk()
+        assert desk.type('AT+QCGDEFCONT="IPV6","other"') == OK
+        assert desk.type("AT+QCGDEFCONT?") == lines('+QCGDEFCONT: "IPV6","other"') + OK
+
+    def test_detach_and_attach(self) -> None:
+        desk = Desk()
+        desk.type("AT+CGATT=0")
+        assert desk.type("AT+CGPADDR?") == lines("+CGPADDR: 1") + OK
+        assert desk.type("AT+CGATT=1") == OK
+        assert desk.type("AT+CGPADDR?") == lines('+CGPADDR: 1,"100.127.243.105"') + OK
+
+    def test_attach_needs_registration(self) -> None:
+        desk = Desk(SimOptions(cfun=0))
+        assert desk.type("AT+CGATT=1") == ERROR
+
+
+@pytest.mark.parametrize(
+    ("line", "answer"),
+    [
+        ("AT+COPS?", '+COPS: 0,2,"46000",9'),
+        ("AT+CSQ", "+CSQ: 20,0"),
+        ("AT+CESQ", "+CESQ: 20,0,255,255,20,60"),
+        ("AT+CSCON?", "+CSCON: 0,1"),
+        ("AT+CFUN?", "+CFUN: 1"),
+        ("AT+CGACT?", "+CGACT: 1,1"),
+        ("AT+CGPADDR=1", '+CGPADDR: 1,"100.127.243.105"'),
+        ("AT+CFUN=?", "+CFUN: (0,1,4),(0,1)"),
+        ("AT+CGATT=?", "+CGATT: (0,1)"),
+        ("AT+CGACT=?", "+CGACT: (0,1)"),
+        ("AT+CGPADDR=?", "+CGPADDR: (1)"),
+        ("AT+CSQ=?", "+CSQ: (0-31,99),(0-7,99)"),
+        ("AT+CSCON=?", "+CSCON: (0,1)"),
+    ],
+)
+def test_shapes_when_registered(line: str, answer: str) -> None:
+    assert Desk().type(line) == lines(answer) + OK
+
+
+@pytest.mark.parametrize("line", ["AT+CFUN=2", "AT+CGATT=2", "AT+CSCON=2", 'AT+CGDCONT=1,"X","a"'])
+def test_bad_values_name_their_error(line: str) -> None:
+    """+CME ERROR: 50 with AT+CMEE=1."""
+    desk = Desk()
+    desk.type("AT+CMEE=1")
+    assert desk.type(line) == lines("+CME ERROR: 50")
