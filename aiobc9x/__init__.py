@@ -8,3 +8,96 @@ load without asyncio.
 """
 
 from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from aiobc9x.aio.events import Dropped as Dropped
+    from aiobc9x.aio.events import ModemEvent as ModemEvent
+    from aiobc9x.aio.events import Progress as Progress
+    from aiobc9x.aio.events import Reset as Reset
+    from aiobc9x.aio.events import StepLost as StepLost
+    from aiobc9x.aio.events import StepRegained as StepRegained
+    from aiobc9x.aio.events import Unknown as Unknown
+    from aiobc9x.aio.modem import Modem as Modem
+    from aiobc9x.aio.open import open_modem as open_modem
+    from aiobc9x.core.profile import ModuleProfile as ModuleProfile
+    from aiobc9x.core.statistics import Statistics as Statistics
+    from aiobc9x.errors import CommandError as CommandError
+    from aiobc9x.errors import ConnectFailed as ConnectFailed
+    from aiobc9x.errors import ConnectRefused as ConnectRefused
+    from aiobc9x.errors import ConnectTimedOut as ConnectTimedOut
+    from aiobc9x.errors import LinkLost as LinkLost
+    from aiobc9x.errors import LinkTimeout as LinkTimeout
+    from aiobc9x.errors import ModemError as ModemError
+    from aiobc9x.errors import ModuleReset as ModuleReset
+    from aiobc9x.errors import NameNotFound as NameNotFound
+    from aiobc9x.errors import NetworkLost as NetworkLost
+    from aiobc9x.errors import NoFreeSocket as NoFreeSocket
+    from aiobc9x.errors import PinRequired as PinRequired
+    from aiobc9x.errors import PortBusy as PortBusy
+    from aiobc9x.errors import PortDenied as PortDenied
+    from aiobc9x.errors import PortNotFound as PortNotFound
+    from aiobc9x.errors import StageTimeout as StageTimeout
+    from aiobc9x.errors import StreamBroken as StreamBroken
+    from aiobc9x.errors import UnexpectedAnswer as UnexpectedAnswer
+    from aiobc9x.spec import AccessMode as AccessMode
+    from aiobc9x.spec import ServiceType as ServiceType
+    from aiobc9x.spec import SocketState as SocketState
+    from aiobc9x.wire.commands import SocketStatus as SocketStatus
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "aio.events": (
+        "Dropped",
+        "ModemEvent",
+        "Progress",
+        "Reset",
+        "StepLost",
+        "StepRegained",
+        "Unknown",
+    ),
+    "aio.modem": ("Modem",),
+    "aio.open": ("open_modem",),
+    "core.profile": ("ModuleProfile",),
+    "core.statistics": ("Statistics",),
+    "errors": (
+        "CommandError",
+        "ConnectFailed",
+        "ConnectRefused",
+        "ConnectTimedOut",
+        "LinkLost",
+        "LinkTimeout",
+        "ModemError",
+        "ModuleReset",
+        "NameNotFound",
+        "NetworkLost",
+        "NoFreeSocket",
+        "PinRequired",
+        "PortBusy",
+        "PortDenied",
+        "PortNotFound",
+        "StageTimeout",
+        "StreamBroken",
+        "UnexpectedAnswer",
+    ),
+    "spec": ("AccessMode", "ServiceType", "SocketState"),
+    "wire.commands": ("SocketStatus",),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = ["__version__", *_HOME_OF]  # noqa: PLE0604  (all of them are names)
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -16,6 +16,7 @@ errno::
     ├── NoFreeSocket             OSError, EMFILE         all six connect IDs are in use
     └── CommandError             OSError                 the module refused a command
         ├── UnexpectedAnswer     OSError, EPROTO         an answer that can't be read
+        ├── PinRequired          OSError, EACCES         the SIM wants a PIN
         ├── WriteFailed, …       one per built-in class that an ``<err>`` stands for
         └── ConnectFailed        OSError                 no connection, or no address
             └── ConnectRefused, NameNotFound, …          one per row of :data:`ERRNO_OF`
@@ -58,6 +59,7 @@ __all__ = [
     "OperationBlocked",
     "OperationNotAllowed",
     "OperationTimedOut",
+    "PinRequired",
     "PortBusy",
     "PortDenied",
     "PortNotFound",
@@ -238,6 +240,16 @@ class UnexpectedAnswer(CommandError):
         self.command, self.err, self.cme, self.lines = command, None, None, tuple(lines)
 
 
+class PinRequired(CommandError):
+    """The SIM wants a PIN, or has refused the one it was given."""
+
+    def __init__(self, command: str, refused: str | None = None) -> None:
+        said = "the SIM wants its PIN" if refused is None else f"the SIM refused the PIN: {refused}"
+        text = f"{said}; pass pin=… to open_modem"
+        OSError.__init__(self, errno.EACCES, text)
+        self.command, self.err, self.cme = command, None, refused
+
+
 class OperationBlocked(CommandError, BlockingIOError):
     """551: the module is blocked by another operation."""
 
@@ -342,6 +354,18 @@ class ConnectClosed(ConnectFailed, ConnectionResetError):
 
 class ConnectTimedOut(ConnectFailed, TimeoutError):
     """569, or 566 about ``open_time`` after AT+QIOPEN, or no result at all."""
+
+    def __init__(
+        self,
+        command: str,
+        err: int | None = None,
+        cme: str | None = None,
+        target: tuple[str, int] | None = None,
+    ) -> None:
+        code = "no result" if err is None else f"modem error {err}"
+        text = f"Connecting timed out ({code}): {command if target is None else target!r}"
+        OSError.__init__(self, errno.ETIMEDOUT, text)
+        self.command, self.err, self.cme, self.target = command, err, cme, target
 
 
 class ConnectNotAllowed(ConnectFailed, PermissionError):

@@ -1,0 +1,1 @@
+"""Tasks, transports, streams and the modem, on asyncio."""

@@ -1,0 +1,146 @@
+"""What subscribers of a modem are told.
+
+Layer: aio.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from aiobc9x.wire.urcs import Urc
+
+QUEUE_LENGTH: Final = 1000
+"""Events that wait for a slow subscriber; beyond them it is told how many it missed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A stage of start-up or of :meth:`Modem.wait_ready` has begun or changed.
+
+    Attributes:
+        stage: Such as ``"registering on the network"``.
+        detail: What the module said last, or ``""``.
+
+    """
+
+    stage: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """A line that nobody awaited and nobody knows."""
+
+    text: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StepLost:
+    """Commands and answers no longer matched; traffic waits until they do again."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepRegained:
+    """Commands and answers match again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """The module has restarted; every connection has failed."""
+
+    banner: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """The subscriber was too slow and missed so many events."""
+
+    count: int
+
+
+ModemEvent: TypeAlias = Urc | Progress | Unknown | StepLost | StepRegained | Reset | Dropped
+
+
+class Subscription:
+    """An async iterator over events; ends when the modem is closed.
+
+    Cancellation of ``anext`` is safe: no event is lost. Events queue from the moment
+    of creation, at most :data:`QUEUE_LENGTH`.
+    """
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._queue: deque[ModemEvent] = deque()
+        self._missed = 0
+        self._ended = False
+        self._arrived = asyncio.Event()
+
+    def __aiter__(self) -> Subscription:
+        return self
+
+    async def __anext__(self) -> ModemEvent:
+        """Wait for the next event."""
+        while not self._queue:
+            if self._missed:
+                missed, self._missed = self._missed, 0
+                return Dropped(missed)
+            if self._ended:
+                raise StopAsyncIteration
+            self._arrived.clear()
+            await self._arrived.wait()
+        return self._queue.popleft()
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._hub.discard(self)
+        self._end()
+
+    def _put(self, event: ModemEvent) -> None:
+        if len(self._queue) >= QUEUE_LENGTH or self._missed:
+            self._missed += 1
+        else:
+            self._queue.append(event)
+        self._arrived.set()
+
+    def _end(self) -> None:
+        self._ended = True
+        self._arrived.set()
+
+
+class Hub:
+    """Hands each event to every subscriber."""
+
+    def __init__(self) -> None:
+        self._subscriptions: list[Subscription] = []
+        self._closed = False
+
+    def subscribe(self) -> Subscription:
+        """Make a subscription that sees every event from now on."""
+        subscription = Subscription(self)
+        if self._closed:
+            subscription._end()
+        else:
+            self._subscriptions.append(subscription)
+        return subscription
+
+    def discard(self, subscription: Subscription) -> None:
+        """Forget a subscription."""
+        if subscription in self._subscriptions:
+            self._subscriptions.remove(subscription)
+
+    def publish(self, event: ModemEvent) -> None:
+        """Hand out an event."""
+        for subscription in self._subscriptions:
+            subscription._put(event)
+
+    def close(self) -> None:
+        """End every subscription."""
+        self._closed = True
+        for subscription in self._subscriptions:
+            subscription._end()
+        self._subscriptions.clear()

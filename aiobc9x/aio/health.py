@@ -1,0 +1,95 @@
+"""Bring commands and answers back in step, and look after the sockets.
+
+Layer: aio. Plain coroutines over ``driver.run(command)``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Final
+
+from aiobc9x.aio.driver import Driver
+from aiobc9x.aio.events import StepRegained
+from aiobc9x.aio.examine import Examiner
+from aiobc9x.aio.startup import Settings, attempt, settle, start, synchronize
+from aiobc9x.core.events import Lane
+from aiobc9x.core.sockets import SlotState
+from aiobc9x.errors import CommandError, ModemError, ModuleReset
+from aiobc9x.wire.network import Echo
+
+logger = logging.getLogger("aiobc9x.aio")
+
+RECOVERY_LIMIT_S: Final = 30.0
+"""Seconds until a module that stopped answering is given up."""
+
+
+class Health:
+    """Keeps one module usable."""
+
+    def __init__(
+        self, driver: Driver, examiner: Examiner, settings: Settings, state_interval: float
+    ) -> None:
+        self._driver, self._examiner = driver, examiner
+        self._settings, self._state_interval = settings, state_interval
+        self._one_recovery = asyncio.Lock()
+
+    async def regain_step(self, reason: str) -> None:
+        """Drain the line, send AT, compare the sockets, go on (rule: stray answers).
+
+        A module that stays silent ends the link.
+        """
+        session = self._driver.session
+        async with self._one_recovery:
+            if not session.suspended or not self._driver.is_alive:
+                return
+            resets = session.statistics.resets
+            try:
+                await self._regain(resets)
+            except ModuleReset:
+                return  # the restart is handled by itself
+            except ModemError as exc:
+                self._driver.fail(f"the module stopped answering ({reason}): {exc.args[-1]}")
+
+    async def _regain(self, resets: int) -> None:
+        driver = self._driver
+        echoing = driver.session.echo_seen
+        await settle(driver)
+        driver.dispatch(driver.session.resync())
+        await synchronize(driver, RECOVERY_LIMIT_S)
+        await attempt(driver, Echo(False))
+        try:
+            lost = await self._examiner.compare(Lane.RECOVERY)
+        except CommandError:
+            lost = False
+        if echoing or lost:  # the banner got lost
+            await start(driver, self._settings)
+        if driver.session.statistics.resets == resets:
+            self._go_on()
+
+    async def after_restart(self, banner: str) -> None:
+        """Configure a module that has restarted, so that new connections can be opened."""
+        async with self._one_recovery:
+            try:
+                await start(self._driver, self._settings)
+            except ModemError as exc:
+                self._driver.fail(f"the module restarted ({banner}) and stayed away: {exc}")
+            else:
+                self._go_on()
+
+    def _go_on(self) -> None:
+        self._driver.session.resume()
+        self._driver.hub.publish(StepRegained())
+        self._driver.kick()
+
+    async def watch(self) -> None:
+        """Compare the sockets from time to time: one that closed in silence looks idle."""
+        session = self._driver.session
+        while self._state_interval:
+            await asyncio.sleep(self._state_interval)
+            waiting = any(s.state is SlotState.OPEN and s.wants_read for s in session.sockets)
+            if waiting and not session.suspended:
+                try:
+                    await self._examiner.compare()
+                except ModemError as exc:
+                    logger.debug("! can't compare the sockets: %s", exc)

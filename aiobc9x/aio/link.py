@@ -1,0 +1,328 @@
+"""Open the byte stream to the module: a serial device, a serial server, or ``sim://``.
+
+Layer: aio.
+
+pyserial-asyncio reads and writes; the port object is ours, because pyserial's own
+blocks: its ``open`` runs in a thread here, its ``read`` is one system call, its
+``flush`` would wait for the UART inside the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import os
+import sys
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+from urllib.parse import urlsplit
+
+import anyio.to_thread
+import serial
+import serial_asyncio
+
+from aiobc9x.errors import LinkLost, PortBusy, PortDenied, PortNotFound
+
+logger = logging.getLogger("aiobc9x.aio")
+
+CONNECT_LIMIT_S: Final = 10.0
+"""Seconds until a serial server must accept."""
+
+CLOSE_LIMIT_S: Final = 2.0
+"""Seconds that closing may take before the rest of the output is dropped."""
+
+_READ_BYTES: Final = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class SerialSettings:
+    """How a serial device is opened; the names are pyserial's.
+
+    Attributes:
+        baudrate: Bits per second.
+        bytesize: Data bits, 5–8.
+        parity: ``"N"``, ``"E"``, ``"O"``, ``"M"`` or ``"S"``.
+        stopbits: 1, 1.5 or 2.
+        rtscts: Hardware flow control.
+        xonxoff: Software flow control. It can't carry binary payloads.
+        dsrdtr: Flow control by DSR and DTR.
+        exclusive: Refuse a device that another program has locked.
+        dtr: Level of DTR after opening, ``None`` for the system's.
+        rts: Level of RTS after opening, ``None`` for the system's.
+
+    """
+
+    baudrate: int = 115200
+    bytesize: int = 8
+    parity: Literal["N", "E", "O", "M", "S"] = "N"
+    stopbits: float = 1
+    rtscts: bool = False
+    xonxoff: bool = False
+    dsrdtr: bool = False
+    exclusive: bool = True
+    dtr: bool | None = None
+    rts: bool | None = None
+
+
+class _LinkProtocol(asyncio.Protocol):
+    """Collects what arrives until the reader task takes it."""
+
+    def __init__(self) -> None:
+        self.chunks: deque[bytes] = deque()
+        self.lost: str | None = None
+        self.closed = asyncio.Event()
+        self.arrived = asyncio.Event()
+
+    def data_received(self, data: bytes) -> None:
+        self.chunks.append(data)
+        self.arrived.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.fail(str(exc) if exc is not None else "the other end closed it")
+        self.closed.set()
+
+    def fail(self, reason: str) -> None:
+        if self.lost is None:
+            self.lost = reason
+        self.arrived.set()
+
+
+class Link:
+    """A byte stream to the module.
+
+    Attributes:
+        name: The address that was opened.
+        baudrate: Bits per second, for deadlines.
+
+    """
+
+    def __init__(self, name: str, baudrate: int) -> None:
+        self.name, self.baudrate = name, baudrate
+        self._protocol = _LinkProtocol()
+        self._transport: asyncio.WriteTransport | None = None
+        self._port: Any = None  # a pyserial object; pyserial has no types
+        self._cleanup: Callable[[], Awaitable[None]] | None = None
+
+    async def receive(self) -> bytes:
+        """Wait for bytes; return all that have arrived.
+
+        Raises:
+            LinkLost: The port closed or failed, and everything before has been returned.
+
+        Cancellation is safe: no byte is lost.
+        """
+        protocol = self._protocol
+        while not protocol.chunks:
+            if protocol.lost is not None:
+                raise LinkLost(f"{self.name} is lost: {protocol.lost}")
+            protocol.arrived.clear()
+            await protocol.arrived.wait()
+        data = protocol.chunks[0] if len(protocol.chunks) == 1 else b"".join(protocol.chunks)
+        protocol.chunks.clear()
+        return data
+
+    def write(self, data: bytes) -> None:
+        """Queue bytes for the port."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(data)
+
+    async def set_baudrate(self, baudrate: int) -> None:
+        """Change the speed of a serial device; other links have none and ignore it."""
+        self.baudrate = baudrate
+        if self._port is not None:
+            await anyio.to_thread.run_sync(setattr, self._port, "baudrate", baudrate)
+
+    @property
+    def has_speed(self) -> bool:
+        """Whether the link is a serial device, whose speed can be wrong."""
+        return self._port is not None
+
+    async def aclose(self) -> None:
+        """Close the port, at the latest after two seconds; cancellation can't stop it."""
+        with anyio.CancelScope(shield=True):
+            transport, self._transport = self._transport, None
+            if transport is not None:
+                await self._close(transport)
+            if self._cleanup is not None:
+                await self._cleanup()
+
+    async def _close(self, transport: asyncio.WriteTransport) -> None:
+        closed = self._protocol.closed
+        if not closed.is_set():
+            transport.close()
+            with anyio.move_on_after(CLOSE_LIMIT_S):
+                await closed.wait()
+        if not closed.is_set():
+            transport.abort()
+            await closed.wait()
+
+    async def _open_serial(self, device: str, settings: SerialSettings) -> None:
+        loop = asyncio.get_running_loop()
+        port = await anyio.to_thread.run_sync(_open_port, device, settings)
+        if hasattr(port, "on_gone"):
+            port.on_gone = self._protocol.fail
+        transport, _ = await serial_asyncio.connection_for_serial(
+            loop, lambda: self._protocol, port
+        )
+        self._transport, self._port = transport, port
+        await asyncio.sleep(0)  # connection_made and add_reader come by call_soon
+
+    async def _open_socket(self, host: str, port: int) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            with anyio.fail_after(CONNECT_LIMIT_S):
+                self._transport, _ = await loop.create_connection(
+                    lambda: self._protocol, host, port
+                )
+        except OSError as exc:
+            raise LinkLost(f"can't connect to the serial server {self.name}: {exc}") from exc
+
+    async def _open_sim(self, address: str) -> None:
+        from aiobc9x.sim import links  # noqa: PLC0415  (the virtual module loads on demand)
+
+        options = links.parse_address(address)
+        module = links.VirtualModule(options)
+        self._cleanup = module.aclose
+        self.baudrate = options.baud or self.baudrate
+        if options.link == "memory" or os.name != "posix":
+            self._transport = module.connect_memory(self._protocol)
+        else:
+            device = await module.start_pty()
+            await self._open_serial(device, SerialSettings())
+            self._port = None  # its speed means nothing
+
+
+async def open_link(address: str, settings: SerialSettings) -> Link:
+    """Open the link that an address names.
+
+    Args:
+        address: A serial device, ``socket://host:port`` or ``sim://?name=value&…``.
+        settings: For a serial device.
+
+    Raises:
+        ValueError: The address can't be read, or its scheme is not supported.
+        PortNotFound: There is no such device.
+        PortDenied: The device may not be opened by this user.
+        PortBusy: Another program has locked the device.
+        LinkLost: Opening failed in another way; the message says how.
+
+    Cancellation closes what was opened.
+    """
+    link = Link(address, settings.baudrate)
+    try:
+        await _open(link, address, settings)
+    except BaseException:
+        await link.aclose()
+        raise
+    return link
+
+
+async def _open(link: Link, address: str, settings: SerialSettings) -> None:
+    scheme, separator, _ = address.partition("://")
+    if not separator:
+        await link._open_serial(address, settings)
+    elif scheme == "sim":
+        await link._open_sim(address)
+    elif scheme == "socket":
+        await link._open_socket(*_host_and_port(address))
+    else:
+        raise ValueError(
+            f"{address!r}: the scheme {scheme}:// is not supported; use a device such as "
+            "/dev/ttyUSB0, socket://host:port, or sim://"
+        )
+
+
+def _host_and_port(address: str) -> tuple[str, int]:
+    try:
+        parts = urlsplit(address)
+        host, port = parts.hostname, parts.port
+    except ValueError as exc:
+        raise ValueError(f"{address!r}: {exc}; write socket://host:port") from exc
+    if not host or not port:
+        raise ValueError(f"{address!r} lacks a host or a port; write socket://host:port")
+    return host, port
+
+
+def _open_port(device: str, settings: SerialSettings) -> Any:
+    """Open a serial device; runs in a thread, because drivers may take seconds."""
+    port = _Port()
+    port.port = device
+    for name in ("baudrate", "bytesize", "parity", "stopbits", "rtscts", "xonxoff", "dsrdtr"):
+        setattr(port, name, getattr(settings, name))
+    if settings.exclusive and os.name == "posix":
+        port.exclusive = True
+    for name in ("dtr", "rts"):
+        if getattr(settings, name) is not None:
+            setattr(port, name, getattr(settings, name))
+    try:
+        port.open()
+    except Exception as exc:
+        port.close()
+        if isinstance(exc, OSError) or type(exc).__name__ == "error":  # termios.error
+            raise _port_error(device, exc) from exc
+        raise
+    return port
+
+
+def _port_error(device: str, exc: Exception) -> LinkLost:
+    code = getattr(exc, "errno", None) or (exc.args[0] if exc.args else None)
+    if code == errno.ENOENT:
+        return PortNotFound(f"there is no serial device {device}; is the module plugged in?")
+    if code in {errno.EACCES, errno.EPERM}:
+        return PortDenied(
+            f"no permission to open {device}; add the user to the device's group (often dialout)"
+        )
+    if code in {errno.EAGAIN, errno.EBUSY} or "lock" in str(exc):
+        return PortBusy(f"{device} is in use by another program; close that one first")
+    if not os.path.exists(device) and os.name == "posix":  # noqa: PTH110  (a name, not a path)
+        return PortNotFound(f"there is no serial device {device}; is the module plugged in?")
+    return LinkLost(f"can't open {device} as a serial port: {exc}")
+
+
+if sys.platform == "win32":
+    _Port = serial.Serial
+else:
+
+    class _Port(serial.Serial):  # type: ignore[misc]  # pyserial has no types
+        """A port for an event loop: no call blocks, errors keep their errno.
+
+        A port that is gone reports so once, through ``on_gone``, and swallows what is
+        written to it: pyserial-asyncio would log a traceback for each.
+        """
+
+        on_gone: Callable[[str], None] | None = None
+
+        def read(self, size: int = 1) -> bytes:
+            """Read what is there with one system call."""
+            try:
+                data = os.read(self.fd, _READ_BYTES)
+            except (BlockingIOError, InterruptedError):
+                return b""
+            except OSError as exc:
+                reason = exc.strerror or str(exc)
+            else:
+                if data:
+                    return data
+                reason = "the device is disconnected"
+            self._gone(reason)
+            raise serial.SerialException(errno.EIO, reason)
+
+        def write(self, data: bytes) -> int:
+            """Write what fits with one system call."""
+            try:
+                return os.write(self.fd, data)
+            except (BlockingIOError, InterruptedError):
+                raise
+            except OSError as exc:
+                self._gone(exc.strerror or str(exc))
+                return len(data)
+
+        def flush(self) -> None:
+            """Do nothing: tcdrain() would block the event loop."""
+
+        def _gone(self, reason: str) -> None:
+            if self.on_gone is not None:
+                self.on_gone(reason)

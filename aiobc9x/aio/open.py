@@ -1,0 +1,146 @@
+"""``open_modem``: awaitable, and an async context manager.
+
+Layer: aio.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from types import TracebackType
+from typing import Literal
+
+from aiobc9x.aio.driver import Driver
+from aiobc9x.aio.link import SerialSettings, open_link
+from aiobc9x.aio.modem import READ_AHEAD_BYTES, Modem, Options
+from aiobc9x.aio.startup import BAUDRATES, Settings
+from aiobc9x.core.profile import ModuleProfile
+from aiobc9x.core.session import Session
+from aiobc9x.spec import OPEN_TIME_DEFAULT_S
+
+
+class ModemOpening:
+    """What :func:`open_modem` returns: await it, or use it in ``async with``."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._modem: Modem | None = None
+
+    def __await__(self) -> Generator[object, None, Modem]:
+        return self._open().__await__()
+
+    async def __aenter__(self) -> Modem:
+        """Open the modem."""
+        self._modem = await self._open()
+        return self._modem
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close it; see :meth:`Modem.aclose`."""
+        if self._modem is not None:
+            await self._modem.aclose()
+
+    async def _open(self) -> Modem:
+        options = self._options
+        link = await open_link(options.address, options.serial)
+        session = Session(baudrate=link.baudrate, poll_interval=options.poll_interval)
+        driver = Driver(link, session)
+        modem = Modem(options, driver)
+        try:
+            await modem.start()
+        except BaseException:
+            await driver.stop()
+            raise
+        return modem
+
+
+def open_modem(
+    address: str,
+    *,
+    baudrate: int | None = 115200,
+    bytesize: int = 8,
+    parity: Literal["N", "E", "O", "M", "S"] = "N",
+    stopbits: float = 1,
+    rtscts: bool = False,
+    xonxoff: bool = False,
+    dsrdtr: bool = False,
+    exclusive: bool = True,
+    dtr: bool | None = None,
+    rts: bool | None = None,
+    context_id: int = 1,
+    profile: ModuleProfile | None = None,
+    sync_timeout: float = 30,
+    pin: str | None = None,
+    receive_hex: bool = False,
+    open_time: int = OPEN_TIME_DEFAULT_S,
+    allow_sleep: bool = False,
+    read_ahead_bytes: int = READ_AHEAD_BYTES,
+    poll_interval: float = 10.0,
+    state_interval: float = 30.0,
+) -> ModemOpening:
+    """Open a module; await the result, or use it in ``async with``.
+
+    It is open once commands and answers are in step, the radio is on, sockets that an
+    earlier program left are closed and the settings are right. The network may not be
+    there yet: see :meth:`Modem.wait_ready`.
+
+    Args:
+        address: A serial device (``/dev/ttyUSB0``, ``COM3``), ``socket://host:port`` (a
+            serial server), or ``sim://?name=value&…`` (the virtual module).
+        baudrate: Bits per second; ``None`` tries the usual ones.
+        bytesize: Data bits, 5–8.
+        parity: ``"N"``, ``"E"``, ``"O"``, ``"M"`` or ``"S"``.
+        stopbits: 1, 1.5 or 2.
+        rtscts: Hardware flow control; use it where the lines are wired.
+        xonxoff: Software flow control; it can't carry binary payloads.
+        dsrdtr: Flow control by DSR and DTR.
+        exclusive: Refuse a device that another program has locked.
+        dtr: Level of DTR after opening; ``None`` for the system's.
+        rts: Level of RTS after opening; ``None`` for the system's.
+        context_id: ``<contextID>`` of every socket, 1–3.
+        profile: Facts about the module; ``None`` chooses by its answer to ATI.
+        sync_timeout: Seconds until the module must have answered.
+        pin: For a SIM that wants one; tried once.
+        receive_hex: Have received data come as hex digits (§2.2.11): twice the bytes, for
+            lines where a module's text mode can't be trusted.
+        open_time: Seconds that the module tries to connect, 1–36 (§2.2.11).
+        allow_sleep: Leave the module's sleep and power saving settings alone. TCP
+            connections don't survive deep sleep (§2.2.1, note 3).
+        read_ahead_bytes: Bytes that a socket may hold here while its protocol has paused.
+        poll_interval: Seconds between reads of a silent socket, which find lost URCs;
+            0 for never. Each costs a few bytes on the line and power.
+        state_interval: Seconds between AT+QISTATE while somebody reads; 0 for never.
+
+    Returns:
+        An awaitable that gives a :class:`Modem`, and an async context manager.
+
+    Raises:
+        ValueError: An argument is out of range, at the call. When awaited:
+        PortNotFound: There is no such device.
+        PortDenied: The device may not be opened by this user.
+        PortBusy: Another program has locked the device.
+        LinkLost: Opening failed in another way, or the link failed.
+        LinkTimeout: The module did not answer in ``sync_timeout``.
+        ModuleReset: The module restarts again and again.
+
+    Cancellation closes what was opened.
+    """
+    speed = baudrate if baudrate is not None else BAUDRATES[0]
+    serial = SerialSettings(
+        speed, bytesize, parity, stopbits, rtscts, xonxoff, dsrdtr, exclusive, dtr, rts
+    )
+    settings = Settings(sync_timeout, baudrate, profile, receive_hex, open_time, allow_sleep)
+    options = Options(
+        address,
+        serial,
+        settings,
+        context_id,
+        pin,
+        read_ahead_bytes,
+        poll_interval,
+        state_interval,
+    )
+    return ModemOpening(options)

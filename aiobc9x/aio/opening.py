@@ -1,0 +1,228 @@
+"""Open sockets on the module (§2.2.1).
+
+Layer: aio. An open runs in the supervisor and ends in a connection or in a closed
+connect ID, whatever becomes of its caller.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from aiobc9x.aio.sockets import SocketKeeper
+from aiobc9x.core.sockets import Slot, SlotState
+from aiobc9x.errors import (
+    CommandError,
+    ConnectFailed,
+    ConnectTimedOut,
+    LinkLost,
+    LinkTimeout,
+    ModemError,
+    connect_error,
+)
+from aiobc9x.spec import (
+    NAME_RESOLUTION_S,
+    OPEN_TIME_DEFAULT_S,
+    AccessMode,
+    Err,
+    ProtocolType,
+    ServiceType,
+    SocketState,
+)
+from aiobc9x.wire.commands import Qiopen
+from aiobc9x.wire.params import ip_or_none
+from aiobc9x.wire.urcs import OpenResult, Urc
+
+OPEN_MARGIN_S: Final = 5.0
+"""Added to the note's wait for ``+QIOPEN`` (§2.2.1, note 2)."""
+
+RETRY_S: Final = (0.5, 1.0, 2.0)
+"""Waits before an open is tried again that the module was too busy for."""
+
+_BUSY: Final = {Err.BLOCKED, Err.BUSY, Err.DNS_BUSY}
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRequest:
+    """What to open (§2.2.1)."""
+
+    service_type: ServiceType
+    host: str
+    remote_port: int
+    local_port: int = 0
+    access_mode: AccessMode = AccessMode.BUFFER
+    protocol_type: ProtocolType = ProtocolType.IPV4
+
+    def command(self, context_id: int, connect_id: int) -> Qiopen:
+        """Return the command line with every parameter: omitted ones are leftovers (A2)."""
+        return Qiopen(
+            context_id,
+            connect_id,
+            self.service_type,
+            self.host,
+            self.remote_port,
+            self.local_port,
+            self.access_mode,
+            self.protocol_type,
+        )
+
+    @property
+    def is_named(self) -> bool:
+        """Whether the module must resolve a name first."""
+        return ip_or_none(self.host.encode()) is None
+
+
+class _Opening:
+    """An open under way, and whether its caller still wants it."""
+
+    def __init__(self, request: OpenRequest, slot: Slot) -> None:
+        self.request, self.slot = request, slot
+        self.abandoned = False
+        self.future: asyncio.Future[Slot] = asyncio.get_running_loop().create_future()
+
+
+class Opener:
+    """Opens sockets.
+
+    Attributes:
+        open_time: ``<open_time>`` as configured, in seconds.
+
+    """
+
+    def __init__(self, keeper: SocketKeeper) -> None:
+        self.open_time = OPEN_TIME_DEFAULT_S
+        self._keeper, self._driver = keeper, keeper.driver
+        self._session = keeper.session
+        self._under_way = 0
+
+    def open_limit(self, request: OpenRequest) -> float:
+        """Return the seconds that an open may take, with margin (§2.2.1, note 2)."""
+        return self.open_time + OPEN_MARGIN_S + (NAME_RESOLUTION_S if request.is_named else 0)
+
+    async def open(self, request: OpenRequest) -> Slot:
+        """Open a socket.
+
+        Raises:
+            NoFreeSocket: All six IDs are in use and none is closing.
+            ConnectFailed: The module could not connect; see its subclasses.
+            ModemError: The link, the module or the network failed meanwhile.
+
+        Cancellation is safe: the ID stays reserved until the module has answered, then
+        it is closed.
+        """
+        request.command(self._keeper.context_id, 0)  # a wrong argument is a ValueError here
+        slot = await self._reserve(request)
+        opening = _Opening(request, slot)
+        self._driver.spawn(self._open, opening)
+        try:
+            return await opening.future
+        except asyncio.CancelledError:
+            opening.abandoned = True
+            if opening.future.done() and opening.future.exception() is None:
+                self._keeper.close(opening.future.result())
+            raise
+
+    async def _open(self, opening: _Opening) -> None:
+        try:
+            await self._take_turn()
+            try:
+                await self._connect(opening)
+            finally:
+                self._under_way -= 1
+                await self._keeper.notify()
+        except BaseException as exc:
+            self._session.statistics.open_failures += 1
+            self._keeper.close(opening.slot)
+            if not opening.future.done():
+                ended = isinstance(exc, asyncio.CancelledError)
+                opening.future.set_exception(self._ended() if ended else exc)
+                opening.future.exception()  # whoever waits sees it
+            if not isinstance(exc, ModemError | OSError):
+                raise
+            return
+        self._session.statistics.opens += 1
+        if opening.abandoned or opening.future.done():
+            self._keeper.close(opening.slot)
+        else:
+            opening.future.set_result(opening.slot)
+
+    def _ended(self) -> ModemError:
+        return LinkLost("the modem was closed while the connection was being opened")
+
+    async def _reserve(self, request: OpenRequest) -> Slot:
+        return await self._keeper.reserve(
+            request.service_type, request.access_mode, request.local_port
+        )
+
+    async def _take_turn(self) -> None:
+        async with self._keeper.freed:
+            while self._under_way >= self._session.profile.concurrent_opens:
+                await self._keeper.freed.wait()
+            self._under_way += 1
+
+    async def _connect(self, opening: _Opening) -> None:
+        for delay in (*RETRY_S, None):
+            try:
+                await self._try_connect(opening)
+            except ConnectFailed as exc:
+                if delay is None or opening.abandoned:
+                    raise
+                if exc.err == Err.IDENTITY_IN_USE:
+                    await self._change_id(opening)
+                elif exc.err in _BUSY:
+                    await self._keeper.close_quietly(opening.slot)
+                    await asyncio.sleep(delay)
+                else:
+                    raise
+            else:
+                return
+
+    async def _change_id(self, opening: _Opening) -> None:
+        """Take another ID: an earlier program, or an incoming connection, has this one."""
+        stale = opening.slot
+        self._keeper.close(stale)
+        opening.slot = await self._reserve(opening.request)
+
+    async def _try_connect(self, opening: _Opening) -> None:
+        request, slot = opening.request, opening.slot
+        command = request.command(self._keeper.context_id, slot.connect_id)
+        target = (request.host, request.remote_port)
+        self._session.set_access_mode(slot.connect_id, request.access_mode)
+        result = self._driver.expect(_open_result(slot.connect_id))
+        started = self._driver.time()
+        try:
+            await self._driver.run(command)
+            async with asyncio.timeout(self.open_limit(request)):
+                err = await result
+        except CommandError as exc:
+            raise connect_error(command.text, exc.err, exc.cme, target) from exc
+        except TimeoutError as exc:
+            if isinstance(exc, LinkTimeout):
+                raise
+            if not await self._is_connected(slot):
+                raise ConnectTimedOut(command.text, None, None, target) from exc
+            err = 0
+            if slot.state is SlotState.OPENING:
+                slot.move(SlotState.OPEN)
+        finally:
+            result.cancel()
+        if err:
+            waited = self._driver.time() - started
+            late = err == Err.CONNECT_FAILED and waited >= self.open_time - 1
+            make = ConnectTimedOut if late else connect_error
+            raise make(command.text, err, None, target)
+
+    async def _is_connected(self, slot: Slot) -> bool:
+        row = await self._keeper.status(slot)
+        return row is not None and row.socket_state == SocketState.CONNECTED
+
+
+def _open_result(connect_id: int) -> Callable[[Urc], int | None]:
+    def match(urc: Urc) -> int | None:
+        if isinstance(urc, OpenResult) and urc.connect_id == connect_id:
+            return urc.err
+        return None
+
+    return match

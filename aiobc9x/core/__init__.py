@@ -1,0 +1,1 @@
+"""The session with the module as a state machine: no I/O, no clock."""

@@ -1,0 +1,192 @@
+"""What a session is asked to do, and what it reports.
+
+Layer: core. Does no I/O, reads no clock.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from aiobc9x.core.sockets import Slot
+    from aiobc9x.errors import ModemError
+    from aiobc9x.wire.commands import Command
+    from aiobc9x.wire.urcs import Urc
+
+
+class Lane(enum.Enum):
+    """Which queue a job waits in."""
+
+    CLOSE = "close"
+    COMMAND = "command"
+    RECOVERY = "recovery"
+
+
+@dataclass(eq=False, slots=True)
+class Job:
+    """A command that waits for the line.
+
+    Attributes:
+        command: What to send.
+        lane: Closes overtake commands; recovery runs only while the session is suspended.
+        data: What goes out at the prompt, for commands that have one.
+        limit: Seconds until the final result, ``None`` for the note's with margin.
+        explain: Ask AT+QIGETERROR after a plain ``ERROR``.
+
+    """
+
+    command: Command[Any]
+    lane: Lane = Lane.COMMAND
+    data: bytes | None = None
+    limit: float | None = None
+    explain: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of a job.
+
+    Attributes:
+        ok: The final result was ``OK``.
+        lines: The information lines.
+        err: The ``<err>`` code behind an ``ERROR``, if the module gave one.
+        cme: What followed ``+CME ERROR:``.
+        failure: Why there was no final result at all.
+
+    """
+
+    ok: bool = False
+    lines: tuple[bytes, ...] = ()
+    err: int | None = None
+    cme: str | None = None
+    failure: ModemError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A job is done."""
+
+    job: Job
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class DataReceived:
+    """Bytes of a stream, or one whole datagram."""
+
+    slot: Slot
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """The module has taken bytes (``SEND OK``), or a datagram."""
+
+    slot: Slot
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class SendStalled:
+    """``SEND FAIL``, or a refusal that may pass: nothing was taken.
+
+    The socket sends again after ``Session.retry_send``.
+    """
+
+    slot: Slot
+    err: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class SendRefused:
+    """``ERROR`` to a send for good; what was received before is still to be read."""
+
+    slot: Slot
+    err: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class DatagramLost:
+    """The module took or dropped a datagram without sending or delivering it."""
+
+    slot: Slot
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReadRefused:
+    """``ERROR`` to a read of a socket that isn't known to hold data."""
+
+    slot: Slot
+    err: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Drained:
+    """The peer has closed, and everything it sent has been read."""
+
+    slot: Slot
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The connection can't go on."""
+
+    slot: Slot
+    error: ModemError
+
+
+@dataclass(frozen=True, slots=True)
+class UrcSeen:
+    """An unsolicited result code, after the session has acted on it."""
+
+    urc: Urc
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownLine:
+    """A line that nobody awaits and nobody knows."""
+
+    text: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Damaged:
+    """Bytes that can't be framed."""
+
+    reason: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class OutOfStep:
+    """Answers and commands no longer match; the session is suspended until ``resume()``."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Restarted:
+    """The module has restarted: all that was pending has failed, no socket is left."""
+
+    banner: str
+
+
+Event: TypeAlias = (
+    Finished
+    | DataReceived
+    | Sent
+    | SendStalled
+    | SendRefused
+    | DatagramLost
+    | ReadRefused
+    | Drained
+    | Failed
+    | UrcSeen
+    | UnknownLine
+    | Damaged
+    | OutOfStep
+    | Restarted
+)

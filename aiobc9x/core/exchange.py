@@ -1,0 +1,148 @@
+"""One command in flight: echo, information lines, prompt, payload, final result.
+
+Layer: core. Does no I/O; time comes in as ``now``.
+
+The exchange only says what a frame means for it; the session acts on that.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from aiobc9x.wire.commands import Command
+    from aiobc9x.wire.framer import Payload
+
+ANSWER_MARGIN_S: Final = 1.7
+"""Added to the note's 300 ms: echo, sleep lock and UART need more on real links (A4)."""
+
+BITS_A_BYTE: Final = 10
+"""8N1."""
+
+CUT_SLACK_S: Final = 20.0
+"""The most that arriving bytes can extend a deadline."""
+
+
+class Step(enum.Enum):
+    """What a frame means for the exchange in flight."""
+
+    TAKEN = "taken"
+    DONE = "done"
+    NOT_MINE = "not mine"
+    LOST = "lost"
+
+
+def is_final(text: bytes) -> bool:
+    """Whether a line is a final result (27.007; the note's commands give the first two)."""
+    return text in {b"OK", b"ERROR"} or text.startswith((b"+CME ERROR:", b"+CMS ERROR:"))
+
+
+def wire_time(size_bytes: int, baudrate: int) -> float:
+    """Seconds that so many bytes take on the line."""
+    return size_bytes * BITS_A_BYTE / baudrate
+
+
+class Exchange:
+    """A command line and what came of it.
+
+    Attributes:
+        command: The command.
+        purpose: What the session wants it for; never looked at here.
+        started: When the line was written.
+        deadline: When the final result must have come.
+        lines: Information lines so far.
+        payload: The payload of a ``+QIRD``, once it has come.
+        final: The final result, once it has come.
+        echoed: The module echoed the line.
+        damage: Why the answer can't be trusted, if it can't.
+
+    """
+
+    __slots__ = (
+        "_echo",
+        "_hard_deadline",
+        "_outgoing",
+        "command",
+        "damage",
+        "deadline",
+        "echoed",
+        "final",
+        "lines",
+        "payload",
+        "prompted",
+        "purpose",
+        "started",
+    )
+
+    def __init__(
+        self,
+        command: Command[Any],
+        purpose: object,
+        now: float,
+        limit: float,
+        outgoing: bytes | None = None,
+    ) -> None:
+        self.command = command
+        self.purpose = purpose
+        self.started = now
+        self.deadline = now + limit
+        self._hard_deadline = self.deadline + CUT_SLACK_S
+        self._echo = command.encode()[:-1]
+        self._outgoing = outgoing
+        self.lines: list[bytes] = []
+        self.payload: Payload | None = None
+        self.final: bytes | None = None
+        self.echoed = self.prompted = False
+        self.damage: str | None = None
+
+    @property
+    def prompt_is_due(self) -> bool:
+        """Whether a prompt must come next."""
+        return self._outgoing is not None and not self.prompted
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether the final result is OK."""
+        return self.final == b"OK"
+
+    @property
+    def cme(self) -> str | None:
+        """What follows ``+CME ERROR:`` or ``+CMS ERROR:``."""
+        if self.final is None or not self.final.startswith(b"+"):
+            return None
+        return self.final.partition(b":")[2].strip().decode("ascii", "backslashreplace")
+
+    def on_line(self, text: bytes) -> Step:
+        """Say what a line means."""
+        if is_final(text):
+            self.final = text
+            return Step.LOST if text == b"OK" and self.prompt_is_due else Step.DONE
+        if text == self._echo and not self.lines:
+            self.echoed = True
+            return Step.TAKEN
+        if self.command.claims(text):
+            self.lines.append(text)
+            return Step.TAKEN
+        return Step.NOT_MINE
+
+    def on_payload(self, payload: Payload) -> Step:
+        """Say what a counted payload means: one is due for AT+QIRD, and only one."""
+        if self.payload is not None:
+            self.damage = "the module answered one AT+QIRD with two payloads"
+        self.payload = payload
+        return Step.TAKEN
+
+    def on_prompt(self) -> bytes:
+        """Return the payload, which is due now."""
+        self.prompted = True
+        return self._outgoing or b""
+
+    def progress(self, now: float) -> None:
+        """Bytes are arriving: an answer that is on its way may finish, within bounds."""
+        self.deadline = max(self.deadline, min(now + ANSWER_MARGIN_S, self._hard_deadline))
+
+    def extend(self, deadline: float) -> None:
+        """Set a later deadline for what comes next, such as the result of a payload."""
+        self.deadline = deadline
+        self._hard_deadline = deadline + CUT_SLACK_S

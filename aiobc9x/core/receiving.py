@@ -1,0 +1,96 @@
+"""What a read of the module's buffer gives, and when a socket is empty (§2.2.6).
+
+Layer: core. Does no I/O; time comes in as ``now``.
+
+``recv`` is edge-triggered: a socket is empty only after ``+QIRD: 0``. A read whose
+answer can't be trusted ends the connection, because a stream must not go on with a
+hole.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from aiobc9x.core.events import DataReceived, Drained, Event, Failed, ReadRefused
+from aiobc9x.core.sockets import Slot, SlotState
+from aiobc9x.errors import StreamBroken
+
+if TYPE_CHECKING:
+    from aiobc9x.core.exchange import Exchange
+    from aiobc9x.wire.framer import Payload
+
+
+@dataclass(eq=False, slots=True)
+class Read:
+    """One AT+QIRD."""
+
+    slot: Slot
+    length: int
+
+
+def distrust(exchange: Exchange, *, length_shown: bool) -> str | None:
+    """Say why the answer to a read that ended in ``OK`` can't be trusted, if so."""
+    payload = exchange.payload
+    if exchange.damage is not None:
+        return exchange.damage
+    if payload is None:
+        return None if exchange.lines else "the module answered OK to AT+QIRD without a +QIRD line"
+    if exchange.lines:
+        return "the module answered one AT+QIRD both with data and with +QIRD: 0"
+    if length_shown and payload.remaining is None:
+        return "the +QIRD header lacks its remaining length"
+    return None
+
+
+def absorb(slot: Slot, payload: Payload | None, now: float) -> Event | None:
+    """Account for a read that can be trusted.
+
+    Args:
+        slot: The socket that was read.
+        payload: What it gave, ``None`` for ``+QIRD: 0``.
+        now: The time.
+
+    Returns:
+        The event that it makes: bytes, a whole datagram, or the end of a closed socket.
+
+    """
+    slot.last_read = now
+    if payload is None:
+        slot.readable, slot.announced = False, 0
+        return Drained(slot) if slot.state is SlotState.REMOTE_CLOSED else None
+    left = max(payload.remaining or 0, 0)
+    slot.announced = max((slot.announced or 0) - len(payload.data), left)
+    slot.readable = True
+    if not slot.is_datagram:
+        return DataReceived(slot, payload.data)
+    slot.fragments += payload.data
+    if left:  # the datagram goes on (§2.2.6, note 3)
+        return None
+    datagram = bytes(slot.fragments)
+    slot.fragments.clear()
+    return DataReceived(slot, datagram)
+
+
+def announce(slot: Slot, length: int | None) -> None:
+    """Note a ``"recv"`` URC (§2.3.2)."""
+    slot.readable = True
+    if length is None or slot.announced is None:
+        slot.announced = None
+    else:
+        slot.announced += length
+
+
+def refuse(slot: Slot, err: int | None) -> Event:
+    """Say what ``ERROR`` to a read means.
+
+    A socket that is known to hold data has lost them. One that the peer has closed, and
+    that isn't, is at its end.
+    """
+    slot.readable = False
+    if slot.holds_data or slot.fragments:
+        code = "" if err is None else f" (modem error {err})"
+        return Failed(slot, StreamBroken(f"the module lost received bytes: ERROR to AT+QIRD{code}"))
+    if slot.state is SlotState.REMOTE_CLOSED:
+        return Drained(slot)
+    return ReadRefused(slot, err)

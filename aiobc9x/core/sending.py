@@ -1,0 +1,170 @@
+"""The one send that may be outstanding on the module (§2.2.4, §4.1.2).
+
+Layer: core. Does no I/O; time comes in as ``now``.
+
+``SEND OK`` carries no connect ID, so whatever comes belongs to the outstanding send.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from aiobc9x.core.events import DatagramLost, Event, Failed, SendRefused, SendStalled, Sent
+from aiobc9x.core.profile import ModuleProfile
+from aiobc9x.core.sockets import Slot
+from aiobc9x.core.turns import SendForm, choose_form
+from aiobc9x.errors import StreamBroken, WriteFailed
+from aiobc9x.spec import Err
+from aiobc9x.wire.commands import Command, Qisend
+
+RESULT_LIMIT_S: Final = 15.0
+"""Seconds from the payload to ``SEND OK``; the note states none (checklist, timing budget)."""
+
+STALL_LIMIT_S: Final = 60.0
+"""Seconds of ``SEND FAIL`` without progress before the connection ends."""
+
+BACKOFF_S: Final = (0.1, 5.0)
+"""First and longest wait after ``SEND FAIL``; each is twice the one before."""
+
+QUIET_S: Final = 0.1
+"""After the last data-mode send of a burst, sockets are read once (rule 5)."""
+
+BURST_S: Final = 1.0
+"""In a long burst of data-mode sends, sockets are read once in this time (rule 5)."""
+
+_PASSING: Final = {None, Err.BLOCKED, Err.BUSY, Err.NO_MEMORY}
+
+
+@dataclass(eq=False, slots=True)
+class Send:
+    """One AT+QISEND.
+
+    Attributes:
+        slot: The socket.
+        data: What was sent.
+        form: How.
+        deadline: When ``SEND OK`` must have come, once the command has ended.
+        result: Set if ``SEND OK`` or ``SEND FAIL`` came before the command ended.
+
+    """
+
+    slot: Slot
+    data: bytes
+    form: SendForm
+    deadline: float | None = None
+    result: bool | None = None
+
+    def command(self) -> Command[Any]:
+        """Return the command line for the form."""
+        size = len(self.data)
+        if self.form is SendForm.INLINE:
+            return Qisend(self.slot.connect_id, size, self.data)
+        return Qisend(self.slot.connect_id, size)
+
+    def await_result(self, now: float) -> None:
+        """Start to wait for ``SEND OK``: the command has ended."""
+        self.deadline = now + RESULT_LIMIT_S
+
+
+class Sender:
+    """Remembers the outstanding send, and whether URCs may have been swallowed.
+
+    Attributes:
+        profile: Gives the inline limit, which is learned downwards.
+        outstanding: The send whose ``SEND OK`` has not come.
+
+    """
+
+    def __init__(self, profile: ModuleProfile) -> None:
+        self.profile = profile
+        self.outstanding: Send | None = None
+        self._quiet_at: float | None = None
+        self._burst_ends = 0.0
+
+    def begin(self, slot: Slot) -> Send:
+        """Make the next send of a socket that has something to send."""
+        data = slot.next_quantum()
+        self.outstanding = Send(slot, data, choose_form(data, self.profile))
+        return self.outstanding
+
+    def finish(self, *, sent: bool, now: float) -> Event | None:
+        """Account for the result of the outstanding send.
+
+        Args:
+            sent: ``SEND OK`` came, not ``SEND FAIL``.
+            now: The time.
+
+        Returns:
+            What it means for the socket; ``None`` if the socket has gone meanwhile.
+
+        """
+        send = self.outstanding
+        assert send is not None
+        self.outstanding = None
+        if send.form is SendForm.FIXED and self.profile.suspect_after_send:
+            self._suspect(now)
+        slot = send.slot
+        if not slot.is_live:
+            return None
+        if sent:
+            slot.confirm(len(send.data))
+            return Sent(slot, len(send.data))
+        if slot.is_datagram:
+            slot.confirm(len(send.data))
+            return DatagramLost(slot, "SEND FAIL: the module could not take the datagram")
+        if not self.profile.send_fail_is_atomic:
+            return Failed(slot, WriteFailed(send.command().text, Err.WRITE_FAILED))
+        return self._stall(slot, Err.WRITE_FAILED, now)
+
+    def refused(self, err: int | None, now: float) -> Event | None:
+        """Account for ``ERROR`` to the outstanding send: no byte was taken."""
+        send = self.outstanding
+        assert send is not None
+        self.outstanding = None
+        slot = send.slot
+        if not slot.is_live:
+            return None
+        if send.form is SendForm.INLINE and err in {None, Err.INVALID_PARAMETERS, Err.NO_MEMORY}:
+            # The module may not take so long a line, or this text: never again inline.
+            self.profile = replace(self.profile, inline_limit_bytes=len(send.data) - 1)
+            return None
+        if err in _PASSING and not slot.is_datagram:
+            return self._stall(slot, err, now)
+        if slot.is_datagram:
+            slot.confirm(len(send.data))
+        return SendRefused(slot, err)
+
+    def _stall(self, slot: Slot, err: int | None, now: float) -> Event:
+        """Send the same bytes again later, within :data:`STALL_LIMIT_S`."""
+        if slot.stalled_since is None:
+            slot.stalled_since = now
+        if now - slot.stalled_since >= STALL_LIMIT_S:
+            text = f"the module took no byte for {STALL_LIMIT_S:g} s (SEND FAIL)"
+            return Failed(slot, StreamBroken(text))
+        first, longest = BACKOFF_S
+        slot.backoff = min(max(2 * slot.backoff, first), longest)
+        slot.retry_at = float("inf")
+        return SendStalled(slot, err)
+
+    def _suspect(self, now: float) -> None:
+        if self._quiet_at is None:
+            self._burst_ends = now + BURST_S
+        self._quiet_at = min(now + QUIET_S, self._burst_ends)
+
+    @property
+    def suspicion_due(self) -> float | None:
+        """When sockets are to be read, because a data-mode send may have swallowed a URC."""
+        return self._quiet_at
+
+    def clear_suspicion(self, now: float) -> bool:
+        """Whether that time has come; if so, it starts anew with the next send."""
+        if self._quiet_at is None or now < self._quiet_at:
+            return False
+        self._quiet_at = None
+        return True
+
+    def forget(self) -> None:
+        """Drop everything: the module has restarted, or the link is gone."""
+        self.outstanding = None
+        self._quiet_at = None

@@ -1,0 +1,488 @@
+"""The session with one module: bytes in, events and bytes out.
+
+Layer: core. Does no I/O; time comes in as ``now``.
+
+One command is in flight at a time (rule 4). Between its final result and a deferred
+one (``SEND OK``) other commands may run. A session starts suspended: only jobs of
+the recovery lane run until :meth:`Session.resume`, as after every loss of step.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+from aiobc9x.core import effects
+from aiobc9x.core.endings import Consequence, Endings, Explain, Purpose
+from aiobc9x.core.events import (
+    Answer,
+    Damaged,
+    Event,
+    Failed,
+    Finished,
+    Job,
+    Lane,
+    OutOfStep,
+    Restarted,
+    UnknownLine,
+    UrcSeen,
+)
+from aiobc9x.core.exchange import ANSWER_MARGIN_S, Exchange, Step, is_final, wire_time
+from aiobc9x.core.profile import ModuleProfile
+from aiobc9x.core.receiving import Read
+from aiobc9x.core.routing import Routing
+from aiobc9x.core.sending import RESULT_LIMIT_S, Send, Sender
+from aiobc9x.core.sockets import Slot, SlotState, SocketTable
+from aiobc9x.core.statistics import Statistics
+from aiobc9x.core.turns import Cursor, Turn, TurnKind, next_turn
+from aiobc9x.errors import ModemError, ModuleReset
+from aiobc9x.spec import READ_MAX_BYTES, AccessMode
+from aiobc9x.wire.commands import Command, Qigeterror, Qird
+from aiobc9x.wire.framer import Damage, Frame, Framer, Line, Payload
+from aiobc9x.wire.urcs import PowerDown, Restart, SendFail, SendOk, Urc, parse_urc
+
+_GRACE_S: Final = 0.3
+"""How long ``OK`` may stay away when ``SEND OK`` came first; relatives omit it."""
+
+_VENDOR_LINE = re.compile(rb"[+*^#%&][A-Z]", re.IGNORECASE)
+
+
+class Session:
+    """Turns bytes into events, and jobs, reads and sends into bytes.
+
+    Attributes:
+        sockets: The six connect IDs.
+        statistics: Counters.
+        baudrate: Bits per second, for deadlines.
+        poll_interval: Seconds without a read before an open socket is read to find lost
+            URCs (rule 5); 0 switches that off.
+        suspended: Only the recovery lane runs.
+        echo_expected: Echoed lines are normal; after ATE0 one shows a restart.
+        echo_seen: One has shown that.
+
+    """
+
+    def __init__(
+        self,
+        profile: ModuleProfile | None = None,
+        *,
+        baudrate: int = 115200,
+        poll_interval: float = 10.0,
+    ) -> None:
+        self.sockets = SocketTable()
+        self.statistics = Statistics()
+        self.baudrate = baudrate
+        self.poll_interval = poll_interval
+        self.suspended = True
+        self.echo_expected = True
+        self.echo_seen = False
+        self._framer = Framer()
+        self._routing = Routing(self.sockets, self._framer, self.statistics)
+        self._sender = Sender(profile or ModuleProfile())
+        self._endings = Endings(self._sender, self.statistics)
+        self._queues: dict[Lane, deque[Job]] = {lane: deque() for lane in Lane}
+        self._exchange: Exchange | None = None
+        self._explain: Explain | None = None
+        self._ok_is_omitted = False
+        self._cursor = Cursor()
+        self._gap_until = 0.0
+        self._outbox = bytearray()
+        self._events: list[Event] = []
+
+    @property
+    def profile(self) -> ModuleProfile:
+        """What this module is known to do."""
+        return self._sender.profile
+
+    @profile.setter
+    def profile(self, profile: ModuleProfile) -> None:
+        self._sender.profile = profile
+
+    @property
+    def length_shown(self) -> bool:
+        """Whether headers carry the optional lengths (§2.2.11)."""
+        return self._framer.length_shown
+
+    def feed(self, data: bytes, now: float) -> list[Event]:
+        """Take received bytes; return what they mean."""
+        self.statistics.bytes_received += len(data)
+        if self._exchange is not None:
+            self._exchange.progress(now)
+        held = True
+        while held:  # a rule that hangs on an answer changes exactly there
+            held = self._framer.hold_after_final
+            for frame in self._framer.feed(data):
+                self._on_frame(frame, now)
+            held = held and not self._framer.hold_after_final
+            data = b""
+        return self._take_events()
+
+    def advance(self, now: float) -> list[Event]:
+        """Let time pass; return what it means."""
+        exchange = self._exchange
+        if exchange is not None and now >= exchange.deadline:
+            self._expire(exchange, now)
+        send = self._sender.outstanding
+        if send is not None and send.deadline is not None and now >= send.deadline:
+            self._act(self._endings.lose_send(send, "SEND OK did not come in time"))
+        if self._sender.clear_suspicion(now):
+            self._routing.suspect()
+        for slot in self.sockets:
+            if (due := self._poll_due(slot)) is not None and now >= due:
+                slot.readable = True
+        return self._take_events()
+
+    def deadline(self) -> float | None:
+        """When :meth:`advance` or :meth:`next_output` must be called at the latest."""
+        times = [self._poll_due(slot) for slot in self.sockets]
+        times += [slot.retry_at for slot in self.sockets if slot.unsent]
+        times.append(self._sender.suspicion_due)
+        if self._exchange is not None:
+            times.append(self._exchange.deadline)
+        else:
+            times.append(self._gap_until)
+        if self._sender.outstanding is not None:
+            times.append(self._sender.outstanding.deadline)
+        return min((t for t in times if t), default=None)
+
+    def next_output(self, now: float) -> bytes | None:
+        """Return what to write now, ``None`` if nothing; call until it gives ``None``."""
+        if self._outbox:
+            data = bytes(self._outbox)
+            self._outbox.clear()
+        elif (begun := self._begin_next(now)) is not None:
+            data = begun
+        else:
+            return None
+        self.statistics.bytes_sent += len(data)
+        return data
+
+    def submit(self, job: Job) -> None:
+        """Queue a command; a :class:`Finished` event tells what came of it."""
+        self._queues[job.lane].append(job)
+
+    def withdraw(self, job: Job) -> bool:
+        """Take a job back; ``False`` if it has begun, so that its answer must be awaited."""
+        try:
+            self._queues[job.lane].remove(job)
+        except ValueError:
+            return False
+        return True
+
+    def write_raw(self, data: bytes) -> None:
+        """Write bytes outside any command, to end a data mode that is stuck."""
+        self._outbox += data
+
+    def resync(self) -> list[Event]:
+        """Give up what the framer has in progress."""
+        for frame in self._framer.resync():
+            self._on_frame(frame, 0.0)
+        return self._take_events()
+
+    def suspend(self) -> None:
+        """Run only the recovery lane until :meth:`resume`."""
+        self.suspended = True
+
+    def resume(self) -> None:
+        """Commands and answers are in step: everything may run; lost URCs are made up for."""
+        self.suspended = False
+        self._routing.suspect()
+
+    def retry_send(self, slot: Slot, now: float) -> None:
+        """Let a socket send again after :class:`SendStalled`."""
+        slot.retry_at = now + slot.backoff
+
+    def set_access_mode(self, connect_id: int, mode: AccessMode) -> None:
+        """Note how a socket's data arrive from now on."""
+        slot = self.sockets.get(connect_id)
+        if slot is not None:
+            slot.access_mode = mode
+        if mode is AccessMode.PUSH:
+            self._framer.push_sockets.add(connect_id)
+        else:
+            self._framer.push_sockets.discard(connect_id)
+
+    def is_sending(self, slot: Slot) -> bool:
+        """Whether the result of a send of this socket is still to come."""
+        send = self._sender.outstanding
+        return send is not None and send.slot is slot
+
+    def note_hex_receive(self, on: bool) -> None:
+        """Note that payloads come as hex digits, or not (§2.2.11)."""
+        self._framer.hex_receive = on
+
+    def note_length_shown(self, on: bool) -> None:
+        """Note that headers carry the optional lengths, or not (§2.2.11)."""
+        self._framer.length_shown = on
+
+    def release(self, slot: Slot, now: float) -> None:
+        """Free a connect ID whose close the module has confirmed."""
+        if self.sockets.get(slot.connect_id) is not slot:
+            return
+        self.sockets.release(slot, now)
+        self._framer.push_sockets.discard(slot.connect_id)
+        send = self._sender.outstanding
+        if send is not None and send.slot is slot and send.deadline is not None:
+            self._sender.outstanding = None  # its SEND OK won't come any more
+
+    def fail(self, error: Callable[[], ModemError], now: float) -> list[Event]:
+        """Fail everything at once: the link is gone, or the module has restarted.
+
+        Args:
+            error: Makes one exception for each waiter.
+            now: The time.
+
+        """
+        for job in self._pending_jobs():
+            self._events.append(Finished(job, Answer(failure=error())))
+        for slot in self.sockets:
+            self._events.append(Failed(slot, error()))
+            self.sockets.release(slot, now)
+        for queue in self._queues.values():
+            queue.clear()
+        self._exchange = self._explain = None
+        self._outbox.clear()
+        self._sender.forget()
+        self._framer.push_sockets.clear()
+        self._rest_framer()
+        return self._take_events()
+
+    def _pending_jobs(self) -> list[Job]:
+        purposes: list[object] = [job for queue in self._queues.values() for job in queue]
+        if self._exchange is not None:
+            purposes.insert(0, self._exchange.purpose)
+        if self._explain is not None:
+            purposes.insert(0, self._explain)
+        subjects = [p.subject if isinstance(p, Explain) else p for p in purposes]
+        return [job for job in subjects if isinstance(job, Job)]
+
+    def _take_events(self) -> list[Event]:
+        events, self._events = self._events, []
+        return events
+
+    def _begin_next(self, now: float) -> bytes | None:
+        if self._exchange is not None or now < self._gap_until:
+            return None
+        if self._explain is not None:
+            explain, self._explain = self._explain, None
+            return self._begin(Qigeterror(), explain, now)
+        if self.suspended:
+            queue = self._queues[Lane.RECOVERY]
+            return self._begin_job(queue.popleft(), now) if queue else None
+        turn, self._cursor = next_turn(
+            self._cursor,
+            closes=bool(self._queues[Lane.CLOSE]),
+            commands=bool(self._queues[Lane.COMMAND]),
+            readable=[slot.connect_id for slot in self.sockets if self._is_readable(slot)],
+            sendable=self._sendable(now),
+        )
+        return None if turn is None else self._begin_turn(turn, now)
+
+    def _begin_turn(self, turn: Turn, now: float) -> bytes:
+        if turn.kind is TurnKind.CLOSE:
+            return self._begin_job(self._queues[Lane.CLOSE].popleft(), now)
+        if turn.kind is TurnKind.COMMAND:
+            return self._begin_job(self._queues[Lane.COMMAND].popleft(), now)
+        slot = self.sockets.get(turn.connect_id)
+        assert slot is not None
+        if turn.kind is TurnKind.READ:
+            self.statistics.reads += 1
+            read = Read(slot, READ_MAX_BYTES)
+            return self._begin(Qird(slot.connect_id, read.length), read, now)
+        send = self._sender.begin(slot)
+        command = send.command()
+        outgoing = send.data if command.needs_prompt else None
+        return self._begin(command, send, now, outgoing=outgoing)
+
+    def _begin_job(self, job: Job, now: float) -> bytes:
+        return self._begin(job.command, job, now, job.limit, job.data)
+
+    def _begin(
+        self,
+        command: Command[Any],
+        purpose: Purpose,
+        now: float,
+        limit: float | None = None,
+        outgoing: bytes | None = None,
+    ) -> bytes:
+        line = command.encode()
+        if limit is None:
+            limit = command.max_response_time + ANSWER_MARGIN_S
+        length = purpose.length if isinstance(purpose, Read) else READ_MAX_BYTES
+        limit += wire_time(len(line) + 2 * length, self.baudrate)
+        self._exchange = Exchange(command, purpose, now, limit, outgoing)
+        self._framer.prompt_due = outgoing is not None
+        self._framer.read_due = length
+        self._framer.hold_after_final = effects.effect_of(command.text) is not None
+        self.statistics.commands += 1
+        return line
+
+    def _rest_framer(self) -> None:
+        self._framer.prompt_due = self._framer.hold_after_final = False
+        self._framer.read_due = READ_MAX_BYTES
+
+    def _on_frame(self, frame: Frame, now: float) -> None:
+        if isinstance(frame, Line):
+            self._on_line(frame.text, now)
+        elif isinstance(frame, Payload):
+            self._on_payload(frame)
+        elif isinstance(frame, Damage):
+            self._on_damage(frame)
+        elif self._exchange is not None:
+            data = self._exchange.on_prompt()
+            self._outbox += data
+            self._exchange.extend(now + RESULT_LIMIT_S + wire_time(len(data), self.baudrate))
+
+    def _on_line(self, text: bytes, now: float) -> None:
+        exchange = self._exchange
+        if exchange is None:
+            if is_final(text):
+                self._lose_step(f"a stray {text.decode('ascii', 'backslashreplace')}")
+                return
+        else:
+            step = exchange.on_line(text)
+            if step is Step.TAKEN:
+                if exchange.echoed and not self.echo_expected:
+                    self.echo_seen = self.echo_expected = True
+                    self._lose_step("the module echoes again, as it does after a restart")
+                return
+            if step is not Step.NOT_MINE:
+                self._end(exchange, now, lost=step is Step.LOST)
+                return
+        urc = parse_urc(text)
+        if urc is None:
+            self._on_unknown(text)
+        else:
+            self._on_urc(urc, now)
+
+    def _on_unknown(self, text: bytes) -> None:
+        self.statistics.unknown_lines += 1
+        self._events.append(UnknownLine(text))
+        if not _VENDOR_LINE.match(text):
+            self._distrust(f"an unreadable line: {text[:40]!r}")
+
+    def _on_damage(self, damage: Damage) -> None:
+        self.statistics.damages += 1
+        self._events.append(Damaged(damage.reason, damage.data))
+        self._distrust(damage.reason)
+
+    def _distrust(self, reason: str) -> None:
+        """Bytes were lost: whose, only the exchange in flight and the push sockets may know."""
+        if self._exchange is not None and isinstance(self._exchange.purpose, Read):
+            self._exchange.damage = reason
+        self._events.extend(self._routing.break_pushes(reason))
+        self._routing.suspect()
+
+    def _on_payload(self, payload: Payload) -> None:
+        if payload.connect_id is not None:
+            self.statistics.payload_bytes_received += len(payload.data)
+            self._events.extend(self._routing.on_push(payload))
+        elif self._exchange is not None and isinstance(self._exchange.purpose, Read):
+            self._exchange.on_payload(payload)
+        else:
+            self._lose_step("a payload that nobody asked for")
+
+    def _on_urc(self, urc: Urc, now: float) -> None:
+        self.statistics.urcs += 1
+        if isinstance(urc, Restart | PowerDown):
+            self._restart(urc.text, now)
+        elif self._exchange is not None and self._exchange.damage is not None:
+            return  # it may have been part of a damaged payload
+        elif isinstance(urc, SendOk | SendFail):
+            self._on_send_result(sent=isinstance(urc, SendOk), now=now)
+        else:
+            self._events.extend(self._routing.on_urc(urc, self.profile))
+        self._events.append(UrcSeen(urc))
+
+    def _restart(self, banner: str, now: float) -> None:
+        self.statistics.resets += 1
+        self.suspended = self.echo_expected = True
+        events = self._events
+        self._events = []
+        events += self.fail(lambda: ModuleReset(f"the module restarted ({banner})"), now)
+        self._events = [*events, Restarted(banner)]
+
+    def _on_send_result(self, *, sent: bool, now: float) -> None:
+        send, exchange = self._sender.outstanding, self._exchange
+        if send is None:
+            return  # late or doubled: what it belonged to has been settled
+        if exchange is None or exchange.purpose is not send:
+            self._act(self._endings.send_result(sent=sent, now=now))
+        elif not exchange.prompt_is_due:  # else it is an echo of the send before
+            send.result = sent
+            exchange.extend(now if self._ok_is_omitted else now + _GRACE_S)
+
+    def _end(self, exchange: Exchange, now: float, *, lost: bool) -> None:
+        self._leave(now)
+        if exchange.succeeded:
+            self._apply(effects.effect_of(exchange.command.text))
+            self.statistics.nvram_writes += effects.writes_nvram(exchange.command.text)
+        else:
+            self.statistics.errors += 1
+        shown = self._framer.length_shown
+        self._act(self._endings.answered(exchange, now, lost=lost, length_shown=shown))
+
+    def _expire(self, exchange: Exchange, now: float) -> None:
+        self._leave(now)
+        purpose = exchange.purpose
+        if isinstance(purpose, Send) and purpose.result is not None:
+            self._ok_is_omitted = True
+            self._act(self._endings.send_result(sent=purpose.result, now=now))
+            return
+        self.statistics.timeouts += 1
+        self._act(self._endings.expired(exchange, now))
+        for frame in self._framer.resync():
+            self._on_frame(frame, now)
+
+    def _leave(self, now: float) -> None:
+        self._exchange = None
+        self._rest_framer()
+        self._gap_until = now + self.profile.command_gap_ms / 1000
+
+    def _act(self, consequences: Iterator[Consequence]) -> None:
+        for consequence in consequences:
+            if isinstance(consequence, Explain):
+                self._explain = consequence
+            elif isinstance(consequence, OutOfStep):
+                self._lose_step(consequence.reason)
+            else:
+                self._events.append(consequence)
+
+    def _lose_step(self, reason: str) -> None:
+        if not self.suspended:
+            self.suspended = True
+            self.statistics.recoveries += 1
+            self._events.append(OutOfStep(reason))
+
+    def _apply(self, effect: effects.Effect | None) -> None:
+        match effect:
+            case effects.ReceiveHex(on):
+                self._framer.hex_receive = on
+            case effects.ShowLength(on):
+                self._framer.length_shown = on
+            case effects.SwitchMode(connect_id, mode):
+                self.set_access_mode(connect_id, mode)
+            case effects.EchoLines(on):
+                self.echo_expected, self.echo_seen = on, False
+
+    def _is_readable(self, slot: Slot) -> bool:
+        buffered = slot.access_mode is AccessMode.BUFFER
+        return slot.is_live and buffered and slot.readable and slot.wants_read
+
+    def _sendable(self, now: float) -> list[int]:
+        if self._sender.outstanding is not None:
+            return []
+        return [
+            slot.connect_id
+            for slot in self.sockets
+            if slot.state is SlotState.OPEN and slot.unsent and slot.retry_at <= now
+        ]
+
+    def _poll_due(self, slot: Slot) -> float | None:
+        """When a silent socket is read, in case a URC got lost (rule 5)."""
+        idle = slot.wants_read and not slot.readable and slot.state is SlotState.OPEN
+        if not self.poll_interval or not idle or slot.access_mode is AccessMode.PUSH:
+            return None
+        return slot.last_read + self.poll_interval
