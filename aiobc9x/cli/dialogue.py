@@ -8,14 +8,17 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 from aiobc9x.cli.terminal import Terminal
 
 _TIME_COLUMNS: Final = 8
 _ARROW_COLUMNS: Final = 3
-_MEANING_SHARE: Final = 0.36
+_FINAL_COLUMNS: Final = 6
+_MEANING_SHARE: Final = 0.34
 _PREVIEW_CHARS: Final = 24
+_FINAL: Final = {"OK", "ERROR"}
 
 _MEANINGS: Final[list[tuple[str, str]]] = [
     (r"AT$", "is anyone there?"),
@@ -26,6 +29,10 @@ _MEANINGS: Final[list[tuple[str, str]]] = [
     (r"AT\+CFUN\?", "is the radio on?"),
     (r"AT\+CFUN=", "switch the radio"),
     (r"AT\+(QSCLK|CPSMS|CEDRXS)=", "no sleep while we talk"),
+    (r"AT\+CPSMS\?", "does it save power?"),
+    (r"AT\+CSCON=", "report the radio connection"),
+    (r"AT\+QNBIOTEVENT=", "report sleep"),
+    (r"AT\+QATWAKEUP=", "report waking up"),
     (r"AT\+CPIN\?", "is the SIM ready?"),
     (r"AT\+C(E|G)?REG\?", "registered with a network?"),
     (r"AT\+C(E|G)?REG=", "report changes of registration"),
@@ -36,11 +43,12 @@ _MEANINGS: Final[list[tuple[str, str]]] = [
     (r"AT\+CGACT=", "activate the context"),
     (r"AT\+QIDNSCFG", "name servers (§2.2.13)"),
     (r"AT\+QIGETERROR", "why? (§2.2.12)"),
-    (r'AT\+QICFG="(\w+)"$', r"read the setting {1} (§2.2.11)"),
+    (r'AT\+QICFG="(\w+)"$', r"{1}? (§2.2.11)"),
     (r'AT\+QICFG="(\w+)",', r"set {1} (§2.2.11)"),
+    (r"AT\+QISTATE=1,(\d)", "how is socket {1}? (§2.2.3)"),
     (r"AT\+QISTATE", "which sockets are open? (§2.2.3)"),
     (r'AT\+QIOPEN=\d,(\d),"([\w ]+)"', "open socket {1}, {2} (§2.2.1)"),
-    (r"AT\+QICLOSE=(\d)", "close socket {1} (§2.2.2)"),
+    (r"AT\+QICLOSE=(\d)", "close socket {1} if open (§2.2.2)"),
     (r"AT\+QISEND=(\d),(\d+)", "socket {1}: send {2} bytes (§2.2.4)"),
     (r"AT\+QISENDEX=(\d),(\d+)", "socket {1}: send {2} bytes as hex"),
     (r"AT\+QIRD=(\d),", "socket {1}: read (§2.2.6)"),
@@ -52,6 +60,7 @@ _MEANINGS: Final[list[tuple[str, str]]] = [
     (r"\+QIRD: ?0\b", "nothing left"),
     (r"\+QIRD: ?(\d+)", "{1} bytes"),
     (r">\s*$", "now the bytes"),
+    (r"\(\d+ bytes\)$", "the bytes"),
     (r"SEND OK", "the module has taken the bytes"),
     (r"SEND FAIL", "the module has not taken them"),
     (r"CLOSE OK", "closed"),
@@ -84,46 +93,73 @@ def _split_payload(text: str) -> tuple[str, str, str]:
     return text, "", ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Row:
+    at: float
+    direction: str
+    text: str
+
+
 class Dialogue:
     """Write the lines of a dialogue as they come.
 
     Args:
         terminal: Where to.
+        fold: Put ``OK`` and ``ERROR`` at the end of the row before. That row is then
+            written only when the next line comes, or at :meth:`finish`.
         clock: Seconds; the first row's time is 0.
 
     """
 
-    def __init__(self, terminal: Terminal, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, terminal: Terminal, *, fold: bool = False, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._terminal = terminal
+        self._fold = fold
         self._clock = clock
         self._start: float | None = None
-        self.rows = 0
+        self._held: _Row | None = None
 
     def line(self, direction: str, text: str) -> None:
         """Write one line; ``direction`` is ``>`` for to the module, ``<`` for from it."""
         now = self._clock()
         if self._start is None:
             self._start = now
-        self.rows += 1
-        self._terminal.write(self._row(now - self._start, direction, text))
+        if self._held is not None and self._held.text not in _FINAL and text in _FINAL:
+            self.finish(text)
+            return
+        self.finish()
+        self._held = _Row(now - self._start, direction, text)
+        if not self._fold:
+            self.finish()
 
-    def _row(self, at: float, direction: str, text: str) -> str:
+    def finish(self, final: str = "") -> None:
+        """Write what is held back, with this final result."""
+        row, self._held = self._held, None
+        if row is not None:
+            self._terminal.write(self._render(row, final))
+
+    def _render(self, row: _Row, final: str) -> str:
         screen = self._terminal
-        to_module = direction == ">"
-        words = meaning(text)
+        to_module = row.direction == ">"
+        explained = int(screen.columns * _MEANING_SHARE)
         width = screen.columns - _TIME_COLUMNS - _ARROW_COLUMNS
-        if words:
-            width -= int(screen.columns * _MEANING_SHARE)
-        shown = screen.fit(_one_line(shortened(text), screen), width)
-        words = screen.fit(words, int(screen.columns * _MEANING_SHARE) - 1)
-        return "".join(
-            (
-                screen.paint(f"{at:7.3f} ", "dim"),
-                screen.paint(self._arrow(to_module=to_module), "dim"),
-                screen.paint(shown, *_style(text, to_module=to_module)),
-                screen.paint(" " * (width - len(shown)) + " " + words, "dim") if words else "",
-            )
-        )
+        width -= _FINAL_COLUMNS if self._fold else 0
+        words = screen.fit(meaning(row.text), explained)
+        room = width - explained - 1 if words or final else width
+        shown = screen.fit(_one_line(shortened(row.text), screen), room)
+        pieces = [
+            screen.paint(f"{row.at:7.3f} ", "dim"),
+            screen.paint(self._arrow(to_module=to_module), "dim"),
+            screen.paint(shown, *_style(row.text, to_module=to_module)),
+        ]
+        if words or final:
+            pieces.append(" " * (room - len(shown) + 1))
+            pieces.append(screen.paint(words, "dim"))
+        if final:
+            pieces.append(" " * (explained - len(words)))
+            pieces.append(screen.paint(final.rjust(_FINAL_COLUMNS), *_style(final)))
+        return "".join(pieces)
 
     def _arrow(self, *, to_module: bool) -> str:
         if not self._terminal.unicode:
@@ -136,7 +172,7 @@ def _one_line(text: str, screen: Terminal) -> str:
     return printable if screen.unicode else printable.replace("…", "...")
 
 
-def _style(text: str, *, to_module: bool) -> tuple[str, ...]:
+def _style(text: str, *, to_module: bool = False) -> tuple[str, ...]:
     if to_module:
         return ("cyan",) if text[:2].upper() == "AT" else ()
     if re.match(r"ERROR|\+CM[ES] ERROR|SEND FAIL", text):

@@ -14,13 +14,16 @@ def ticking(*times: float) -> Callable[[], float]:
     return iter(times).__next__
 
 
-def rows(*lines: tuple[str, str], columns: int = 100, unicode: bool = True) -> list[str]:
+def rows(
+    *lines: tuple[str, str], columns: int = 100, unicode: bool = True, fold: bool = False
+) -> list[str]:
     """What a dialogue of these lines looks like."""
     stream = io.StringIO()
     screen = Terminal(stream, columns=columns, unicode=unicode)
-    dialogue = Dialogue(screen, ticking(*range(5, 5 + len(lines))))
+    dialogue = Dialogue(screen, fold=fold, clock=ticking(*range(5, 5 + len(lines))))
     for direction, text in lines:
         dialogue.line(direction, text)
+    dialogue.finish()
     return stream.getvalue().splitlines()
 
 
@@ -28,7 +31,7 @@ def test_rows_have_time_arrow_and_meaning() -> None:
     """The first row is at 0; arrows say which way a line went."""
     first, second, third = rows((">", "AT+QICLOSE=2"), ("<", "OK"), ("<", "+QUNKNOWN: 1"))
     assert first.startswith("  0.000  → AT+QICLOSE=2 ")
-    assert first.endswith("close socket 2 (§2.2.2)")
+    assert first.endswith("close socket 2 if open (§2.2.2)")
     assert second == "  1.000  ← OK"
     assert third == "  2.000  ← +QUNKNOWN: 1"
 
@@ -39,11 +42,45 @@ def test_meanings_are_aligned() -> None:
     assert first.index("echo off") == second.index("socket 0 has data")
 
 
-def test_no_row_is_too_wide() -> None:
+def test_a_folded_final_result_stands_at_the_end_of_its_row() -> None:
+    """OK and ERROR share the row of what they answer, in one column."""
+    first, second, third, fourth = rows(
+        *((">", "ATE0"), ("<", "OK")),
+        *((">", "AT+QIRD=0,5"), ("<", "ERROR")),
+        *((">", "AT+CGATT?"), ("<", "+CGATT: 1"), ("<", "OK")),
+        fold=True,
+    )
+    assert first.endswith("  OK")
+    assert second.endswith(" ERROR")
+    assert third.endswith("attached?")
+    assert "+CGATT: 1" in fourth
+    assert len(first) == len(second) == len(fourth) == 100
+
+
+def test_a_final_result_without_a_row_has_its_own() -> None:
+    """Nothing is folded into a row that is already written."""
+    first, second, third = rows(("<", "OK"), ("<", "OK"), ("<", "SEND OK"), fold=True)
+    assert first == "  0.000  ← OK"
+    assert second == "  1.000  ← OK"
+    assert third.startswith("  2.000  ← SEND OK")
+
+
+def test_a_folded_row_is_written_at_the_next_line() -> None:
+    """Until then it may get a final result."""
+    stream = io.StringIO()
+    dialogue = Dialogue(Terminal(stream), fold=True, clock=ticking(0, 1))
+    dialogue.line(">", "AT")
+    assert stream.getvalue() == ""
+    dialogue.line("<", "RDY")
+    assert stream.getvalue().count("\n") == 1
+
+
+@pytest.mark.parametrize("fold", [False, True])
+def test_no_row_is_too_wide(*, fold: bool) -> None:
     """Long lines are cut, with a mark, and their meaning stays."""
     long = '+QIURC: "recv",0,' + "x" * 300
     for columns in (60, 80, 100):
-        (row,) = rows(("<", long), columns=columns)
+        row, _ = rows(("<", long), (">", "y" * 300), columns=columns, fold=fold)
         assert len(row) <= columns
         assert "…" in row
         assert "socket 0 has data" in row
@@ -78,7 +115,7 @@ def test_an_ascii_stream_gets_ascii() -> None:
 def test_colours_tell_kinds_of_lines(direction: str, text: str, code: str) -> None:
     """Commands, answers, URCs and errors differ at a glance."""
     stream = io.StringIO()
-    Dialogue(Terminal(stream, colour=True), ticking(0)).line(direction, text)
+    Dialogue(Terminal(stream, colour=True), clock=ticking(0)).line(direction, text)
     assert f"\x1b[{code}m{text}\x1b[0m" in stream.getvalue()
 
 
@@ -104,7 +141,7 @@ def test_payloads_are_shortened(text: str, short: str) -> None:
         ("AT", "is anyone there?"),
         ('AT+QIOPEN=1,3,"TCP","a.example",80,0,0,0', "open socket 3, TCP (§2.2.1)"),
         ('AT+QICFG="showlength",1', "set showlength (§2.2.11)"),
-        ('AT+QICFG="showlength"', "read the setting showlength (§2.2.11)"),
+        ('AT+QICFG="showlength"', "showlength? (§2.2.11)"),
         ("+QIOPEN: 3,0", "socket 3 is connected"),
         ("+QIOPEN: 3,566", "socket 3: failed, error 566"),
         ("+QIRD: 0", "nothing left"),

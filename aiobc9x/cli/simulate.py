@@ -1,0 +1,118 @@
+"""``python -m aiobc9x simulate``: the virtual module, for programs in any language.
+
+Layer: cli. The first line on stdout is the device to open, and nothing else; what is
+for people goes to stderr, the dialogue of ``--verbose`` to stdout behind it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import signal
+import sys
+from dataclasses import replace
+from typing import Final
+
+from aiobc9x.cli.dialogue import Dialogue
+from aiobc9x.cli.simulation_options import add_simulation_arguments, simulation_options
+from aiobc9x.cli.terminal import Terminal, terminal
+from aiobc9x.sim.links import serve
+from aiobc9x.sim.options import SimOptions
+from aiobc9x.spec import LOCAL_PORTS
+
+SUMMARY: Final = "run the virtual module on a pty or a TCP port, until Ctrl-C"
+USAGE: Final = "aiobc9x simulate [sim://?…] [--tcp [HOST:]PORT] [--verbose] [parameters]"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of this command."""
+    parser.usage = USAGE
+    parser.add_argument(
+        "--tcp", metavar="[HOST:]PORT", help="listen on TCP, as a serial server does; 0 for any"
+    )
+    parser.add_argument("--verbose", "-v", action="store_true", help="show the AT dialogue")
+    add_simulation_arguments(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command; return its exit code.
+
+    Raises:
+        ValueError: A parameter doesn't fit.
+        OSError: The pty or the port can't be had.
+
+    """
+    options = simulation_options(arguments)
+    at = None if arguments.tcp is None else host_and_port(arguments.tcp)
+    screen = terminal(sys.stdout)
+    # Ctrl-C is how this command ends, so it is a success.
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(_serve(screen, options, at, verbose=arguments.verbose))
+    return 0
+
+
+def host_and_port(text: str) -> tuple[str, int]:
+    """Read ``[HOST:]PORT``; loopback if there is no host.
+
+    Raises:
+        ValueError: The port is missing or out of range.
+
+    """
+    host, _, port = text.rpartition(":")
+    if not port.isdecimal() or int(port) not in LOCAL_PORTS:
+        raise ValueError(f"--tcp takes [HOST:]PORT with a port of 0-65535, not {text!r}")
+    return host.strip("[]") or "127.0.0.1", int(port)
+
+
+async def _serve(
+    screen: Terminal, options: SimOptions, at: tuple[str, int] | None, *, verbose: bool
+) -> None:
+    watch = _Watch(screen)
+    if verbose:
+        options = replace(options, on_line=watch.line)
+    host, port = at or ("", 0)
+    link: Final = "pty" if at is None else "tcp"
+    serving = asyncio.create_task(
+        serve(options, link=link, host=host, port=port, on_ready=watch.ready)
+    )
+    watch.task = serving
+    with contextlib.suppress(NotImplementedError):  # Windows
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, serving.cancel)
+    try:
+        await serving
+    except asyncio.CancelledError:
+        if watch.error is not None:
+            raise watch.error from None
+    except NotImplementedError as exc:
+        raise OSError("this system has no pseudo terminals; use --tcp PORT") from exc
+
+
+class _Watch:
+    """Print what happens; end the simulation if nobody can read it any more."""
+
+    def __init__(self, screen: Terminal) -> None:
+        self._screen = screen
+        self._dialogue = Dialogue(screen)
+        # The module speaks before its device has a name, but the name is the first line.
+        self._early: list[tuple[str, str]] | None = []
+        self.task: asyncio.Task[None] | None = None
+        self.error: OSError | None = None
+
+    def ready(self, device: str) -> None:
+        self._screen.write(device)
+        print("Open this device as a serial port. Ctrl-C ends the module.", file=sys.stderr)
+        early, self._early = self._early or [], None
+        for direction, text in early:
+            self.line(direction, text)
+
+    def line(self, direction: str, text: str) -> None:
+        if self._early is not None:
+            self._early.append((direction, text))
+            return
+        try:
+            self._dialogue.line(direction, text)
+        except OSError as exc:  # it must not reach the module, which has done no wrong
+            self.error = self.error or exc
+            if self.task is not None:
+                self.task.cancel()

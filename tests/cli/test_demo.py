@@ -1,0 +1,84 @@
+"""The demo does the main job and shows it."""
+
+import io
+import re
+
+import pytest
+
+from aiobc9x.cli.demo import BODY, Page, show, totals
+from aiobc9x.cli.main import main
+from aiobc9x.cli.terminal import Terminal
+from aiobc9x.core.statistics import Statistics
+
+
+async def shown(columns: int = 100, *, colour: bool = False) -> str:
+    """What the demo prints, over a line without delays."""
+    stream = io.StringIO()
+    await show(Terminal(stream, columns=columns, colour=colour), baud=0, latency=0)
+    return stream.getvalue()
+
+
+async def test_dialogue_page_and_totals_are_there() -> None:
+    """The bytes of the page came through, and the story is complete."""
+    text = await shown()
+    assert "AT+QIOPEN=1,0," in text
+    assert "CLOSE OK" in text
+    assert "".join(f"  {line}".rstrip() + "\n" for line in BODY.decode().splitlines()) in text
+    assert "1 opened, 1 closed" in text
+    titles = re.findall(r"^── (.*?) ─", text, re.MULTILINE)
+    assert titles[0] == "Bringing the line into step"
+    assert titles[-2:] == ["The page", "The totals"]
+
+
+@pytest.mark.parametrize("columns", [60, 100])
+async def test_it_fits_the_terminal(columns: int) -> None:
+    """No row of the dialogue wraps; the page is at most 70 wide."""
+    dialogue = (await shown(columns)).partition("The page")[0]
+    assert max(map(len, dialogue.splitlines()[2:])) <= columns
+
+
+async def test_colour_changes_nothing_but_colour() -> None:
+    """A pipe and a terminal get the same text."""
+    text = await shown(colour=True)
+    plain = re.sub(r"\x1b\[[\d;]*m", "", text)
+    assert plain != text
+    assert "AT+QICLOSE=0" in plain
+    assert "\x1b" not in plain
+
+
+def test_the_command_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    """Captured output is no terminal, so there is no colour in it."""
+    assert main(["demo", "--baud", "0", "--latency", "0"]) == 0
+    captured = capsys.readouterr()
+    assert "This page came from a web server on loopback." in captured.out
+    assert "\x1b" not in captured.out
+    assert captured.err == ""
+
+
+@pytest.mark.parametrize("arguments", [["--baud", "-1"], ["--latency", "-0.5"]])
+def test_a_negative_number_is_refused(
+    capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    """One line says which."""
+    assert main(["demo", *arguments]) == 2
+    assert arguments[0].strip("-") in capsys.readouterr().err
+
+
+def test_totals_add_up() -> None:
+    """Each number has its name and unit."""
+    statistics = Statistics(
+        bytes_received=300,
+        bytes_sent=100,
+        commands=7,
+        errors=2,
+        opens=1,
+        closes=1,
+        reads=3,
+        sends=2,
+    )
+    statistics.payload_bytes_received, statistics.payload_bytes_sent = 60, 40
+    text = "\n".join(totals(Page(b"x" * 50, 0.25), statistics, 1.5))
+    assert "50 bytes in 0.25 s" in text
+    assert "7, 2 of them answered ERROR" in text
+    assert "100 bytes, 25 % of the line" in text
+    assert "1.50 s" in text

@@ -1,0 +1,136 @@
+"""The virtual module as a command, from outside, as a program in any language sees it."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from aiobc9x.cli.main import main
+from aiobc9x.cli.simulate import host_and_port
+
+ROOT = Path(__file__).resolve().parents[2]
+
+needs_pty = pytest.mark.skipif(os.name != "posix", reason="needs pseudo terminals")
+
+
+@contextmanager
+def simulation(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """Run the command until the block ends."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "aiobc9x", "simulate", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def first_line(process: subprocess.Popen[str]) -> str:
+    """The device that the command prints."""
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+def answer(device: int, command: bytes) -> bytes:
+    """What the device says to a command, up to its OK."""
+    os.write(device, command + b"\r")
+    said = b""
+    while not said.endswith(b"\r\nOK\r\n"):
+        said += os.read(device, 1000)
+    return said
+
+
+@needs_pty
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_pty_until_a_signal(number: signal.Signals) -> None:
+    """The first line is a device that answers; Ctrl-C is a regular end."""
+    with simulation("--ip", "10.1.2.3") as process:
+        device = os.open(first_line(process), os.O_RDWR | os.O_NOCTTY)
+        try:
+            assert b'+CGPADDR: 1,"10.1.2.3"' in answer(device, b"AT+CGPADDR?")
+        finally:
+            os.close(device)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=10)
+    assert process.returncode == 0
+    assert out == ""
+    assert err == "Open this device as a serial port. Ctrl-C ends the module.\n"
+
+
+@needs_pty
+def test_tcp_and_the_dialogue() -> None:
+    """``--verbose`` shows each line both ways, behind the address."""
+    with simulation("sim://?banner=HELLO", "--tcp", "0", "--verbose") as process:
+        scheme, _, port = first_line(process).rpartition(":")
+        assert scheme == "socket://127.0.0.1"
+        with socket.create_connection(("127.0.0.1", int(port))) as link:
+            assert b"OK" in answer(link.fileno(), b"AT+CGATT?")
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=10)
+    texts = [row[8:].split("  ")[0].strip() for row in out.splitlines()]
+    assert texts == ["← HELLO", "→ AT+CGATT?", "← +CGATT: 1", "← OK"]
+
+
+@needs_pty
+def test_a_reader_that_goes_away_ends_it() -> None:
+    """As in ``| head -1``: no traceback, and nothing left running."""
+    with simulation("--verbose") as process:
+        device = os.open(first_line(process), os.O_RDWR | os.O_NOCTTY)
+        try:
+            assert process.stdout is not None
+            process.stdout.close()
+            os.write(device, b"AT\r")
+            assert process.wait(10) == 1
+        finally:
+            os.close(device)
+        assert process.stderr is not None
+        assert "Traceback" not in process.stderr.read()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("0", ("127.0.0.1", 0)),
+        ("2000", ("127.0.0.1", 2000)),
+        ("0.0.0.0:2000", ("0.0.0.0", 2000)),
+        ("[::1]:2000", ("::1", 2000)),
+        (":2000", ("127.0.0.1", 2000)),
+    ],
+)
+def test_addresses_to_listen_on(text: str, expected: tuple[str, int]) -> None:
+    """Loopback unless a host is named."""
+    assert host_and_port(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "host", "host:", "65536", "-1", "1.2.3.4:x"])
+def test_bad_addresses_to_listen_on(capsys: pytest.CaptureFixture[str], text: str) -> None:
+    """The message quotes what was given."""
+    assert main(["simulate", f"--tcp={text}"]) == 2
+    assert repr(text) in capsys.readouterr().err
+
+
+def test_a_port_that_is_taken_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing is printed as a device then."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert main(["simulate", "--tcp", str(port)]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("aiobc9x: ")
+    assert captured.err.count("\n") == 1
+
+
+def test_a_bad_parameter_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """It names the parameter."""
+    assert main(["simulate", "--prompt", "long"]) == 2
+    assert "prompt='long'" in capsys.readouterr().err
