@@ -9,52 +9,33 @@ ahead until the read-ahead is full, whether or not the protocol has paused readi
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import logging
 import socket
-import ssl
-from asyncio import constants, transports
+from asyncio import constants
 from collections import deque
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from aiobc9x.aio.base import ModuleTransport
 from aiobc9x.aio.socketview import SocketView
-from aiobc9x.errors import StreamBroken
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from aiobc9x.aio.examine import Examiner
     from aiobc9x.aio.sockets import SocketKeeper
-    from aiobc9x.core.events import ReadRefused, SendRefused, SendStalled
     from aiobc9x.core.sockets import Slot
 
 logger = logging.getLogger("aiobc9x.aio")
 
-HIGH_WATER_BYTES: Final = 2880
-"""Default high water mark: two sends. 64 KiB would hide six seconds at 115200 baud."""
-
-LOW_WATER_BYTES: Final = 1440
-"""Default low water mark: one send."""
-
 _WARN_AFTER_WRITES: Final = 5
 
 
-class SocketTransport(transports._FlowControlMixin, asyncio.Transport):
-    """A connection through the module.
-
-    Extra info: ``peername`` and ``sockname`` as ``(address, port)``, ``connect_id``,
-    ``modem``, ``socket`` (a :class:`~aiobc9x.aio.socketview.SocketView`).
-    """
+class SocketTransport(ModuleTransport, asyncio.Transport):
+    """A connection through the module."""
 
     # asyncio's own start_tls() and sendfile() test for these names and for the base.
     _start_tls_compatible = True
     _sendfile_compatible = constants._SendfileMode.FALLBACK
-
-    if TYPE_CHECKING:  # typeshed leaves these out of the private base
-
-        def _maybe_pause_protocol(self) -> None: ...
-        def _maybe_resume_protocol(self) -> None: ...
 
     def __init__(
         self,
@@ -65,58 +46,22 @@ class SocketTransport(transports._FlowControlMixin, asyncio.Transport):
         extra: dict[str, Any],
         read_ahead_bytes: int,
     ) -> None:
-        loop = asyncio.get_running_loop()
-        extra["socket"] = SocketView(socket.SOCK_STREAM, extra["sockname"], extra["peername"])
-        super().__init__(extra, loop)
-        self._loop = loop
-        self._keeper, self._examiner, self._slot = keeper, examiner, slot
-        # A library that reconnects inside connection_lost() must keep its routing.
-        self._context = contextvars.copy_context()
         self._ahead: deque[bytes] = deque()
         self._ahead_bytes = 0
         self._ahead_limit = read_ahead_bytes
         self._paused = False
         self._delivering = False
         self._eof = False
-        self._is_ending = False
-        self._send_settled = asyncio.Event()
-        self._closing = False
-        self._lost = False
-        self._ignored_writes = 0
-        self.set_protocol(protocol)
+        extra["socket"] = SocketView(socket.SOCK_STREAM, extra["sockname"], extra["peername"])
+        super().__init__(keeper, examiner, slot, protocol, extra)
 
-    def __repr__(self) -> str:
-        state = "closed" if self._lost else "closing" if self._closing else "open"
-        peer = self.get_extra_info("peername")
-        return (
-            f"<SocketTransport id={self._slot.connect_id} {state} peer={peer} "
-            f"unsent={self.get_write_buffer_size()} ahead={self._ahead_bytes}>"
-        )
-
-    @property
-    def slot(self) -> Slot:
-        """The socket of the module."""
-        return self._slot
-
-    def start(self) -> None:
-        """Tell the protocol that it is connected, then let data come."""
-        self._call("connection_made", self._protocol.connection_made, self)
-        self._keeper.driver.adopt(self._slot, self)
-        self._update_reading()
+    def _fill_level(self) -> str:
+        return f"{super()._fill_level()} ahead={self._ahead_bytes}"
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
         """Hand all that comes from now on to another protocol."""
-        self._protocol: Any = protocol  # which methods it has depends on its kind
+        super().set_protocol(protocol)
         self._is_buffered = isinstance(protocol, asyncio.BufferedProtocol)
-
-    def get_protocol(self) -> asyncio.BaseProtocol:
-        """Return the protocol."""
-        protocol: asyncio.BaseProtocol = self._protocol
-        return protocol
-
-    def is_closing(self) -> bool:
-        """Whether the transport is closing or closed."""
-        return self._closing
 
     def is_reading(self) -> bool:
         """Whether received data go to the protocol at once."""
@@ -132,21 +77,6 @@ class SocketTransport(transports._FlowControlMixin, asyncio.Transport):
             self._paused = False
             if not self._closing:
                 self._loop.call_soon(self._deliver)
-
-    def get_write_buffer_size(self) -> int:
-        """Return the bytes that the module has not confirmed with ``SEND OK``."""
-        return self._slot.unsent
-
-    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        """Set the watermarks in bytes; without arguments 2880 and 1440."""
-        if high is None and low is None:
-            high, low = HIGH_WATER_BYTES, LOW_WATER_BYTES
-        super().set_write_buffer_limits(high, low)
-
-    def _set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        if high is None and low is None:
-            high, low = HIGH_WATER_BYTES, LOW_WATER_BYTES
-        super()._set_write_buffer_limits(high, low)  # type: ignore[misc]  # as above
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Queue bytes; they are copied at once.
@@ -182,19 +112,6 @@ class SocketTransport(transports._FlowControlMixin, asyncio.Transport):
         """Raise ``NotImplementedError``: the module has no half-close."""
         raise NotImplementedError("the module can't close one direction alone; use close()")
 
-    def close(self) -> None:
-        """Send what is queued, then close; ``connection_lost(None)`` follows ``CLOSE OK``."""
-        if self._closing:
-            return
-        self._closing = True
-        self._stop_reading()
-        if not self._slot.unsent:
-            self._close_socket(None)
-
-    def abort(self) -> None:
-        """Drop what is queued and close; ``connection_lost(None)`` follows at once."""
-        self._force_close(None)
-
     def on_data(self, data: bytes) -> None:
         """Take bytes of the stream."""
         if self._closing:
@@ -206,49 +123,8 @@ class SocketTransport(transports._FlowControlMixin, asyncio.Transport):
         else:
             self._hand_over(data)
 
-    def on_sent(self, size_bytes: int) -> None:
-        """Note that the module has taken bytes."""
-        self._send_settled.set()
-        self._maybe_resume_protocol()
-        if self._closing and not self._slot.unsent and not self._lost:
-            self._close_socket(None)
-
-    def on_drained(self) -> None:
-        """Find out whether the peer or the network has ended the connection."""
-        if not self._lost and not self._is_ending:
-            self._is_ending = True
-            self._keeper.driver.spawn(self._end)
-
-    def on_failed(self, error: Exception) -> None:
-        """End the connection with the error that says why."""
-        self._force_close(error)
-
-    def on_refused(self, event: SendStalled | SendRefused | ReadRefused) -> None:
-        """Find out whether the connection still stands."""
-        self._send_settled.set()
-        self._keeper.driver.spawn(self._examiner.examine, event)
-
     def on_datagram_lost(self, reason: str) -> None:
         """Do nothing: streams have no datagrams."""
-
-    async def _end(self) -> None:
-        while self._keeper.session.is_sending(self._slot) and not self._lost:
-            self._send_settled.clear()  # the result tells whether the peer got it all
-            await self._send_settled.wait()
-        error = await self._examiner.why_closed()
-        if error is not None:
-            self._force_close(error)
-        elif self._closing:  # nothing more can be sent
-            self._close_socket(self._unsent_error())
-        else:
-            self._eof = True
-            self._deliver()
-
-    def _unsent_error(self) -> Exception | None:
-        unsent = self._slot.unsent
-        if not unsent:
-            return None
-        return StreamBroken(f"the peer closed the connection with {unsent} bytes not sent")
 
     def _deliver(self) -> None:
         """Hand over what was read ahead, then the end of the stream."""
@@ -262,7 +138,8 @@ class SocketTransport(transports._FlowControlMixin, asyncio.Transport):
                 self._hand_over(data)
         finally:
             self._delivering = False
-        self._update_reading()
+        if not self._closing:
+            self._update_reading()
         if self._eof and not self._ahead and not self._paused and not self._closing:
             self._deliver_eof()
 
@@ -309,56 +186,14 @@ class SocketTransport(transports._FlowControlMixin, asyncio.Transport):
         return taken if self._call("buffer_updated", copy) else 0
 
     def _update_reading(self) -> None:
-        wants = not self._closing and self._ahead_bytes < self._ahead_limit
+        wants = self._ahead_bytes < self._ahead_limit
         self._keeper.want_reads(self._slot, wants)
 
-    def _stop_reading(self) -> None:
+    def _discard_received(self) -> None:
         self._ahead.clear()
         self._ahead_bytes = 0
         self._eof = False
-        self._keeper.want_reads(self._slot, False)
 
-    def _call(self, name: str, function: Callable[..., Any], *args: object) -> bool:
-        """Call the protocol; its exception ends this connection alone."""
-        try:
-            self._context.run(function, *args)
-        except (SystemExit, KeyboardInterrupt):
-            raise
-        except BaseException as exc:
-            self._loop.call_exception_handler(
-                {
-                    "message": f"protocol.{name}() failed",
-                    "exception": exc,
-                    "transport": self,
-                    "protocol": self._protocol,
-                }
-            )
-            self._force_close(exc if isinstance(exc, Exception) else None)
-            return False
-        return True
-
-    def _force_close(self, exc: Exception | None) -> None:
-        """Drop everything and close; asyncio.sslproto calls it by this name."""
-        if isinstance(exc, ssl.SSLError) and exc.reason == "APPLICATION_DATA_AFTER_CLOSE_NOTIFY":
-            exc = None  # the peer's data crossed our close_notify: no failure
-        if self._lost:
-            return
-        self._send_settled.set()
-        self._closing = True
-        self._stop_reading()
-        self._keeper.close(self._slot)
-        self._finish(exc)
-
-    def _close_socket(self, exc: Exception | None) -> None:
-        """Close on the module, then tell the protocol."""
-        self._stop_reading()
-        closed = self._keeper.close(self._slot)
-        closed.add_done_callback(lambda _: self._finish(exc))
-
-    def _finish(self, exc: Exception | None) -> None:
-        if not self._lost:
-            self._lost = True
-            self._loop.call_soon(self._call_connection_lost, exc)
-
-    def _call_connection_lost(self, exc: Exception | None) -> None:
-        self._call("connection_lost", self._protocol.connection_lost, exc)
+    def _on_peer_closed(self) -> None:
+        self._eof = True
+        self._deliver()
