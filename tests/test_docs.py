@@ -1,0 +1,246 @@
+"""The pages do what they say: examples run, commands exist, links lead somewhere."""
+
+import ast
+import asyncio
+import errno
+import inspect
+import os
+import re
+import shlex
+import socket
+import subprocess
+import sys
+import tomllib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import fields
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import pytest
+
+import aiobc9x
+from aiobc9x import errors
+from aiobc9x.cli.main import build_parser
+from aiobc9x.spec import ERR_TEXT
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+PAGES: Final = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+SHELLS: Final = {"sh", "shell", "bash", "console"}
+DEVICE: Final = '"/dev/ttyUSB0"'
+
+PAGE: Final = b"HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\n\r\nhello from the loopback\n"
+
+
+class Block(NamedTuple):
+    """One fenced block of a page."""
+
+    page: str
+    line: int
+    language: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.page}:{self.line}"
+
+
+def blocks() -> list[Block]:
+    """All fenced blocks of all pages."""
+    fence = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+    found = []
+    for page in PAGES:
+        text = page.read_text("utf-8")
+        for match in fence.finditer(text):
+            line = text.count("\n", 0, match.start()) + 1
+            found.append(Block(str(page.relative_to(ROOT)), line, match[1], match[2]))
+    return found
+
+
+PYTHON: Final = [block for block in blocks() if block.language == "python"]
+PROGRAMS: Final = [block for block in PYTHON if "async def main(" in block.text]
+FRAGMENTS: Final = [block for block in PYTHON if block not in PROGRAMS]
+
+
+def commands() -> list[str]:
+    """The command lines of all shell blocks, without prompts and comments."""
+    lines = [
+        line for block in blocks() if block.language in SHELLS for line in block.text.splitlines()
+    ]
+    return [line.removeprefix("$ ") for line in lines if line.strip()]
+
+
+@asynccontextmanager
+async def web_server() -> AsyncIterator[int]:
+    """Answer every request on loopback with one page; give the port."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(PAGE)
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        yield server.sockets[0].getsockname()[1]
+
+
+@pytest.mark.parametrize("block", PROGRAMS, ids=str)
+async def test_programs_run(block: Block, tmp_path: Path) -> None:
+    """Each complete program runs as printed, the virtual module in the device's place."""
+    async with web_server() as port:
+        address = f"sim://?host=example.com:127.0.0.1&remote_port=80:{port}"
+        program = tmp_path / "program.py"
+        program.write_text(block.text.replace(DEVICE, repr(address)), "utf-8")
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-W",
+            "error",
+            str(program),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+        output, _ = await asyncio.wait_for(process.communicate(), 30)
+    assert process.returncode == 0, output.decode()
+    assert output, "the program printed nothing"
+    assert b"Traceback" not in output
+
+
+@pytest.mark.parametrize("block", FRAGMENTS, ids=str)
+def test_fragments_compile(block: Block) -> None:
+    """What is no program by itself is good Python all the same."""
+    compile(block.text, str(block), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+
+
+def test_there_are_examples() -> None:
+    """The collection above finds something."""
+    assert {block.page for block in PROGRAMS} >= {"README.md", "docs/quickstart.md"}
+    assert {"make demo", "make test"} <= {line.partition("#")[0].strip() for line in commands()}
+
+
+@pytest.mark.parametrize("line", commands())
+def test_commands_exist(line: str) -> None:
+    """Targets, subcommands with their options, benchmarks and extras are there."""
+    words = [word for word in shlex.split(line, comments=True) if "=" not in word or "/" in word]
+    match words:
+        case ["make", *targets]:
+            makefile = (ROOT / "Makefile").read_text("utf-8")
+            for target in targets:
+                assert re.search(rf"^{re.escape(target)}:", makefile, re.MULTILINE)
+        case ["python", "-m", "aiobc9x", *arguments]:
+            build_parser().parse_args(arguments)
+        case ["python", "-m", module, *_]:
+            assert (ROOT / module.replace(".", "/")).with_suffix(".py").is_file()
+        case ["pip", "install", what]:
+            extras = re.findall(r"\[(.+)\]", what)
+            project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+            assert set(extras) <= project["optional-dependencies"].keys()
+        case _:
+            pytest.fail(f"no check for {line!r}")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    """Relative links name files that exist."""
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text("utf-8")):
+        if "://" not in target:
+            assert (page.parent / target).is_file(), target
+
+
+def rows(page: str) -> list[list[str]]:
+    """The table rows of a page, as stripped cells."""
+    return rows_of((ROOT / "docs" / page).read_text("utf-8").splitlines())
+
+
+def section(page: str, title: str) -> list[list[str]]:
+    """The table rows of one section, without the headline and its rule."""
+    text = (ROOT / "docs" / page).read_text("utf-8")
+    body = text.partition(f"## {title}\n")[2].partition("\n## ")[0]
+    return rows_of(body.splitlines())[2:]
+
+
+def rows_of(lines: list[str]) -> list[list[str]]:
+    """The table rows among these lines, as stripped cells."""
+    return [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if line[:1] == "|"]
+
+
+def quoted(cell: str) -> list[str]:
+    """The names in backticks of a cell, without what follows in brackets."""
+    return re.findall(r"`(\w+)[^`]*`", cell)
+
+
+def test_the_reference_has_every_method() -> None:
+    """The public names of Modem are those of its table."""
+    documented = {name for row in section("reference.md", "Modem") for name in quoted(row[0])}
+    # start() is public for open_modem() alone.
+    public = {name for name in vars(aiobc9x.Modem) if not name.startswith("_")} - {"start"}
+    assert documented == public
+
+
+def test_the_reference_has_every_parameter() -> None:
+    """The parameters of open_modem are those of its table, with their defaults."""
+    parameters = dict(inspect.signature(aiobc9x.open_modem).parameters)
+    del parameters["address"]
+    documented = {}
+    for row in section("reference.md", "Opening a modem"):
+        defaults = row[1].replace("`", "").split(", ")
+        for index, name in enumerate(quoted(row[0])):
+            documented[name] = defaults[min(index, len(defaults) - 1)]
+    switch = {False: "off", True: "on"}
+    expected = {
+        name: switch[p.default]
+        if isinstance(p.default, bool)
+        else str(p.default).removesuffix(".0")
+        for name, p in parameters.items()
+    }
+    assert {name: value.strip('"') for name, value in documented.items()} == expected
+
+
+def test_the_reference_has_every_counter() -> None:
+    """The counters of Modem.statistics are those of its table."""
+    documented = [quoted(row[0])[0] for row in section("reference.md", "Statistics")]
+    assert documented == [field.name for field in fields(aiobc9x.Statistics)]
+
+
+def test_names_of_the_package_exist() -> None:
+    """What a page calls aiobc9x.something is public."""
+    text = "\n".join(page.read_text("utf-8") for page in PAGES)
+    named = set(re.findall(r"\baiobc9x\.([A-Za-z]\w+)", text))
+    layers = {path.stem for path in (ROOT / "aiobc9x").iterdir()}
+    assert {"open_modem", "ModemError"} <= named
+    assert named <= {*aiobc9x.__all__, *layers}
+
+
+def described(exc: errors.CommandError) -> str:
+    """An exception class as docs/errors.md writes it."""
+    builtin = next(c for c in type(exc).__mro__ if c.__module__ in {"builtins", "socket"})
+    extra = "" if builtin is OSError else f" ({builtin.__name__})"
+    return f"`{type(exc).__name__}`{extra}"
+
+
+def test_every_err_code_is_in_the_table() -> None:
+    """docs/errors.md states text, errno and classes as the package has them."""
+    documented = {row[0]: row[1:] for row in rows("errors.md") if row[0].isdigit()}
+    expected = {}
+    for code, text in list(ERR_TEXT.items())[1:]:
+        to_connect = errors.connect_error("AT+QIOPEN", code)
+        to_command = errors.command_error("AT+QISEND", code)
+        expected[f"{code:d}"] = [text, described(to_connect), described(to_command)]
+        symbol = documented[f"{code:d}"].pop(1)
+        value = getattr(errno, symbol, None) or getattr(socket, symbol)
+        assert value == to_connect.errno == to_command.errno
+    assert documented == expected
+
+
+def test_every_ambiguity_has_a_line() -> None:
+    """docs/spec-notes.md numbers its lines N1, N2, … without a gap."""
+    numbers = [row[0] for row in rows("spec-notes.md")[2:]]
+    assert numbers == [f"N{n}" for n in range(1, len(numbers) + 1)]
+    assert len(numbers) >= 38
+
+
+def test_cited_notes_exist() -> None:
+    """A comment that cites N… cites a line of docs/spec-notes.md."""
+    known = {row[0] for row in rows("spec-notes.md")}
+    files = [*(ROOT / "aiobc9x").rglob("*.py"), *(ROOT / "tests").rglob("*.py"), *PAGES]
+    cited = {n for file in files for n in re.findall(r"\bN\d+\b", file.read_text("utf-8"))}
+    assert cited <= known
