@@ -9,7 +9,8 @@ from collections.abc import Callable
 
 from aiobc9x.sim.board import Board
 from aiobc9x.sim.params import Arguments, Command, Form, Refused, maybe_ip, write_arguments
-from aiobc9x.sim.sockets import Socket, Sockets
+from aiobc9x.sim.slots import Socket
+from aiobc9x.sim.sockets import Sockets
 from aiobc9x.spec import (
     CONNECT_IDS,
     CONTEXT_IDS,
@@ -169,7 +170,7 @@ class SocketCommands:
             raise Refused(Err.NOT_ALLOWED)
         if socket.state not in (SocketState.CONNECTED, SocketState.CLOSING):
             raise Refused(Err.SOCKET_CLOSED)
-        data, remaining = self._sockets.read(socket, most)
+        data, remaining = self._sockets.receiver.read(socket, most)
         self._board.statistics.reads += 1
         if not data:
             self._board.answer("+QIRD: 0")
@@ -177,7 +178,7 @@ class SocketCommands:
         nvram = self._board.nvram
         self._board.line(
             f"+QIRD: {len(data)}" + (f",{remaining}" if nvram.show_length else ""),
-            data=self._sockets.encoded(data),
+            data=self._sockets.receiver.encoded(data),
             separator=b"," if nvram.view_mode == ViewMode.COMMA else b"\r\n",
         )
         self._board.line("OK")
@@ -197,7 +198,7 @@ class SocketCommands:
         self._board.nvram.access_mode = access_mode
         self._board.nvram.save()
         self._board.answer()
-        self._sockets.switch(socket, access_mode)
+        self._sockets.receiver.switch(socket, access_mode)
 
     # -- §2.2.11, §2.2.12, §2.2.13 -------------------------------------------------
 

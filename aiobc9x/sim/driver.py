@@ -45,7 +45,10 @@ class End(Protocol):
     """The host's end of a link."""
 
     def deliver(self, data: bytes) -> int:
-        """Hand over bytes; return how many it took (0: it calls ``driver.schedule()`` later)."""
+        """Hand over bytes; return how many it took.
+
+        If not all, it calls :meth:`Driver.schedule` once it takes more.
+        """
 
     def hold(self, hold: bool) -> None:
         """Stop or go on reading what the host writes."""
@@ -120,6 +123,7 @@ class Driver:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self._set_rate()
         received = self._from_host.take(now)
         if received and not self.garble():
             self._module.feed(received, now)
@@ -132,7 +136,6 @@ class Driver:
     # -- to the host -------------------------------------------------------------------
 
     def _move_output(self, now: float) -> None:
-        self._set_rate()
         while self._flush():
             room = OUT_ROOM - len(self._to_host)
             self._to_host.put(self._module.take_output(room), now)

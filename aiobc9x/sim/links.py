@@ -159,11 +159,12 @@ class _Pty:
             self._driver.from_host(os.read(self._master, 4096))
 
     def deliver(self, data: bytes) -> int:
-        try:
-            return os.write(self._master, data)
-        except BlockingIOError:
+        written = 0
+        with contextlib.suppress(BlockingIOError):
+            written = os.write(self._master, data)
+        if written < len(data):
             self._loop.add_writer(self._master, self._writable)
-            return 0
+        return written
 
     def _writable(self) -> None:
         self._loop.remove_writer(self._master)

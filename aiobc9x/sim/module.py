@@ -16,7 +16,6 @@ not that of what follows a send with a prompt: that is payload.
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Callable, Mapping
 from typing import NoReturn
 
@@ -25,6 +24,7 @@ from aiobc9x.sim.commands import SocketCommands
 from aiobc9x.sim.faults import COMMAND_KINDS, Fault, FaultKind
 from aiobc9x.sim.general import General
 from aiobc9x.sim.interface import Network
+from aiobc9x.sim.lines import LINE_LIMIT, LineEditor, may_prompt
 from aiobc9x.sim.nvram import Nvram
 from aiobc9x.sim.options import SimOptions
 from aiobc9x.sim.params import Command, Refused, parse_command
@@ -33,12 +33,6 @@ from aiobc9x.sim.sends import Sends
 from aiobc9x.sim.services import Services
 from aiobc9x.sim.sockets import Sockets
 from aiobc9x.spec import OPEN_TIME_DEFAULT_S, Err
-
-LINE_LIMIT = 4096
-"""Longest command line; a longer one is an ``ERROR``. Ours: the note states no limit."""
-
-LINE_NOISE = " " + "".join(map(chr, range(0x7F, 0x100)))
-"""What a line at the wrong speed leaves in front of the next one; skipped."""
 
 NOTE_COMMANDS = ("+QI", "+QPING", "+QNTP", "+QNTF")
 """How the commands of the note begin: they set AT+QIGETERROR and ignore AT+CMEE."""
@@ -79,8 +73,8 @@ class Module:
         self.radio.lost = self.sockets.network_lost
         self._sends = Sends(self.board, self.sockets)
         self._sends.done = self._command_done
-        self.sockets.data_mode = lambda: self._sends.in_data_mode
-        self.sockets.rouse = self._wake_up
+        self.sockets.receiver.data_mode = lambda: self._sends.in_data_mode
+        self.sockets.receiver.rouse = self._wake_up
         self._services = Services(self.board, self.sockets, self.radio.has_context)
         self._general = General(self.board)
         self._services.set_clock = self._general.set_clock
@@ -93,8 +87,8 @@ class Module:
             **self._services.handlers,
         }
         self._input = bytearray()
-        self._line = bytearray()
-        self._lines: deque[str] = deque()
+        self._editor = LineEditor(self.board)
+        self._current = ""
         self._busy = False
         self.asleep = False
         self._last_heard = -math.inf
@@ -165,8 +159,7 @@ class Module:
         board.settings = type(board.settings)()
         board.last_error = 0
         self._input.clear()
-        self._line.clear()
-        self._lines.clear()
+        self._editor.clear()
         self._busy = self.asleep = False
         self._sends.reset()
         self._services.reset()
@@ -250,7 +243,7 @@ class Module:
     @property
     def input_pending(self) -> int:
         """Bytes of the host that wait for earlier commands to end."""
-        return len(self._input) + sum(map(len, self._lines))
+        return len(self._input) + sum(map(len, self._editor.lines))
 
     def take_output(self, most: int | None = None) -> bytes:
         """Take up to ``most`` bytes of what the module says."""
@@ -292,41 +285,20 @@ class Module:
             elif self._awaits_prompt():
                 break
             else:
-                self._edit()
+                del self._input[: self._editor.take(bytes(self._input))]
             self._begin()
         self._begin()
 
     def _awaits_prompt(self) -> bool:
         """Tell whether what follows may be payload of a command that isn't done."""
         current = [self._current] if self._busy else []
-        return any(_may_prompt(line) for line in (*current, *self._lines))
-
-    def _edit(self) -> None:
-        """Move input into the command line, up to the next ``<CR>``."""
-        end = self._input.find(b"\r")
-        piece = bytes(self._input if end < 0 else self._input[:end])
-        if self.board.settings.echo:
-            self.board.echo(piece if end < 0 else piece + b"\r")
-        del self._input[: len(piece) + (end >= 0)]
-        # LF, NUL, ESC and other noise are no part of a line.
-        self._line += bytes(char for char in piece if char >= 0x20)
-        del self._line[LINE_LIMIT + 1 :]
-        if end < 0:
-            return
-        if self._input[:1] == b"\n":
-            del self._input[:1]
-        line, self._line = self._line.decode("latin-1"), bytearray()
-        line = line.lstrip(LINE_NOISE)
-        if line.startswith(("AT", "at")):
-            self._lines.append(line)
-
-    _current = ""
+        return any(may_prompt(line) for line in (*current, *self._editor.lines))
 
     def _begin(self) -> None:
-        if self._busy or not self._lines or self.board.flooded:
+        if self._busy or not self._editor.lines or self.board.flooded:
             return
         self._busy = True
-        self._current = self._lines.popleft()
+        self._current = self._editor.lines.popleft()
         latency = self.board.options.latency
         if latency > 0:
             self.board.later(latency, self._execute)
@@ -390,10 +362,6 @@ class Module:
                     board.later(fault.delay_s, lambda: self.radio.set_coverage(True))
                 return False
         return True
-
-
-def _may_prompt(line: str) -> bool:
-    return line[2:].upper().startswith("+QISEND") and '"' not in line and "?" not in line
 
 
 def _is_of_note(command: Command) -> bool:

@@ -125,6 +125,8 @@ def parse_address(address: str) -> SimOptions:
     ``remote_port=module:real``, ``ping=address:ms,ms,…`` and ``fault=kind;field=value``
     may come more than once.
 
+    A plus sign stands for itself; a space may be written ``%20``.
+
     Raises:
         ValueError: Not a ``sim://`` address, an unknown or repeated parameter, or
             a value that doesn't fit; the message names it.
@@ -134,9 +136,9 @@ def parse_address(address: str) -> SimOptions:
     if parts.scheme != "sim" or parts.netloc or parts.path not in ("", "/") or parts.fragment:
         raise ValueError(f"not a virtual module: {address!r}; expected sim://?name=value&…")
     options, seen = SimOptions(), set()
-    for name, value in parse_qsl(
-        parts.query, keep_blank_values=True, strict_parsing=bool(parts.query)
-    ):
+    # A plus sign is itself here, as in +QIURC and +08:00, not a space.
+    query = parts.query.replace("+", "%2B")
+    for name, value in parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query)):
         if name in seen and name not in _REPEATABLE:
             raise ValueError(f"parameter {name!r} is given twice")
         seen.add(name)
@@ -214,8 +216,7 @@ def _convert(name: str, default: object, value: str) -> object:
 
 
 def _zoned(value: str) -> datetime.datetime:
-    # A plus sign in a query means a space, unless it was written as %2B.
-    found = datetime.datetime.fromisoformat(value.replace(" ", "+"))
+    found = datetime.datetime.fromisoformat(value)
     if found.tzinfo is None:
         raise ValueError("expected an offset such as +08:00")
     return found

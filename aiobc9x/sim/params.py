@@ -120,10 +120,6 @@ class Arguments:
     def _refusal(self) -> Refused:
         return Refused(self._err) if self._err is not None else Refused(cme=50)
 
-    def given(self, index: int) -> bool:
-        """Tell whether the parameter is there and not empty."""
-        return index < len(self._list) and self._list[index] is not None
-
     def number(self, index: int, allowed: Container[int], default: int | None = None) -> int:
         """Return a decimal number without a sign; ``default`` stands in for one left out."""
         value = self._list[index] if index < len(self._list) else None
@@ -135,11 +131,9 @@ class Arguments:
             raise self._refusal()
         return int(value)
 
-    def text(self, index: int, *, most: int = 255, default: str | None = None) -> str:
+    def text(self, index: int, *, most: int = 255) -> str:
         """Return a quoted string of 1 to ``most`` bytes."""
         value = self._list[index] if index < len(self._list) else None
-        if value is None and default is not None:
-            return default
         if not isinstance(value, Text) or not 0 < len(value.value) <= most:
             raise self._refusal()
         return value.value

@@ -12,7 +12,8 @@ from aiobc9x.sim.board import Board
 from aiobc9x.sim.faults import FaultKind
 from aiobc9x.sim.options import PROMPTS
 from aiobc9x.sim.params import Arguments, Command, Form, Refused
-from aiobc9x.sim.sockets import Socket, Sockets
+from aiobc9x.sim.slots import Socket
+from aiobc9x.sim.sockets import Sockets
 from aiobc9x.spec import CONNECT_IDS, CTRL_Z, ESC, SEND_LENGTHS, SEND_MAX_BYTES, Err, SocketState
 
 

@@ -5,100 +5,38 @@ Layer: sim. Gets network events, gives URCs; commands act on it.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from itertools import count
 
 from aiobc9x.sim.board import LOW_WATER, Board
-from aiobc9x.sim.faults import FaultKind
 from aiobc9x.sim.interface import Resolution
 from aiobc9x.sim.params import maybe_ip
-from aiobc9x.sim.timers import Timer
+from aiobc9x.sim.receiving import Receiver
+from aiobc9x.sim.slots import Socket
 from aiobc9x.spec import (
     CONNECT_IDS,
     AccessMode,
-    DataFormat,
     Err,
     ServiceType,
     SocketState,
-    ViewMode,
 )
-
-
-@dataclass(slots=True, eq=False)
-class Socket:
-    """One row of AT+QISTATE and its receive buffer.
-
-    Attributes:
-        handle: Its number on the network, never used twice.
-        local_port: As given to AT+QIOPEN; 0 if the module chose (§2.2.3).
-        nodes: Received segments or datagrams; one AT+QIRD never crosses from one
-            to the next (§2.2.6, note 3).
-        underway: Bytes that the simulated latency still holds back.
-        armed: Whether data that comes into the empty buffer is announced.
-        full: Whether ``"buff full"`` was reported since the buffer was last empty.
-        paused: Whether the network was told to hold data back.
-        leaving: Whether AT+QICLOSE was answered and ``CLOSE OK`` is still to come.
-
-    """
-
-    connect_id: int
-    handle: int
-    service: ServiceType
-    address: str
-    remote_port: int
-    local_port: int
-    context_id: int
-    access_mode: int
-    state: int = int(SocketState.CONNECTING)
-    nodes: deque[bytes] = field(default_factory=deque)
-    underway: int = 0
-    armed: bool = True
-    full: bool = False
-    paused: bool = False
-    leaving: bool = False
-    watchdog: Timer | None = None
-
-    @property
-    def buffered(self) -> int:
-        """Bytes in the receive buffer."""
-        return sum(map(len, self.nodes))
-
-    @property
-    def is_stream(self) -> bool:
-        """Whether it carries TCP data."""
-        return self.service in (ServiceType.TCP, ServiceType.TCP_INCOMING)
-
-    @property
-    def is_listener(self) -> bool:
-        """Whether it accepts clients."""
-        return self.service is ServiceType.TCP_LISTENER
-
-    def row(self) -> str:
-        """Write the information line of AT+QISTATE (§2.2.3)."""
-        return (
-            f'+QISTATE: {self.connect_id},"{self.service}","{self.address}",{self.remote_port},'
-            f"{self.local_port},{self.state},{self.context_id},{self.access_mode}"
-        )
 
 
 class Sockets:
     """The six connectIDs; implements :class:`aiobc9x.sim.interface.NetworkEvents`.
 
     Attributes:
-        data_mode: Whether a send waits for its payload; set by the sends.
+        by_id: The connectIDs in use.
+        receiver: What becomes of received data.
         wake: Called after an event that came from the network.
-        rouse: Called for data that comes in deep sleep.
 
     """
 
     def __init__(self, board: Board) -> None:
         self.board = board
+        self.receiver = Receiver(board)
         self.by_id: dict[int, Socket] = {}
-        self.data_mode: Callable[[], bool] = lambda: False
         self.wake: Callable[[], None] = lambda: None
-        self.rouse: Callable[[], None] = lambda: None
         self._by_handle: dict[int, Socket] = {}
         self._handles = count(1)
         self._tickets: dict[int, Callable[[Resolution | None], None]] = {}
@@ -154,7 +92,7 @@ class Sockets:
         """Begin a local close; the connectID stays taken until ``CLOSE OK`` (§2.2.2)."""
         self._cancel_watchdog(socket)
         self.board.network.close(socket.handle)
-        self._by_handle.pop(socket.handle, None)
+        self._unhook(socket)
         socket.state = int(SocketState.CLOSING)
         socket.leaving = True
         socket.nodes.clear()
@@ -165,49 +103,13 @@ class Sockets:
     def remove(self, socket: Socket) -> None:
         """Free the connectID."""
         self.by_id.pop(socket.connect_id, None)
-        self._by_handle.pop(socket.handle, None)
-
-    def read(self, socket: Socket, most: int) -> tuple[bytes, int]:
-        """Take at most ``most`` bytes of the first node; return them and what is left of it."""
-        if not socket.nodes:
-            socket.armed = True
-            return b"", 0
-        node = socket.nodes.popleft()
-        data, rest = node[:most], node[most:]
-        if rest:
-            socket.nodes.appendleft(rest)
-        elif not socket.nodes:
-            socket.full = False
-            socket.armed = self.board.options.rearm == "drained"
-        self.regulate(socket)
-        return data, len(rest)
-
-    def switch(self, socket: Socket, access_mode: int) -> None:
-        """Change the access mode; what is buffered is pushed out (§2.2.7 doesn't say)."""
-        socket.access_mode = access_mode
-        if access_mode == AccessMode.PUSH:
-            while socket.nodes:
-                self._push(socket, socket.nodes.popleft())
-            socket.full, socket.armed = False, True
-            self.regulate(socket)
-
-    def regulate(self, socket: Socket) -> None:
-        """Hold the network back while the buffer has no room, or the host doesn't read."""
-        if not socket.is_stream or socket.handle not in self._by_handle:
-            return
-        hold = self.board.flooded or (self._is_full(socket) and not self._drops())
-        if hold and not socket.paused:
-            socket.paused = True
-            self.board.network.pause(socket.handle)
-        elif socket.paused and not hold:
-            socket.paused = False
-            self.board.network.resume(socket.handle)
+        self._unhook(socket)
 
     def regulate_all(self) -> None:
         """Look at every socket again after the host has read, or has not."""
         if self.board.flooded or len(self.board.output) <= LOW_WATER:
             for socket in self.by_id.values():
-                self.regulate(socket)
+                self.receiver.regulate(socket)
 
     def lose(self, *, streams_only: bool) -> None:
         """Drop sockets without a word: a reset, or deep sleep (§2.2.1, note 3)."""
@@ -247,11 +149,11 @@ class Sockets:
         if socket is None:
             return
         socket.underway += len(data)
-        self.regulate(socket)
+        self.receiver.regulate(socket)
 
         def arrive() -> None:
             socket.underway -= len(data)
-            self._arrived(socket, data)
+            self.receiver.arrived(socket, data)
 
         self._soon(socket, arrive)
 
@@ -320,7 +222,7 @@ class Sockets:
             return
         self._cancel_watchdog(socket)
         self.board.network.close(socket.handle, abort=True)
-        self._by_handle.pop(socket.handle, None)
+        self._unhook(socket)
         socket.state = int(SocketState.IDLE)
         if self.board.options.failed_open == "free":
             self.remove(socket)
@@ -338,93 +240,13 @@ class Sockets:
         if socket.state != SocketState.CONNECTED:
             return
         socket.state = int(SocketState.CLOSING)
-        self._by_handle.pop(socket.handle, None)
+        self._unhook(socket)
         self.board.urc(f'+QIURC: "closed",{socket.connect_id}')
 
-    def _arrived(self, socket: Socket, data: bytes) -> None:
-        self.rouse()
-        self.board.statistics.received_bytes += len(data)
-        if socket.access_mode == AccessMode.PUSH:
-            if self.board.flooded and not socket.is_stream:
-                self.board.statistics.lost_bytes += len(data)
-                return
-            self._push(socket, data)
-            self.regulate(socket)
-            return
-        size = self.board.options.node_bytes if socket.is_stream else len(data)
-        for start in range(0, len(data), size):
-            self._enqueue(socket, data[start : start + size])
-        self.regulate(socket)
-        if socket.paused and self._is_full(socket):
-            self._report_full(socket)
-
-    def _enqueue(self, socket: Socket, node: bytes) -> None:
-        if self._has_no_room(socket, len(node)) and (
-            not socket.is_stream or self._strike(FaultKind.DROP_ON_FULL, socket)
-        ):
-            self.board.statistics.lost_bytes += len(node)
-            self._report_full(socket)
-            return
-        was_empty = not socket.nodes
-        socket.nodes.append(node)
-        if not was_empty or not socket.armed:
-            return
-        socket.armed = False
-        if self.data_mode() and self._strike(FaultKind.SWALLOW_RECV, socket):
-            return
-        length = f",{len(node)}" if self.board.nvram.show_length else ""
-        self.board.urc(f'+QIURC: "recv",{socket.connect_id}{length}')
-
-    def _strike(self, kind: FaultKind, socket: Socket) -> bool:
-        return self.board.faults.strike((kind,), str(socket.connect_id)) is not None
-
-    def _drops(self) -> bool:
-        """Tell whether a fault lets the buffer overflow, so that the network isn't held back."""
-        return self.board.faults.has(FaultKind.DROP_ON_FULL)
-
-    def _has_no_room(self, socket: Socket, size: int) -> bool:
-        options = self.board.options
-        too_many = len(socket.nodes) >= options.buffer_nodes
-        return too_many or socket.buffered + size > options.buffer_bytes
-
-    def _is_full(self, socket: Socket) -> bool:
-        """Tell whether another whole node might not fit."""
-        options = self.board.options
-        room = options.buffer_bytes - socket.buffered - socket.underway
-        return room < min(options.node_bytes, options.buffer_bytes) or (
-            len(socket.nodes) >= options.buffer_nodes
-        )
-
-    def _report_full(self, socket: Socket) -> None:
-        if not socket.full:
-            socket.full = True
-            self.board.urc(f'+QIURC: "recv",{socket.connect_id},"buff full"')
-
-    def _push(self, socket: Socket, data: bytes) -> None:
-        """Say a push URC; a length precedes the data if ``showlength`` is on (§2.3.2)."""
-        board, nvram = self.board, self.board.nvram
-        if not socket.is_stream:
-            pieces = [data]
-        else:
-            size = board.options.node_bytes
-            pieces = [data[start : start + size] for start in range(0, len(data), size)]
-        for piece in pieces:
-            length = f",{len(piece)}" if nvram.show_length else ""
-            separator = b"," if nvram.view_mode == ViewMode.COMMA else b"\r\n"
-            if board.options.glued_push and not nvram.show_length:
-                separator = b""
-            board.statistics.urcs += 1
-            board.line(
-                f'+QIURC: "recv",{socket.connect_id}{length}',
-                data=self.encoded(piece),
-                separator=separator,
-            )
-
-    def encoded(self, data: bytes) -> bytes:
-        """Return received data as ``<recv_data_format>`` wants it (§2.2.11)."""
-        if self.board.nvram.receive_format == DataFormat.HEX:
-            return data.hex().upper().encode("ascii")
-        return data
+    def _unhook(self, socket: Socket) -> None:
+        """Hear nothing of it from the network any more."""
+        self._by_handle.pop(socket.handle, None)
+        socket.attached = False
 
     def _cancel_watchdog(self, socket: Socket) -> None:
         if socket.watchdog is not None:
