@@ -79,10 +79,20 @@ async def show(screen: Terminal, *, baud: int, latency: float) -> None:
     Raises:
         ValueError: A number is negative.
         ModemError: Something is badly wrong with this package.
+        OSError: The text can't be written.
 
     """
-    began = time.monotonic()
     story = _Story(screen)
+    try:
+        await _tell(story, screen, baud=baud, latency=latency)
+    except asyncio.CancelledError:
+        if story.dialogue.error is not None:
+            raise story.dialogue.error from None
+        raise
+
+
+async def _tell(story: _Story, screen: Terminal, *, baud: int, latency: float) -> None:
+    began = time.monotonic()
     async with web_server() as port:
         screen.write(f"A web server is at 127.0.0.1:{port}; a virtual BC65 stands before it.")
         options = parse_address(
@@ -110,7 +120,9 @@ class _Story:
 
     def __init__(self, screen: Terminal) -> None:
         self._screen = screen
-        self.dialogue = Dialogue(screen, fold=True)
+        task = asyncio.current_task()
+        assert task is not None
+        self.dialogue = Dialogue(screen, fold=True, on_failure=task.cancel)
 
     def chapter(self, title: str) -> None:
         self.dialogue.finish()

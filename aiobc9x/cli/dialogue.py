@@ -107,21 +107,44 @@ class Dialogue:
         terminal: Where to.
         fold: Put ``OK`` and ``ERROR`` at the end of the row before. That row is then
             written only when the next line comes, or at :meth:`finish`.
+        on_failure: Called once if a row can't be written; no more rows are then.
         clock: Seconds; the first row's time is 0.
+
+    Attributes:
+        error: Why a row could not be written, such as a pipe that nobody reads any more.
 
     """
 
     def __init__(
-        self, terminal: Terminal, *, fold: bool = False, clock: Callable[[], float] = time.monotonic
+        self,
+        terminal: Terminal,
+        *,
+        fold: bool = False,
+        on_failure: Callable[[], object] = lambda: None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._terminal = terminal
         self._fold = fold
+        self._on_failure = on_failure
         self._clock = clock
         self._start: float | None = None
         self._held: _Row | None = None
+        self.error: OSError | None = None
 
     def line(self, direction: str, text: str) -> None:
-        """Write one line; ``direction`` is ``>`` for to the module, ``<`` for from it."""
+        """Write one line; ``direction`` is ``>`` for to the module, ``<`` for from it.
+
+        Raises nothing: the module, which calls this, has done no wrong.
+        """
+        if self.error is not None:
+            return
+        try:
+            self._line(direction, text)
+        except OSError as exc:
+            self.error = exc
+            self._on_failure()
+
+    def _line(self, direction: str, text: str) -> None:
         now = self._clock()
         if self._start is None:
             self._start = now
@@ -134,7 +157,12 @@ class Dialogue:
             self.finish()
 
     def finish(self, final: str = "") -> None:
-        """Write what is held back, with this final result."""
+        """Write what is held back, with this final result.
+
+        Raises:
+            OSError: It can't be written.
+
+        """
         row, self._held = self._held, None
         if row is not None:
             self._terminal.write(self._render(row, final))

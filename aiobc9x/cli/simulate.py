@@ -82,22 +82,20 @@ async def _serve(
     try:
         await serving
     except asyncio.CancelledError:
-        if watch.error is not None:
-            raise watch.error from None
+        if watch.dialogue.error is not None:
+            raise watch.dialogue.error from None
     except NotImplementedError as exc:
         raise OSError("this system has no pseudo terminals; use --tcp PORT") from exc
 
 
 class _Watch:
-    """Print what happens; end the simulation if nobody can read it any more."""
+    """Print what happens, the device first, although the module speaks before that has a name."""
 
     def __init__(self, screen: Terminal) -> None:
         self._screen = screen
-        self._dialogue = Dialogue(screen)
-        # The module speaks before its device has a name, but the name is the first line.
         self._early: list[tuple[str, str]] | None = []
         self.task: asyncio.Task[None] | None = None
-        self.error: OSError | None = None
+        self.dialogue = Dialogue(screen, on_failure=self._end)
 
     def ready(self, device: str) -> None:
         self._screen.write(device)
@@ -109,10 +107,9 @@ class _Watch:
     def line(self, direction: str, text: str) -> None:
         if self._early is not None:
             self._early.append((direction, text))
-            return
-        try:
-            self._dialogue.line(direction, text)
-        except OSError as exc:  # it must not reach the module, which has done no wrong
-            self.error = self.error or exc
-            if self.task is not None:
-                self.task.cancel()
+        else:
+            self.dialogue.line(direction, text)
+
+    def _end(self) -> None:
+        if self.task is not None:
+            self.task.cancel()

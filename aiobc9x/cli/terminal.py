@@ -26,7 +26,7 @@ class Terminal:
         stream: Where the text goes.
         colour: Whether escape sequences are wanted.
         columns: Width to stay within, 60–100.
-        unicode: Whether the stream's encoding has arrows.
+        unicode: Whether the stream's encoding has arrows; without, all is ASCII.
 
     """
 
@@ -44,6 +44,8 @@ class Terminal:
 
     def write(self, text: str = "") -> None:
         """Write one line at once, so that a reader of a pipe sees it in time."""
+        if not self.unicode:
+            text = text.replace("§", "section ").encode("ascii", "replace").decode("ascii")
         self.stream.write(text + "\n")
         self.stream.flush()
 
@@ -74,7 +76,7 @@ def terminal(stream: TextIO) -> Terminal:
 
 def _can_encode(encoding: str) -> bool:
     try:
-        "→←─…".encode(encoding)
+        "→←─…§".encode(encoding)
     except (UnicodeEncodeError, LookupError):
         return False
     return True

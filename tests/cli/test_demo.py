@@ -1,7 +1,13 @@
 """The demo does the main job and shows it."""
 
+import errno
 import io
+import os
 import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +15,8 @@ from aiobc9x.cli.demo import BODY, Page, show, totals
 from aiobc9x.cli.main import main
 from aiobc9x.cli.terminal import Terminal
 from aiobc9x.core.statistics import Statistics
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 async def shown(columns: int = 100, *, colour: bool = False) -> str:
@@ -44,6 +52,48 @@ async def test_colour_changes_nothing_but_colour() -> None:
     assert plain != text
     assert "AT+QICLOSE=0" in plain
     assert "\x1b" not in plain
+
+
+async def test_it_ends_when_nobody_reads() -> None:
+    """As in ``| head``: what the pipe says comes out, and nothing is left behind."""
+
+    class Pipe(io.StringIO):
+        def write(self, text: str) -> int:
+            if "AT+CFUN?" in text:
+                raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+            return super().write(text)
+
+    stream = Pipe()
+    with pytest.raises(BrokenPipeError):
+        await show(Terminal(stream), baud=0, latency=0)
+    assert "ATE0" in stream.getvalue()
+    assert "AT+QIOPEN" not in stream.getvalue()
+
+
+async def test_an_ascii_terminal_gets_ascii() -> None:
+    """Whatever the locale, no character fails to print."""
+    stream = io.StringIO()
+    await show(Terminal(stream, unicode=False), baud=0, latency=0)
+    assert stream.getvalue().isascii()
+    assert "(section 2.2.1)" in stream.getvalue()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals differ")
+def test_control_c_leaves_no_traceback() -> None:
+    """The demo stops where it is and says nothing more."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "aiobc9x", "demo", "--latency", "1"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("A web server")
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert err == ""
 
 
 def test_the_command_runs(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,6 @@
 """Dialogue: one readable row for each line of the AT dialogue."""
 
+import errno
 import io
 from collections.abc import Callable
 
@@ -73,6 +74,21 @@ def test_a_folded_row_is_written_at_the_next_line() -> None:
     assert stream.getvalue() == ""
     dialogue.line("<", "RDY")
     assert stream.getvalue().count("\n") == 1
+
+
+def test_a_row_that_cannot_be_written_is_the_last() -> None:
+    """Whoever calls is not to blame and sees no exception; the owner is told once."""
+
+    class Pipe(io.StringIO):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    told: list[bool] = []
+    dialogue = Dialogue(Terminal(Pipe()), on_failure=lambda: told.append(True), clock=ticking(0))
+    dialogue.line("<", "OK")
+    dialogue.line("<", "OK")
+    assert isinstance(dialogue.error, BrokenPipeError)
+    assert told == [True]
 
 
 @pytest.mark.parametrize("fold", [False, True])
