@@ -107,6 +107,10 @@ class MemoryTransport(asyncio.Transport):
             self._driver.detach(self)
             self._protocol.connection_lost(exc)
 
+    def can_write_eof(self) -> bool:
+        """Say no: a serial line has no half-close."""
+        return False
+
     def pause_reading(self) -> None:
         """Hold back what the module says."""
         self._reading = False

@@ -89,6 +89,7 @@ class LoopbackNetwork:
         self._alive: set[_End] = set()
         self._servers: dict[int, tuple[asyncio.Server, int]] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._void: set[int] = set()
         self._all_lost: asyncio.Event | None = None
         self.node_bytes = options.node_bytes
         self.port_map: dict[int, int] = {}
@@ -122,10 +123,13 @@ class LoopbackNetwork:
         self, handle: int, address: str, port: int, *, udp: bool, local_port: int = 0
     ) -> None:
         """See :meth:`Network.connect`; the real local port is any free one."""
-        if self._table.is_black_hole(address) and not udp:
+        lost = self._table.is_black_hole(address)
+        if lost and not udp:
             return
-        if not self._table.is_reachable(address) and not udp:
-            self._events.opened(handle, Err.CONNECT_FAILED, self._clock())
+        if lost or not self._table.is_reachable(address):
+            # Datagrams need no answer: the socket opens, and what it sends vanishes.
+            self._void |= {handle} if udp else set()
+            self._events.opened(handle, 0 if udp else Err.CONNECT_FAILED, self._clock())
             return
         real_port = self._options.remote_ports.get(port, port)
         self._run(handle, self._open(handle, self._table.target(address), real_port, udp=udp))
@@ -137,6 +141,8 @@ class LoopbackNetwork:
     def send(self, handle: int, data: bytes) -> bool:
         """See :meth:`Network.send`."""
         end = self._ends.get(handle)
+        if handle in self._void:
+            return True
         if isinstance(end, _UdpEnd):
             end.transport.sendto(data)
             return True
@@ -149,6 +155,7 @@ class LoopbackNetwork:
 
     def close(self, handle: int, *, abort: bool = False) -> None:
         """See :meth:`Network.close`."""
+        self._void.discard(handle)
         task = self._tasks.get(handle)
         if task is not None:
             task.cancel()

@@ -6,7 +6,7 @@ Layer: sim.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Literal
@@ -97,7 +97,7 @@ class SimOptions:
         2026, 1, 1, 8, tzinfo=datetime.timezone(datetime.timedelta(hours=8))
     )
     # what goes wrong, and who watches
-    faults: tuple[Fault, ...] = ()
+    faults: Sequence[Fault] = ()
     on_line: Callable[[str, str], None] | None = None
 
 

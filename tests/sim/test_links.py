@@ -231,6 +231,28 @@ class TestMemory:
 
         run(main())
 
+    def test_usual_methods(self) -> None:
+        """Those that streams and pyserial's users call."""
+
+        async def main() -> None:
+            virtual, host = await connected(SimOptions())
+            transport, other = host.transport, Host()
+            assert not transport.can_write_eof()
+            assert transport.get_extra_info("peername") is None
+            assert transport.get_write_buffer_limits() == (IN_HIGH // 4, IN_HIGH)
+            transport.set_protocol(other)
+            transport.writelines([b"A", b"T\r"])
+            await other.until(OK)
+            assert host.said == b""
+            transport.write(b"ATI\r")
+            transport.abort()
+            await asyncio.sleep(1)
+            assert other.calls == ["lost"]
+            assert virtual.statistics.commands == 2
+            await virtual.aclose()
+
+        run(main())
+
     def test_write_from_a_callback(self) -> None:
         """A protocol may write as soon as it is called."""
 

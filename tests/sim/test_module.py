@@ -3,11 +3,14 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from aiobc9x.sim.nvram import Nvram
 from aiobc9x.sim.options import SimOptions
 from aiobc9x.spec import OPEN_TIME_DEFAULT_S
 from tests.sim.desk import ERROR, OK, SEND_OK, Desk, lines
+from tests.support.chunks import cut
 
 RDY = b"\r\nRDY\r\n"
 
@@ -61,6 +64,26 @@ class TestCommandLines:
         desk.feed(b"\r")
         assert desk.module.deadline() == pytest.approx(desk.now + 0.02)
         assert desk.wait(0.02) == OK
+
+
+SESSION = (
+    b"ATI\rAT+CGATT?\r"
+    b'AT+QIOPEN=1,0,"TCP","1.2.3.4",8062\r'
+    b"AT+QISEND=0,8\rA\rT\x1a\x1b\r\n>"
+    b"AT+QISTATE?\r"
+    b"AT+QISENDEX=0\r4f4B0d\x1aAT+QIRD=0,1\rAT+CSQ\r"
+)
+
+
+@given(edges=st.sets(st.integers(1, len(SESSION) - 1)))
+def test_chunking_never_changes_the_answers(edges: set[int]) -> None:
+    """However the host's bytes are cut, payloads and commands stay what they are."""
+    said = []
+    for pieces in (cut(SESSION, edges), [SESSION]):
+        desk = Desk(SimOptions(latency=0.01), echo=True)
+        said.append(b"".join(map(desk.feed, pieces)) + desk.wait(5))
+        assert bytes(desk.peer.received) == b"A\rT\x1a\x1b\r\n>" + b"OK\r"
+    assert said[0] == said[1]
 
 
 class TestErrors:

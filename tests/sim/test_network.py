@@ -11,6 +11,7 @@ import pytest
 from aiobc9x.sim.links import VirtualModule
 from aiobc9x.sim.network import LoopbackNetwork
 from aiobc9x.sim.options import Host, SimOptions
+from tests.conftest import new_files, open_files
 from tests.sim.desk import CLOSE_OK, OK, lines
 from tests.sim.test_links import Host as Terminal
 from tests.sim.test_links import turns_until
@@ -208,6 +209,17 @@ class TestUdp:
             await desk.open(server.port, "UDP")
             for _ in range(3):
                 await desk.run('AT+QISEND=0,1,"x"', lines("SEND OK"))
+
+    @pytest.mark.parametrize("address", ["198.51.100.1", "192.0.2.1"])
+    async def test_no_datagram_leaves_the_machine(self, address: str) -> None:
+        """Unless ``outside`` allows it; the module notices nothing, and no socket exists."""
+        async with bench() as desk:
+            before = open_files()
+            line = f'AT+QIOPEN=1,0,"UDP","{address}",5683'
+            await desk.run(line, lines("+QIOPEN: 0,0"))
+            await desk.run('AT+QISEND=0,1,"x"', lines("SEND OK"))
+            assert new_files(before) == []
+            await desk.run("AT+QICLOSE=0", CLOSE_OK)
 
 
 class TestListener:

@@ -153,6 +153,9 @@ class TestContexts:
         ("AT+CGPADDR=?", "+CGPADDR: (1)"),
         ("AT+CSQ=?", "+CSQ: (0-31,99),(0-7,99)"),
         ("AT+CSCON=?", "+CSCON: (0,1)"),
+        ("AT+QCGDEFCONT=?", '+QCGDEFCONT: ("IP","IPV6","IPV4V6"),<apn>,<username>,<password>'),
+        ("AT+COPS=?", '+COPS: (2,"46000","46000","46000",9),,(0,1,2),(2)'),
+        ("AT+CESQ=?", "+CESQ: (0-63,99),(0-7,99),(255),(255),(0-34,255),(0-97,255)"),
     ],
 )
 def test_shapes_when_registered(line: str, answer: str) -> None:
@@ -165,3 +168,21 @@ def test_bad_values_name_their_error(line: str) -> None:
     desk = Desk()
     desk.type("AT+CMEE=1")
     assert desk.type(line) == lines("+CME ERROR: 50")
+
+
+def test_deregister_and_return() -> None:
+    """AT+COPS=2 leaves the network, AT+COPS=0 goes back."""
+    desk = Desk()
+    desk.open()
+    assert desk.type("AT+COPS=2") == OK + lines('+QIURC: "closed",0')
+    assert desk.type("AT+COPS?") == lines("+COPS: 0") + OK
+    assert desk.type("AT+CESQ") == lines("+CESQ: 99,99,255,255,255,255") + OK
+    assert desk.type("AT+COPS=0") == OK
+    assert desk.type("AT+CGATT?") == lines("+CGATT: 1") + OK
+
+
+def test_connection_urc_setting() -> None:
+    """AT+CSCON keeps what it is told."""
+    desk = Desk()
+    assert desk.type("AT+CSCON=1") == OK
+    assert desk.type("AT+CSCON?") == lines("+CSCON: 1,1") + OK
