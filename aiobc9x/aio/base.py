@@ -36,6 +36,10 @@ class ModuleTransport(transports._FlowControlMixin):
 
     Extra info: ``peername`` and ``sockname`` as ``(address, port)``, ``connect_id``,
     ``modem``, ``socket`` (a :class:`~aiobc9x.aio.socketview.SocketView`).
+
+    Attributes:
+        on_end: Called once, behind ``connection_lost``.
+
     """
 
     if TYPE_CHECKING:  # typeshed leaves these out of the private base
@@ -62,6 +66,7 @@ class ModuleTransport(transports._FlowControlMixin):
         self._closing = False
         self._lost = False
         self._ignored_writes = 0
+        self.on_end: Callable[[], None] = lambda: None
         self.set_protocol(protocol)
 
     def __repr__(self) -> str:
@@ -134,8 +139,7 @@ class ModuleTransport(transports._FlowControlMixin):
         """Note that the module has taken bytes."""
         self._send_settled.set()
         self._maybe_resume_protocol()
-        if self._closing and not self._slot.unsent and not self._lost:
-            self._close_socket(None)
+        self._flushed()
 
     def on_drained(self) -> None:
         """Find out whether the peer or the network has ended the connection."""
@@ -159,6 +163,15 @@ class ModuleTransport(transports._FlowControlMixin):
     def on_datagram_lost(self, reason: str) -> None:
         """Report a lost datagram."""
         raise NotImplementedError
+
+    def on_send_refused(self, error: OSError) -> None:
+        """End the connection: the module did not take its bytes."""
+        self.on_failed(error)
+
+    def _flushed(self) -> None:
+        """Go on with a close that waited for the module to take everything."""
+        if self._closing and not self._slot.unsent and not self._lost:
+            self._close_socket(None)
 
     def _update_reading(self) -> None:
         raise NotImplementedError
@@ -236,3 +249,4 @@ class ModuleTransport(transports._FlowControlMixin):
 
     def _call_connection_lost(self, exc: Exception | None) -> None:
         self._call("connection_lost", self._protocol.connection_lost, exc)
+        self.on_end()

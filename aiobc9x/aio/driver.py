@@ -74,6 +74,9 @@ class SlotOwner(Protocol):
     def on_refused(self, event: SendStalled | SendRefused | ReadRefused) -> None:
         """Find out whether the connection still stands."""
 
+    def on_send_refused(self, error: OSError) -> None:
+        """Act on a refusal by a socket that still stands."""
+
     def on_datagram_lost(self, reason: str) -> None:
         """Report a lost datagram."""
 

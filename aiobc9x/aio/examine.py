@@ -46,7 +46,7 @@ class Examiner:
         elif row.socket_state in _ENDING:
             self.note_remote_close(slot, drained=isinstance(event, ReadRefused))
         elif isinstance(event, SendRefused):
-            owner.on_failed(command_error(f"AT+QISEND={slot.connect_id}", err))
+            owner.on_send_refused(command_error(f"AT+QISEND={slot.connect_id}", err))
         elif isinstance(event, SendStalled):
             self._session.retry_send(slot, self._driver.time())
             self._driver.kick()
@@ -83,7 +83,7 @@ class Examiner:
                 lost = lost and row is None
             if slot.state is not SlotState.OPEN:
                 continue
-            if row is None or row.socket_state in GONE:
+            if row is None or (row.socket_state in GONE and not slot.is_listener):
                 self._end(slot, restarted=lost and lane is Lane.RECOVERY)
             elif row.socket_state in _ENDING:
                 self.note_remote_close(slot)

@@ -9,14 +9,18 @@ import asyncio
 import logging
 from typing import Final
 
-from aiobc9x.aio.driver import Driver
+from aiobc9x.aio.driver import Driver, owner_of
 from aiobc9x.aio.events import StepRegained
 from aiobc9x.aio.examine import Examiner
+from aiobc9x.aio.opening import Opener
 from aiobc9x.aio.startup import Settings, attempt, settle, start, synchronize
 from aiobc9x.core.events import Lane
 from aiobc9x.core.sockets import SlotState
 from aiobc9x.errors import CommandError, ModemError, ModuleReset
+from aiobc9x.spec import ConfigKey
+from aiobc9x.wire.commands import Qicfg
 from aiobc9x.wire.network import Echo
+from aiobc9x.wire.urcs import SleepEvent, Urc, Wakeup
 
 logger = logging.getLogger("aiobc9x.aio")
 
@@ -28,11 +32,33 @@ class Health:
     """Keeps one module usable."""
 
     def __init__(
-        self, driver: Driver, examiner: Examiner, settings: Settings, state_interval: float
+        self,
+        driver: Driver,
+        examiner: Examiner,
+        opener: Opener,
+        settings: Settings,
+        state_interval: float,
     ) -> None:
-        self._driver, self._examiner = driver, examiner
+        self._driver, self._examiner, self._opener = driver, examiner, opener
         self._settings, self._state_interval = settings, state_interval
         self._one_recovery = asyncio.Lock()
+
+    def on_urc(self, urc: Urc) -> None:
+        """Notice the end of a deep sleep."""
+        woken = isinstance(urc, SleepEvent) and "EXIT DEEPSLEEP" in urc.text.upper()
+        if woken or isinstance(urc, Wakeup):
+            self._driver.spawn(self.after_sleep)
+
+    async def after_sleep(self) -> None:
+        """End the TCP connections, which deep sleep does not spare, and set what it forgets.
+
+        UDP sockets go on as they were (§2.2.1, note 3); ``open_time`` is lost (§2.2.11).
+        """
+        for slot in list(self._driver.session.sockets):
+            owner = owner_of(slot)
+            if owner is not None and not slot.is_datagram:
+                owner.on_failed(ModuleReset("the module was in deep sleep, which ends TCP"))
+        await self._driver.run(Qicfg(ConfigKey.OPEN_TIME, self._opener.open_time))
 
     async def regain_step(self, reason: str) -> None:
         """Drain the line, send AT, compare the sockets, go on (rule: stray answers).

@@ -9,93 +9,48 @@ import asyncio
 import logging
 import socket
 import ssl as ssl_module
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, Final, TypeVar
 
 import anyio
 
+from aiobc9x.aio.configuring import SettingQueries
+from aiobc9x.aio.connecting import Connector, Stage, Tls, make_request
 from aiobc9x.aio.driver import Driver, owner_of
 from aiobc9x.aio.events import Subscription
 from aiobc9x.aio.examine import Examiner
 from aiobc9x.aio.guard import check_line
 from aiobc9x.aio.health import Health
-from aiobc9x.aio.link import SerialSettings
-from aiobc9x.aio.opening import Opener, OpenRequest
+from aiobc9x.aio.listener import Server
+from aiobc9x.aio.modes import ModeSwitcher
+from aiobc9x.aio.names import NameQueries
+from aiobc9x.aio.opening import Opener
+from aiobc9x.aio.options import Options
+from aiobc9x.aio.radio import RadioQueries
 from aiobc9x.aio.readiness import READY_TIMEOUT_S, Readiness
+from aiobc9x.aio.serving import Acceptor
 from aiobc9x.aio.sockets import SocketKeeper
-from aiobc9x.aio.startup import Settings, start
-from aiobc9x.aio.tls import make_context, wrap_protocol
-from aiobc9x.aio.transport import SocketTransport
+from aiobc9x.aio.startup import start
+from aiobc9x.aio.tls import make_context
 from aiobc9x.core.profile import ModuleProfile
-from aiobc9x.core.sockets import Slot
 from aiobc9x.core.statistics import Statistics
-from aiobc9x.errors import ModemError, StageTimeout
-from aiobc9x.spec import (
-    CONTEXT_IDS,
-    DISCOURAGED_LOCAL_PORTS,
-    OPEN_TIMES_S,
-    AccessMode,
-    ProtocolType,
-    ServiceType,
-)
+from aiobc9x.errors import StageTimeout
+from aiobc9x.spec import AccessMode, ServiceType
 from aiobc9x.wire.base import Raw
-from aiobc9x.wire.params import ip_or_none
+from aiobc9x.wire.urcs import Incoming, Urc
 
 logger = logging.getLogger("aiobc9x.aio")
 
 P = TypeVar("P", bound=asyncio.BaseProtocol)
-
-READ_AHEAD_BYTES: Final = 256 * 1024
-"""Bytes a socket that may wait here for a protocol that has paused reading."""
+D = TypeVar("D", bound=asyncio.DatagramProtocol)
 
 FLUSH_LIMIT_S: Final = 12.0
 """Seconds that :meth:`Modem.aclose` gives the sockets; the port closes within 15."""
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """Everything that :func:`open_modem` takes, checked.
-
-    Attributes:
-        address: What to open.
-        serial: How to open a serial device.
-        settings: What start-up brings about.
-        context_id: ``<contextID>`` of every socket, 1–3.
-        pin: For a SIM that wants one.
-        read_ahead_bytes: Bytes a socket may hold here while its protocol has paused.
-        poll_interval: Seconds between reads of a silent socket; 0 for never.
-        state_interval: Seconds between AT+QISTATE while somebody reads; 0 for never.
-
-    """
-
-    address: str
-    serial: SerialSettings
-    settings: Settings
-    context_id: int = 1
-    pin: str | None = None
-    read_ahead_bytes: int = READ_AHEAD_BYTES
-    poll_interval: float = 10.0
-    state_interval: float = 30.0
-
-    def __post_init__(self) -> None:
-        """Refuse what can't work, before anything is opened."""
-        if self.context_id not in CONTEXT_IDS:
-            raise ValueError(f"context_id is {self.context_id}: use 1-3 (§2.2.1)")
-        if self.settings.open_time not in OPEN_TIMES_S:
-            raise ValueError(f"open_time is {self.settings.open_time}: use 1-36 seconds (§2.2.11)")
-        if self.settings.sync_timeout <= 0:
-            raise ValueError(f"sync_timeout is {self.settings.sync_timeout}: use more than 0 s")
-        if self.read_ahead_bytes < 1:
-            raise ValueError(f"read_ahead_bytes is {self.read_ahead_bytes}: use at least 1")
-        if self.serial.baudrate < 1:
-            raise ValueError(f"baudrate is {self.serial.baudrate}: use bits per second, or None")
-        if min(self.poll_interval, self.state_interval) < 0:
-            raise ValueError("poll_interval and state_interval can't be negative; 0 means never")
-
-
-class Modem:
+class Modem(NameQueries, RadioQueries, SettingQueries):
     """One module; made by :func:`open_modem`.
 
     A method that is cancelled leaves the line in step and no connect ID behind.
@@ -103,15 +58,30 @@ class Modem:
 
     def __init__(self, options: Options, driver: Driver) -> None:
         self._options, self._driver = options, driver
+        self._context_id = options.context_id
+        self._modes = ModeSwitcher(driver)
         self._keeper = SocketKeeper(driver, options.context_id)
         self._opener = Opener(self._keeper)
         self._opener.open_time = options.settings.open_time
         self._examiner = Examiner(self._keeper)
         self._readiness = Readiness(driver, options.context_id, options.pin)
-        self._health = Health(driver, self._examiner, options.settings, options.state_interval)
+        self._health = Health(
+            driver, self._examiner, self._opener, options.settings, options.state_interval
+        )
+        self._connector = Connector(
+            self,
+            self._keeper,
+            self._opener,
+            self._examiner,
+            self._readiness,
+            self._modes,
+            options.read_ahead_bytes,
+        )
+        self._acceptor = Acceptor(self._keeper, self._connector, self._readiness)
         self._identity: tuple[str, ...] = ()
         self._closing: asyncio.Task[None] | None = None
-        driver.on_urc = self._readiness.on_urc
+        self._set_up_names()
+        driver.on_urc = self._on_urc
 
     def __repr__(self) -> str:
         state = "open" if self._driver.is_alive else "closed"
@@ -257,28 +227,24 @@ class Modem:
         """
         if sock is not None:
             raise ValueError("sock can't be used: the connection's socket is the module's")
-        port_here = local_port or (local_addr[1] if local_addr else 0)
-        request = _request(ServiceType.TCP, host, port, port_here, access_mode, family)
-        request.command(self._options.context_id, 0)
+        request = make_request(
+            ServiceType.TCP,
+            host,
+            port,
+            local_port=local_port or (local_addr[1] if local_addr else 0),
+            access_mode=access_mode,
+            family=family,
+        )
+        self._connector.check(request)
         context = make_context(ssl, server_hostname)
-        stage = _Stage()
-        try:
-            async with asyncio.timeout(timeout):
-                slot, extra = await self._open_slot(request, stage)
-                stage.name = "in the TLS handshake"
-                return await self._attach(
-                    slot,
-                    extra,
-                    protocol_factory,
-                    context,
-                    server_hostname=server_hostname or request.host,
-                    handshake_timeout=ssl_handshake_timeout,
-                    shutdown_timeout=ssl_shutdown_timeout,
-                )
-        except TimeoutError as exc:
-            if exc.args or timeout is None:
-                raise
-            raise StageTimeout(stage.name, timeout) from exc
+        tls = None
+        if context is not None:
+            name = server_hostname if server_hostname is not None else request.host
+            tls = Tls(context, name, False, ssl_handshake_timeout, ssl_shutdown_timeout)
+        async with _timing(timeout) as stage:
+            slot, extra = await self._connector.open(request, stage)
+            stage.name = "in the TLS handshake"
+            return await self._connector.attach(slot, extra, protocol_factory, tls)
 
     async def open_connection(
         self,
@@ -324,6 +290,142 @@ class Modem:
         )
         return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
 
+    async def create_datagram_endpoint(
+        self,
+        protocol_factory: Callable[[], D],
+        local_addr: tuple[str, int] | None = None,
+        remote_addr: tuple[str | bytes, int] | None = None,
+        *,
+        family: int = 0,
+        proto: int = 0,
+        flags: int = 0,
+        reuse_port: bool | None = None,
+        allow_broadcast: bool | None = None,
+        sock: socket.socket | None = None,
+        local_port: int = 0,
+        access_mode: AccessMode = AccessMode.BUFFER,
+        timeout: float | None = None,
+    ) -> tuple[asyncio.DatagramTransport, D]:
+        """Open a UDP socket of the module, connected to one address (§2.2.1).
+
+        Args:
+            protocol_factory: Makes the protocol.
+            local_addr: Only its port counts.
+            remote_addr: Host and port; required, because the module's sockets are connected.
+            family: As for :meth:`create_connection`.
+            proto: Ignored, as are ``flags``, ``reuse_port`` and ``allow_broadcast``.
+            flags: Ignored.
+            reuse_port: Ignored.
+            allow_broadcast: Ignored.
+            sock: Must be ``None``: the socket is the module's.
+            local_port: 0 lets the module choose; a fixed one can't be reused for 120 s.
+            access_mode: How received data reach the host (§1.2).
+            timeout: Seconds for the whole call; see :meth:`create_connection`.
+
+        Returns:
+            The transport and the protocol. One ``sendto`` is one datagram of 1–1440 bytes.
+
+        Raises:
+            ValueError: An argument is out of range; nothing was sent.
+            NoFreeSocket: All six connect IDs are in use (errno EMFILE).
+            ConnectFailed: The ``<err>`` is not 0 (§3); see its subclasses.
+            TimeoutError: Not open in time; the message names the stage.
+            LinkLost: The serial link failed.
+
+        Cancellation is safe, as for :meth:`create_connection`.
+        """
+        if sock is not None:
+            raise ValueError("sock can't be used: the endpoint's socket is the module's")
+        if remote_addr is None:
+            raise ValueError("remote_addr is required: the module's UDP sockets are connected")
+        request = make_request(
+            ServiceType.UDP,
+            *remote_addr,
+            local_port=local_port or (local_addr[1] if local_addr else 0),
+            access_mode=access_mode,
+            family=family,
+        )
+        self._connector.check(request)
+        async with _timing(timeout) as stage:
+            slot, extra = await self._connector.open(request, stage)
+            extra["remote_addr"] = (request.host, request.remote_port)
+            return self._connector.attach_datagrams(slot, extra, protocol_factory)
+
+    async def create_server(
+        self,
+        protocol_factory: Callable[[], asyncio.BaseProtocol],
+        port: int,
+        *,
+        ssl: ssl_module.SSLContext | None = None,
+        ssl_handshake_timeout: float | None = None,
+        ssl_shutdown_timeout: float | None = None,
+        timeout: float | None = None,
+    ) -> Server:
+        """Listen for TCP connections on the module (§2.2.1, "TCP LISTENER").
+
+        The listener uses one of the six connect IDs, each connection another. Incoming
+        connections start in Buffer Access Mode (§2.3.5). One that finds no free ID is
+        turned away by the module: an ``IncomingFull`` event, and a counter.
+
+        Args:
+            protocol_factory: Makes a protocol for each connection.
+            port: The module's port to listen on, 1–65535.
+            ssl: A server's context.
+            ssl_handshake_timeout: Seconds; ``None``: 180.
+            ssl_shutdown_timeout: Seconds; ``None``: 60.
+            timeout: Seconds for the whole call; see :meth:`create_connection`.
+
+        Raises:
+            ValueError: The port is out of range; nothing was sent.
+            NoFreeSocket: All six connect IDs are in use (errno EMFILE).
+            ConnectFailed: The ``<err>`` is not 0 (§3), such as ``AddressBusy``.
+            OSError: EADDRINUSE: the port was in use less than 120 s ago.
+            TimeoutError: Not listening in time; the message names the stage.
+            LinkLost: The serial link failed.
+
+        Cancellation is safe, as for :meth:`create_connection`.
+        """
+        tls = None
+        if ssl is not None:
+            if not isinstance(ssl, ssl_module.SSLContext):
+                raise TypeError("ssl argument must be an SSLContext or None")
+            tls = Tls(ssl, None, True, ssl_handshake_timeout, ssl_shutdown_timeout)
+        self._connector.check(self._acceptor.request("127.0.0.1", port))
+        async with _timing(timeout) as stage:
+            return await self._acceptor.listen(port, protocol_factory, tls, stage)
+
+    async def start_server(
+        self,
+        client_connected_cb: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any],
+        port: int,
+        *,
+        limit: int = 65536,
+        ssl: ssl_module.SSLContext | None = None,
+        **options: Any,
+    ) -> Server:
+        """Listen for TCP connections on the module; each gets a reader and a writer.
+
+        Args:
+            client_connected_cb: Called with both; a coroutine function becomes a task
+                (``Any``: as in :func:`asyncio.start_server`, what it returns is dropped).
+            port: As for :meth:`create_server`.
+            limit: As for :meth:`open_connection`.
+            ssl: A server's context.
+            options: The other keywords of :meth:`create_server`.
+
+        Raises:
+            ValueError: As :meth:`create_server`, with all its other errors.
+
+        Cancellation is safe, as for :meth:`create_connection`.
+        """
+        loop = asyncio.get_running_loop()
+
+        def factory() -> asyncio.StreamReaderProtocol:
+            reader = asyncio.StreamReader(limit=limit, loop=loop)
+            return asyncio.StreamReaderProtocol(reader, client_connected_cb, loop=loop)
+
+        return await self.create_server(factory, port, ssl=ssl, **options)
+
     async def aclose(self) -> None:
         """Flush and close every socket on the module, then the port, within 15 s.
 
@@ -362,96 +464,21 @@ class Modem:
         self._driver.session.resume()
         self._driver.spawn(self._health.watch)
 
-    async def _open_slot(self, request: OpenRequest, stage: _Stage) -> tuple[Slot, dict[str, Any]]:
-        """Open a socket and find out its addresses (``Any``: extra info has all types)."""
-        stage.name = "waiting for the network"
-        await self._readiness.wait(READY_TIMEOUT_S)
-        stage.name = f"connecting to {request.host}:{request.remote_port}"
-        slot = await self._opener.open(request)
-        try:
-            peer = request.host
-            if request.is_named and (row := await self._keeper.status(slot)) is not None:
-                peer = row.ip_address or peer
-        except ModemError:
-            logger.debug("! can't ask for the peer's address")
-        except BaseException:
-            self._keeper.close(slot)
+    def _on_urc(self, urc: Urc) -> None:
+        self._readiness.on_urc(urc)
+        self._health.on_urc(urc)
+        if isinstance(urc, Incoming):
+            self._acceptor.on_incoming(urc)
+
+
+@asynccontextmanager
+async def _timing(timeout: float | None) -> AsyncIterator[Stage]:
+    """Limit a call that consists of stages; its timeout names the stage."""
+    stage = Stage()
+    try:
+        async with asyncio.timeout(timeout):
+            yield stage
+    except TimeoutError as exc:
+        if exc.args or timeout is None:
             raise
-        extra = {
-            "peername": (peer, request.remote_port),
-            "sockname": (self._readiness.ip_address, request.local_port),
-            "connect_id": slot.connect_id,
-            "modem": self,
-        }
-        return slot, extra
-
-    async def _attach(
-        self,
-        slot: Slot,
-        extra: dict[str, Any],
-        protocol_factory: Callable[[], P],
-        context: ssl_module.SSLContext | None,
-        *,
-        server_hostname: str,
-        handshake_timeout: float | None,
-        shutdown_timeout: float | None,
-    ) -> tuple[asyncio.Transport, P]:
-        try:
-            protocol = protocol_factory()
-        except BaseException:
-            self._keeper.close(slot)
-            raise
-        if context is None:
-            return self._transport(slot, extra, protocol), protocol
-        secured, handshake = wrap_protocol(
-            protocol,
-            context,
-            server_hostname=server_hostname,
-            handshake_timeout=handshake_timeout,
-            shutdown_timeout=shutdown_timeout,
-        )
-        transport = self._transport(slot, extra, secured)
-        try:
-            await handshake
-        except BaseException:
-            transport.abort()
-            raise
-        return secured._app_transport, protocol
-
-    def _transport(
-        self, slot: Slot, extra: dict[str, Any], protocol: asyncio.BaseProtocol
-    ) -> SocketTransport:
-        ahead = self._options.read_ahead_bytes
-        transport = SocketTransport(self._keeper, self._examiner, slot, protocol, extra, ahead)
-        transport.start()
-        return transport
-
-
-@dataclass(slots=True)
-class _Stage:
-    """What a call that consists of stages is doing, for the message of its timeout."""
-
-    name: str = ""
-
-
-def _request(
-    service_type: ServiceType,
-    host: str | bytes,
-    port: int,
-    local_port: int,
-    access_mode: AccessMode,
-    family: int,
-) -> OpenRequest:
-    name = host.decode("ascii") if isinstance(host, bytes) else host
-    literal = ip_or_none(name.encode("ascii", "replace")) if name else None
-    ipv6 = family == socket.AF_INET6 or (family == 0 and literal is not None and ":" in literal)
-    if family not in {0, socket.AF_INET, socket.AF_INET6}:
-        raise ValueError(f"family is {family}: use AF_INET, AF_INET6 or 0")
-    if literal is not None and (":" in literal) is not ipv6:
-        raise ValueError(
-            f"host {name!r} is no address of the family {socket.AddressFamily(family)!r}"
-        )
-    if local_port in DISCOURAGED_LOCAL_PORTS:
-        logger.warning("local port %d: the note advises against 1000-1500 (§2.2.1)", local_port)
-    protocol_type = ProtocolType.IPV6 if ipv6 else ProtocolType.IPV4
-    return OpenRequest(service_type, name, port, local_port, AccessMode(access_mode), protocol_type)
+        raise StageTimeout(stage.name, timeout) from exc

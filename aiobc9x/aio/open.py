@@ -11,7 +11,8 @@ from typing import Literal
 
 from aiobc9x.aio.driver import Driver
 from aiobc9x.aio.link import SerialSettings, open_link
-from aiobc9x.aio.modem import READ_AHEAD_BYTES, Modem, Options
+from aiobc9x.aio.modem import Modem
+from aiobc9x.aio.options import READ_AHEAD_BYTES, Options
 from aiobc9x.aio.startup import BAUDRATES, Settings
 from aiobc9x.core.profile import ModuleProfile
 from aiobc9x.core.session import Session

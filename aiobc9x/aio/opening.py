@@ -181,8 +181,7 @@ class Opener:
 
     async def _change_id(self, opening: _Opening) -> None:
         """Take another ID: an earlier program, or an incoming connection, has this one."""
-        stale = opening.slot
-        self._keeper.close(stale)
+        self._keeper.close(opening.slot)
         opening.slot = await self._reserve(opening.request)
 
     async def _try_connect(self, opening: _Opening) -> None:

@@ -17,15 +17,21 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiobc9x.aio.base import ModuleTransport
 from aiobc9x.aio.socketview import SocketView
+from aiobc9x.errors import StreamBroken
+from aiobc9x.spec import AccessMode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from aiobc9x.aio.examine import Examiner
+    from aiobc9x.aio.modes import ModeSwitcher
     from aiobc9x.aio.sockets import SocketKeeper
     from aiobc9x.core.sockets import Slot
 
 logger = logging.getLogger("aiobc9x.aio")
+
+OVERRUN_BYTES: Final = 64 * 1024
+"""Pushed bytes that may still come while a full socket is switched to buffer mode."""
 
 _WARN_AFTER_WRITES: Final = 5
 
@@ -41,6 +47,7 @@ class SocketTransport(ModuleTransport, asyncio.Transport):
         self,
         keeper: SocketKeeper,
         examiner: Examiner,
+        modes: ModeSwitcher,
         slot: Slot,
         protocol: asyncio.BaseProtocol,
         extra: dict[str, Any],
@@ -49,6 +56,8 @@ class SocketTransport(ModuleTransport, asyncio.Transport):
         self._ahead: deque[bytes] = deque()
         self._ahead_bytes = 0
         self._ahead_limit = read_ahead_bytes
+        self._modes = modes
+        self._relieved = False
         self._paused = False
         self._delivering = False
         self._eof = False
@@ -120,8 +129,25 @@ class SocketTransport(ModuleTransport, asyncio.Transport):
             self._ahead.append(data)
             self._ahead_bytes += len(data)
             self._update_reading()
+            self._relieve()
         else:
             self._hand_over(data)
+
+    def _relieve(self) -> None:
+        """Keep the read-ahead bounded where the module pushes (§1.2)."""
+        if self._slot.access_mode is AccessMode.BUFFER or self._ahead_bytes < self._ahead_limit:
+            return
+        if self._ahead_bytes >= self._ahead_limit + OVERRUN_BYTES:
+            text = "more was pushed than the reader takes, and the module can't hold it back"
+            self._force_close(StreamBroken(f"{text}; read faster, or use buffer mode"))
+        elif not self._relieved:
+            self._relieved = True
+            self._keeper.driver.spawn(self._relieve_and_restore)
+
+    async def _relieve_and_restore(self) -> None:
+        await self._modes.relieve(self._slot)
+        await self._modes.restore(self._slot)
+        self._relieved = False
 
     def on_datagram_lost(self, reason: str) -> None:
         """Do nothing: streams have no datagrams."""

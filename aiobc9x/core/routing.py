@@ -51,7 +51,7 @@ class Routing:
             case OpenResult(connect_id, 0):
                 self._opened(connect_id)
             case Incoming(connect_id=connect_id):
-                self._incoming(connect_id)
+                yield from self._incoming(connect_id)
             case IncomingFull():
                 self._statistics.incoming_full += 1
 
@@ -107,8 +107,13 @@ class Routing:
         elif profile.on_buffer_full == "fail":
             yield Failed(slot, StreamBroken(_OVERFLOW))
 
-    def _incoming(self, connect_id: int) -> None:
+    def _incoming(self, connect_id: int) -> Iterator[Event]:
+        old = self._sockets.get(connect_id)
+        was_open = old is not None and old.is_live
+        self._sockets.usurp(connect_id)
+        if old is not None and was_open:
+            yield Failed(old, StreamBroken("its connect ID went to an incoming connection"))
         # An incoming connection always starts in Buffer Access Mode (§2.3.5).
-        if self._sockets.get(connect_id) is None:
-            self._sockets.adopt(connect_id, ServiceType.TCP_INCOMING, AccessMode.BUFFER)
-            self._statistics.incoming += 1
+        self._framer.push_sockets.discard(connect_id)
+        self._sockets.adopt(connect_id, ServiceType.TCP_INCOMING, AccessMode.BUFFER)
+        self._statistics.incoming += 1

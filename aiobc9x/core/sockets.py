@@ -97,6 +97,11 @@ class Slot:
         return self.service_type is ServiceType.UDP
 
     @property
+    def is_listener(self) -> bool:
+        """Whether it accepts connections and carries no data."""
+        return self.service_type is ServiceType.TCP_LISTENER
+
+    @property
     def holds_data(self) -> bool:
         """Whether the module is known to hold unread bytes of this socket."""
         return self.announced is None or self.announced > 0
@@ -193,6 +198,18 @@ class SocketTable:
             raise ValueError(f"connect ID {connect_id} is in use")
         slot = self._take(connect_id, service_type, access_mode, 0)
         slot.move(SlotState.OPEN)
+        return slot
+
+    def usurp(self, connect_id: int) -> Slot | None:
+        """Take an ID away from a slot that the module must have freed; return that slot.
+
+        The module gives an ID to an incoming connection only if it is free there.
+        """
+        slot = self._slots.pop(connect_id, None)
+        if slot is not None:
+            slot.state = SlotState.FREE
+            slot.clear()
+            self._free.append(connect_id)
         return slot
 
     def _take(

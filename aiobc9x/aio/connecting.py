@@ -1,0 +1,211 @@
+"""From an opened socket to a transport with its protocol, TLS included.
+
+Layer: aio.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import ssl as ssl_module
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from aiobc9x.aio.datagram import DatagramTransport
+from aiobc9x.aio.opening import Opener, OpenRequest
+from aiobc9x.aio.readiness import READY_TIMEOUT_S, Readiness
+from aiobc9x.aio.tls import wrap_protocol
+from aiobc9x.aio.transport import SocketTransport
+from aiobc9x.core.sockets import Slot
+from aiobc9x.errors import ModemError
+from aiobc9x.spec import DISCOURAGED_LOCAL_PORTS, AccessMode, ProtocolType, ServiceType
+from aiobc9x.wire.params import ip_or_none
+
+if TYPE_CHECKING:
+    from aiobc9x.aio.examine import Examiner
+    from aiobc9x.aio.modes import ModeSwitcher
+    from aiobc9x.aio.sockets import SocketKeeper
+
+logger = logging.getLogger("aiobc9x.aio")
+
+P = TypeVar("P", bound=asyncio.BaseProtocol)
+D = TypeVar("D", bound=asyncio.DatagramProtocol)
+
+
+@dataclass(slots=True)
+class Stage:
+    """What a call that consists of stages is doing, for the message of its timeout."""
+
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """How to secure a connection.
+
+    Attributes:
+        context: The context.
+        server_hostname: Whose certificate to expect; ``None`` on the server's side.
+        server_side: Whether this is the server's side.
+        handshake_timeout: Seconds, ``None`` for 180.
+        shutdown_timeout: Seconds, ``None`` for 60.
+
+    """
+
+    context: ssl_module.SSLContext
+    server_hostname: str | None = None
+    server_side: bool = False
+    handshake_timeout: float | None = None
+    shutdown_timeout: float | None = None
+
+
+class Connector:
+    """Makes the transports of one modem."""
+
+    def __init__(
+        self,
+        modem: object,
+        keeper: SocketKeeper,
+        opener: Opener,
+        examiner: Examiner,
+        readiness: Readiness,
+        modes: ModeSwitcher,
+        read_ahead_bytes: int,
+    ) -> None:
+        self._modem, self._keeper, self._opener = modem, keeper, opener
+        self._examiner, self._readiness, self._modes = examiner, readiness, modes
+        self._read_ahead_bytes = read_ahead_bytes
+
+    def check(self, request: OpenRequest) -> None:
+        """Raise ``ValueError`` for an argument that no module takes; sends nothing."""
+        request.command(self._keeper.context_id, 0)
+        if request.local_port in DISCOURAGED_LOCAL_PORTS:
+            logger.warning(
+                "local port %d: the note advises against 1000-1500 (§2.2.1, note 4)",
+                request.local_port,
+            )
+
+    async def open(self, request: OpenRequest, stage: Stage) -> tuple[Slot, dict[str, Any]]:
+        """Wait for the network and open a socket.
+
+        Returns:
+            The socket and its transport's extra info (``Any``: it has all types).
+
+        Raises:
+            ModemError: As :meth:`Opener.open`, or the network did not come.
+
+        Cancellation is safe.
+        """
+        stage.name = "waiting for the network"
+        await self._readiness.wait(READY_TIMEOUT_S)
+        stage.name = f"connecting to {request.host}:{request.remote_port}"
+        slot = await self._opener.open(request)
+        try:
+            peer = await self._peer_address(request, slot)
+        except BaseException:
+            self._keeper.close(slot)
+            raise
+        return slot, self.extra(slot, (peer, request.remote_port))
+
+    async def _peer_address(self, request: OpenRequest, slot: Slot) -> str:
+        if not request.is_named:
+            return request.host
+        try:
+            row = await self._keeper.status(slot)
+        except ModemError:
+            logger.debug("! can't ask for the peer's address")
+            return request.host
+        return row.ip_address if row is not None and row.ip_address else request.host
+
+    def extra(self, slot: Slot, peername: tuple[str, int]) -> dict[str, Any]:
+        """Return a transport's extra info (``Any``: it has all types)."""
+        return {
+            "peername": peername,
+            "sockname": (self._readiness.ip_address, slot.local_port),
+            "connect_id": slot.connect_id,
+            "modem": self._modem,
+        }
+
+    async def attach(
+        self,
+        slot: Slot,
+        extra: dict[str, Any],
+        protocol_factory: Callable[[], P],
+        tls: Tls | None,
+    ) -> tuple[asyncio.Transport, P]:
+        """Make a stream's transport and protocol; with TLS, shake hands.
+
+        A failure closes the socket. Cancellation aborts it.
+        """
+        try:
+            protocol = protocol_factory()
+        except BaseException:
+            self._keeper.close(slot)
+            raise
+        if tls is None:
+            return self._stream(slot, extra, protocol), protocol
+        secured, handshake = wrap_protocol(
+            protocol,
+            tls.context,
+            server_hostname=tls.server_hostname,
+            server_side=tls.server_side,
+            handshake_timeout=tls.handshake_timeout,
+            shutdown_timeout=tls.shutdown_timeout,
+        )
+        transport = self._stream(slot, extra, secured)
+        try:
+            await handshake
+        except BaseException:
+            transport.abort()
+            raise
+        return secured._app_transport, protocol
+
+    def attach_datagrams(
+        self, slot: Slot, extra: dict[str, Any], protocol_factory: Callable[[], D]
+    ) -> tuple[DatagramTransport, D]:
+        """Make a datagram transport and its protocol; a failure closes the socket."""
+        try:
+            protocol = protocol_factory()
+        except BaseException:
+            self._keeper.close(slot)
+            raise
+        transport = DatagramTransport(self._keeper, self._examiner, slot, protocol, extra)
+        transport.start()
+        return transport, protocol
+
+    def _stream(
+        self, slot: Slot, extra: dict[str, Any], protocol: asyncio.BaseProtocol
+    ) -> SocketTransport:
+        transport = SocketTransport(
+            self._keeper, self._examiner, self._modes, slot, protocol, extra, self._read_ahead_bytes
+        )
+        transport.start()
+        return transport
+
+
+def make_request(
+    service_type: ServiceType,
+    host: str | bytes,
+    port: int,
+    *,
+    local_port: int = 0,
+    access_mode: AccessMode = AccessMode.BUFFER,
+    family: int = 0,
+) -> OpenRequest:
+    """Read the arguments that asyncio's calls share.
+
+    Raises:
+        ValueError: The family is unknown, or the host an address of another one.
+
+    """
+    name = host.decode("ascii", "backslashreplace") if isinstance(host, bytes) else host
+    literal = ip_or_none(name.encode("ascii", "replace"))
+    if family not in {0, socket.AF_INET, socket.AF_INET6}:
+        raise ValueError(f"family is {family}: use AF_INET, AF_INET6 or 0")
+    ipv6 = family == socket.AF_INET6 or (not family and literal is not None and ":" in literal)
+    if literal is not None and (":" in literal) is not ipv6:
+        raise ValueError(f"host {name!r} is not an address of the family asked for")
+    protocol_type = ProtocolType.IPV6 if ipv6 else ProtocolType.IPV4
+    return OpenRequest(service_type, name, port, local_port, AccessMode(access_mode), protocol_type)

@@ -1,0 +1,57 @@
+"""What :func:`open_modem` takes, checked.
+
+Layer: aio.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from aiobc9x.aio.link import SerialSettings
+from aiobc9x.aio.startup import Settings
+from aiobc9x.spec import CONTEXT_IDS, OPEN_TIMES_S
+
+READ_AHEAD_BYTES: Final = 256 * 1024
+"""Bytes a socket that may wait here for a protocol that has paused reading."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Everything that :func:`open_modem` takes, checked.
+
+    Attributes:
+        address: What to open.
+        serial: How to open a serial device.
+        settings: What start-up brings about.
+        context_id: ``<contextID>`` of every socket, 1–3.
+        pin: For a SIM that wants one.
+        read_ahead_bytes: Bytes a socket may hold here while its protocol has paused.
+        poll_interval: Seconds between reads of a silent socket; 0 for never.
+        state_interval: Seconds between AT+QISTATE while somebody reads; 0 for never.
+
+    """
+
+    address: str
+    serial: SerialSettings
+    settings: Settings
+    context_id: int = 1
+    pin: str | None = None
+    read_ahead_bytes: int = READ_AHEAD_BYTES
+    poll_interval: float = 10.0
+    state_interval: float = 30.0
+
+    def __post_init__(self) -> None:
+        """Refuse what can't work, before anything is opened."""
+        if self.context_id not in CONTEXT_IDS:
+            raise ValueError(f"context_id is {self.context_id}: use 1-3 (§2.2.1)")
+        if self.settings.open_time not in OPEN_TIMES_S:
+            raise ValueError(f"open_time is {self.settings.open_time}: use 1-36 seconds (§2.2.11)")
+        if self.settings.sync_timeout <= 0:
+            raise ValueError(f"sync_timeout is {self.settings.sync_timeout}: use more than 0 s")
+        if self.read_ahead_bytes < 1:
+            raise ValueError(f"read_ahead_bytes is {self.read_ahead_bytes}: use at least 1")
+        if self.serial.baudrate < 1:
+            raise ValueError(f"baudrate is {self.serial.baudrate}: use bits per second, or None")
+        if min(self.poll_interval, self.state_interval) < 0:
+            raise ValueError("poll_interval and state_interval can't be negative; 0 means never")

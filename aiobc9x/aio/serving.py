@@ -1,0 +1,92 @@
+"""Open listeners and hand incoming connections to them (§2.3.5).
+
+Layer: aio.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from aiobc9x.aio.connecting import Connector, Stage, Tls, make_request
+from aiobc9x.aio.driver import owner_of
+from aiobc9x.aio.listener import Server
+from aiobc9x.aio.opening import OpenRequest
+from aiobc9x.aio.readiness import READY_TIMEOUT_S, Readiness
+from aiobc9x.errors import CommandError
+from aiobc9x.spec import ServiceType
+from aiobc9x.wire.network import Cgact
+from aiobc9x.wire.urcs import Incoming
+
+if TYPE_CHECKING:
+    from aiobc9x.aio.sockets import SocketKeeper
+
+logger = logging.getLogger("aiobc9x.aio")
+
+_REMOTE_PORT: Final = 1
+"""Means nothing for a listener; the note's example sends 1, and firmware refuses 0 (A7)."""
+
+
+class Acceptor:
+    """Knows which listener an incoming connection belongs to."""
+
+    def __init__(self, keeper: SocketKeeper, connector: Connector, readiness: Readiness) -> None:
+        self._keeper, self._connector, self._readiness = keeper, connector, readiness
+        self._early: list[Incoming] = []
+
+    def request(self, address: str, port: int) -> OpenRequest:
+        """Return what to open for a listener.
+
+        Raises:
+            ValueError: The port is out of range.
+
+        """
+        return make_request(ServiceType.TCP_LISTENER, address, _REMOTE_PORT, local_port=port)
+
+    async def listen(
+        self,
+        port: int,
+        protocol_factory: Callable[[], asyncio.BaseProtocol],
+        tls: Tls | None,
+        stage: Stage,
+    ) -> Server:
+        """Open a listener on the module's own address.
+
+        Raises:
+            ModemError: As :meth:`Connector.open`.
+
+        Cancellation is safe.
+        """
+        stage.name = "waiting for the network"
+        await self._readiness.wait(READY_TIMEOUT_S)
+        await self._activate_context()
+        address = self._readiness.ip_address or "0.0.0.0"
+        slot, extra = await self._connector.open(self.request(address, port), stage)
+        del extra
+        return Server(self._keeper, self._connector, slot, (address, port), protocol_factory, tls)
+
+    async def _activate_context(self) -> None:
+        """A listener wants its context activated (§4.3.1); the module may do so by itself."""
+        driver, context_id = self._keeper.driver, self._keeper.context_id
+        try:
+            if not (await driver.run(Cgact())).get(context_id):
+                await driver.run(Cgact(1, context_id))
+        except CommandError as exc:
+            logger.debug("! can't activate the context: %s", exc)
+
+    def on_incoming(self, urc: Incoming) -> None:
+        """Give a connection to its listener; one that nobody listens for is closed."""
+        slot = self._keeper.session.sockets.get(urc.connect_id)
+        listener = self._keeper.session.sockets.get(urc.server_id)
+        server = owner_of(listener) if listener is not None else None
+        if slot is None:
+            return  # it has ended already
+        if isinstance(server, Server) and server.is_serving():
+            server.accept(slot, urc)
+        elif server is None and listener is not None and listener.is_listener:
+            self._early.append(urc)  # listen() has not yet returned
+        else:
+            logger.info("! nobody listens on socket %d: %r is closed", urc.server_id, urc)
+            self._keeper.close(slot)
