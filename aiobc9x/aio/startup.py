@@ -168,7 +168,7 @@ async def _synchronize(driver: Driver, end: float) -> bool:
         left = end - driver.time()
         if left <= 0:
             return False
-        if await _answers(driver, min(limit, left)):
+        if await _answers(driver, limit, end):
             await _await_late_answers(driver, unanswered, driver.time() - began)
             return True
         if unanswered + 1 == len(_TRIES_S):
@@ -183,10 +183,13 @@ def _limits() -> Iterator[float]:
         yield _PATIENT_S
 
 
-async def _answers(driver: Driver, limit: float) -> bool:
+async def _answers(driver: Driver, limit: float, end: float) -> bool:
+    limit = max(0.0, min(limit, end - driver.time()))
     try:
-        await driver.run(At(), lane=Lane.RECOVERY, limit=limit)
-    except LinkTimeout:
+        # Noise on the line prolongs an exchange beyond its limit, but not beyond the end.
+        async with asyncio.timeout_at(end):
+            await driver.run(At(), lane=Lane.RECOVERY, limit=limit)
+    except TimeoutError:
         return False
     except CommandError:
         return True  # the rest of a line that was cut off: an answer all the same
@@ -219,7 +222,7 @@ async def _leave_data_mode(driver: Driver, end: float) -> None:
     session.write_raw(ESC)
     driver.kick()
     await asyncio.sleep(min(_ESC_WAIT_S, max(0.0, end - driver.time())))
-    if session.statistics.bytes_received != before or await _answers(driver, _TRIES_S[0]):
+    if session.statistics.bytes_received != before or await _answers(driver, _TRIES_S[0], end):
         return
     written = 0
     before = session.statistics.bytes_received
