@@ -1,0 +1,146 @@
+"""A virtual module on a test bench: no socket, no device, no clock but the test's.
+
+The module talks to a network in memory and to the library over the in-memory link. It
+outlives the modems that are opened on it, as a real one outlives the programs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any
+from unittest.mock import patch
+
+import aiobc9x
+from aiobc9x.sim import links
+from aiobc9x.sim.faults import Fault
+from aiobc9x.sim.links import MemoryTransport, VirtualModule
+from aiobc9x.sim.memory import MemoryNetwork, Peer
+from aiobc9x.sim.nvram import Nvram
+from aiobc9x.sim.options import SimOptions
+
+ADDRESS = "sim://?link=memory"
+
+HOST = "220.18.39.22"
+"""A server that takes connections to :data:`PORT` and keeps what it is sent."""
+
+PORT, ECHO_PORT = 8062, 7
+
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+@contextmanager
+def plugged_in(device: Callable[[SimOptions], object]) -> Iterator[None]:
+    """Have ``sim://`` connect to another device; ``device`` is called at each opening."""
+    with patch.object(links, "VirtualModule", device):
+        yield
+
+
+class _Plug:
+    """One connection to a device that stays when the connection ends."""
+
+    def __init__(self, bench: Bench) -> None:
+        self._bench = bench
+
+    def connect_memory(self, protocol: asyncio.BaseProtocol) -> MemoryTransport:
+        self._bench.line = self._bench.virtual.connect_memory(protocol)
+        return self._bench.line
+
+    async def aclose(self) -> None:
+        """Leave the module alone."""
+
+
+class Bench:
+    """A virtual module, its network, and the modems opened on it.
+
+    Attributes:
+        on_command: Called with each command line that the module begins.
+        network: The far side.
+        virtual: The module.
+        dialogue: Every line of the module's dialogue, as ``(direction, text)``.
+        line: The host's end of the line to the modem that was opened last.
+
+    """
+
+    def __init__(self, *faults: Fault, nvram: Nvram | None = None, **options: Any) -> None:
+        self.dialogue: list[tuple[str, str]] = []
+        self.on_command: Callable[[str], None] = lambda _line: None
+        sim = SimOptions(faults=faults, on_line=self._note, **options)
+        self.network = MemoryNetwork(sim)
+        self.network.serve_tcp(PORT)
+        self.network.serve_tcp(ECHO_PORT, lambda peer: peer.answer_with(peer.send))
+        self.virtual = VirtualModule(sim, network=self.network, nvram=nvram)
+        self.line: MemoryTransport | None = None
+        self._modem: aiobc9x.Modem | None = None
+
+    def _note(self, direction: str, text: str) -> None:
+        self.dialogue.append((direction, text))
+        if direction == ">":
+            self.on_command(text)
+
+    async def __aenter__(self) -> Bench:
+        """Return the bench; the module is switched on with its first line."""
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the modem, if one is open, and the module."""
+        if self._modem is not None:
+            await self._modem.aclose()
+        await self.virtual.aclose()
+
+    async def open(self, **settings: Any) -> aiobc9x.Modem:
+        """Open a modem on the module; the bench closes it."""
+        with plugged_in(lambda _: _Plug(self)):
+            self._modem = await aiobc9x.open_modem(ADDRESS, **settings)
+        return self._modem
+
+    async def connect(
+        self, port: int = PORT, host: str = HOST, **options: Any
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, Peer]:
+        """Open a modem if none is, and a connection; return its streams and its far end."""
+        if self._modem is None:
+            await self.open()
+        assert self._modem is not None
+        reader, writer = await self._modem.open_connection(host, port, **options)
+        return reader, writer, self.peer
+
+    @property
+    def peer(self) -> Peer:
+        """The newest peer."""
+        return self.network.peers[-1]
+
+    @property
+    def commands(self) -> list[str]:
+        """Every command line that the module has been given."""
+        return [text for direction, text in self.dialogue if direction == ">"]
+
+    @property
+    def open_ids(self) -> list[int]:
+        """The connect IDs that are in use on the module."""
+        return sorted(self.virtual.module.sockets.by_id)
+
+    def add_fault(self, fault: Fault) -> None:
+        """Have something go wrong from here on."""
+        self.virtual.module.board.faults.add(fault)
+
+    def earlier_program(self, *lines: str, raw: bytes = b"") -> None:
+        """Do on the module what a program before ours did, without hearing the answers."""
+        self.virtual._started()
+        now = asyncio.get_running_loop().time()
+        for line in lines:
+            self.virtual.module.feed(line.encode("ascii") + b"\r", now)
+        if raw:
+            self.virtual.module.feed(raw, now)
+        self.virtual.module.take_output()
+
+    def cut_line(self) -> None:
+        """Pull the plug out of the modem's line."""
+        assert self.line is not None
+        self.line.lose(OSError(5, "Input/output error"))

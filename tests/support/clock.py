@@ -1,0 +1,124 @@
+"""A virtual clock: time jumps to the next timer as soon as nothing else is to do.
+
+A test under it takes as long as its computations, however many seconds it waits, and
+every timer fires at its own time to the microsecond. When nothing is ready and no timer
+is set, nothing will ever happen again: the loop says so instead of hanging.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import gc
+import inspect
+import selectors
+from collections.abc import Callable, Collection, Coroutine
+from typing import Any, ParamSpec, TypeVar, cast
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+SETTLE_S = 20.0
+"""Virtual seconds that a test's tasks have to end by themselves."""
+
+RESOLUTION_S = 1e-6
+"""No real clock can tell smaller steps apart, and a float not any step."""
+
+
+class Deadlock(AssertionError):
+    """Nothing is ready and no timer is set, yet the test has not ended."""
+
+
+class _Selector(selectors.DefaultSelector):
+    """Never waits: the loop's time goes forward instead."""
+
+    loop: VirtualLoop
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        ready = super().select(0)
+        if ready or timeout == 0:
+            return ready
+        if timeout is None:
+            waiting = [task.get_name() for task in asyncio.all_tasks(self.loop)]
+            raise Deadlock(f"at {self.loop.now:g} s nothing can ever happen again: {waiting}")
+        self.loop.now += max(timeout, RESOLUTION_S)
+        return ready
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """A selector loop with a clock of its own.
+
+    Attributes:
+        now: The time in seconds. It doesn't start at 0, as no real loop's does.
+        errors: What was reported to the exception handler and not yet looked at.
+
+    """
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.errors: list[dict[str, Any]] = []  # Any: the context of a report holds anything
+        selector = _Selector()
+        super().__init__(selector)
+        selector.loop = self
+        self.set_exception_handler(lambda _, context: self.errors.append(context))
+
+    def time(self) -> float:
+        """Return the virtual time."""
+        return self.now
+
+
+def running() -> VirtualLoop:
+    """Return the virtual loop that runs."""
+    return cast(VirtualLoop, asyncio.get_running_loop())
+
+
+def take_errors() -> list[dict[str, Any]]:
+    """Return what was reported to the loop's exception handler, and forget it."""
+    loop = running()
+    errors, loop.errors = loop.errors, []
+    return errors
+
+
+def other_tasks() -> set[asyncio.Task[Any]]:
+    """Return all tasks but the calling one."""
+    return asyncio.all_tasks() - {asyncio.current_task()}
+
+
+async def no_task_left(before: Collection[asyncio.Task[Any]] = ()) -> None:
+    """Fail if tasks that ``before`` lacks don't end in :data:`SETTLE_S` virtual seconds."""
+    left = other_tasks().difference(before)
+    if left:
+        _, left = await asyncio.wait(left, timeout=SETTLE_S)
+    assert not left, f"tasks are left: {left}"
+
+
+async def _checked(main: Coroutine[Any, Any, T]) -> T:
+    result = await main
+    await no_task_left()
+    gc.collect(1)  # a future nobody has asked reports itself when it is collected
+    await asyncio.sleep(0)
+    errors = take_errors()
+    assert not errors, f"reported to the loop's exception handler: {errors}"
+    return result
+
+
+def run(main: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine on a virtual loop.
+
+    Fails if it leaves tasks behind, or errors in the loop's exception handler.
+    """
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        return runner.run(_checked(main))
+
+
+def virtual(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
+    """Make a coroutine function a test that runs under the virtual clock."""
+
+    @functools.wraps(test)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> None:
+        run(test(*args, **kwargs))
+
+    # pytest takes parameters from the signature; what is behind it is no async test.
+    wrapper.__signature__ = inspect.signature(test)  # type: ignore[attr-defined]
+    del wrapper.__wrapped__
+    return wrapper

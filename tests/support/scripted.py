@@ -1,0 +1,85 @@
+"""Devices that are no module: silent, noisy, or following a script."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, cast
+
+Script = Callable[["ScriptedDevice", bytes], None]
+"""Called with each line that the host writes, without its ``<CR>``."""
+
+
+def silence(_device: ScriptedDevice, _line: bytes) -> None:
+    """Never answer."""
+
+
+def agreeable(device: ScriptedDevice, _line: bytes) -> None:
+    """Answer OK to anything."""
+    device.say(b"\r\nOK\r\n")
+
+
+def parrot(device: ScriptedDevice, line: bytes) -> None:
+    """Echo and no more, as an open terminal does."""
+    device.say(line + b"\r\n")
+
+
+class ScriptedDevice(asyncio.Transport):
+    """The host's end of a line in memory to a device that follows a script.
+
+    Attributes:
+        written: All bytes that the host wrote.
+
+    """
+
+    def __init__(self, script: Script = silence) -> None:
+        super().__init__()
+        self.written = bytearray()
+        self._script = script
+        self._unread = bytearray()
+        self._protocol: Any = None  # what the link gives
+        self._closing = False
+
+    def connect_memory(self, protocol: asyncio.BaseProtocol) -> ScriptedDevice:
+        """Connect the host."""
+        self._protocol = cast(asyncio.Protocol, protocol)
+        self._protocol.connection_made(self)
+        return self
+
+    async def aclose(self) -> None:
+        """Nothing is held."""
+
+    def say(self, data: bytes) -> None:
+        """Send bytes to the host, in the loop's next turn."""
+        asyncio.get_running_loop().call_soon(self._deliver, data)
+
+    def _deliver(self, data: bytes) -> None:
+        if not self._closing:
+            self._protocol.data_received(data)
+
+    def write(self, data: Any) -> None:
+        """Take bytes from the host."""
+        self.written += data
+        self._unread += data
+        while (end := self._unread.find(b"\r")) >= 0:
+            line = bytes(self._unread[:end])
+            del self._unread[: end + 1]
+            self._script(self, line)
+
+    def is_closing(self) -> bool:
+        """Tell whether the line is closed."""
+        return self._closing
+
+    def lose(self, exc: Exception | None = None) -> None:
+        """Break the line."""
+        if not self._closing:
+            self._closing = True
+            asyncio.get_running_loop().call_soon(self._protocol.connection_lost, exc)
+
+    def close(self) -> None:
+        """Unplug the host."""
+        self.lose()
+
+    def abort(self) -> None:
+        """Unplug the host."""
+        self.lose()
