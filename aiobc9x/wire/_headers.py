@@ -11,9 +11,10 @@ the view mode survives in NVRAM from the last user (§2.2.11).
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from aiobc9x.spec import CONNECT_IDS, PUSH_MAX_BYTES, READ_MAX_BYTES
 
@@ -23,6 +24,9 @@ LINE: Final = ""
 MALFORMED: Final = "malformed payload header"
 TOO_LONG: Final = "header announces more bytes than are due"
 NO_LENGTH: Final = "pushed data without a length has no end"
+
+
+Finder: TypeAlias = Callable[[bytes, int], re.Match[bytes] | None]
 
 
 class Header(NamedTuple):
@@ -76,27 +80,27 @@ _PUSH: Final = _beginnings(
 
 
 @lru_cache(maxsize=64)  # one for each set of connect IDs
-def quick_patterns(push_sockets: frozenset[int]) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
-    """Compile patterns for streams with ``showlength`` 1 and data in text format.
+def header_finder(push_sockets: frozenset[int]) -> Finder:
+    """Make a function that finds whatever :func:`read_header` might not call a line.
 
-    Returns:
-        A pattern that matches empty lines and a header as the note prints it, complete
-        with CRLF or comma: ``connectID`` and length, or length and remaining length;
-        and one that finds whatever :func:`read_header` might not call a line.
-
+    The match has the groups ``connectID`` and length, or length and remaining length,
+    and ends behind the separator, if the header is complete and printed as in the
+    note with ``showlength`` 1; else they are ``None`` and it needs a closer look.
     """
+    read = rb"RD:(?! 0[\r\n,])(?: (\d{1,4})(?:,(\d{1,9})(?:\r\n|,)|\r\n))?"
     connect_ids = b"".join(b"%d" % number for number in CONNECT_IDS if number in push_sockets)
-    read = rb"RD: ([1-9]\d{0,3})(?:,(\d{1,9})(?:\r\n|,)|\r\n)"
     if not connect_ids:
-        return (
-            re.compile(rb"[\r\n]*+\+QI()()" + read),
-            re.compile(rb"\+QIRD:(?! 0[\r\n,])"),
-        )
-    push = rb'URC: "recv",([%b]),([1-9]\d{0,3})(?:\r\n|,)' % connect_ids
-    return (
-        re.compile(rb"[\r\n]*+\+QI(?:" + push + b"|" + read + b")"),
-        re.compile(rb'\+QI(?:RD:(?! 0[\r\n,])|URC: {0,8}"recv", {0,8}[%b])' % connect_ids),
-    )
+        return re.compile(rb"\+QI()()" + read).search
+    push = rb'URC: {0,8}"recv", {0,8}([%b])(?:,(\d{1,4})(?:\r\n|,))?' % connect_ids
+    return re.compile(rb"\+QI(?:%b|%b)" % (push, read)).search
+
+
+# The beginning of a line that is no whole header yet (with ``showlength`` 1), and what
+# must stand in a line for the rules to bear on it.
+UNDECIDED: Final = re.compile(
+    rb'\+QI(?:RD: ?\d{0,4}(?:,\d{0,9})?|URC: "recv",(?:[0-5](?:,\d{0,4})?)?)'
+)
+DECIDING: Final = re.compile(rb'\+QIRD:|"recv",')
 
 
 def read_header(
@@ -123,7 +127,7 @@ def read_header(
         return None
     if kind != b"R":
         return _pushed(text, push_sockets, length_shown)
-    return _read(text, length_shown, read_due) if read_due > 0 else LINE
+    return _read(text, length_shown, read_due)
 
 
 def _read(text: bytes, length_shown: bool, read_due: int) -> Header | str | None:
@@ -140,7 +144,7 @@ def _read(text: bytes, length_shown: bool, read_due: int) -> Header | str | None
         number, separator = match.groups()
     if separator is None and match.end() == len(text):
         return None
-    if number is None or not int(number):
+    if read_due <= 0 or number is None or not int(number):
         return LINE
     if separator is None or remaining in {b"", b"-"}:
         return MALFORMED

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeAlias
 
 from aiobc9x.spec import LINE_MAX_BYTES, PUSH_MAX_BYTES, READ_MAX_BYTES
-from aiobc9x.wire._headers import Header, quick_patterns, read_header
+from aiobc9x.wire._headers import DECIDING, MALFORMED, UNDECIDED, Header, header_finder, read_header
 
 
 class Line(NamedTuple):
@@ -87,6 +87,10 @@ _SPACE: Final = 0x20
 _QUOTE: Final = 0x22
 # One ends the payload, one begins the next answer or URC (§2.1.2, example 4.1.3).
 _BEHIND_READ: Final = b"\r\n\r\n"
+# A line, its line end, and a byte that makes it too long.
+_NEAR_BYTES: Final = LINE_MAX_BYTES + 2
+# Half the time of a NamedTuple's own constructor, which is written in Python.
+_new: Final = tuple.__new__
 _FINALS: Final = frozenset({b"OK", b"ERROR"})
 _FINAL_ERROR: Final = re.compile(rb"\+CM[ES] ERROR {0,8}:")
 _LINE_END: Final = re.compile(rb"[\r\n]")
@@ -126,7 +130,7 @@ class Framer:
         self._held: deque[tuple[bytes, int]] = deque()
         self._lines = _Lines()
         self._pushing: frozenset[int] = frozenset()
-        self._patterns = quick_patterns(self._pushing)
+        self._find_header = header_finder(self._pushing)
         self._start_afresh()
 
     def __repr__(self) -> str:
@@ -209,7 +213,8 @@ class Framer:
                 start += data[start] == self._optional
                 self._optional = None
             elif self._header is not None:
-                start = self._take_payload(self._header, data, start, frames)
+                take = self._take_digits if self._hex else self._take_payload
+                start = take(self._header, data, start, frames)
             elif self._line_ends_due:
                 start = self._take_line_end(data, start, frames)
             elif self._skipping:
@@ -222,56 +227,71 @@ class Framer:
 
     def _take_lines(self, data: bytes, start: int, frames: list[Frame]) -> int:
         """Take all that is plain at C speed, then one line at most the exact way."""
-        if data.find(b"\n", start) < 0:
+        known = len(self._tail)
+        near = start + _NEAR_BYTES
+        if data.find(b"\n", start, near) < 0 or known > _CACHED_LINE_MAX_BYTES:
             # To search a growing line for headers time and again would be quadratic.
             return self._take_line(data, start, frames)
-        if not self._tail:
+        if not known:
             start = self._take_plain(data, start, frames)
-        elif at := self._take_plain(self._tail + data[start:], 0, frames):
-            start += at - len(self._tail)
-            self._tail = b""
+        else:
+            text, self._tail = self._tail + data[start:], b""
+            stop = self._take_plain(text, 0, frames)
+            # Either the line in progress is done, or it still needs a closer look.
+            self._tail = self._tail if stop else text[:known]
+            start += stop and stop - known
         if start == len(data) or self._header is not None or self._line_ends_due:
             return start
         return self._take_line(data, start, frames)
 
-    def _take_plain(self, text: bytes, at: int, frames: list[Frame]) -> int:
+    def _take_plain(self, text: bytes, start: int, frames: list[Frame]) -> int:
         """Take whole lines and payloads up to the first that needs a closer look."""
         if self._pushing != self.push_sockets:
             self._pushing = frozenset(self.push_sockets)
-            self._patterns = quick_patterns(self._pushing)
-        counted, suspects = self._patterns
-        may_count = self.length_shown and not self.hex_receive
+            self._find_header = header_finder(self._pushing)
+        counted = self.length_shown and not self.hex_receive
         while True:
-            if may_count and (match := counted.match(text, at)) is not None:
-                end = self._take_counted(match, text, frames)
-                if self._header is not None or self._line_ends_due:
-                    return end
-                if end:
-                    at = end
-                    continue
-            suspect = suspects.search(text, at)
-            stop = text.rfind(b"\n", at, suspect.start() if suspect else len(text)) + 1
-            if not stop:
-                return at
-            frames += filter(None, map(self._lines.__getitem__, text[at:stop].split(b"\n")))
-            at = stop
+            header = self._find_header(text, start)
+            end = len(text) if header is None else header.start()
+            stop = text.rfind(b"\n", start, end) + 1 or start
+            lines = text[start:stop]
+            if lines and lines != b"\r\n":
+                frames += filter(None, map(self._lines.__getitem__, lines.split(b"\n")))
+            if header is None:
+                return self._keep_plain(text, stop)
+            if stop < end or not counted:
+                return stop
+            start = self._take_counted(header, text, frames)
+            if start == stop:
+                return self._keep_plain(text, stop) if header.end() == len(text) else stop
+            if self._header is not None or self._line_ends_due:
+                return start
 
-    def _take_counted(self, match: re.Match[bytes], text: bytes, frames: list[Frame]) -> int:
-        """Take a well-formed header and its payload; return 0 if it is too long."""
-        connect_id, pushed, read, remaining = match.groups()
-        size = int(pushed or read)
-        if not size <= (PUSH_MAX_BYTES if pushed else min(self.read_due, READ_MAX_BYTES)):
-            return 0
-        header = Header(
-            int(connect_id) if pushed else None, int(remaining) if remaining else None, size, 0
-        )
-        start = match.end()
+    def _keep_plain(self, text: bytes, start: int) -> int:
+        """Keep the beginning of a line, unless it may already hold a whole header."""
+        tail = text[start:].lstrip(b"\r")
+        if UNDECIDED.fullmatch(tail) is None and (
+            len(tail) > LINE_MAX_BYTES or DECIDING.search(tail) is not None
+        ):
+            return start
+        self._tail = tail
+        return len(text)
+
+    def _take_counted(self, header: re.Match[bytes], text: bytes, frames: list[Frame]) -> int:
+        """Take a header and its payload, if both are as the note prints them."""
+        connect_id, pushed, read, remaining = header.groups()
+        size = int(pushed or read or 0)
+        if not 0 < size <= (PUSH_MAX_BYTES if pushed else min(self.read_due, READ_MAX_BYTES)):
+            return header.start()
+        number = int(connect_id) if pushed else None
+        rest = int(remaining) if remaining else None
+        start = header.end()
         end = start + size
         if end > len(text):
-            self._header, self._hex = header, False
+            self._header, self._hex = Header(number, rest, size, 0), False
             self._left, self._pieces = end - len(text), [text[start:]]
             return len(text)
-        frames.append(_payload(header, text[start:end]))
+        frames.append(_new(Payload, (number, rest, text[start:end])))
         if read:
             if text.startswith(_BEHIND_READ, end):
                 return end + len(_BEHIND_READ)
@@ -280,12 +300,11 @@ class Framer:
 
     def _take_line(self, data: bytes, start: int, frames: list[Frame]) -> int:
         """Take one line, prompt or header, or what there is of it."""
-        lf = data.find(b"\n", start)
-        stop = lf + 1 or len(data)
+        near = start + _NEAR_BYTES
+        lf = data.find(b"\n", start, near)
+        stop = lf + 1 or min(near, len(data))
         known = len(self._tail)
-        text = self._tail + data[start:stop]
-        if not known:
-            text = text.lstrip(b"\r")
+        text = (self._tail + data[start:stop]).lstrip(b"\r")
         mark = self._find_prompt(text, known) if self.prompt_due else -1
         if mark >= 0:
             self._end_line(text[:mark], frames)
@@ -295,6 +314,8 @@ class Framer:
             return stop - len(text) + mark + 1
         if self._verdict is None:
             verdict = read_header(text, self.push_sockets, self.length_shown, self.read_due)
+            if isinstance(verdict, Header) and verdict.end <= known:
+                verdict = MALFORMED  # length_shown changed behind its separator
             if isinstance(verdict, Header):
                 self._begin_payload(verdict, text)
                 return stop - len(text) + verdict.end
@@ -352,20 +373,30 @@ class Framer:
             self._optional = _LF
 
     def _take_payload(self, header: Header, data: bytes, start: int, frames: list[Frame]) -> int:
-        if self._hex and not self._pieces and data[start] == _QUOTE:
-            self._left += 2
+        """Take what there is of a payload, which may hold anything."""
         piece = data[start : start + self._left]
-        if self._hex and (line_end := _LINE_END.search(piece)) is not None:
-            # Digits are missing, and what follows is an answer.
-            self._pieces.append(piece[: line_end.start()])
-            frames.append(Damage(_NOT_HEX, self._end_payload()))
-            return start + line_end.start()
         self._pieces.append(piece)
         self._left -= len(piece)
         if not self._left:
-            is_hex = self._hex
             raw = self._end_payload()
-            frame = _decode(header, raw) if is_hex else _payload(header, raw)
+            frames.append(_new(Payload, (header.connect_id, header.remaining, raw)))
+            if header.connect_id is None:
+                self._line_ends_due = _BEHIND_READ
+        return start + len(piece)
+
+    def _take_digits(self, header: Header, data: bytes, start: int, frames: list[Frame]) -> int:
+        """Take what there is of a payload in hex, which ends early at a line end."""
+        if not self._pieces and data[start] == _QUOTE:
+            self._left += 2
+        piece = data[start : start + self._left]
+        if line_end := _LINE_END.search(piece):
+            piece = piece[: line_end.start()]
+        self._pieces.append(piece)
+        self._left -= len(piece)
+        if line_end:
+            frames.append(Damage(_NOT_HEX, self._end_payload()))
+        elif not self._left:
+            frame = _decode(header, self._end_payload())
             frames.append(frame)
             if header.connect_id is None and isinstance(frame, Payload):
                 self._line_ends_due = _BEHIND_READ
@@ -398,7 +429,7 @@ class _Lines(dict[bytes, Line | Damage | None]):
         text = record.strip(b"\r")
         if len(text) > LINE_MAX_BYTES:
             return Damage(_LINE_TOO_LONG, text[:LINE_MAX_BYTES])
-        frame = Line(text) if text else None
+        frame = _new(Line, (text,)) if text else None
         if len(record) <= _CACHED_LINE_MAX_BYTES:
             if len(self) >= _CACHED_LINES:
                 self.clear()
@@ -412,14 +443,10 @@ _CACHED_LINE_MAX_BYTES: Final = 64
 _CACHED_LINES: Final = 512
 
 
-def _payload(header: Header, data: bytes) -> Payload:
-    return Payload(header.connect_id, header.remaining, data)
-
-
 def _decode(header: Header, raw: bytes) -> Payload | Damage:
     """Decode hex digits, quoted or bare (the note doesn't say which)."""
     digits = raw[1:-1] if raw[0] == raw[-1] == _QUOTE else raw
     try:
-        return _payload(header, binascii.unhexlify(digits))
+        return Payload(header.connect_id, header.remaining, binascii.unhexlify(digits))
     except binascii.Error:
         return Damage(_NOT_HEX, raw)

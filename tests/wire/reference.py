@@ -220,6 +220,8 @@ LINES = [
     b"at\r\r\n",
     b"\n\rF1: 0000 0000\n\r",
     b"\x00\xff\x00RDY\r\n",
+    b"x\n",
+    b"\ny\n",
     b"lone\rreturn\nand feed\r\r\n",
     b'+QISTATE: 0,"TCP","220.18.39.22",8062,1234,2,1,0\r\n',
     b"\r\n\r\n",

@@ -2,6 +2,7 @@
 
 from binascii import hexlify
 from copy import deepcopy
+from typing import Any, SupportsIndex
 
 import pytest
 from hypothesis import example, given, settings
@@ -111,3 +112,57 @@ class TestProperties:
         for chunk in pieces(stream, size_bytes):
             made.feed(chunk)
             assert held_bytes(made) <= 2 * PUSH_MAX_BYTES
+
+    @pytest.mark.parametrize("attributes", [{}, {"hex_receive": True}, {"prompt_due": True}])
+    @pytest.mark.parametrize(
+        "part",
+        [
+            b"\r\nOK\r\n",
+            b"x" * 50,
+            b"x\r",
+            b"\r" * 9 + b"\n",
+            b'+QIURC: "recv",0,2,4142',
+            b'\r\n+QIURC: "recv",0,1\r\n41\r\n',
+            b"+QIRD: 1,0\r\n41\r\n\r\n",
+            b"+QIRD: 5000\r\n",
+            b"AT\r+QIRD:",
+        ],
+    )
+    def test_the_work_grows_with_the_bytes_only(
+        self, part: bytes, attributes: dict[str, object]
+    ) -> None:
+        """A chunk four times as long takes four times the copying and searching."""
+        work = [0, 0]
+        for index, times in enumerate((500, 2000)):
+            made = framer(push_sockets={0}, **attributes)
+            made.feed(b"+Q")
+            made.feed(b"I\n" + part)
+            chunk = Counted(part * times)
+            made.feed(chunk)
+            work[index] = chunk.work
+        assert work[1] <= 5 * work[0] + 50_000
+
+
+class Counted(bytes):
+    """Bytes that count how many of them are copied or searched for a line end."""
+
+    work = 0
+
+    def __getitem__(self, key: SupportsIndex | slice) -> Any:  # as bytes has two overloads
+        taken = super().__getitem__(key)
+        self.work += len(taken) if isinstance(taken, bytes) else 1
+        return taken
+
+    def find(self, *arguments: Any) -> int:  # as bytes has it
+        """Count up to the place found, or to the end of the search."""
+        found = super().find(*arguments)
+        start, end = (*arguments[1:], len(self))[:2]
+        self.work += (found if found >= 0 else min(end, len(self))) - start
+        return found
+
+    def rfind(self, *arguments: Any) -> int:  # as bytes has it
+        """Count from the place found, or from the start of the search."""
+        found = super().rfind(*arguments)
+        _, start, end = arguments
+        self.work += end - max(found, start)
+        return found
