@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from aiobc9x.core.events import DataReceived, Drained, Event, Failed, ReadRefused
+from aiobc9x.core.events import DatagramLost, DataReceived, Drained, Event, Failed, ReadRefused
 from aiobc9x.core.sockets import Slot, SlotState
 from aiobc9x.errors import StreamBroken
 
@@ -47,7 +47,7 @@ def absorb(slot: Slot, payload: Payload | None, now: float) -> Event | None:
     """Account for a read that can be trusted.
 
     Args:
-        slot: The socket that was read.
+        slot: The socket that was read; ``readable`` was cleared when the read began.
         payload: What it gave, ``None`` for ``+QIRD: 0``.
         now: The time.
 
@@ -57,8 +57,7 @@ def absorb(slot: Slot, payload: Payload | None, now: float) -> Event | None:
     """
     slot.last_read = now
     if payload is None:
-        slot.readable, slot.announced = False, 0
-        return Drained(slot) if slot.state is SlotState.REMOTE_CLOSED else None
+        return _absorb_nothing(slot)
     left = max(payload.remaining or 0, 0)
     slot.announced = max((slot.announced or 0) - len(payload.data), left)
     slot.readable = True
@@ -70,6 +69,17 @@ def absorb(slot: Slot, payload: Payload | None, now: float) -> Event | None:
     datagram = bytes(slot.fragments)
     slot.fragments.clear()
     return DataReceived(slot, datagram)
+
+
+def _absorb_nothing(slot: Slot) -> Event | None:
+    if slot.fragments:
+        slot.fragments.clear()
+        slot.readable = True
+        return DatagramLost(slot, "the module lost the end of a datagram")
+    if slot.readable:  # announced or closed behind the +QIRD: 0, and never again (A28)
+        return None
+    slot.announced = 0
+    return Drained(slot) if slot.state is SlotState.REMOTE_CLOSED else None
 
 
 def announce(slot: Slot, length: int | None) -> None:

@@ -289,6 +289,7 @@ class Session:
         assert slot is not None
         if turn.kind is TurnKind.READ:
             self.statistics.reads += 1
+            slot.readable, slot.last_read = False, now  # what comes from now on sets it again
             read = Read(slot, READ_MAX_BYTES)
             return self._begin(Qird(slot.connect_id, read.length), read, now)
         send = self._sender.begin(slot)

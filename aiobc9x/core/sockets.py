@@ -63,7 +63,7 @@ class Slot:
         readable: The module may hold bytes: read until ``+QIRD: 0`` (rule 5).
         announced: Bytes that the module is known to hold, or ``None`` if it said that
             there are some, but not how many.
-        last_read: When a read last ended.
+        last_read: When a read last began or ended.
         outgoing: Stream bytes not confirmed by ``SEND OK``.
         datagrams: The same for UDP, one send each.
         fragments: Pieces of a datagram that goes on (§2.2.6, note 3).

@@ -1,0 +1,226 @@
+"""The module's side of a session, written from the note by hand.
+
+It shares no parser with the library (rule 11): lines are compared and cut as text.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from typing import TypeVar
+
+from aiobc9x.core.events import Event
+from aiobc9x.core.profile import ModuleProfile
+from aiobc9x.core.session import Session
+from aiobc9x.core.sockets import Slot, SlotState
+from aiobc9x.spec import AccessMode, ServiceType
+
+E = TypeVar("E")
+
+OK = b"\r\nOK\r\n"
+ERROR = b"\r\nERROR\r\n"
+EMPTY = b"\r\n+QIRD: 0\r\n\r\nOK\r\n"
+PROMPT = b"\r\n> "
+SEND_OK = b"\r\nSEND OK\r\n"
+SEND_FAIL = b"\r\nSEND FAIL\r\n"
+
+
+def line(text: bytes) -> bytes:
+    """Frame a line as §2.1.2 prints it."""
+    return b"\r\n%b\r\n" % text
+
+
+def received(data: bytes, remaining: int | None = 0) -> bytes:
+    """Answer AT+QIRD with data (§2.2.6); ``None`` hides the remaining length."""
+    rest = b"" if remaining is None else b",%d" % remaining
+    return b"\r\n+QIRD: %d%b\r\n%b\r\n\r\nOK\r\n" % (len(data), rest, data)
+
+
+def announced(connect_id: int, length: int) -> bytes:
+    """Announce received data (§2.3.2)."""
+    return line(b'+QIURC: "recv",%d,%d' % (connect_id, length))
+
+
+def pushed(connect_id: int, data: bytes) -> bytes:
+    """Push received data (§2.3.2)."""
+    return b'\r\n+QIURC: "recv",%d,%d\r\n%b\r\n' % (connect_id, len(data), data)
+
+
+def closed(connect_id: int) -> bytes:
+    """Report an end (§2.3.1)."""
+    return line(b'+QIURC: "closed",%d' % connect_id)
+
+
+def explained(err: int) -> bytes:
+    """Answer AT+QIGETERROR (§2.2.12)."""
+    return line(b"+QIGETERROR: %d,some words" % err) + OK
+
+
+class Peer:
+    """Talks to a session that is in step, and keeps what came of it.
+
+    Attributes:
+        session: The session under test.
+        now: The time, which only :meth:`wait` changes.
+        events: Everything that the session has reported.
+
+    """
+
+    def __init__(self, profile: ModuleProfile | None = None, *, poll_interval: float = 0) -> None:
+        self.session = Session(profile, poll_interval=poll_interval)
+        self.session.echo_expected = False
+        self.session.resume()
+        self.now = 1000.0
+        self.events: list[Event] = []
+
+    def open(
+        self,
+        service_type: ServiceType = ServiceType.TCP,
+        access_mode: AccessMode = AccessMode.BUFFER,
+        *,
+        wants_read: bool = True,
+    ) -> Slot:
+        """Give the session a connected socket."""
+        slot = self.session.sockets.reserve(service_type, access_mode)
+        assert slot is not None
+        self.session.set_access_mode(slot.connect_id, access_mode)
+        slot.move(SlotState.OPEN)
+        slot.wants_read = wants_read
+        slot.last_read = self.now
+        return slot
+
+    def written(self) -> list[bytes]:
+        """Take everything that the session writes now."""
+        return list(iter(lambda: self.session.next_output(self.now), None))
+
+    def expect(self, *written: bytes) -> None:
+        """Check what the session writes now; it must be exactly this."""
+        assert self.written() == list(written)
+
+    def say(self, *data: bytes) -> list[Event]:
+        """Let bytes arrive, in one chunk; return what they mean."""
+        return self._keep(self.session.feed(b"".join(data), self.now))
+
+    def wait(self, seconds: float) -> list[Event]:
+        """Let time pass; return what it means."""
+        self.now += seconds
+        return self._keep(self.session.advance(self.now))
+
+    def turn(self, command: bytes, *answer: bytes) -> list[Event]:
+        """Let the session write one command, and answer it."""
+        self.expect(command + b"\r")
+        return self.say(*answer)
+
+    def prompted(self, slot: Slot, data: bytes) -> None:
+        """Let a data-mode send run up to its data."""
+        self.turn(b"AT+QISEND=%d,%d" % (slot.connect_id, len(data)), PROMPT)
+        self.expect(data)
+
+    def kept(self, kind: type[E]) -> list[E]:
+        """Pick the events of one kind among all."""
+        return [event for event in self.events if isinstance(event, kind)]
+
+    def _keep(self, events: list[Event]) -> list[Event]:
+        self.events += events
+        return events
+
+
+def of(kind: type[E], events: list[Event]) -> list[E]:
+    """Pick the events of one kind."""
+    return [event for event in events if isinstance(event, kind)]
+
+
+class Line:
+    """A serial line between a session and a module that obeys the note.
+
+    The module refuses nothing and loses nothing; it checks that the session obeys the
+    note too. What it says waits in :attr:`talk` until somebody delivers it.
+
+    Attributes:
+        talk: Bytes on their way to the session.
+        nodes: What the peers have sent, by connect ID, one segment or datagram each.
+        taken: What the module has accepted, by connect ID.
+        commands: Every command line, in order.
+
+    """
+
+    def __init__(self) -> None:
+        self.talk = bytearray()
+        self.nodes: dict[int, deque[bytes]] = {i: deque() for i in range(6)}
+        self.taken: dict[int, list[bytes]] = {i: [] for i in range(6)}
+        self.commands: list[bytes] = []
+        self.push: set[int] = set()
+        self._quiet: set[int] = set()
+        self._answer: list[bytes] = []
+        self._data_for: tuple[int, int] | None = None
+        self._sending = False
+
+    def arrive(self, connect_id: int, data: bytes) -> None:
+        """Let a peer send one node."""
+        if connect_id in self.push:
+            self.talk += pushed(connect_id, data)
+            return
+        self.nodes[connect_id].append(data)
+        if connect_id not in self._quiet:  # §1.2, note 1: once, until it has been read empty
+            self._quiet.add(connect_id)
+            self.talk += announced(connect_id, len(data))
+
+    def receive(self, data: bytes) -> None:
+        """Take what the session writes: one command line, or the data of a send."""
+        if self._data_for is not None:
+            connect_id, size = self._data_for
+            assert len(data) == size, "a payload of another length than promised"
+            self._data_for = None
+            self._take(connect_id, data)
+            return
+        assert not self._answer, "a command before the final result of the last"
+        assert data.endswith(b"\r")
+        assert data.count(b"\r") == 1
+        self.commands.append(data[:-1])
+        self._answer += self._answer_to(data[:-1])
+
+    def answer(self) -> None:
+        """Say the next piece of the answer that is due, or the result of a send."""
+        if self._answer:
+            self.talk += self._answer.pop(0)
+        elif self._sending and self._data_for is None:
+            self._sending = False
+            self.talk += SEND_OK
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether anything is still to be said."""
+        return bool(self._answer or self.talk or (self._sending and self._data_for is None))
+
+    def _answer_to(self, command: bytes) -> Iterator[bytes]:
+        name, _, rest = command.partition(b"=")
+        if name == b"AT+QIRD":
+            return iter(self._read(int(rest.split(b",")[0]), int(rest.split(b",")[1])))
+        if name == b"AT+QISEND":
+            assert not self._sending, "a second send before SEND OK (§4.1.2)"
+            self._sending = True
+            connect_id, size, *text = rest.split(b",", 2)
+            if not text:
+                self._data_for = int(connect_id), int(size)
+                return iter([PROMPT])
+            assert text[0][:1] == text[0][-1:] == b'"'
+            assert len(text[0]) == int(size) + 2
+            self._take(int(connect_id), text[0][1:-1])
+            return iter(())
+        return iter([OK])
+
+    def _take(self, connect_id: int, data: bytes) -> None:
+        self.taken[connect_id].append(data)
+        self._answer.append(OK)
+
+    def _read(self, connect_id: int, length: int) -> list[bytes]:
+        nodes = self.nodes[connect_id]
+        if not nodes:
+            self._quiet.discard(connect_id)
+            return [line(b"+QIRD: 0"), OK]
+        node = nodes.popleft()
+        data, rest = node[:length], node[length:]
+        if rest:
+            nodes.appendleft(rest)
+        # One piece: a module prints a payload in one go.
+        return [received(data, len(rest))[: -len(OK)], OK]
