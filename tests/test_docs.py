@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import fields
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 import pytest
 
@@ -69,6 +69,27 @@ def commands() -> list[str]:
     return [line.removeprefix("$ ") for line in lines if line.strip()]
 
 
+class UdpEcho(asyncio.DatagramProtocol):
+    """Send each datagram back."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.DatagramTransport, transport)
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        self.transport.sendto(data, addr)
+
+
+@asynccontextmanager
+async def echo_server() -> AsyncIterator[int]:
+    """Send datagrams on loopback back; give the port."""
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.create_datagram_endpoint(UdpEcho, local_addr=("127.0.0.1", 0))
+    try:
+        yield transport.get_extra_info("sockname")[1]
+    finally:
+        transport.close()
+
+
 @asynccontextmanager
 async def web_server() -> AsyncIterator[int]:
     """Answer every request on loopback with one page; give the port."""
@@ -86,8 +107,9 @@ async def web_server() -> AsyncIterator[int]:
 @pytest.mark.parametrize("block", PROGRAMS, ids=str)
 async def test_programs_run(block: Block, tmp_path: Path) -> None:
     """Each complete program runs as printed, the virtual module in the device's place."""
-    async with web_server() as port:
-        address = f"sim://?host=example.com:127.0.0.1&remote_port=80:{port}"
+    async with web_server() as http, echo_server() as echo:
+        ports = f"remote_port=80:{http}&remote_port=7:{echo}"
+        address = f"sim://?host=example.com:127.0.0.1&{ports}"
         program = tmp_path / "program.py"
         program.write_text(block.text.replace(DEVICE, repr(address)), "utf-8")
         process = await asyncio.create_subprocess_exec(
@@ -172,7 +194,7 @@ def test_the_reference_has_every_method() -> None:
     """The public names of Modem are those of its table."""
     documented = {name for row in section("reference.md", "Modem") for name in quoted(row[0])}
     # start() is public for open_modem() alone.
-    public = {name for name in vars(aiobc9x.Modem) if not name.startswith("_")} - {"start"}
+    public = {name for name in dir(aiobc9x.Modem) if not name.startswith("_")} - {"start"}
     assert documented == public
 
 
