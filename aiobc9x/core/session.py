@@ -132,6 +132,10 @@ class Session:
         for slot in self.sockets:
             if (due := self._poll_due(slot)) is not None and now >= due:
                 slot.readable = True
+            if now >= slot.retry_at:
+                slot.retry_at = 0.0  # nobody need wake up for it again
+        if now >= self._gap_until:
+            self._gap_until = 0.0
         return self._take_events()
 
     def deadline(self) -> float | None:
@@ -440,7 +444,8 @@ class Session:
     def _leave(self, now: float) -> None:
         self._exchange = None
         self._rest_framer()
-        self._gap_until = now + self.profile.command_gap_ms / 1000
+        gap_ms = self.profile.command_gap_ms
+        self._gap_until = now + gap_ms / 1000 if gap_ms else 0.0
 
     def _act(self, consequences: Iterator[Consequence]) -> None:
         for consequence in consequences:

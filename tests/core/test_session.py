@@ -2,8 +2,22 @@
 
 from __future__ import annotations
 
-from aiobc9x.core.events import DataReceived, Drained
-from tests.core.peer import EMPTY, OK, Peer, announced, closed, line, received
+import pytest
+
+from aiobc9x.core.events import DataReceived, Drained, Job
+from aiobc9x.core.profile import ModuleProfile
+from aiobc9x.wire.base import Raw
+from tests.core.peer import (
+    EMPTY,
+    OK,
+    SEND_FAIL,
+    SEND_OK,
+    Peer,
+    announced,
+    closed,
+    line,
+    received,
+)
 
 READ = b"AT+QIRD=0,1024"
 
@@ -44,3 +58,46 @@ class TestEdge:
         peer.turn(READ, received(b"last"))
         peer.turn(READ, EMPTY)
         assert peer.events[-2:] == [DataReceived(slot, b"last"), Drained(slot)]
+
+
+class TestWaking:
+    """The session says when it must be called again, and no sooner."""
+
+    def test_an_idle_session_needs_no_call(self) -> None:
+        """Nothing is due after an exchange is over."""
+        peer = Peer()
+        peer.session.submit(Job(Raw("AT")))
+        peer.turn(b"AT", OK)
+        assert peer.session.deadline() is None
+
+    def test_a_gap_between_commands_ends(self) -> None:
+        """Some hosts needed a silence; nobody need wake up for it again."""
+        peer = Peer(ModuleProfile(command_gap_ms=20))
+        for _ in range(2):
+            peer.session.submit(Job(Raw("AT")))
+        peer.turn(b"AT", OK)
+        peer.expect()
+        assert peer.session.deadline() == pytest.approx(peer.now + 0.02)
+        peer.wait(0.02)
+        peer.turn(b"AT", OK)
+        peer.wait(0.02)
+        peer.expect()
+        assert peer.session.deadline() is None
+
+    def test_a_retry_that_must_wait_its_turn_wakes_nobody(self) -> None:
+        """Its time has come, but another send is outstanding."""
+        peer = Peer()
+        stalled, other = peer.open(), peer.open()
+        stalled.outgoing += b"a"
+        peer.turn(b'AT+QISEND=0,1,"a"', OK, SEND_FAIL)
+        peer.session.retry_send(stalled, peer.now)
+        other.outgoing += b"b"
+        peer.turn(b'AT+QISEND=1,1,"b"', OK)
+        peer.wait(1.0)
+        peer.expect()
+        deadline = peer.session.deadline()
+        assert deadline is not None
+        assert deadline > peer.now
+        peer.say(SEND_OK)
+        peer.turn(b'AT+QISEND=0,1,"a"', OK, SEND_OK)
+        assert peer.session.deadline() is None
