@@ -18,8 +18,8 @@ from aiobc9x.aio.opening import Opener, OpenRequest
 from aiobc9x.aio.readiness import READY_TIMEOUT_S, Readiness
 from aiobc9x.aio.tls import wrap_protocol
 from aiobc9x.aio.transport import SocketTransport
-from aiobc9x.core.sockets import Slot
-from aiobc9x.errors import ModemError
+from aiobc9x.core.sockets import Slot, SlotState
+from aiobc9x.errors import LinkLost, ModemError, ModuleReset
 from aiobc9x.spec import DISCOURAGED_LOCAL_PORTS, AccessMode, ProtocolType, ServiceType
 from aiobc9x.wire.params import ip_or_none
 
@@ -104,10 +104,20 @@ class Connector:
         slot = await self._opener.open(request)
         try:
             peer = await self._peer_address(request, slot)
+            self._check_live(slot)
         except BaseException:
             self._keeper.close(slot)
             raise
         return slot, self.extra(slot, (peer, request.remote_port))
+
+    def _check_live(self, slot: Slot) -> None:
+        """Raise if a socket ended before it had an owner to tell."""
+        if slot.is_live:
+            return
+        self._keeper.driver.check()
+        if slot.state is SlotState.CLOSING:
+            raise LinkLost("the modem was closed while the connection was being opened")
+        raise ModuleReset("the module restarted while the connection was being opened")
 
     async def _peer_address(self, request: OpenRequest, slot: Slot) -> str:
         if not request.is_named:

@@ -152,6 +152,7 @@ class Driver:
     async def stop(self) -> None:
         """End every task, fail whoever still waits, and close the link."""
         self._stopping.set()
+        self.fail("the modem was closed")  # now, so that nothing new waits for what won't run
         if self._supervisor is not None:
             await asyncio.wait([self._supervisor])
 
@@ -238,6 +239,10 @@ class Driver:
         for event in self._early.pop(slot, ()):
             self._to_owner(slot, event)
 
+    def disown(self, slot: Slot) -> None:
+        """Forget a socket that is free again."""
+        self._early.pop(slot, None)
+
     def kick(self) -> None:
         """Have the line looked at soon; many kicks in one turn of the loop are one."""
         if not self._kicked and self._dead is None:
@@ -275,7 +280,6 @@ class Driver:
                 if not ready.done():
                     ready.set_result(None)
                 await self._stopping.wait()
-                self.fail("the modem was closed")
                 group.cancel_scope.cancel()
         finally:
             self._group = None
@@ -363,7 +367,7 @@ class Driver:
     def _to_slot(self, slot: Slot, event: Event) -> None:
         if slot.owner is not None:
             self._to_owner(slot, event)
-        elif isinstance(event, DataReceived | Drained):
+        elif isinstance(event, DataReceived | Drained | Failed):
             self._early.setdefault(slot, []).append(event)
 
     def _to_owner(self, slot: Slot, event: Event) -> None:

@@ -128,8 +128,8 @@ class SocketKeeper:
             self._closes.pop(slot, None)
             if not future.done():
                 future.set_result(None)
-            if self.driver.is_alive:
-                await self.notify()
+            self.driver.disown(slot)
+            await self.notify()  # of a dead link too: whoever waits for an ID must hear of it
 
     async def _close_thrice(self, slot: Slot) -> bool:
         for _ in range(3):
