@@ -74,6 +74,7 @@ class Bench:
         self.virtual = VirtualModule(sim, network=self.network, nvram=nvram)
         self.line: MemoryTransport | None = None
         self._modem: aiobc9x.Modem | None = None
+        self._streams: list[Streams] = []
 
     def _note(self, direction: str, text: str) -> None:
         self.dialogue.append((direction, text))
@@ -101,15 +102,17 @@ class Bench:
             self._modem = await aiobc9x.open_modem(ADDRESS, **settings)
         return self._modem
 
-    async def connect(
-        self, port: int = PORT, host: str = HOST, **options: Any
-    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, Peer]:
-        """Open a modem if none is, and a connection; return its streams and its far end."""
-        if self._modem is None:
-            await self.open()
-        assert self._modem is not None
-        reader, writer = await self._modem.open_connection(host, port, **options)
-        return reader, writer, self.peer
+    async def streams(self, host: str = HOST, port: int = PORT, **options: Any) -> Streams:
+        """Open a connection, and a modem if none is; the streams live as long as the bench."""
+        modem = self._modem or await self.open()
+        streams = await modem.open_connection(host, port, **options)
+        self._streams.append(streams)
+        return streams
+
+    async def connect(self, **options: Any) -> tuple[Streams, Peer]:
+        """Open a connection; return its streams and its far end."""
+        streams = await self.streams(**options)
+        return streams, self.peer
 
     @property
     def peer(self) -> Peer:
