@@ -413,11 +413,12 @@ class Session:
         send, exchange = self._sender.outstanding, self._exchange
         if send is None:
             return  # late or doubled: what it belonged to has been settled
-        if exchange is None or exchange.purpose is not send:
+        if exchange is not None and exchange.purpose is send:
+            if not (exchange.prompt_is_due or self._outbox):  # else the module has no data yet
+                send.result = sent
+                exchange.extend(now if self._ok_is_omitted else now + _GRACE_S)
+        elif send.deadline is not None:  # else it was refused, and this is of the send before
             self._act(self._endings.send_result(sent=sent, now=now))
-        elif not exchange.prompt_is_due:  # else it is an echo of the send before
-            send.result = sent
-            exchange.extend(now if self._ok_is_omitted else now + _GRACE_S)
 
     def _end(self, exchange: Exchange, now: float, *, lost: bool) -> None:
         self._leave(now)
