@@ -46,7 +46,7 @@ class Endings:
         Args:
             exchange: The exchange, with its final result.
             now: The time.
-            lost: ``OK`` came where a prompt was due.
+            lost: It came before the data could be written.
             length_shown: Headers carry the remaining length.
 
         """
@@ -96,7 +96,7 @@ class Endings:
 
     def _job(self, job: Job, exchange: Exchange, *, lost: bool) -> Iterator[Consequence]:
         if lost:
-            reason = f"the module answered OK to {exchange.command.text!r} where a prompt was due"
+            reason = _too_early(exchange)
             yield Finished(job, Answer(failure=StreamBroken(reason)))
             yield OutOfStep(reason)
         elif exchange.final == b"ERROR" and job.explain and job.command.tcpip:
@@ -130,7 +130,7 @@ class Endings:
         self, send: Send, exchange: Exchange, now: float, *, lost: bool
     ) -> Iterator[Consequence]:
         if lost:
-            reason = "the module answered OK where the prompt of a send was due"
+            reason = _too_early(exchange)
             yield from self.lose_send(send, reason)
             yield OutOfStep(reason)
         elif send.result is not None:
@@ -153,6 +153,11 @@ class Endings:
             event = refuse(subject.slot, err)
         if event is not None:
             yield event
+
+
+def _too_early(exchange: Exchange) -> str:
+    final = (exchange.final or b"").decode("ascii", "backslashreplace")
+    return f"the module answered {final} to {exchange.command.text!r} before it had the data"
 
 
 def _code(exchange: Exchange) -> int | None:

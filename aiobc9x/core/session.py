@@ -354,7 +354,8 @@ class Session:
                     self._lose_step("the module echoes again, as it does after a restart")
                 return
             if step is not Step.NOT_MINE:
-                self._end(exchange, now, lost=step is Step.LOST)
+                unwritten = exchange.prompted and bool(self._outbox)
+                self._end(exchange, now, lost=step is Step.LOST or unwritten)
                 return
         urc = parse_urc(text)
         if urc is None:
@@ -377,13 +378,13 @@ class Session:
         """Bytes were lost: whose, only the exchange in flight and the push sockets may know."""
         if self._exchange is not None and isinstance(self._exchange.purpose, Read):
             self._exchange.damage = reason
-        self._events.extend(self._routing.break_pushes(reason))
+        self._act(self._routing.break_pushes(reason))
         self._routing.suspect()
 
     def _on_payload(self, payload: Payload) -> None:
         if payload.connect_id is not None:
             self.statistics.payload_bytes_received += len(payload.data)
-            self._events.extend(self._routing.on_push(payload))
+            self._act(self._routing.on_push(payload))
         elif self._exchange is not None and isinstance(self._exchange.purpose, Read):
             self._exchange.on_payload(payload)
         else:
@@ -398,7 +399,7 @@ class Session:
         elif isinstance(urc, SendOk | SendFail):
             self._on_send_result(sent=isinstance(urc, SendOk), now=now)
         else:
-            self._events.extend(self._routing.on_urc(urc, self.profile))
+            self._act(self._routing.on_urc(urc, self.profile))
         self._events.append(UrcSeen(urc))
 
     def _restart(self, banner: str, now: float) -> None:
@@ -421,7 +422,7 @@ class Session:
             self._act(self._endings.send_result(sent=sent, now=now))
 
     def _end(self, exchange: Exchange, now: float, *, lost: bool) -> None:
-        self._leave(now)
+        self._leave(exchange, now)
         if exchange.succeeded:
             self._apply(effects.effect_of(exchange.command.text))
             self.statistics.nvram_writes += effects.writes_nvram(exchange.command.text)
@@ -431,7 +432,7 @@ class Session:
         self._act(self._endings.answered(exchange, now, lost=lost, length_shown=shown))
 
     def _expire(self, exchange: Exchange, now: float) -> None:
-        self._leave(now)
+        self._leave(exchange, now)
         purpose = exchange.purpose
         if isinstance(purpose, Send) and purpose.result is not None:
             self._ok_is_omitted = True
@@ -442,8 +443,10 @@ class Session:
         for frame in self._framer.resync():
             self._on_frame(frame, now)
 
-    def _leave(self, now: float) -> None:
+    def _leave(self, exchange: Exchange, now: float) -> None:
         self._exchange = None
+        if exchange.prompted:
+            self._outbox.clear()  # a module that awaits a command must not get data
         self._rest_framer()
         gap_ms = self.profile.command_gap_ms
         self._gap_until = now + gap_ms / 1000 if gap_ms else 0.0
@@ -455,7 +458,12 @@ class Session:
             elif isinstance(consequence, OutOfStep):
                 self._lose_step(consequence.reason)
             else:
-                self._events.append(consequence)
+                self._report(consequence)
+
+    def _report(self, event: Event) -> None:
+        if isinstance(event, Failed):
+            event.slot.failed = True  # it never goes on with a hole (rule 6)
+        self._events.append(event)
 
     def _lose_step(self, reason: str) -> None:
         if not self.suspended:
@@ -484,7 +492,7 @@ class Session:
         return [
             slot.connect_id
             for slot in self.sockets
-            if slot.state is SlotState.OPEN and slot.unsent and slot.retry_at <= now
+            if slot.is_sendable and slot.unsent and slot.retry_at <= now
         ]
 
     def _poll_due(self, slot: Slot) -> float | None:

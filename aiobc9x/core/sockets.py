@@ -58,6 +58,8 @@ class Slot:
         access_mode: How its data arrives (§1.2).
         local_port: The port asked for, 0 if the module chose.
         state: See :data:`TRANSITIONS`.
+        failed: The connection has ended with an exception; nothing is read, delivered or
+            sent any more.
         owner: Whatever the layer above attaches; never looked at here.
         wants_read: The owner has room for one more read.
         readable: The module may hold bytes: read until ``+QIRD: 0`` (rule 5).
@@ -79,6 +81,7 @@ class Slot:
     access_mode: AccessMode = AccessMode.BUFFER
     local_port: int = 0
     state: SlotState = SlotState.OPENING
+    failed: bool = False
     owner: object = None
     wants_read: bool = False
     readable: bool = False
@@ -114,7 +117,12 @@ class Slot:
     @property
     def is_live(self) -> bool:
         """Whether the module may still send us bytes of this socket."""
-        return self.state in {SlotState.OPEN, SlotState.REMOTE_CLOSED}
+        return not self.failed and self.state in {SlotState.OPEN, SlotState.REMOTE_CLOSED}
+
+    @property
+    def is_sendable(self) -> bool:
+        """Whether the module may still take bytes of this socket."""
+        return not self.failed and self.state is SlotState.OPEN
 
     def next_quantum(self) -> bytes:
         """What one send takes: up to 1440 bytes, or one datagram; ``b""`` if nothing waits."""

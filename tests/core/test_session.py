@@ -4,18 +4,32 @@ from __future__ import annotations
 
 import pytest
 
-from aiobc9x.core.events import DataReceived, Drained, Job
+from aiobc9x.core.events import (
+    DataReceived,
+    Drained,
+    Failed,
+    Job,
+    OutOfStep,
+    SendStalled,
+    Sent,
+)
 from aiobc9x.core.profile import ModuleProfile
+from aiobc9x.spec import AccessMode
 from aiobc9x.wire.base import Raw
 from tests.core.peer import (
     EMPTY,
+    ERROR,
     OK,
+    PROMPT,
     SEND_FAIL,
     SEND_OK,
     Peer,
     announced,
     closed,
+    explained,
     line,
+    of,
+    pushed,
     received,
 )
 
@@ -101,3 +115,85 @@ class TestWaking:
         peer.say(SEND_OK)
         peer.turn(b'AT+QISEND=0,1,"a"', OK, SEND_OK)
         assert peer.session.deadline() is None
+
+
+class TestSendResults:
+    """``SEND OK`` names no socket: it counts only where one can be due."""
+
+    def test_a_result_during_the_question_why_is_not_this_sends(self) -> None:
+        """The module refused it; the result is a late one of an earlier send."""
+        peer = Peer()
+        slot = peer.open()
+        slot.outgoing += b"a"
+        peer.turn(b'AT+QISEND=0,1,"a"', ERROR)
+        events = peer.turn(b"AT+QIGETERROR", SEND_OK, explained(568))
+        assert of(Sent, events) == []
+        assert of(SendStalled, events) == [SendStalled(slot, 568)]
+        assert slot.outgoing == b"a"
+
+    def test_a_result_before_the_prompt_is_not_this_sends(self) -> None:
+        """The module has not got the data yet."""
+        peer = Peer()
+        slot = peer.open()
+        slot.outgoing += b"\x00"
+        peer.turn(b"AT+QISEND=0,1", SEND_OK, PROMPT)
+        peer.expect(b"\x00")
+        peer.say(OK)
+        assert peer.kept(Sent) == []
+        peer.say(SEND_OK)
+        assert peer.kept(Sent) == [Sent(slot, 1)]
+
+    def test_a_result_right_behind_the_prompt_is_not_this_sends(self) -> None:
+        """The data are not even written."""
+        peer = Peer()
+        slot = peer.open()
+        slot.outgoing += b"\x00"
+        peer.turn(b"AT+QISEND=0,1", PROMPT, SEND_OK)
+        peer.expect(b"\x00")
+        peer.say(OK)
+        assert peer.kept(Sent) == []
+        peer.say(SEND_OK)
+        assert peer.kept(Sent) == [Sent(slot, 1)]
+
+    @pytest.mark.parametrize("final", [OK, ERROR])
+    def test_a_final_result_right_behind_the_prompt_is_out_of_step(self, final: bytes) -> None:
+        """The data must not go to a module that awaits a command; nor ever again."""
+        peer = Peer()
+        slot = peer.open()
+        slot.outgoing += b"AT+CFUN=0\r"
+        events = peer.turn(b"AT+QISEND=0,10", PROMPT, final)
+        assert [event.slot for event in of(Failed, events)] == [slot]
+        assert len(of(OutOfStep, events)) == 1
+        peer.expect()
+        peer.session.resume()
+        peer.expect()
+
+
+class TestNoHole:
+    """Rule 6: a connection that has failed never goes on."""
+
+    def test_nothing_is_delivered_behind_a_failure(self) -> None:
+        """Not even what stands in the same chunk."""
+        peer = Peer()
+        slot = peer.open(access_mode=AccessMode.PUSH)
+        events = peer.say(
+            pushed(0, b"whole"),
+            b'\r\n+QIURC: "recv",0,9999\r\n',
+            pushed(0, b"behind"),
+        )
+        assert of(DataReceived, events) == [DataReceived(slot, b"whole")]
+        assert [event.slot for event in of(Failed, events)] == [slot]
+        assert peer.session.statistics.unowned_bytes == 6
+
+    def test_nothing_is_sent_or_read_behind_a_failure(self) -> None:
+        """Until its owner closes it."""
+        peer = Peer()
+        slot = peer.open()
+        peer.say(announced(0, 5))
+        slot.outgoing += b"a"
+        peer.turn(READ, OK)
+        assert [event.slot for event in peer.kept(Failed)] == [slot]
+        peer.session.resume()
+        peer.say(announced(0, 5))
+        peer.expect()
+        assert slot.failed
