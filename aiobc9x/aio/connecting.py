@@ -112,8 +112,8 @@ class Connector:
 
     def _check_live(self, slot: Slot) -> None:
         """Raise if a socket ended before it had an owner to tell."""
-        if slot.is_live:
-            return
+        if slot.state in {SlotState.OPEN, SlotState.REMOTE_CLOSED}:
+            return  # one that has failed is told so when it is adopted
         self._keeper.driver.check()
         if slot.state is SlotState.CLOSING:
             raise LinkLost("the modem was closed while the connection was being opened")
