@@ -50,6 +50,8 @@ _DATA_FORMAT = re.compile(r'AT\+QICFG\s*=\s*"dataformat"\s*,\s*[01]\s*,\s*([01])
 _SHOW_LENGTH = re.compile(r'AT\+QICFG\s*=\s*"showlength"\s*,\s*([01])\s*', re.IGNORECASE)
 _VIEW_MODE = re.compile(r'AT\+QICFG\s*=\s*"viewmode"\s*,\s*[01]\s*', re.IGNORECASE)
 _SWITCH = re.compile(r"AT\+QISWTMD\s*=\s*([0-5])\s*,\s*([01])\s*", re.IGNORECASE)
+_SEND = re.compile(r"AT\+QISEND(?:EX)?\s*=\s*\d", re.IGNORECASE)
+_READ = re.compile(r"AT\+QIRD\s*=\s*\d", re.IGNORECASE)
 _ECHO = re.compile(r"ATE([01]?)\s*", re.IGNORECASE)
 
 
@@ -69,3 +71,13 @@ def effect_of(text: str) -> Effect | None:
 def writes_nvram(text: str) -> bool:
     """Whether the command writes a setting that outlives a restart (§2.2.7, §2.2.11)."""
     return any(p.fullmatch(text) for p in (_DATA_FORMAT, _SHOW_LENGTH, _VIEW_MODE, _SWITCH))
+
+
+def is_send(text: str) -> bool:
+    """Whether ``SEND OK`` or ``SEND FAIL`` will follow (§2.2.4, §2.2.5)."""
+    return _SEND.match(text) is not None
+
+
+def is_read(text: str) -> bool:
+    """Whether the answer may be a counted payload (§2.2.6)."""
+    return _READ.match(text) is not None

@@ -52,7 +52,7 @@ class Endings:
         """
         purpose = exchange.purpose
         if isinstance(purpose, Job):
-            return self._job(purpose, exchange, lost=lost)
+            return self._job(purpose, exchange, now, lost=lost)
         if isinstance(purpose, Read):
             return self._read(purpose, exchange, now, length_shown=length_shown)
         if isinstance(purpose, Send):
@@ -60,11 +60,12 @@ class Endings:
         assert isinstance(purpose, Explain)
         return self._explained(purpose.subject, _code(exchange), now)
 
-    def expired(self, exchange: Exchange, now: float) -> Iterator[Consequence]:
-        """Say what it means that no final result came in time."""
+    def expired(self, exchange: Exchange, now: float, reason: str = "") -> Iterator[Consequence]:
+        """Say what it means that no final result came in time, or that none can come."""
         purpose = exchange.purpose
-        reason = f"no final result to {exchange.command.text!r} in time"
+        reason = f"no final result to {exchange.command.text!r}: {reason or 'time is up'}"
         if isinstance(purpose, Job):
+            self._forget_send_of(purpose)
             failure = LinkTimeout(f"{reason}: the module is silent, asleep or not connected")
             yield Finished(purpose, Answer(lines=tuple(exchange.lines), failure=failure))
         elif isinstance(purpose, Explain):
@@ -78,6 +79,8 @@ class Endings:
     def lose_send(self, send: Send, reason: str) -> Iterator[Consequence]:
         """Give a send up: nobody knows whether the module took the bytes."""
         self._sender.outstanding = None
+        if send.job is not None:
+            yield Finished(send.job, Answer(failure=StreamBroken(f"no result: {reason}")))
         if send.slot.is_live:
             yield Failed(send.slot, StreamBroken(f"sent bytes may be lost: {reason}"))
 
@@ -93,8 +96,27 @@ class Endings:
         event = self._sender.finish(sent=sent, now=now)
         if event is not None:
             yield event
+        if send.job is not None:
+            answer = Answer(ok=True, lines=(*send.lines, b"SEND OK"))
+            yield Finished(send.job, answer if sent else Answer(cme="SEND FAIL"))
 
-    def _job(self, job: Job, exchange: Exchange, *, lost: bool) -> Iterator[Consequence]:
+    def _forget_send_of(self, job: Job) -> None:
+        send = self._sender.outstanding
+        if send is not None and send.job is job:
+            self._sender.outstanding = None
+
+    def _job(
+        self, job: Job, exchange: Exchange, now: float, *, lost: bool
+    ) -> Iterator[Consequence]:
+        send = self._sender.outstanding
+        if send is not None and send.job is job and exchange.succeeded and not lost:
+            send.lines = tuple(exchange.lines)
+            if send.result is None:
+                send.await_result(now)
+            else:
+                yield from self.send_result(sent=send.result, now=now)
+            return
+        self._forget_send_of(job)
         if lost:
             reason = _too_early(exchange)
             yield Finished(job, Answer(failure=StreamBroken(reason)))
@@ -102,17 +124,18 @@ class Endings:
         elif exchange.final == b"ERROR" and job.explain and job.command.tcpip:
             yield Explain(job)
         else:
-            lines = tuple(exchange.lines)
+            lines = (*exchange.lines, *_payload_lines(exchange))
             yield Finished(job, Answer(exchange.succeeded, lines, cme=exchange.cme))
 
     def _read(
         self, read: Read, exchange: Exchange, now: float, *, length_shown: bool
     ) -> Iterator[Consequence]:
-        if not exchange.succeeded:
+        if not exchange.succeeded and exchange.payload is None and exchange.damage is None:
             yield Explain(read)
             return
         reason = distrust(exchange, length_shown=length_shown)
         if reason is not None:
+            exchange.damage = reason
             if read.slot.is_live:
                 yield Failed(read.slot, StreamBroken(f"received bytes are lost: {reason}"))
             yield OutOfStep(reason)
@@ -153,6 +176,15 @@ class Endings:
             event = refuse(subject.slot, err)
         if event is not None:
             yield event
+
+
+def _payload_lines(exchange: Exchange) -> tuple[bytes, ...]:
+    """Give the payload of a caller's own AT+QIRD as the lines that it came in."""
+    payload = exchange.payload
+    if payload is None:
+        return ()
+    left = b"" if payload.remaining is None else b",%d" % payload.remaining
+    return (b"+QIRD: %d%b" % (len(payload.data), left), payload.data)
 
 
 def _too_early(exchange: Exchange) -> str:

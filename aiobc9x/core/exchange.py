@@ -102,6 +102,11 @@ class Exchange:
         return self._outgoing is not None and not self.prompted
 
     @property
+    def has_data(self) -> bool:
+        """Whether the answer proper has begun."""
+        return self.payload is not None or bool(self.lines)
+
+    @property
     def succeeded(self) -> bool:
         """Whether the final result is OK."""
         return self.final == b"OK"

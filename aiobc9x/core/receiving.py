@@ -30,7 +30,7 @@ class Read:
 
 
 def distrust(exchange: Exchange, *, length_shown: bool) -> str | None:
-    """Say why the answer to a read that ended in ``OK`` can't be trusted, if so."""
+    """Say why the answer to a read can't be trusted, if so."""
     payload = exchange.payload
     if exchange.damage is not None:
         return exchange.damage
@@ -38,6 +38,8 @@ def distrust(exchange: Exchange, *, length_shown: bool) -> str | None:
         return None if exchange.lines else "the module answered OK to AT+QIRD without a +QIRD line"
     if exchange.lines:
         return "the module answered one AT+QIRD both with data and with +QIRD: 0"
+    if not exchange.succeeded:
+        return "the module answered one AT+QIRD both with data and with an error"
     if length_shown and payload.remaining is None:
         return "the +QIRD header lacks its remaining length"
     return None

@@ -10,12 +10,20 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from aiobc9x.core.events import DatagramLost, Event, Failed, SendRefused, SendStalled, Sent
+from aiobc9x.core.events import (
+    DatagramLost,
+    Event,
+    Failed,
+    Job,
+    SendRefused,
+    SendStalled,
+    Sent,
+)
 from aiobc9x.core.profile import ModuleProfile
-from aiobc9x.core.sockets import Slot
+from aiobc9x.core.sockets import Slot, SlotState
 from aiobc9x.core.turns import SendForm, choose_form
 from aiobc9x.errors import StreamBroken, WriteFailed
-from aiobc9x.spec import Err
+from aiobc9x.spec import Err, ServiceType
 from aiobc9x.wire.commands import Command, Qisend
 
 RESULT_LIMIT_S: Final = 15.0
@@ -46,6 +54,8 @@ class Send:
         form: How.
         deadline: When ``SEND OK`` must have come, once the command has ended.
         result: Set if ``SEND OK`` or ``SEND FAIL`` came before the command ended.
+        job: The command that it is, for a send that no socket of ours asked for.
+        lines: Information lines of that command.
 
     """
 
@@ -54,6 +64,8 @@ class Send:
     form: SendForm
     deadline: float | None = None
     result: bool | None = None
+    job: Job | None = None
+    lines: tuple[bytes, ...] = ()
 
     def command(self) -> Command[Any]:
         """Return the command line for the form."""
@@ -61,6 +73,10 @@ class Send:
         if self.form is SendForm.INLINE:
             return Qisend(self.slot.connect_id, size, self.data)
         return Qisend(self.slot.connect_id, size)
+
+    def is_of(self, purpose: object) -> bool:
+        """Whether the exchange with this purpose is the send."""
+        return purpose is self or (self.job is not None and purpose is self.job)
 
     def await_result(self, now: float) -> None:
         """Start to wait for ``SEND OK``: the command has ended."""
@@ -87,6 +103,12 @@ class Sender:
         data = slot.next_quantum()
         self.outstanding = Send(slot, data, choose_form(data, self.profile))
         return self.outstanding
+
+    def begin_job(self, job: Job) -> None:
+        """Note a send that a caller has worded: its ``SEND OK`` must not be ours."""
+        nobody = Slot(-1, 0, ServiceType.TCP, state=SlotState.FREE)
+        form = SendForm.INLINE if job.data is None else SendForm.FIXED
+        self.outstanding = Send(nobody, job.data or b"", form, job=job)
 
     def finish(self, *, sent: bool, now: float) -> Event | None:
         """Account for the result of the outstanding send.

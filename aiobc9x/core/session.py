@@ -10,7 +10,6 @@ the recovery lane run until :meth:`Session.resume`, as after every loss of step.
 from __future__ import annotations
 
 import re
-from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
@@ -31,10 +30,11 @@ from aiobc9x.core.events import (
 )
 from aiobc9x.core.exchange import ANSWER_MARGIN_S, Exchange, Step, is_final, wire_time
 from aiobc9x.core.profile import ModuleProfile
+from aiobc9x.core.queue import JobQueue
 from aiobc9x.core.receiving import Read
 from aiobc9x.core.routing import Routing
-from aiobc9x.core.sending import RESULT_LIMIT_S, Send, Sender
-from aiobc9x.core.sockets import Slot, SlotState, SocketTable
+from aiobc9x.core.sending import RESULT_LIMIT_S, Sender
+from aiobc9x.core.sockets import Slot, SocketTable
 from aiobc9x.core.statistics import Statistics
 from aiobc9x.core.turns import Cursor, Turn, TurnKind, next_turn
 from aiobc9x.errors import ModemError, ModuleReset
@@ -47,6 +47,7 @@ _GRACE_S: Final = 0.3
 """How long ``OK`` may stay away when ``SEND OK`` came first; relatives omit it."""
 
 _VENDOR_LINE = re.compile(rb"[+*^#%&][A-Z]", re.IGNORECASE)
+_TORN_HEADER = re.compile(rb"\+?Q?I?R?D?:? ?[0-9]*,?-?[0-9]*")
 
 
 class Session:
@@ -82,13 +83,15 @@ class Session:
         self._routing = Routing(self.sockets, self._framer, self.statistics)
         self._sender = Sender(profile or ModuleProfile())
         self._endings = Endings(self._sender, self.statistics)
-        self._queues: dict[Lane, deque[Job]] = {lane: deque() for lane in Lane}
+        self._queue = JobQueue()
         self._exchange: Exchange | None = None
         self._explain: Explain | None = None
         self._ok_is_omitted = False
         self._cursor = Cursor()
         self._gap_until = 0.0
         self._outbox = bytearray()
+        self._withheld: list[Urc] = []
+        self._in_doubt = False  # lines may be the rest of a damaged payload
         self._events: list[Event] = []
 
     @property
@@ -130,7 +133,7 @@ class Session:
         if self._sender.clear_suspicion(now):
             self._routing.suspect()
         for slot in self.sockets:
-            if (due := self._poll_due(slot)) is not None and now >= due:
+            if (due := slot.poll_due(self.poll_interval)) is not None and now >= due:
                 slot.readable = True
             if now >= slot.retry_at:
                 slot.retry_at = 0.0  # nobody need wake up for it again
@@ -140,7 +143,7 @@ class Session:
 
     def deadline(self) -> float | None:
         """When :meth:`advance` or :meth:`next_output` must be called at the latest."""
-        times = [self._poll_due(slot) for slot in self.sockets]
+        times = [slot.poll_due(self.poll_interval) for slot in self.sockets]
         times += [slot.retry_at for slot in self.sockets if slot.unsent]
         times.append(self._sender.suspicion_due)
         if self._exchange is not None:
@@ -165,22 +168,19 @@ class Session:
 
     def submit(self, job: Job) -> None:
         """Queue a command; a :class:`Finished` event tells what came of it."""
-        self._queues[job.lane].append(job)
+        self._queue.add(job)
 
     def withdraw(self, job: Job) -> bool:
         """Take a job back; ``False`` if it has begun, so that its answer must be awaited."""
-        try:
-            self._queues[job.lane].remove(job)
-        except ValueError:
-            return False
-        return True
+        return self._queue.withdraw(job)
 
     def write_raw(self, data: bytes) -> None:
         """Write bytes outside any command, to end a data mode that is stuck."""
         self._outbox += data
 
     def resync(self) -> list[Event]:
-        """Give up what the framer has in progress."""
+        """Give up what the framer has in progress: the line has been silent."""
+        self._in_doubt = False
         for frame in self._framer.resync():
             self._on_frame(frame, 0.0)
         return self._take_events()
@@ -191,7 +191,7 @@ class Session:
 
     def resume(self) -> None:
         """Commands and answers are in step: everything may run; lost URCs are made up for."""
-        self.suspended = False
+        self.suspended = self._in_doubt = False
         self._routing.suspect()
 
     def retry_send(self, slot: Slot, now: float) -> None:
@@ -244,21 +244,25 @@ class Session:
         for slot in self.sockets:
             self._events.append(Failed(slot, error()))
             self.sockets.release(slot, now)
-        for queue in self._queues.values():
-            queue.clear()
+        self._queue.clear()
         self._exchange = self._explain = None
         self._outbox.clear()
+        self._withheld.clear()
+        self._in_doubt = False
         self._sender.forget()
         self._framer.push_sockets.clear()
         self._rest_framer()
         return self._take_events()
 
     def _pending_jobs(self) -> list[Job]:
-        purposes: list[object] = [job for queue in self._queues.values() for job in queue]
+        purposes: list[object] = list(self._queue)
         if self._exchange is not None:
             purposes.insert(0, self._exchange.purpose)
         if self._explain is not None:
             purposes.insert(0, self._explain)
+        send = self._sender.outstanding
+        if send is not None and send.job not in purposes:
+            purposes.insert(0, send.job)
         subjects = [p.subject if isinstance(p, Explain) else p for p in purposes]
         return [job for job in subjects if isinstance(job, Job)]
 
@@ -273,22 +277,23 @@ class Session:
             explain, self._explain = self._explain, None
             return self._begin(Qigeterror(), explain, now)
         if self.suspended:
-            queue = self._queues[Lane.RECOVERY]
-            return self._begin_job(queue.popleft(), now) if queue else None
+            job = self._queue.next(Lane.RECOVERY)
+            return None if job is None else self._begin_job(job.lane, now)
+        sending = self._sender.outstanding is not None
         turn, self._cursor = next_turn(
             self._cursor,
-            closes=bool(self._queues[Lane.CLOSE]),
-            commands=bool(self._queues[Lane.COMMAND]),
-            readable=[slot.connect_id for slot in self.sockets if self._is_readable(slot)],
-            sendable=self._sendable(now),
+            closes=self._queue.next(Lane.CLOSE) is not None,
+            commands=self._queue.next(Lane.COMMAND, sending=sending) is not None,
+            readable=[slot.connect_id for slot in self.sockets if slot.may_read],
+            sendable=[s.connect_id for s in self.sockets if not sending and s.may_send(now)],
         )
         return None if turn is None else self._begin_turn(turn, now)
 
     def _begin_turn(self, turn: Turn, now: float) -> bytes:
         if turn.kind is TurnKind.CLOSE:
-            return self._begin_job(self._queues[Lane.CLOSE].popleft(), now)
+            return self._begin_job(Lane.CLOSE, now)
         if turn.kind is TurnKind.COMMAND:
-            return self._begin_job(self._queues[Lane.COMMAND].popleft(), now)
+            return self._begin_job(Lane.COMMAND, now)
         slot = self.sockets.get(turn.connect_id)
         assert slot is not None
         if turn.kind is TurnKind.READ:
@@ -301,7 +306,10 @@ class Session:
         outgoing = send.data if command.needs_prompt else None
         return self._begin(command, send, now, outgoing=outgoing)
 
-    def _begin_job(self, job: Job, now: float) -> bytes:
+    def _begin_job(self, lane: Lane, now: float) -> bytes:
+        job = self._queue.take(lane, sending=self._sender.outstanding is not None)
+        if effects.is_send(job.command.text):
+            self._sender.begin_job(job)
         return self._begin(job.command, job, now, job.limit, job.data)
 
     def _begin(
@@ -332,7 +340,7 @@ class Session:
         if isinstance(frame, Line):
             self._on_line(frame.text, now)
         elif isinstance(frame, Payload):
-            self._on_payload(frame)
+            self._on_payload(frame, now)
         elif isinstance(frame, Damage):
             self._on_damage(frame)
         elif self._exchange is not None:
@@ -349,6 +357,8 @@ class Session:
         else:
             step = exchange.on_line(text)
             if step is Step.TAKEN:
+                if exchange.has_data:
+                    self._release_urcs(now)
                 if exchange.echoed and not self.echo_expected:
                     self.echo_seen = self.echo_expected = True
                     self._lose_step("the module echoes again, as it does after a restart")
@@ -366,7 +376,7 @@ class Session:
     def _on_unknown(self, text: bytes) -> None:
         self.statistics.unknown_lines += 1
         self._events.append(UnknownLine(text))
-        if not _VENDOR_LINE.match(text):
+        if not _VENDOR_LINE.match(text) or _TORN_HEADER.fullmatch(text):
             self._distrust(f"an unreadable line: {text[:40]!r}")
 
     def _on_damage(self, damage: Damage) -> None:
@@ -377,30 +387,46 @@ class Session:
     def _distrust(self, reason: str) -> None:
         """Bytes were lost: whose, only the exchange in flight and the push sockets may know."""
         if self._exchange is not None and isinstance(self._exchange.purpose, Read):
-            self._exchange.damage = reason
+            self._exchange.damage = self._exchange.damage or reason
         self._act(self._routing.break_pushes(reason))
         self._routing.suspect()
 
-    def _on_payload(self, payload: Payload) -> None:
+    def _on_payload(self, payload: Payload, now: float) -> None:
         if payload.connect_id is not None:
             self.statistics.payload_bytes_received += len(payload.data)
             self._act(self._routing.on_push(payload))
-        elif self._exchange is not None and isinstance(self._exchange.purpose, Read):
+        elif self._exchange is not None and effects.is_read(self._exchange.command.text):
             self._exchange.on_payload(payload)
+            self._release_urcs(now)
         else:
             self._lose_step("a payload that nobody asked for")
 
     def _on_urc(self, urc: Urc, now: float) -> None:
         self.statistics.urcs += 1
-        if isinstance(urc, Restart | PowerDown):
-            self._restart(urc.text, now)
-        elif self._exchange is not None and self._exchange.damage is not None:
-            return  # it may have been part of a damaged payload
-        elif isinstance(urc, SendOk | SendFail):
-            self._on_send_result(sent=isinstance(urc, SendOk), now=now)
+        exchange = self._exchange
+        banner = urc.text if isinstance(urc, Restart | PowerDown) else None
+        if self._in_doubt:
+            return
+        if exchange is not None and exchange.damage is not None:
+            if banner is not None:  # true or not, this answer won't end any more
+                self._expire(exchange, now, f"{banner!r} came instead of its end")
+        elif banner is not None:
+            self._restart(banner, now)
+            self._events.append(UrcSeen(urc))
         else:
-            self._act(self._routing.on_urc(urc, self.profile))
-        self._events.append(UrcSeen(urc))
+            self._withheld.append(urc)
+            if exchange is None or not isinstance(exchange.purpose, Read) or exchange.has_data:
+                self._release_urcs(now)
+
+    def _release_urcs(self, now: float) -> None:
+        """Act on URCs, once they are known not to be the data of a read without header."""
+        urcs, self._withheld = self._withheld, []
+        for urc in urcs:
+            if isinstance(urc, SendOk | SendFail):
+                self._on_send_result(sent=isinstance(urc, SendOk), now=now)
+            else:
+                self._act(self._routing.on_urc(urc, self.profile))
+            self._events.append(UrcSeen(urc))
 
     def _restart(self, banner: str, now: float) -> None:
         self.statistics.resets += 1
@@ -414,7 +440,7 @@ class Session:
         send, exchange = self._sender.outstanding, self._exchange
         if send is None:
             return  # late or doubled: what it belonged to has been settled
-        if exchange is not None and exchange.purpose is send:
+        if exchange is not None and send.is_of(exchange.purpose):
             if not (exchange.prompt_is_due or self._outbox):  # else the module has no data yet
                 send.result = sent
                 exchange.extend(now if self._ok_is_omitted else now + _GRACE_S)
@@ -430,16 +456,24 @@ class Session:
             self.statistics.errors += 1
         shown = self._framer.length_shown
         self._act(self._endings.answered(exchange, now, lost=lost, length_shown=shown))
+        self._settle_urcs(exchange, now)
 
-    def _expire(self, exchange: Exchange, now: float) -> None:
+    def _settle_urcs(self, exchange: Exchange, now: float) -> None:
+        if exchange.damage is not None:
+            self._withheld.clear()
+            self._in_doubt = True
+        self._release_urcs(now)
+
+    def _expire(self, exchange: Exchange, now: float, reason: str = "") -> None:
         self._leave(exchange, now)
-        purpose = exchange.purpose
-        if isinstance(purpose, Send) and purpose.result is not None:
+        send = self._sender.outstanding
+        if send is not None and send.result is not None and send.is_of(exchange.purpose):
             self._ok_is_omitted = True
-            self._act(self._endings.send_result(sent=purpose.result, now=now))
+            self._act(self._endings.send_result(sent=send.result, now=now))
             return
         self.statistics.timeouts += 1
-        self._act(self._endings.expired(exchange, now))
+        self._act(self._endings.expired(exchange, now, reason))
+        self._settle_urcs(exchange, now)
         for frame in self._framer.resync():
             self._on_frame(frame, now)
 
@@ -481,23 +515,3 @@ class Session:
                 self.set_access_mode(connect_id, mode)
             case effects.EchoLines(on):
                 self.echo_expected, self.echo_seen = on, False
-
-    def _is_readable(self, slot: Slot) -> bool:
-        buffered = slot.access_mode is AccessMode.BUFFER
-        return slot.is_live and buffered and slot.readable and slot.wants_read
-
-    def _sendable(self, now: float) -> list[int]:
-        if self._sender.outstanding is not None:
-            return []
-        return [
-            slot.connect_id
-            for slot in self.sockets
-            if slot.is_sendable and slot.unsent and slot.retry_at <= now
-        ]
-
-    def _poll_due(self, slot: Slot) -> float | None:
-        """When a silent socket is read, in case a URC got lost (rule 5)."""
-        idle = slot.wants_read and not slot.readable and slot.state is SlotState.OPEN
-        if not self.poll_interval or not idle or slot.access_mode is AccessMode.PUSH:
-            return None
-        return slot.last_read + self.poll_interval

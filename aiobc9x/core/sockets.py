@@ -124,6 +124,23 @@ class Slot:
         """Whether the module may still take bytes of this socket."""
         return not self.failed and self.state is SlotState.OPEN
 
+    @property
+    def may_read(self) -> bool:
+        """Whether a read is due: the module may hold bytes, and there is room for them."""
+        buffered = self.access_mode is AccessMode.BUFFER
+        return self.is_live and buffered and self.readable and self.wants_read
+
+    def may_send(self, now: float) -> bool:
+        """Whether there is something to send, and now is the time."""
+        return self.is_sendable and bool(self.unsent) and self.retry_at <= now
+
+    def poll_due(self, interval: float) -> float | None:
+        """When a silent socket is read, in case a URC got lost; ``None`` for never (rule 5)."""
+        idle = self.wants_read and not self.readable and self.state is SlotState.OPEN
+        if not interval or not idle or self.access_mode is AccessMode.PUSH:
+            return None
+        return self.last_read + interval
+
     def next_quantum(self) -> bytes:
         """What one send takes: up to 1440 bytes, or one datagram; ``b""`` if nothing waits."""
         if self.datagrams:
