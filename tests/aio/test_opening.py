@@ -49,7 +49,7 @@ class TestResults:
     async def test_black_hole(self, err: int) -> None:
         """Both codes mean a timeout when they come after ``open_time``."""
         async with Bench(timeout_err=err) as bench:
-            modem = await bench.open(open_time=OPEN_TIME_S)
+            await bench.open(open_time=OPEN_TIME_S)
             began = running().now
             with pytest.raises(aiobc9x.ConnectTimedOut) as caught:
                 await bench.streams(BLACK_HOLE, PORT)
@@ -72,7 +72,7 @@ class TestResults:
     async def test_lost_result_of_a_connected_socket(self) -> None:
         """Without ``+QIOPEN`` the module is asked, and the socket used."""
         async with Bench(Fault(FaultKind.DROP_LINE, on="+QIOPEN: ")) as bench:
-            modem = await bench.open(open_time=OPEN_TIME_S)
+            await bench.open(open_time=OPEN_TIME_S)
             began = running().now
             reader, writer = await bench.streams(HOST, ECHO_PORT)
             assert running().now - began == pytest.approx(OPEN_TIME_S + 5, abs=0.1)
@@ -83,7 +83,7 @@ class TestResults:
     async def test_lost_result_of_a_socket_that_is_not(self) -> None:
         """Without ``+QIOPEN`` and without a connection it is a timeout."""
         async with Bench(Fault(FaultKind.DROP_LINE, on="+QIOPEN: ")) as bench:
-            modem = await bench.open(open_time=OPEN_TIME_S)
+            await bench.open(open_time=OPEN_TIME_S)
             with pytest.raises(aiobc9x.ConnectTimedOut, match="no result"):
                 await bench.streams(HOST, 1)
             await asyncio.sleep(1)
@@ -108,7 +108,7 @@ class TestRetries:
     async def test_identity_in_use_changes_the_id(self) -> None:
         """563: another owner has the ID; it is closed and the next one taken."""
         async with Bench() as bench:
-            modem = await bench.open()
+            await bench.open()
             bench.earlier_program(f'AT+QIOPEN=1,0,"TCP","{HOST}",{PORT},0,0,0')
             _, writer = await bench.streams(HOST, PORT)
             assert writer.get_extra_info("connect_id") == 1
@@ -120,7 +120,7 @@ class TestRetries:
         """551 and its like pass: the same call succeeds later."""
         busy = Fault(FaultKind.REPLACE_LINE, on="+QIOPEN: ", times=2, data=b"+QIOPEN: 0,551")
         async with Bench(busy) as bench:
-            modem = await bench.open()
+            await bench.open()
             began = running().now
             await bench.streams(HOST, PORT)
             assert 1.5 <= running().now - began < 2
@@ -139,7 +139,7 @@ class TestRetries:
     async def test_opens_are_serialized_where_the_module_needs_it(self) -> None:
         """``concurrent_opens=1``: no QIOPEN before the last one's result."""
         async with Bench(network_latency=0.5) as bench:
-            modem = await bench.open(profile=ModuleProfile(concurrent_opens=1))
+            await bench.open(profile=ModuleProfile(concurrent_opens=1))
             await asyncio.gather(*(bench.streams(HOST, PORT) for _ in range(4)))
             said = [t for _, t in bench.dialogue if t.startswith(("AT+QIOPEN", "+QIOPEN"))]
             assert [t.startswith("AT") for t in said] == [True, False] * 4
@@ -152,20 +152,20 @@ class TestLimits:
     async def test_seventh_connection(self) -> None:
         """With six live sockets a seventh is EMFILE at once."""
         async with Bench() as bench:
-            modem = await bench.open()
+            await bench.open()
             await asyncio.gather(*(bench.streams(HOST, PORT) for _ in range(6)))
             began = running().now
             with pytest.raises(OSError, match="six connect IDs") as caught:
                 await bench.streams(HOST, PORT)
             assert isinstance(caught.value, aiobc9x.NoFreeSocket)
             assert caught.value.errno == errno.EMFILE
-            assert running().now == began
+            assert running().now - began < 0.001
 
     @virtual
     async def test_seventh_waits_for_one_that_closes(self) -> None:
         """An ID that is being closed is worth waiting for."""
         async with Bench(close_time=3) as bench:
-            modem = await bench.open()
+            await bench.open()
             streams = await asyncio.gather(*(bench.streams(HOST, PORT) for _ in range(6)))
             streams[2][1].close()
             began = running().now
@@ -201,7 +201,7 @@ class TestLimits:
     async def test_wrong_arguments(self, arguments: tuple[str, int], match: str) -> None:
         """A ValueError names the argument, and nothing is sent."""
         async with Bench() as bench:
-            modem = await bench.open()
+            await bench.open()
             bench.dialogue.clear()
             with pytest.raises(ValueError, match=match):
                 await bench.streams(*arguments)
@@ -216,7 +216,7 @@ class TestMeanwhile:
     async def test_restart(self, on: str) -> None:
         """A restart before the connection is handed over fails the call."""
         async with Bench(hosts=NAMED, boot_time=1) as bench:
-            modem = await bench.open()
+            await bench.open()
             bench.add_fault(Fault(FaultKind.RESET, on=on))
             with pytest.raises(aiobc9x.ModuleReset):
                 await bench.streams(NAME, PORT)
@@ -238,7 +238,7 @@ class TestMeanwhile:
     async def test_lost_line_while_waiting_for_an_id(self) -> None:
         """Whoever waits for an ID that closes hears that the line is gone."""
         async with Bench(close_time=5) as bench:
-            modem = await bench.open()
+            await bench.open()
             streams = await asyncio.gather(*(bench.streams(HOST, PORT) for _ in range(6)))
             streams[0][1].close()
             seventh = asyncio.create_task(bench.streams(HOST, PORT))
@@ -307,9 +307,9 @@ class TestMeanwhile:
     @virtual
     async def test_timeout_names_the_stage(self, stage: str) -> None:
         """The timeout covers the whole call; its message says what was going on."""
-        slow = {"register_time": 100.0} if stage == "register_time" else {}
-        async with Bench(**slow) as bench:
-            modem = await bench.open()
+        slow = stage == "register_time"
+        async with Bench(register_time=100.0 if slow else 0.0) as bench:
+            await bench.open()
             match = "registering|waiting" if slow else f"connecting to {BLACK_HOLE}"
             began = running().now
             with pytest.raises(aiobc9x.StageTimeout, match=match):

@@ -102,9 +102,13 @@ class Bench:
             self._modem = await aiobc9x.open_modem(ADDRESS, **settings)
         return self._modem
 
+    async def modem(self) -> aiobc9x.Modem:
+        """Return the modem that is open; open one if none is."""
+        return self._modem or await self.open()
+
     async def streams(self, host: str = HOST, port: int = PORT, **options: Any) -> Streams:
         """Open a connection, and a modem if none is; the streams live as long as the bench."""
-        modem = self._modem or await self.open()
+        modem = await self.modem()
         streams = await modem.open_connection(host, port, **options)
         self._streams.append(streams)
         return streams

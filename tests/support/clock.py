@@ -22,7 +22,11 @@ SETTLE_S = 20.0
 """Virtual seconds that a test's tasks have to end by themselves."""
 
 RESOLUTION_S = 1e-6
-"""No real clock can tell smaller steps apart, and a float not any step."""
+"""No timer waits for less; a float could not tell any smaller step from none."""
+
+TURN_S = 1e-9
+"""What a turn of the loop takes: something, or code that waits until a moment is over
+would never get there."""
 
 
 class Deadlock(AssertionError):
@@ -35,6 +39,7 @@ class _Selector(selectors.DefaultSelector):
     loop: VirtualLoop
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        self.loop.now += TURN_S
         ready = super().select(0)
         if ready or timeout == 0:
             return ready
