@@ -1,4 +1,4 @@
-"""Keep :meth:`Modem.command` off the sockets that the modem itself uses.
+"""Keep :meth:`Modem.command` off the sockets that the modem itself uses, and in step.
 
 Layer: aio.
 """
@@ -9,10 +9,14 @@ import re
 from typing import Final
 
 from aiobc9x.core.sockets import SocketTable
+from aiobc9x.spec import CTRL_Z, ESC
 
 _SOCKET_COMMAND: Final = re.compile(
     r"AT\+(?P<name>QIOPEN|QICLOSE|QIRD|QISENDEX|QISEND)\s*=\s*(?P<first>\d+)\s*(?:,\s*(?P<second>\d+))?",
     re.IGNORECASE,
+)
+_DATA_MODE: Final = re.compile(
+    r"AT\+(?P<name>QISEND|QISENDEX)\s*=\s*\d+\s*(?:,\s*(?P<length>\d{1,6})\s*)?", re.IGNORECASE
 )
 _INSTEAD: Final = {
     "QIOPEN": "open_connection() or create_datagram_endpoint()",
@@ -39,3 +43,34 @@ def check_line(line: str, sockets: SocketTable) -> None:
         raise ValueError(
             f"line: {line!r} concerns socket {number}, which is in use; use {_INSTEAD[name]}"
         )
+
+
+def check_data(line: str, data: bytes | None) -> bytes | None:
+    """Return what to write at the prompt of a line.
+
+    The variable-length form of a send gets the Ctrl-Z that ends it (§2.2.4).
+
+    Raises:
+        ValueError: The data don't fit the line, so that the module would wait for more, or
+            take the rest for commands.
+
+    """
+    match = _DATA_MODE.fullmatch(line)
+    if match is None:
+        return data
+    if data is None:
+        raise ValueError(f"data: {line!r} makes the module ask for data; pass data=…")
+    if match["length"] is None:
+        if CTRL_Z in data or ESC in data:
+            raise ValueError("data: Ctrl-Z or ESC would end it early; use the fixed-length form")
+        return data + CTRL_Z
+    due = int(match["length"]) * (2 if match["name"].upper() == "QISENDEX" else 1)
+    if len(data) != due:
+        raise ValueError(f"data: {line!r} takes exactly {due} bytes, not {len(data)}")
+    return data
+
+
+def opens_socket(line: str) -> bool:
+    """Whether the line opens a socket that nobody but its caller knows."""
+    match = _SOCKET_COMMAND.match(line)
+    return match is not None and match["name"].upper() == "QIOPEN"

@@ -21,7 +21,7 @@ from aiobc9x.aio.connecting import Connector, Stage, Tls, make_request
 from aiobc9x.aio.driver import Driver, owner_of
 from aiobc9x.aio.events import Subscription
 from aiobc9x.aio.examine import Examiner
-from aiobc9x.aio.guard import check_line
+from aiobc9x.aio.guard import check_data, check_line, opens_socket
 from aiobc9x.aio.health import Health
 from aiobc9x.aio.listener import Server
 from aiobc9x.aio.modes import ModeSwitcher
@@ -79,6 +79,7 @@ class Modem(NameQueries, RadioQueries, SettingQueries):
         )
         self._acceptor = Acceptor(self._keeper, self._connector, self._readiness)
         self._identity: tuple[str, ...] = ()
+        self._has_foreign_sockets = False
         self._closing: asyncio.Task[None] | None = None
         self._set_up_names()
         driver.on_urc = self._on_urc
@@ -146,17 +147,20 @@ class Modem(NameQueries, RadioQueries, SettingQueries):
     ) -> list[str]:
         """Send any other AT command; return its information lines.
 
+        A send ends with ``SEND OK``, which is its last line. What AT+QIRD reads comes as
+        two lines. Results that come as URCs, such as ``+QIOPEN``, go to :meth:`subscribe`.
         AT+QICFG, AT+QISWTMD and ATE take effect on how answers are read, at their OK.
 
         Args:
             line: The command with ``AT``, in printable ASCII, without ``<CR>``.
-            data: What goes out at the prompt, for a command that has one.
+            data: What goes out at the prompt, for a command that has one. AT+QISEND without a
+                length gets its Ctrl-Z; AT+QISENDEX takes two hex digits a byte.
             timeout: Seconds until the final result; ``None``: 15.
 
         Raises:
             ValueError: The line holds a control or non-ASCII character, or concerns a socket
-                in use; nothing was sent.
-            CommandError: The module refused it.
+                in use, or the data don't fit it; nothing was sent.
+            CommandError: The module refused it, or answered ``SEND FAIL``.
             LinkTimeout: No final result in time.
             LinkLost: The link failed.
 
@@ -164,6 +168,8 @@ class Modem(NameQueries, RadioQueries, SettingQueries):
         """
         command = Raw(line, prompt=data is not None)
         check_line(line, self._driver.session.sockets)
+        data = check_data(line, data)
+        self._has_foreign_sockets |= opens_socket(line)
         return await self._driver.run(command, limit=timeout, data=data)
 
     async def create_connection(
@@ -454,6 +460,8 @@ class Modem(NameQueries, RadioQueries, SettingQueries):
         async with self._keeper.freed:
             while len(self._driver.session.sockets) and self._driver.is_alive:
                 await self._keeper.freed.wait()
+        if self._has_foreign_sockets:
+            await self._keeper.close_foreign()
 
     async def start(self) -> None:
         """Start the tasks and bring the module in step; for :func:`open_modem`."""

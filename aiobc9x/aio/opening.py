@@ -172,7 +172,7 @@ class Opener:
                 if exc.err == Err.IDENTITY_IN_USE:
                     await self._change_id(opening)
                 elif exc.err in _BUSY:
-                    await self._keeper.close_quietly(opening.slot)
+                    await self._keeper.close_quietly(opening.slot.connect_id)
                     await asyncio.sleep(delay)
                 else:
                     raise

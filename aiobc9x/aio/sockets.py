@@ -142,17 +142,17 @@ class SocketKeeper:
 
     async def _close_once(self, slot: Slot) -> bool:
         """Close and wait for ``CLOSE OK``; without one, ask whether the socket is gone."""
-        if await self.close_quietly(slot):
+        if await self.close_quietly(slot.connect_id):
             return True
         row = await self.status(slot, Lane.CLOSE)
         return row is None or row.socket_state in GONE
 
-    async def close_quietly(self, slot: Slot) -> bool:
+    async def close_quietly(self, connect_id: int) -> bool:
         """Send AT+QICLOSE; return whether ``CLOSE OK`` came."""
         async with self._one_close:  # CLOSE OK names no socket (rule 4)
             done = self.driver.expect(lambda urc: True if isinstance(urc, CloseOk) else None)
             try:
-                command = Qiclose(slot.connect_id)
+                command = Qiclose(connect_id)
                 answer = await self.driver.ask(command, lane=Lane.CLOSE, explain=False)
                 if answer.ok:
                     async with asyncio.timeout(CLOSE_LIMIT_S):
@@ -164,8 +164,8 @@ class SocketKeeper:
                 done.cancel()
         return False
 
-    async def close_all(self) -> None:
-        """Close every socket, those still opening included, and wait for all."""
-        futures = [self.close(slot) for slot in self.session.sockets]
-        if futures:
-            await asyncio.wait(futures)
+    async def close_foreign(self) -> None:
+        """Close the sockets that a caller opened by a command of his own."""
+        for row in await self.driver.run(Qistate(), lane=Lane.CLOSE):
+            if self.session.sockets.get(row.connect_id) is None:
+                await self.close_quietly(row.connect_id)
