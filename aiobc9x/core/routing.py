@@ -102,7 +102,6 @@ class Routing:
             return
         announce(slot, None)
         if slot.is_datagram:
-            self._statistics.datagrams_lost += 1
             yield DatagramLost(slot, 'the module reported "buff full" and dropped a datagram')
         elif profile.on_buffer_full == "fail":
             yield Failed(slot, StreamBroken(_OVERFLOW))

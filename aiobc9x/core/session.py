@@ -9,15 +9,16 @@ the recovery lane run until :meth:`Session.resume`, as after every loss of step.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from aiobc9x.core import effects
+from aiobc9x.core.doubt import Doubt, is_torn
 from aiobc9x.core.endings import Consequence, Endings, Explain, Purpose
 from aiobc9x.core.events import (
     Answer,
     Damaged,
+    DatagramLost,
     Event,
     Failed,
     Finished,
@@ -45,9 +46,6 @@ from aiobc9x.wire.urcs import PowerDown, Restart, SendFail, SendOk, Urc, parse_u
 
 _GRACE_S: Final = 0.3
 """How long ``OK`` may stay away when ``SEND OK`` came first; relatives omit it."""
-
-_VENDOR_LINE = re.compile(rb"[+*^#%&][A-Z]", re.IGNORECASE)
-_TORN_HEADER = re.compile(rb"\+?Q?I?R?D?:? ?[0-9]*,?-?[0-9]*")
 
 
 class Session:
@@ -90,8 +88,7 @@ class Session:
         self._cursor = Cursor()
         self._gap_until = 0.0
         self._outbox = bytearray()
-        self._withheld: list[Urc] = []
-        self._in_doubt = False  # lines may be the rest of a damaged payload
+        self._doubt = Doubt()
         self._events: list[Event] = []
 
     @property
@@ -146,10 +143,7 @@ class Session:
         times = [slot.poll_due(self.poll_interval) for slot in self.sockets]
         times += [slot.retry_at for slot in self.sockets if slot.unsent]
         times.append(self._sender.suspicion_due)
-        if self._exchange is not None:
-            times.append(self._exchange.deadline)
-        else:
-            times.append(self._gap_until)
+        times.append(self._gap_until if self._exchange is None else self._exchange.deadline)
         if self._sender.outstanding is not None:
             times.append(self._sender.outstanding.deadline)
         return min((t for t in times if t), default=None)
@@ -180,7 +174,7 @@ class Session:
 
     def resync(self) -> list[Event]:
         """Give up what the framer has in progress: the line has been silent."""
-        self._in_doubt = False
+        self._doubt.clear()
         for frame in self._framer.resync():
             self._on_frame(frame, 0.0)
         return self._take_events()
@@ -191,7 +185,8 @@ class Session:
 
     def resume(self) -> None:
         """Commands and answers are in step: everything may run; lost URCs are made up for."""
-        self.suspended = self._in_doubt = False
+        self.suspended = False
+        self._doubt.clear()
         self._routing.suspect()
 
     def retry_send(self, slot: Slot, now: float) -> None:
@@ -247,8 +242,7 @@ class Session:
         self._queue.clear()
         self._exchange = self._explain = None
         self._outbox.clear()
-        self._withheld.clear()
-        self._in_doubt = False
+        self._doubt.clear()
         self._sender.forget()
         self._framer.push_sockets.clear()
         self._rest_framer()
@@ -358,7 +352,7 @@ class Session:
             step = exchange.on_line(text)
             if step is Step.TAKEN:
                 if exchange.has_data:
-                    self._release_urcs(now)
+                    self._release_urcs(exchange, now)
                 if exchange.echoed and not self.echo_expected:
                     self.echo_seen = self.echo_expected = True
                     self._lose_step("the module echoes again, as it does after a restart")
@@ -376,7 +370,7 @@ class Session:
     def _on_unknown(self, text: bytes) -> None:
         self.statistics.unknown_lines += 1
         self._events.append(UnknownLine(text))
-        if not _VENDOR_LINE.match(text) or _TORN_HEADER.fullmatch(text):
+        if is_torn(text):
             self._distrust(f"an unreadable line: {text[:40]!r}")
 
     def _on_damage(self, damage: Damage) -> None:
@@ -397,7 +391,7 @@ class Session:
             self._act(self._routing.on_push(payload))
         elif self._exchange is not None and effects.is_read(self._exchange.command.text):
             self._exchange.on_payload(payload)
-            self._release_urcs(now)
+            self._release_urcs(self._exchange, now)
         else:
             self._lose_step("a payload that nobody asked for")
 
@@ -405,7 +399,7 @@ class Session:
         self.statistics.urcs += 1
         exchange = self._exchange
         banner = urc.text if isinstance(urc, Restart | PowerDown) else None
-        if self._in_doubt:
+        if self._doubt.persists:
             return
         if exchange is not None and exchange.damage is not None:
             if banner is not None:  # true or not, this answer won't end any more
@@ -414,14 +408,13 @@ class Session:
             self._restart(banner, now)
             self._events.append(UrcSeen(urc))
         else:
-            self._withheld.append(urc)
+            self._doubt.withhold(urc)
             if exchange is None or not isinstance(exchange.purpose, Read) or exchange.has_data:
-                self._release_urcs(now)
+                self._release_urcs(exchange, now)
 
-    def _release_urcs(self, now: float) -> None:
-        """Act on URCs, once they are known not to be the data of a read without header."""
-        urcs, self._withheld = self._withheld, []
-        for urc in urcs:
+    def _release_urcs(self, exchange: Exchange | None, now: float) -> None:
+        damaged = exchange is not None and exchange.damage is not None
+        for urc in self._doubt.release(damaged=damaged):
             if isinstance(urc, SendOk | SendFail):
                 self._on_send_result(sent=isinstance(urc, SendOk), now=now)
             else:
@@ -431,9 +424,7 @@ class Session:
     def _restart(self, banner: str, now: float) -> None:
         self.statistics.resets += 1
         self.suspended = self.echo_expected = True
-        events = self._events
-        self._events = []
-        events += self.fail(lambda: ModuleReset(f"the module restarted ({banner})"), now)
+        events = self.fail(lambda: ModuleReset(f"the module restarted ({banner})"), now)
         self._events = [*events, Restarted(banner)]
 
     def _on_send_result(self, *, sent: bool, now: float) -> None:
@@ -456,13 +447,7 @@ class Session:
             self.statistics.errors += 1
         shown = self._framer.length_shown
         self._act(self._endings.answered(exchange, now, lost=lost, length_shown=shown))
-        self._settle_urcs(exchange, now)
-
-    def _settle_urcs(self, exchange: Exchange, now: float) -> None:
-        if exchange.damage is not None:
-            self._withheld.clear()
-            self._in_doubt = True
-        self._release_urcs(now)
+        self._release_urcs(exchange, now)
 
     def _expire(self, exchange: Exchange, now: float, reason: str = "") -> None:
         self._leave(exchange, now)
@@ -473,7 +458,7 @@ class Session:
             return
         self.statistics.timeouts += 1
         self._act(self._endings.expired(exchange, now, reason))
-        self._settle_urcs(exchange, now)
+        self._release_urcs(exchange, now)
         for frame in self._framer.resync():
             self._on_frame(frame, now)
 
@@ -497,6 +482,7 @@ class Session:
     def _report(self, event: Event) -> None:
         if isinstance(event, Failed):
             event.slot.failed = True  # it never goes on with a hole (rule 6)
+        self.statistics.datagrams_lost += isinstance(event, DatagramLost)
         self._events.append(event)
 
     def _lose_step(self, reason: str) -> None:
