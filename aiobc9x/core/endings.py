@@ -12,10 +12,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from aiobc9x.core.events import Answer, Event, Failed, Finished, Job, OutOfStep
+from aiobc9x.core.events import Answer, DatagramLost, Event, Failed, Finished, Job, OutOfStep
 from aiobc9x.core.exchange import Exchange
 from aiobc9x.core.receiving import Read, absorb, distrust, refuse
 from aiobc9x.core.sending import Send, Sender
+from aiobc9x.core.sockets import Slot
 from aiobc9x.core.statistics import Statistics
 from aiobc9x.errors import LinkTimeout, StreamBroken, UnexpectedAnswer
 from aiobc9x.wire.commands import Qigeterror
@@ -73,7 +74,7 @@ class Endings:
         elif isinstance(purpose, Send):
             yield from self.lose_send(purpose, reason)
         elif isinstance(purpose, Read) and purpose.slot.is_live:
-            yield Failed(purpose.slot, StreamBroken(f"received bytes may be lost: {reason}"))
+            yield _lost(purpose.slot, f"received bytes may be lost: {reason}")
         yield OutOfStep(reason)
 
     def lose_send(self, send: Send, reason: str) -> Iterator[Consequence]:
@@ -82,7 +83,9 @@ class Endings:
         if send.job is not None:
             yield Finished(send.job, Answer(failure=StreamBroken(f"no result: {reason}")))
         if send.slot.is_live:
-            yield Failed(send.slot, StreamBroken(f"sent bytes may be lost: {reason}"))
+            if send.slot.is_datagram:
+                send.slot.confirm(len(send.data))
+            yield _lost(send.slot, f"sent bytes may be lost: {reason}")
 
     def send_result(self, *, sent: bool, now: float) -> Iterator[Consequence]:
         """Account for ``SEND OK`` or ``SEND FAIL`` of the outstanding send."""
@@ -137,7 +140,7 @@ class Endings:
         if reason is not None:
             exchange.damage = reason
             if read.slot.is_live:
-                yield Failed(read.slot, StreamBroken(f"received bytes are lost: {reason}"))
+                yield _lost(read.slot, f"received bytes are lost: {reason}")
             yield OutOfStep(reason)
             return
         if exchange.payload is None:
@@ -176,6 +179,14 @@ class Endings:
             event = refuse(subject.slot, err)
         if event is not None:
             yield event
+
+
+def _lost(slot: Slot, reason: str) -> Event:
+    """Report lost bytes: a stream must not go on with a hole; of datagrams one is lost."""
+    if not slot.is_datagram:
+        return Failed(slot, StreamBroken(reason))
+    slot.fragments.clear()
+    return DatagramLost(slot, reason)
 
 
 def _payload_lines(exchange: Exchange) -> tuple[bytes, ...]:

@@ -71,10 +71,15 @@ class Routing:
                 slot.readable = True
 
     def break_pushes(self, reason: str) -> Iterator[Event]:
-        """End every push-mode connection: the bytes in question may have been theirs."""
+        """End every push-mode connection: the bytes in question may have been theirs.
+
+        Of datagrams one may be lost, which ends nothing.
+        """
+        text = f"pushed bytes may be lost: {reason}"
         for slot in self._sockets:
             if slot.is_live and slot.connect_id in self._framer.push_sockets:
-                yield Failed(slot, StreamBroken(f"pushed bytes may be lost: {reason}"))
+                broken = DatagramLost(slot, text) if slot.is_datagram else None
+                yield broken or Failed(slot, StreamBroken(text))
 
     def _live(self, connect_id: int) -> Slot | None:
         slot = self._sockets.get(connect_id)
