@@ -1,0 +1,269 @@
+"""Sending: the one send that may be outstanding."""
+
+import pytest
+
+from aiobc9x.core.events import DatagramLost, Failed, Job, SendRefused, SendStalled, Sent
+from aiobc9x.core.profile import ModuleProfile
+from aiobc9x.core.sending import BACKOFF_S, RESULT_LIMIT_S, STALL_LIMIT_S, Sender
+from aiobc9x.core.sockets import Slot, SlotState
+from aiobc9x.core.turns import SendForm
+from aiobc9x.errors import StreamBroken
+from aiobc9x.spec import Err, ServiceType
+from aiobc9x.wire.base import Raw
+
+
+def stream(data: bytes = b"abc") -> Slot:
+    """Make an open socket with something to send."""
+    slot = Slot(3, 1, ServiceType.TCP, state=SlotState.OPEN)
+    slot.outgoing += data
+    return slot
+
+
+def datagrams(*data: bytes) -> Slot:
+    """Make an open UDP socket with something to send."""
+    slot = Slot(3, 1, ServiceType.UDP, state=SlotState.OPEN)
+    slot.datagrams += data
+    return slot
+
+
+def sender(profile: ModuleProfile | None = None) -> Sender:
+    """Make a sender."""
+    return Sender(profile or ModuleProfile())
+
+
+class TestForms:
+    """§2.2.4."""
+
+    @pytest.mark.parametrize(
+        ("data", "form", "command"),
+        [
+            (b"abc", SendForm.INLINE, 'AT+QISEND=3,3,"abc"'),
+            (b"a\x00\x1a", SendForm.FIXED, "AT+QISEND=3,3"),
+        ],
+    )
+    def test_the_line_fits_the_form(self, data: bytes, form: SendForm, command: str) -> None:
+        """Data inside quotes, or a length alone."""
+        send = sender().begin(stream(data))
+        assert (send.data, send.form) == (data, form)
+        assert send.command().text == command
+
+    def test_a_send_takes_what_waits_then(self) -> None:
+        """What is written meanwhile goes with the next one."""
+        made, slot = sender(), stream()
+        send = made.begin(slot)
+        slot.outgoing += b"later"
+        made.finish(sent=True, now=0.0)
+        assert send.data == b"abc"
+        assert slot.outgoing == b"later"
+
+
+class TestResults:
+    """``SEND OK`` and ``SEND FAIL``."""
+
+    def test_send_ok_confirms(self) -> None:
+        """The module has the bytes; the place is free."""
+        made, slot = sender(), stream()
+        made.begin(slot)
+        assert made.finish(sent=True, now=0.0) == Sent(slot, 3)
+        assert slot.unsent == 0
+        assert made.outstanding is None
+
+    def test_send_fail_keeps_the_bytes(self) -> None:
+        """§2.2.4: nothing was taken. The owner finds out whether the socket stands."""
+        made, slot = sender(), stream()
+        made.begin(slot)
+        assert made.finish(sent=False, now=5.0) == SendStalled(slot, Err.WRITE_FAILED)
+        assert slot.outgoing == b"abc"
+        assert slot.retry_at == float("inf")
+
+    def test_each_wait_is_twice_the_last_within_limits(self) -> None:
+        """0.1 s at first, 5 s at most."""
+        made, slot, waits = sender(), stream(), []
+        for _ in range(8):
+            made.begin(slot)
+            made.finish(sent=False, now=0.0)
+            waits.append(slot.backoff)
+        assert (waits[0], waits[-1]) == BACKOFF_S
+        assert waits[1:4] == [0.2, 0.4, 0.8]
+
+    def test_a_minute_without_progress_is_too_long(self) -> None:
+        """From the first failure of the run; the error says so."""
+        made, slot = sender(), stream()
+        made.begin(slot)
+        made.finish(sent=False, now=100.0)
+        made.begin(slot)
+        assert made.finish(sent=False, now=99.9 + STALL_LIMIT_S) == SendStalled(slot, 558)
+        made.begin(slot)
+        event = made.finish(sent=False, now=100.0 + STALL_LIMIT_S)
+        assert isinstance(event, Failed)
+        assert isinstance(event.error, StreamBroken)
+        assert "took no byte for 60 s" in str(event.error)
+
+    def test_progress_starts_the_minute_anew(self) -> None:
+        """A slow module is no dead one."""
+        made, slot = sender(), stream()
+        made.begin(slot)
+        made.finish(sent=False, now=100.0)
+        made.begin(slot)
+        made.finish(sent=True, now=150.0)
+        slot.outgoing += b"more"
+        made.begin(slot)
+        assert isinstance(made.finish(sent=False, now=170.0), SendStalled)
+
+    def test_a_module_that_may_have_taken_some_ends_the_connection(self) -> None:
+        """The profile says so; sending again might double bytes."""
+        made, slot = sender(ModuleProfile(send_fail_is_atomic=False)), stream()
+        made.begin(slot)
+        event = made.finish(sent=False, now=0.0)
+        assert isinstance(event, Failed)
+        assert isinstance(event.error, BrokenPipeError)
+
+    def test_send_fail_loses_a_datagram(self) -> None:
+        """It is not sent again; the next one is."""
+        made, slot = sender(), datagrams(b"one", b"two")
+        made.begin(slot)
+        assert isinstance(made.finish(sent=False, now=0.0), DatagramLost)
+        assert made.begin(slot).data == b"two"
+
+    @pytest.mark.parametrize("sent", [True, False])
+    def test_a_socket_that_is_gone_hears_nothing(self, sent: bool) -> None:
+        """The place is free all the same."""
+        made, slot = sender(), stream()
+        made.begin(slot)
+        slot.move(SlotState.CLOSING)
+        assert made.finish(sent=sent, now=0.0) is None
+        assert made.outstanding is None
+
+    def test_the_result_has_a_deadline_once_the_command_has_ended(self) -> None:
+        """The note states none."""
+        send = sender().begin(stream())
+        assert send.deadline is None
+        send.await_result(10.0)
+        assert send.deadline == 10.0 + RESULT_LIMIT_S
+
+
+class TestRefusals:
+    """``ERROR`` to a send: no byte was taken."""
+
+    @pytest.mark.parametrize("err", [None, Err.INVALID_PARAMETERS, Err.NO_MEMORY])
+    def test_an_inline_refusal_is_learned(self, err: int | None) -> None:
+        """So long a line, or this text, never goes inline again; the bytes do go."""
+        made, slot = sender(), stream(b"x" * 100)
+        made.begin(slot)
+        assert made.refused(err, 0.0) is None
+        assert made.profile.inline_limit_bytes == 99
+        assert made.begin(slot).form is SendForm.FIXED
+        slot.outgoing[:] = b"short"
+        assert made.begin(slot).form is SendForm.INLINE
+
+    @pytest.mark.parametrize("err", [None, Err.BLOCKED, Err.BUSY, Err.NO_MEMORY])
+    def test_a_refusal_that_may_pass_is_tried_again(self, err: int | None) -> None:
+        """With the same back-off as SEND FAIL."""
+        made, slot = sender(), stream(b"\x00")
+        made.begin(slot)
+        assert made.refused(err, 0.0) == SendStalled(slot, err)
+        assert slot.backoff == BACKOFF_S[0]
+
+    @pytest.mark.parametrize("err", [Err.SOCKET_CLOSED, Err.NOT_ALLOWED, 4711])
+    def test_any_other_refusal_is_for_good(self, err: int) -> None:
+        """What was received before is still to be read, so nothing has failed yet."""
+        made, slot = sender(), stream()
+        made.begin(slot)
+        assert made.refused(err, 0.0) == SendRefused(slot, err)
+        assert slot.unsent == 3
+
+    @pytest.mark.parametrize("err", [Err.BUSY, Err.NOT_ALLOWED])
+    def test_a_refused_datagram_is_not_sent_again(self, err: int) -> None:
+        """Its sender is told."""
+        made, slot = sender(), datagrams(b"\x00one", b"\x00two")
+        made.begin(slot)
+        assert made.refused(err, 0.0) == SendRefused(slot, err)
+        assert slot.next_quantum() == b"\x00two"
+
+    def test_a_socket_that_is_gone_is_refused_nothing(self) -> None:
+        """The place is free all the same."""
+        made, slot = sender(), stream()
+        made.begin(slot)
+        slot.move(SlotState.CLOSING)
+        assert made.refused(Err.BUSY, 0.0) is None
+        assert made.outstanding is None
+
+
+class TestSuspicion:
+    """Rule 5: data mode may swallow ``"recv"``."""
+
+    @staticmethod
+    def sends(made: Sender, *times: float, data: bytes = b"\x00") -> None:
+        """Send once at each of the times."""
+        for now in times:
+            made.begin(stream(data))
+            made.finish(sent=True, now=now)
+
+    def test_sockets_are_suspect_100_ms_after_the_last_send(self) -> None:
+        """Not after each: that would cost a third of the line."""
+        made = sender()
+        self.sends(made, 10.0, 10.05, 10.1)
+        assert made.suspicion_due == pytest.approx(10.2)
+        assert not made.clear_suspicion(10.19)
+        assert made.clear_suspicion(10.2)
+        assert made.suspicion_due is None
+        assert not made.clear_suspicion(20.0)
+
+    def test_a_long_burst_is_interrupted_once_a_second(self) -> None:
+        """Else a peer that answers could wait for its end."""
+        made, looked = sender(), []
+        for now in [10 + tick / 20 for tick in range(100)]:
+            self.sends(made, now)
+            if made.clear_suspicion(now):
+                looked.append(now)
+        assert looked == pytest.approx([11.0, 12.05, 13.1, 14.15])
+
+    def test_inline_sends_are_not_suspect(self) -> None:
+        """They have no data mode."""
+        made = sender()
+        self.sends(made, 10.0, data=b"text")
+        assert made.suspicion_due is None
+
+    def test_a_module_may_be_known_to_swallow_nothing(self) -> None:
+        """The profile says so."""
+        made = sender(ModuleProfile(suspect_after_send=False))
+        self.sends(made, 10.0)
+        assert made.suspicion_due is None
+
+    def test_send_fail_is_as_suspect(self) -> None:
+        """The module was in data mode."""
+        made = sender()
+        made.begin(stream(b"\x00"))
+        made.finish(sent=False, now=10.0)
+        assert made.suspicion_due == pytest.approx(10.1)
+
+
+class TestWorded:
+    """A send that a caller has worded takes the one place, too."""
+
+    @pytest.mark.parametrize(("data", "form"), [(None, SendForm.INLINE), (b"abc", SendForm.FIXED)])
+    def test_it_has_no_socket_of_ours(self, data: bytes | None, form: SendForm) -> None:
+        """Its result concerns the caller alone."""
+        made, job = sender(), Job(Raw("AT+QISEND=0,3", True), data=data)
+        made.begin_job(job)
+        send = made.outstanding
+        assert send is not None
+        assert (send.job, send.form) == (job, form)
+        assert send.is_of(job)
+        assert not send.is_of(Job(Raw("AT")))
+        assert made.finish(sent=True, now=0.0) is None
+
+    def test_a_send_of_ours_is_of_itself(self) -> None:
+        """And of no job."""
+        send = sender().begin(stream())
+        assert send.is_of(send)
+        assert not send.is_of(None)
+
+
+def test_a_restart_forgets_everything() -> None:
+    """The module knows of no send any more."""
+    made = sender()
+    TestSuspicion.sends(made, 10.0)
+    made.begin(stream())
+    made.forget()
+    assert (made.outstanding, made.suspicion_due) == (None, None)
