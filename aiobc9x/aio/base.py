@@ -15,7 +15,7 @@ from asyncio import transports
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from aiobc9x.core.sockets import SlotState
+from aiobc9x.aio.tls import is_only_goodbye
 from aiobc9x.errors import StreamBroken
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class ModuleTransport(transports._FlowControlMixin):
         self._keeper, self._examiner, self._slot = keeper, examiner, slot
         # A library that reconnects inside connection_lost() must keep its routing.
         self._context = contextvars.copy_context()
-        self._is_ending = False
+        self._is_ending = self._has_ended = False
         self._send_settled = asyncio.Event()
         self._closing = False
         self._lost = False
@@ -125,8 +125,9 @@ class ModuleTransport(transports._FlowControlMixin):
             return
         self._closing = True
         self._discard_received()
-        if self._slot.unsent and self._slot.state is SlotState.OPEN:
-            # Reading on, for nothing, is how an end from the other side is noticed.
+        if self._slot.unsent and self._slot.is_live and not self._has_ended:
+            # Reading on, for nothing, is how an end from the other side is noticed. Behind
+            # such an end, a send on its way may still be confirmed: _end() waits for that.
             self._keeper.want_reads(self._slot, True)
         else:
             self._close_socket(self._unsent_error())
@@ -192,6 +193,7 @@ class ModuleTransport(transports._FlowControlMixin):
             self._send_settled.clear()  # the result tells whether the peer got it all
             await self._send_settled.wait()
         error = await self._examiner.why_closed()
+        self._has_ended = True
         if error is not None:
             self._force_close(error)
         elif self._closing:  # nothing more can be sent
@@ -201,7 +203,7 @@ class ModuleTransport(transports._FlowControlMixin):
 
     def _unsent_error(self) -> Exception | None:
         unsent = self._slot.unsent
-        if not unsent:
+        if not unsent or is_only_goodbye(self._protocol, bytes(self._slot.outgoing)):
             return None
         return StreamBroken(f"the peer closed the connection with {unsent} bytes not sent")
 

@@ -221,6 +221,8 @@ async def open_link(address: str, settings: SerialSettings) -> Link:
 
 
 async def _open(link: Link, address: str, settings: SerialSettings) -> None:
+    if not address:
+        raise ValueError("address is empty; use a device, socket://host:port, or sim://")
     scheme, separator, _ = address.partition("://")
     if not separator:
         await link._open_serial(address, settings)

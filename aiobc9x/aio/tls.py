@@ -19,6 +19,11 @@ HANDSHAKE_TIMEOUT_S: Final = 180.0
 SHUTDOWN_TIMEOUT_S: Final = 60.0
 """asyncio allows 30 s."""
 
+_RECORD_HEADER_BYTES: Final = 5
+_ALERT, _APPLICATION_DATA = 21, 23
+_HIDDEN_ALERT_BYTES: Final = 19
+"""An alert, its hidden type and its tag: what TLS 1.3 sends as application data."""
+
 
 def make_context(
     ssl_argument: ssl.SSLContext | bool | None, server_hostname: str | None
@@ -70,3 +75,17 @@ def wrap_protocol(
         ssl_shutdown_timeout=shutdown_timeout or SHUTDOWN_TIMEOUT_S,
     )
     return secured, waiter
+
+
+def is_only_goodbye(protocol: asyncio.BaseProtocol, unsent: bytes) -> bool:
+    """Whether all that could not be sent is the ``close_notify`` of TLS.
+
+    A server may close at once behind its own; nobody is there to read ours, and nothing
+    is lost with it.
+    """
+    if not isinstance(protocol, sslproto.SSLProtocol) or len(unsent) <= _RECORD_HEADER_BYTES:
+        return False
+    kind, length = unsent[0], int.from_bytes(unsent[3:_RECORD_HEADER_BYTES], "big")
+    if len(unsent) != _RECORD_HEADER_BYTES + length:
+        return False
+    return kind == _ALERT or (kind == _APPLICATION_DATA and length == _HIDDEN_ALERT_BYTES)
