@@ -37,6 +37,7 @@ class Header(NamedTuple):
         remaining: ``<remaining_length>``, ``None`` if hidden, absent or negative.
         size: Payload bytes, 1 or more, before hex encoding.
         end: Offset behind the separator. A separator CR may have an LF to follow.
+        negative: Whether the remaining length is negative.
 
     """
 
@@ -44,6 +45,7 @@ class Header(NamedTuple):
     remaining: int | None
     size: int
     end: int
+    negative: bool = False
 
 
 def _beginnings(*tokens: bytes) -> re.Pattern[bytes]:
@@ -150,12 +152,10 @@ def _read(text: bytes, length_shown: bool, read_due: int) -> Header | str | None
         return MALFORMED
     if int(number) > min(read_due, READ_MAX_BYTES):
         return TOO_LONG
-    return Header(None, _maybe_count(remaining), int(number), match.end())
-
-
-def _maybe_count(number: bytes | None) -> int | None:
     # Relatives print a negative remaining length, which says nothing.
-    return None if number is None or number.startswith(b"-") else int(number)
+    negative = remaining is not None and remaining.startswith(b"-")
+    rest = None if remaining is None or negative else int(remaining)
+    return Header(None, rest, int(number), match.end(), negative)
 
 
 def _pushed(text: bytes, push_sockets: AbstractSet[int], length_shown: bool) -> Header | str | None:

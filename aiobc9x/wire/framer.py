@@ -44,7 +44,7 @@ class Payload(NamedTuple):
         connect_id: The socket of pushed data; ``None`` for ``+QIRD``, whose socket
             the asking session knows.
         remaining: ``<remaining_length>`` in bytes, ``None`` if the header has none or
-            a negative one.
+            a negative one (see :attr:`Framer.negative_remainings`).
         data: The data, decoded from hex.
 
     """
@@ -77,6 +77,7 @@ Frame: TypeAlias = Line | Payload | Prompt | Damage
 
 _LINE_TOO_LONG: Final = f"line exceeds {LINE_MAX_BYTES} bytes; these are its first"
 _NO_LINE_END: Final = "no two CRLFs behind a +QIRD payload"
+_NO_PUSH_END: Final = "no line end behind pushed data: it lost bytes"
 _NOT_HEX: Final = "hex payload holds other bytes than hex digits"
 _LINE_CUT: Final = "line given up"
 _PAYLOAD_CUT: Final = "payload given up"
@@ -85,8 +86,11 @@ _LF: Final = 0x0A
 _CR: Final = 0x0D
 _SPACE: Final = 0x20
 _QUOTE: Final = 0x22
+_PROMPT: Final = 0x3E
 # One ends the payload, one begins the next answer or URC (§2.1.2, example 4.1.3).
 _BEHIND_READ: Final = b"\r\n\r\n"
+# The CRLF behind pushed data is optional, the one in front of what comes next is not.
+_BEHIND_PUSH: Final = b"\r\n"
 # A line, its line end, and a byte that makes it too long.
 _NEAR_BYTES: Final = LINE_MAX_BYTES + 2
 # Half the time of a NamedTuple's own constructor, which is written in Python.
@@ -116,6 +120,9 @@ class Framer:
         read_due: Largest payload that a ``+QIRD`` header may announce, in bytes up to
             1024; with 0 such a header is a plain line.
         hold_after_final: Whether to stop behind the next final result. Cleared there.
+        negative_remainings: How many ``+QIRD`` headers of payloads have had a negative
+            remaining length. Relatives print one; a missing one means lost bytes, and
+            :attr:`Payload.remaining` is ``None`` for both.
 
     """
 
@@ -126,6 +133,7 @@ class Framer:
         self.length_shown = True
         self.read_due = READ_MAX_BYTES
         self.hold_after_final = False
+        self.negative_remainings = 0
         # Chunks, each with the offset from which it is yet to be framed.
         self._held: deque[tuple[bytes, int]] = deque()
         self._lines = _Lines()
@@ -139,17 +147,20 @@ class Framer:
             return f"<Framer in a payload, {self._left} bytes due>"
         return f"<Framer {'skipping' if self._skipping else 'in lines'}, {len(self._held)} held>"
 
-    def feed(self, data: bytes) -> Sequence[Frame]:
+    def feed(self, data: bytes | bytearray | memoryview) -> Sequence[Frame]:
         """Take received bytes; return the frames they complete.
 
         Args:
-            data: Any number of bytes, cut anywhere.
+            data: Any number of bytes, cut anywhere. Buffers other than ``bytes`` are
+                copied, and may be used again.
 
         Returns:
             Frames in order of arrival, the same however the stream was cut.
             Damage comes as a :class:`Damage` frame; nothing is raised.
 
         """
+        if not isinstance(data, bytes):
+            data = bytes(data)
         frames: list[Frame] = []
         if self._held or self.hold_after_final:
             self._held.append((data, 0))
@@ -192,6 +203,7 @@ class Framer:
         self._left = 0
         self._pieces: list[bytes] = []
         self._line_ends_due = b""
+        self._push_ended = False
         # A byte to drop if it comes next: the LF of a CRLF, the space of a prompt.
         self._optional: int | None = None
 
@@ -217,6 +229,8 @@ class Framer:
                 start = take(self._header, data, start, frames)
             elif self._line_ends_due:
                 start = self._take_line_end(data, start, frames)
+            elif self._push_ended:
+                self._check_push_end(data[start], frames)
             elif self._skipping:
                 start = self._skip(data, start)
             elif self.prompt_due or armed or self._verdict is not None:
@@ -240,7 +254,9 @@ class Framer:
             # Either the line in progress is done, or it still needs a closer look.
             self._tail = self._tail if stop else text[:known]
             start += stop and stop - known
-        if start == len(data) or self._header is not None or self._line_ends_due:
+        if start == len(data) or self._header is not None:
+            return start
+        if self._line_ends_due or self._push_ended:  # the next byte tells of the payload
             return start
         return self._take_line(data, start, frames)
 
@@ -264,7 +280,7 @@ class Framer:
             start = self._take_counted(header, text, frames)
             if start == stop:
                 return self._keep_plain(text, stop) if header.end() == len(text) else stop
-            if self._header is not None or self._line_ends_due:
+            if self._header is not None or self._line_ends_due or self._push_ended:
                 return start
 
     def _keep_plain(self, text: bytes, start: int) -> int:
@@ -296,6 +312,8 @@ class Framer:
             if text.startswith(_BEHIND_READ, end):
                 return end + len(_BEHIND_READ)
             self._line_ends_due = _BEHIND_READ
+        elif end == len(text) or text[end] != _CR:
+            self._push_ended = True
         return end
 
     def _take_line(self, data: bytes, start: int, frames: list[Frame]) -> int:
@@ -367,6 +385,7 @@ class Framer:
         self._tail = b""
         self._header = header
         self._hex = self.hex_receive
+        self.negative_remainings += header.negative
         self._left = header.size * 2 if self._hex else header.size
         self._pieces = []
         if text[header.end - 1] == _CR:
@@ -380,8 +399,7 @@ class Framer:
         if not self._left:
             raw = self._end_payload()
             frames.append(_new(Payload, (header.connect_id, header.remaining, raw)))
-            if header.connect_id is None:
-                self._line_ends_due = _BEHIND_READ
+            self._expect_end(header)
         return start + len(piece)
 
     def _take_digits(self, header: Header, data: bytes, start: int, frames: list[Frame]) -> int:
@@ -398,9 +416,15 @@ class Framer:
         elif not self._left:
             frame = _decode(header, self._end_payload())
             frames.append(frame)
-            if header.connect_id is None and isinstance(frame, Payload):
-                self._line_ends_due = _BEHIND_READ
+            if isinstance(frame, Payload):
+                self._expect_end(header)
         return start + len(piece)
+
+    def _expect_end(self, header: Header) -> None:
+        if header.connect_id is None:
+            self._line_ends_due = _BEHIND_READ
+        else:
+            self._push_ended = True
 
     def _end_payload(self) -> bytes:
         raw = b"".join(self._pieces)
@@ -417,6 +441,12 @@ class Framer:
         frames.append(Damage(_NO_LINE_END, _BEHIND_READ[: -len(due)]))
         self._line_ends_due = b""
         return start
+
+    def _check_push_end(self, value: int, frames: list[Frame]) -> None:
+        """Check the byte behind pushed data, which is that of a line end or prompt."""
+        self._push_ended = False
+        if value not in _BEHIND_PUSH and not (value == _PROMPT and self.prompt_due):
+            frames.append(Damage(_NO_PUSH_END, b""))
 
 
 class _Lines(dict[bytes, Line | Damage | None]):

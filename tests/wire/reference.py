@@ -49,6 +49,8 @@ class Reference:
         self.line = b""
         self.optional = b""
         self.behind_read = b""
+        self.behind_push = False
+        self.negatives = 0
         self.skipping = False
         self.header: tuple[int | None, int | None, int] | None = None
         self.payload = b""
@@ -73,7 +75,13 @@ class Reference:
             if self.behind_read:
                 self.frames.append(Damage("", b"\r\n\r\n"[: -len(self.behind_read)]))
                 self.behind_read = b""
+            if self.behind_push and not self.may_follow_push(byte):
+                self.frames.append(Damage("", b""))
+            self.behind_push = False
             self.take_text(byte)
+
+    def may_follow_push(self, byte: bytes) -> bool:
+        return byte in {b"\r", b"\n"} or (byte == b">" and self.rules.prompt_due)
 
     def take_text(self, byte: bytes) -> None:
         text = self.line = (self.line + byte).lstrip(b"\r")
@@ -107,6 +115,7 @@ class Reference:
             remaining = match[2] if self.rules.length_shown else None
             size = int(match[1])
             if 0 < size <= min(self.rules.read_due, 1024):
+                self.negatives += remaining is not None and b"-" in remaining
                 return None, counted(remaining), size
         match = PUSHED.fullmatch(text) if self.rules.length_shown else None
         if match and int(match[1]) in self.rules.push_sockets and 0 < int(match[2]) <= 4096:
@@ -142,6 +151,7 @@ class Reference:
             return
         self.frames.append(frame)
         self.behind_read = b"\r\n\r\n" if connect_id is None else b""
+        self.behind_push = connect_id is not None
 
 
 def counted(number: bytes | None) -> int | None:
@@ -169,7 +179,7 @@ def framer(**attributes: object) -> Framer:
     return made
 
 
-def fed(made: Framer, chunks: Iterable[bytes]) -> list[Frame]:
+def fed(made: Framer, chunks: Iterable[bytes | bytearray | memoryview]) -> list[Frame]:
     """The frames of all chunks."""
     return [frame for chunk in chunks for frame in made.feed(chunk)]
 

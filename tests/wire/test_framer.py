@@ -1,8 +1,11 @@
-"""Framer: one class per rule. Properties and the note's examples have their own modules."""
+"""Framer: one class per rule.
+
+Properties, limits, rules that change, and examples have their own modules.
+"""
 
 import pytest
 
-from aiobc9x.spec import LINE_MAX_BYTES, PUSH_MAX_BYTES, READ_MAX_BYTES
+from aiobc9x.spec import LINE_MAX_BYTES
 from aiobc9x.wire.framer import Damage, Frame, Framer, Line, Payload, Prompt
 from tests.support.chunks import bytewise, pieces
 from tests.wire.reference import fed, framer, frames, held_bytes
@@ -45,51 +48,6 @@ class TestLines:
         assert made.feed(b"") == ()
         assert made.feed(b"\n") == [Line(b"OK")]
 
-    def test_a_boot_banner_is_lines(self) -> None:
-        """Relatives write LF before CR at boot; nothing sticks to the text."""
-        assert frames(b"\n\rF1: 0000 0000\n\rV0: 0000\n\r\r\nRDY\r\n") == [
-            Line(b"F1: 0000 0000"),
-            Line(b"V0: 0000"),
-            Line(b"RDY"),
-        ]
-
-    def test_garbage_before_a_line_is_kept(self) -> None:
-        """What noise at wake-up means is the session's business."""
-        assert frames(b"\x00\xff\r\nOK\r\n") == [Line(b"\x00\xff"), Line(b"OK")]
-        assert frames(b"\x00OK\r\n") == [Line(b"\x00OK")]
-
-    def test_the_echo_is_a_line(self) -> None:
-        """ATE1 repeats the command with its CR."""
-        assert frames(b"AT\rAT+CGMI\r\r\nOK\r\n") == [Line(b"AT\rAT+CGMI"), Line(b"OK")]
-
-    @pytest.mark.parametrize("noise", [b"x", b"\x00", b"ab\r"])
-    def test_a_line_may_have_4096_bytes_and_no_more(self, noise: bytes) -> None:
-        """One more byte is damage, and the line after it is understood."""
-        longest = (noise * LINE_MAX_BYTES)[: LINE_MAX_BYTES - 1] + b"e"
-        assert frames(longest + b"\r\r\r\n") == [Line(longest)]
-        (damage, line) = frames(longest + b"ee\r\nOK\r\n")
-        assert isinstance(damage, Damage)
-        assert damage.data == longest
-        assert "4096" in damage.reason
-        assert line == Line(b"OK")
-
-    def test_an_endless_line_is_one_damage_at_once(self) -> None:
-        """Nobody waits for an LF that may never come."""
-        made = Framer()
-        (damage,) = fed(made, [b"\x00" * 1000] * 50)
-        assert isinstance(damage, Damage)
-        assert damage.data == b"\x00" * LINE_MAX_BYTES
-        assert fed(made, [b"\x00\nOK\r\n"]) == [Line(b"OK")]
-        line, damage = made.feed(b"OK\r\n" + b"x" * 5000)
-        assert line == Line(b"OK")
-        assert isinstance(damage, Damage)
-
-    def test_crs_behind_the_longest_line_do_not_count(self) -> None:
-        """They are stripped."""
-        longest = b"x" * LINE_MAX_BYTES
-        assert frames(longest + b"\r" * 5000 + b"\n") == [Line(longest)]
-        assert [type(f) for f in frames(longest + b"\r" * 5000 + b"x\n")] == [Damage]
-
     def test_the_memory_of_known_lines_is_bounded(self) -> None:
         """Lines that never come again push each other out."""
         made = Framer()
@@ -123,13 +81,30 @@ class TestRead:
         """Relatives print one too few or too many."""
         assert frames(header + b"\r\nhello\r\n\r\n") == [Payload(None, 2, b"hello")]
 
-    def test_a_negative_remaining_length_says_nothing(self) -> None:
-        """A relative prints the length once more, negated."""
-        assert frames(b"+QIRD: 5,-5,hello\r\n\r\n") == [Payload(None, None, b"hello")]
+    @pytest.mark.parametrize(
+        ("header", "negatives"),
+        [(b"+QIRD: 5,-5,", 1), (b"+QIRD: 5, -1024\r\n", 1), (b"+QIRD: 5\r\n", 0)],
+    )
+    def test_a_negative_remaining_length_is_as_none(self, header: bytes, negatives: int) -> None:
+        """A relative prints one; only a missing one is damage, so the session must know."""
+        stream = header + b"hello\r\n\r\n"
+        assert frames(stream) == [Payload(None, None, b"hello")]
+        for chunks in ([stream * 3], bytewise(stream * 3)):
+            made = Framer()
+            fed(made, chunks)
+            made.resync()
+            assert made.negative_remainings == 3 * negatives
 
-    def test_a_missing_remaining_length_is_none(self) -> None:
-        """The session judges whether it should have been there."""
-        assert frames(b"+QIRD: 5\r\nhello\r\n\r\n") == [Payload(None, None, b"hello")]
+    @pytest.mark.parametrize(
+        "line", [b"+QIRD: 5,-", b"+QIRD: 5,-5x", b"+QIRD: 6,-5", b"+QIRD: 0,-5", b"x+QIRD: 5,-5"]
+    )
+    def test_only_headers_of_payloads_are_counted(self, line: bytes) -> None:
+        """Damaged ones and an empty read tell nothing of a payload."""
+        made = framer(read_due=5)
+        made.feed(line + b"\r\n")
+        made.length_shown = False
+        made.feed(b"+QIRD: 2,-5\r\n\r\n")
+        assert made.negative_remainings == 0
 
     @pytest.mark.parametrize(("rest", "data"), [(b",2,34", b"2,34"), (b"\r\n2,34", b"2,34")])
     def test_hidden_length_makes_the_second_number_data(self, rest: bytes, data: bytes) -> None:
@@ -201,22 +176,11 @@ class TestRead:
         assert damage.data == header
         assert line == Line(b"OK")
 
-    def test_the_longest_payload_passes(self) -> None:
-        """1024 bytes are the most that AT+QIRD returns."""
-        data = b"\n" * READ_MAX_BYTES
-        assert frames(b"+QIRD: 1024,0\r\n" + data) == [Payload(None, 0, data)]
-
     @pytest.mark.parametrize("read_due", [0, -1])
     def test_without_a_read_the_header_is_a_line(self, read_due: int) -> None:
         """Nobody asked for data."""
         stream = b"+QIRD: 2,0\r\nhi\r\n"
         assert frames(stream, read_due=read_due) == [Line(b"+QIRD: 2,0"), Line(b"hi")]
-
-    @pytest.mark.parametrize("digits", [10, 5000, 50_000])
-    def test_a_number_of_many_digits_is_damage(self, digits: int) -> None:
-        """It never reaches int(), which would raise."""
-        stream = b"+QIRD: " + b"1" * digits + b"\nOK\n"
-        assert [type(frame) for frame in frames(stream)] == [Damage, Line]
 
 
 class TestPush:
@@ -267,11 +231,76 @@ class TestPush:
         (damage,) = frames(stream, push_sockets={0}, length_shown=False)
         assert isinstance(damage, Damage)
 
-    def test_the_longest_push_passes(self) -> None:
-        """The limit is ours; the note states none."""
-        data = b"\r" * PUSH_MAX_BYTES
-        stream = b'+QIURC: "recv",5,4096,' + data
-        assert frames(stream, push_sockets={5}) == [Payload(5, None, data)]
+
+class TestPushEnd:
+    """What follows pushed data begins with a line end (§2.1.2), or is a prompt."""
+
+    PUSH = b'\r\n+QIURC: "recv",0,2\r\nAB'
+    DATA = Payload(0, None, b"AB")
+
+    @pytest.mark.parametrize(
+        ("behind", "rest"),
+        [
+            (b"CD\r\nOK\r\n", [Line(b"CD"), Line(b"OK")]),
+            (b" \r\n", [Line(b" ")]),
+            (b"> \r\n", [Line(b"> ")]),
+            (b"\x00", []),
+            (b"+QIRD: 2,0\r\nAB\r\n\r\nOK\n", [Payload(None, 0, b"AB"), Line(b"OK")]),
+            (b'+QIURC: "recv",0,2,AB\r\nOK\r\n', [DATA, Line(b"OK")]),
+            (b'+QIURC: "closed",0\r\n\r\nOK\r\n', [Line(b'+QIURC: "closed",0'), Line(b"OK")]),
+        ],
+    )
+    @pytest.mark.parametrize("is_hex", [False, True])
+    def test_another_byte_is_damage(self, behind: bytes, rest: list[Frame], is_hex: bool) -> None:
+        """Bytes of the data were lost; the byte in question begins the next line."""
+        stream = b"\r\nOK\r\n" + self.PUSH + behind
+        stream = stream.replace(b"AB", b"4142") if is_hex else stream
+        attributes = {"push_sockets": {0}, "hex_receive": is_hex}
+        line, data, damage, *others = frames(stream, **attributes)
+        assert [line, data] == [Line(b"OK"), self.DATA]
+        assert isinstance(damage, Damage)
+        assert "pushed data" in damage.reason
+        assert damage.data == b""
+        assert others == rest
+        for size in (5, 7):
+            assert fed(framer(**attributes), pieces(stream, size))[2:] == [damage, *rest]
+
+    def test_the_damage_comes_with_the_byte(self) -> None:
+        """Nobody waits for the line that it begins, and one is enough."""
+        made = framer(push_sockets={0})
+        assert made.feed(self.PUSH) == [self.DATA]
+        assert made.feed(b"") == ()
+        assert [type(frame) for frame in made.feed(b"C")] == [Damage]
+        assert made.feed(b"D") == ()
+
+    @pytest.mark.parametrize("behind", [b"\r", b"\n", b"\r\n"])
+    def test_one_line_end_will_do(self, behind: bytes) -> None:
+        """The CRLF that ends the data is optional."""
+        stream = self.PUSH + behind + b"> \r\n"
+        assert frames(stream, push_sockets={0}) == [self.DATA, Line(b"> ")]
+
+    def test_a_prompt_may_follow_while_it_is_due(self) -> None:
+        """Some modules print nothing in front of it."""
+        made = framer(push_sockets={0}, prompt_due=True)
+        assert made.feed(self.PUSH + b"> ") == [self.DATA, Prompt()]
+        data, damage = made.feed(self.PUSH + b"> ")
+        assert data == self.DATA
+        assert isinstance(damage, Damage)
+
+    def test_nothing_is_pending_at_the_end(self) -> None:
+        """A stream may end behind the data, and start afresh with any byte."""
+        made = framer(push_sockets={0})
+        assert made.feed(self.PUSH) == [self.DATA]
+        assert made.resync() == ()
+        assert made.feed(b"OK\r\n") == [Line(b"OK")]
+
+    def test_damaged_digits_are_damaged_once(self) -> None:
+        """What follows them proves nothing more."""
+        stream = self.PUSH.replace(b"AB", b"414x") + b"x\r\n"
+        damage, line = frames(stream, push_sockets={0}, hex_receive=True)
+        assert isinstance(damage, Damage)
+        assert damage.data == b"414x"
+        assert line == Line(b"x")
 
 
 class TestHex:
@@ -304,16 +333,6 @@ class TestHex:
         assert isinstance(damage, Damage)
         assert damage.data == digits
         assert line == Line(b"OK")
-
-    def test_a_payload_keeps_the_format_of_its_header(self) -> None:
-        """A setting that changes meanwhile bears on the next one."""
-        made = Framer()
-        made.feed(b"+QIRD: 2,0\r\n3")
-        made.hex_receive = True
-        read, digit = Payload(None, 0, b"31"), Payload(None, 0, b"1")
-        assert made.feed(b"1\r\n\r\n+QIRD: 1,0\r\n31\r\n\r\n") == [read, digit]
-        made.hex_receive = False
-        assert fed(made, [b"\r\n+QIRD: 2,0\r\n3", b"1\r\n"]) == [read]
 
 
 class TestPrompt:
@@ -352,14 +371,6 @@ class TestPrompt:
         """Nobody asked for it."""
         assert frames(b"\r\n> \r\nOK\r\n") == [Line(b"> "), Line(b"OK")]
 
-    def test_a_stale_one_stays_text(self) -> None:
-        """It arrived before the send was written."""
-        made = Framer()
-        for stale in (b">", b"AT\r>"):
-            assert made.feed(b"\r\n" + stale) == ()
-            made.prompt_due = True
-            assert made.feed(b" \r\n> ") == [Line(stale + b" "), Prompt()]
-
     def test_lines_may_come_before_it(self) -> None:
         """URCs keep coming between the command and its prompt."""
         stream = b'\r\n+QIURC: "closed",1\r\n\r\n+QIRD: 2,0\r\n> \r\n\r\n> '
@@ -391,41 +402,6 @@ class TestPrompt:
         for chunks in ([stream], bytewise(stream), pieces(stream, 4000)):
             _, *rest = fed(framer(prompt_due=True), chunks)
             assert rest == [Prompt(), Line(b"z")]
-
-
-class TestHold:
-    """A rule that hangs on an answer (§2.2.7, §2.2.11) changes right behind it."""
-
-    STREAM = b'\r\nOK\r\n\r\n+QIURC: "recv",0,4\r\nOK\r\n\r\nOK\r\n'
-
-    def test_the_rest_waits_for_the_next_call(self) -> None:
-        """AT+QISWTMD takes effect at its OK."""
-        made = framer(hold_after_final=True)
-        assert made.feed(self.STREAM) == [Line(b"OK")]
-        assert not made.hold_after_final
-        made.push_sockets.add(0)
-        assert made.feed(b"") == [Payload(0, None, b"OK\r\n"), Line(b"OK")]
-
-    def test_held_bytes_come_before_new_ones(self) -> None:
-        """The order of the stream is kept over several holds."""
-        made = framer(hold_after_final=True)
-        assert made.feed(b"OK\r\nERROR\r\nA") == [Line(b"OK")]
-        made.hold_after_final = True
-        assert made.feed(b"\r\nOK\r\nB\r\n") == [Line(b"ERROR")]
-        made.hold_after_final = True
-        assert made.feed(b"C\r\n") == [Line(b"A"), Line(b"OK")]
-        assert made.feed(b"D\r\n") == [Line(b"B"), Line(b"C"), Line(b"D")]
-        assert made.feed(b"") == ()
-
-    def test_lines_and_payloads_do_not_stop_it(self) -> None:
-        """Only a final result does; a payload that looks like one isn't."""
-        made = framer(hold_after_final=True)
-        assert fed(made, [b"SEND OK\r\n+QIRD: 4,0\r\nOK\r\n\r\n\r\n", b"x\r\n"]) == [
-            Line(b"SEND OK"),
-            Payload(None, 0, b"OK\r\n"),
-            Line(b"x"),
-        ]
-        assert made.hold_after_final
 
 
 class TestResync:
@@ -481,6 +457,30 @@ class TestResync:
         assert made.resync() == ()
         assert {name: getattr(made, name) for name in settings} == settings
         assert (made.prompt_due, made.hold_after_final) == (False, False)
+
+
+class TestBytesLike:
+    """What a link hands over need not be bytes."""
+
+    STREAM = b"\r\nOK\r\n+QIRD: 5,0\r\nhello\r\n\r\nERROR\r\nSEND"
+
+    @pytest.mark.parametrize("kind", [bytearray, memoryview])
+    def test_other_buffers_give_the_same_frames(
+        self, kind: type[bytearray] | type[memoryview]
+    ) -> None:
+        """The frames hold bytes."""
+        got = fed(Framer(), [kind(chunk) for chunk in pieces(self.STREAM, 9)])
+        assert got == frames(self.STREAM)
+        assert {type(frame[-1]) for frame in got if not isinstance(frame, Prompt)} == {bytes}
+
+    def test_a_buffer_may_be_used_again(self) -> None:
+        """What is in progress or held was copied."""
+        made = framer(hold_after_final=True)
+        buffer = bytearray(self.STREAM)
+        got = [*made.feed(memoryview(buffer))]
+        buffer[:] = bytes(len(buffer))
+        assert [*got, *made.feed(b"")] == frames(self.STREAM)
+        assert made.feed(b" OK\r\n") == [Line(b"SEND OK")]
 
 
 class TestRepr:

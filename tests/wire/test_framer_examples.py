@@ -1,10 +1,10 @@
-"""Framer: the examples of the note's chapter 4, as the module writes them."""
+"""Framer: the examples of the note's chapter 4, as modules write them, and their noise."""
 
 import pytest
 
 from aiobc9x.wire.framer import Frame, Framer, Line, Payload, Prompt
 from tests.support.chunks import bytewise, pieces
-from tests.wire.reference import fed, framer
+from tests.wire.reference import fed, framer, frames
 
 
 def said(*parts: str) -> tuple[bytes, list[Frame]]:
@@ -124,3 +124,24 @@ def test_a_send_with_prompt_comes_out() -> None:
     made.prompt_due = True
     assert made.feed(b"AT+QISEND=0,5\r\r\n> ") == [Line(b"AT+QISEND=0,5"), Prompt()]
     assert made.feed(b"\r\nOK\r\n\r\nSEND OK\r\n") == [Line(b"OK"), Line(b"SEND OK")]
+
+
+class TestModules:
+    """What real modules print beside that."""
+
+    def test_a_boot_banner_is_lines(self) -> None:
+        """Relatives write LF before CR at boot; nothing sticks to the text."""
+        assert frames(b"\n\rF1: 0000 0000\n\rV0: 0000\n\r\r\nRDY\r\n") == [
+            Line(b"F1: 0000 0000"),
+            Line(b"V0: 0000"),
+            Line(b"RDY"),
+        ]
+
+    def test_garbage_before_a_line_is_kept(self) -> None:
+        """What noise at wake-up means is the session's business."""
+        assert frames(b"\x00\xff\r\nOK\r\n") == [Line(b"\x00\xff"), Line(b"OK")]
+        assert frames(b"\x00OK\r\n") == [Line(b"\x00OK")]
+
+    def test_the_echo_is_a_line(self) -> None:
+        """ATE1 repeats the command with its CR."""
+        assert frames(b"AT\rAT+CGMI\r\r\nOK\r\n") == [Line(b"AT\rAT+CGMI"), Line(b"OK")]

@@ -39,6 +39,7 @@ class TestProperties:
             made = rules.apply(Framer())
             assert without_reasons(fed(made, chunks)) == reference.frames
             assert made.prompt_due == reference.rules.prompt_due
+            assert made.negative_remainings == reference.negatives
 
     @given(
         steps=st.lists(st.tuples(all_rules(), dialogues(), st.integers(0, 200)), max_size=5),
