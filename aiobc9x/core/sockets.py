@@ -249,8 +249,7 @@ class SocketTable:
         """Free the ID: the module has confirmed that it is closed, or has restarted."""
         if self._slots.get(slot.connect_id) is not slot:
             return
-        if slot.state is not SlotState.FREE:
-            slot.move(SlotState.FREE)
+        slot.move(SlotState.FREE)
         slot.clear()
         del self._slots[slot.connect_id]
         self._free.append(slot.connect_id)

@@ -9,6 +9,8 @@ from aiobc9x.core.effects import (
     ShowLength,
     SwitchMode,
     effect_of,
+    is_read,
+    is_send,
     writes_nvram,
 )
 from aiobc9x.spec import AccessMode
@@ -74,6 +76,23 @@ def test_everything_else_changes_nothing(text: str) -> None:
     """Queries, other keys, other values, and text that only holds such a command."""
     assert effect_of(text) is None
     assert not writes_nvram(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "send", "read"),
+    [
+        ('AT+QISEND=0,1,"a"', True, False),
+        ("at+qisendex = 0,1", True, False),
+        ("AT+QISEND=?", False, False),
+        ("AT+QIRD=0,1024", False, True),
+        ("AT+QIRD=?", False, False),
+        ("AT+QISTATE?", False, False),
+        ("ATI", False, False),
+    ],
+)
+def test_sends_and_reads_are_known_by_their_text(text: str, send: bool, read: bool) -> None:
+    """One needs the place for sends, the other may be answered by a payload."""
+    assert (is_send(text), is_read(text)) == (send, read)
 
 
 def test_the_librarys_own_commands_count_alike() -> None:

@@ -136,6 +136,22 @@ class TestPayload:
         assert exchange.damage == "the module answered one AT+QIRD with two payloads"
 
 
+class TestBeginning:
+    """Whether the answer proper has begun, so that a URC is no data."""
+
+    def test_data_or_a_row_begin_it(self) -> None:
+        """Echo and URCs don't."""
+        read, empty = (Exchange(Qird(0), "read", 10.0, 2.0) for _ in range(2))
+        read.on_line(b"AT+QIRD=0,1024")
+        read.on_line(b'+QIURC: "closed",0')
+        assert not read.has_data
+        read.on_payload(Payload(None, 0, b"abc"))
+        assert read.has_data
+        assert not empty.has_data
+        empty.on_line(b"+QIRD: 0")
+        assert empty.has_data
+
+
 class TestDeadline:
     """The final result must come in time, and bytes that arrive buy a little more."""
 

@@ -49,6 +49,13 @@ class TestTrust:
         exchange = answer(Payload(None, 0, b"a"), lines=1)
         assert "both with data and with +QIRD: 0" in str(distrust(exchange, length_shown=True))
 
+    def test_data_and_error_are_none(self) -> None:
+        """The bytes may be whole, or not."""
+        exchange = Exchange(Qird(2), Read(socket(), 1024), 0.0, 2.0)
+        exchange.on_payload(Payload(None, 0, b"a"))
+        exchange.on_line(b"ERROR")
+        assert "both with data and with an error" in str(distrust(exchange, length_shown=True))
+
     def test_damage_comes_first(self) -> None:
         """It says more than what follows from it."""
         exchange = answer()

@@ -243,6 +243,69 @@ class TestOutgoing:
         assert slot.outgoing == b"b"
 
 
+class TestTurns:
+    """When a socket wants the line."""
+
+    @staticmethod
+    def waiting(**changes: object) -> Slot:
+        """Make an open socket that could read and send, with some things changed."""
+        slot = connected()
+        slot.outgoing += b"a"
+        slot.wants_read = slot.readable = True
+        for name, value in changes.items():
+            setattr(slot, name, value)
+        return slot
+
+    @pytest.mark.parametrize(
+        ("changes", "may"),
+        [
+            ({}, True),
+            ({"state": SlotState.REMOTE_CLOSED}, True),
+            ({"state": SlotState.CLOSING}, False),
+            ({"failed": True}, False),
+            ({"wants_read": False}, False),
+            ({"readable": False}, False),
+            ({"access_mode": PUSH}, False),
+        ],
+    )
+    def test_reading(self, changes: dict[str, object], may: bool) -> None:
+        """There may be bytes, and somebody wants them."""
+        assert self.waiting(**changes).may_read == may
+
+    @pytest.mark.parametrize(
+        ("changes", "may"),
+        [
+            ({}, True),
+            ({"access_mode": PUSH}, True),
+            ({"state": SlotState.REMOTE_CLOSED}, False),
+            ({"state": SlotState.OPENING}, False),
+            ({"failed": True}, False),
+            ({"outgoing": bytearray()}, False),
+            ({"retry_at": 10.0}, True),
+            ({"retry_at": 10.1}, False),
+        ],
+    )
+    def test_sending(self, changes: dict[str, object], may: bool) -> None:
+        """There are bytes, the peer is there, and no back-off runs."""
+        assert self.waiting(**changes).may_send(10.0) == may
+
+    @pytest.mark.parametrize(
+        ("changes", "due"),
+        [
+            ({}, 15.0),
+            ({"readable": True}, None),
+            ({"wants_read": False}, None),
+            ({"state": SlotState.REMOTE_CLOSED}, None),
+            ({"access_mode": PUSH}, None),
+        ],
+    )
+    def test_polling(self, changes: dict[str, object], due: float | None) -> None:
+        """A silent socket with a reader, so long after its last read."""
+        slot = self.waiting(**{"readable": False, "last_read": 5.0, **changes})
+        assert slot.poll_due(10.0) == due
+        assert slot.poll_due(0) is None
+
+
 class TestHolding:
     """What the module is known to hold."""
 
