@@ -20,10 +20,21 @@ if TYPE_CHECKING:
     from aiobc9x.aio.events import StepLost as StepLost
     from aiobc9x.aio.events import StepRegained as StepRegained
     from aiobc9x.aio.events import Unknown as Unknown
+    from aiobc9x.aio.datagram import DatagramTransport as DatagramTransport
+    from aiobc9x.aio.listener import Server as Server
     from aiobc9x.aio.modem import Modem as Modem
     from aiobc9x.aio.open import open_modem as open_modem
+    from aiobc9x.aio.results import Identity as Identity
+    from aiobc9x.aio.results import ModuleSettings as ModuleSettings
+    from aiobc9x.aio.results import PingReply as PingReply
+    from aiobc9x.aio.results import PingReport as PingReport
+    from aiobc9x.aio.results import PowerSavingStatus as PowerSavingStatus
+    from aiobc9x.aio.results import Resolution as Resolution
+    from aiobc9x.aio.results import Signal as Signal
+    from aiobc9x.aio.transport import SocketTransport as SocketTransport
     from aiobc9x.core.profile import ModuleProfile as ModuleProfile
     from aiobc9x.core.statistics import Statistics as Statistics
+    from aiobc9x.errors import AddressBusy as AddressBusy
     from aiobc9x.errors import CommandError as CommandError
     from aiobc9x.errors import ConnectFailed as ConnectFailed
     from aiobc9x.errors import ConnectRefused as ConnectRefused
@@ -33,7 +44,9 @@ if TYPE_CHECKING:
     from aiobc9x.errors import ModemError as ModemError
     from aiobc9x.errors import ModuleReset as ModuleReset
     from aiobc9x.errors import NameNotFound as NameNotFound
+    from aiobc9x.errors import NetworkDown as NetworkDown
     from aiobc9x.errors import NetworkLost as NetworkLost
+    from aiobc9x.errors import NetworkUnreachable as NetworkUnreachable
     from aiobc9x.errors import NoFreeSocket as NoFreeSocket
     from aiobc9x.errors import PinRequired as PinRequired
     from aiobc9x.errors import PortBusy as PortBusy
@@ -42,10 +55,15 @@ if TYPE_CHECKING:
     from aiobc9x.errors import StageTimeout as StageTimeout
     from aiobc9x.errors import StreamBroken as StreamBroken
     from aiobc9x.errors import UnexpectedAnswer as UnexpectedAnswer
+    from aiobc9x.errors import WriteFailed as WriteFailed
     from aiobc9x.spec import AccessMode as AccessMode
+    from aiobc9x.spec import DataFormat as DataFormat
     from aiobc9x.spec import ServiceType as ServiceType
     from aiobc9x.spec import SocketState as SocketState
+    from aiobc9x.spec import ViewMode as ViewMode
     from aiobc9x.wire.commands import SocketStatus as SocketStatus
+    from aiobc9x.wire.signalling import RegistrationStatus as RegistrationStatus
+    from aiobc9x.wire.signalling import Urc as Urc
 
 __version__ = "0.1.0"
 
@@ -59,11 +77,24 @@ _HOMES = {
         "StepRegained",
         "Unknown",
     ),
+    "aio.datagram": ("DatagramTransport",),
+    "aio.listener": ("Server",),
     "aio.modem": ("Modem",),
     "aio.open": ("open_modem",),
+    "aio.results": (
+        "Identity",
+        "ModuleSettings",
+        "PingReply",
+        "PingReport",
+        "PowerSavingStatus",
+        "Resolution",
+        "Signal",
+    ),
+    "aio.transport": ("SocketTransport",),
     "core.profile": ("ModuleProfile",),
     "core.statistics": ("Statistics",),
     "errors": (
+        "AddressBusy",
         "CommandError",
         "ConnectFailed",
         "ConnectRefused",
@@ -73,7 +104,9 @@ _HOMES = {
         "ModemError",
         "ModuleReset",
         "NameNotFound",
+        "NetworkDown",
         "NetworkLost",
+        "NetworkUnreachable",
         "NoFreeSocket",
         "PinRequired",
         "PortBusy",
@@ -82,9 +115,11 @@ _HOMES = {
         "StageTimeout",
         "StreamBroken",
         "UnexpectedAnswer",
+        "WriteFailed",
     ),
-    "spec": ("AccessMode", "ServiceType", "SocketState"),
+    "spec": ("AccessMode", "DataFormat", "ServiceType", "SocketState", "ViewMode"),
     "wire.commands": ("SocketStatus",),
+    "wire.signalling": ("RegistrationStatus", "Urc"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -13,7 +13,8 @@ from aiobc9x.aio.driver import Driver, owner_of
 from aiobc9x.aio.events import StepRegained
 from aiobc9x.aio.examine import Examiner
 from aiobc9x.aio.opening import Opener
-from aiobc9x.aio.startup import Settings, attempt, settle, start, synchronize
+from aiobc9x.aio.startup import Settings, attempt, start
+from aiobc9x.aio.sync import settle, synchronize
 from aiobc9x.core.events import Lane
 from aiobc9x.core.sockets import SlotState
 from aiobc9x.errors import CommandError, ModemError, ModuleReset

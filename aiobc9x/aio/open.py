@@ -13,7 +13,8 @@ from aiobc9x.aio.driver import Driver
 from aiobc9x.aio.link import SerialSettings, open_link
 from aiobc9x.aio.modem import Modem
 from aiobc9x.aio.options import READ_AHEAD_BYTES, Options
-from aiobc9x.aio.startup import BAUDRATES, Settings
+from aiobc9x.aio.startup import Settings
+from aiobc9x.aio.sync import BAUDRATES
 from aiobc9x.core.profile import ModuleProfile
 from aiobc9x.core.session import Session
 from aiobc9x.spec import OPEN_TIME_DEFAULT_S

@@ -9,20 +9,19 @@ crashed (rule 9). Vendor commands may be missing: an ``ERROR`` from one is skipp
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
 from aiobc9x.aio.driver import Driver
 from aiobc9x.aio.events import Progress
+from aiobc9x.aio.sync import settle, synchronize
 from aiobc9x.core.events import Lane
 from aiobc9x.core.profile import ModuleProfile, profile_for
 from aiobc9x.errors import CommandError, LinkTimeout, ModuleReset
-from aiobc9x.spec import CLOSE_TIME_S, CONNECT_IDS, ESC, AccessMode, ConfigKey
+from aiobc9x.spec import CLOSE_TIME_S, CONNECT_IDS, AccessMode, ConfigKey
 from aiobc9x.wire.base import Command
 from aiobc9x.wire.commands import Qicfg, Qiclose, Qistate, SocketStatus
 from aiobc9x.wire.network import (
-    At,
     Cedrxs,
     Cfun,
     Cmee,
@@ -37,29 +36,8 @@ from aiobc9x.wire.network import (
 )
 from aiobc9x.wire.urcs import CloseOk
 
-BAUDRATES: Final = (115200, 9600, 57600, 460800, 38400, 19200, 4800)
-"""Tried in this order when the speed is unknown (lifecycle: relatives' defaults first)."""
-
-QUIET_S: Final = 0.3
-"""Silence after which no late answer is expected."""
-
-SETTLE_LIMIT_S: Final = 3.0
-"""A line that never falls silent is pushing data; go on after this."""
-
-SCAN_S: Final = 3.0
-"""Seconds for each speed of a scan."""
-
-_TRIES_S: Final = (0.3, 0.3, 0.5)
-"""Limits of the first AT commands; the first after sleep only wakes the module."""
-
-_PATIENT_S: Final = 2.0
-_LATE_S: Final = 2.0
-_ESC_WAIT_S: Final = 0.5
-_FILL_BYTES: Final = 64
-_FILL_MAX_BYTES: Final = 2880
-_FILL_GAP_S: Final = 0.05
 _NVRAM_GAP_S: Final = 0.05
-_RESTARTS: Final = 3
+_STARTS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +65,7 @@ class Settings:
 async def start(driver: Driver, settings: Settings) -> tuple[str, ...]:
     """Bring the module in step and configure it; return what it says it is.
 
-    A restart meanwhile starts over.
+    A restart, or silence, meanwhile starts over.
 
     Raises:
         LinkTimeout: The module did not answer in time; the message says what came.
@@ -96,143 +74,35 @@ async def start(driver: Driver, settings: Settings) -> tuple[str, ...]:
 
     Cancellation is safe: nothing is left in flight that the next start doesn't settle.
     """
-    for _ in range(_RESTARTS):
+    silence: LinkTimeout | None = None
+    for _ in range(_STARTS):
         resets = driver.session.statistics.resets
+        driver.hub.publish(Progress("synchronizing with the module"))
         try:
-            identity = await _start_once(driver, settings)
+            await synchronize(driver, settings.sync_timeout, scan=settings.baudrate is None)
+        except ModuleReset:
+            continue
+        try:
+            identity = await _set_up(driver, settings)
+        except LinkTimeout as exc:
+            silence = exc
+            continue
         except ModuleReset:
             continue
         if driver.session.statistics.resets == resets:
             return identity
-    raise ModuleReset("the module restarts again and again; check its power supply")
+    raise silence or ModuleReset("the module restarts again and again; check its power supply")
 
 
-async def _start_once(driver: Driver, settings: Settings) -> tuple[str, ...]:
-    driver.hub.publish(Progress("synchronizing with the module"))
-    await synchronize(driver, settings.sync_timeout, scan=settings.baudrate is None)
+async def _set_up(driver: Driver, settings: Settings) -> tuple[str, ...]:
     driver.hub.publish(Progress("configuring the module"))
     identity = await _identify(driver)
     driver.session.profile = settings.profile or profile_for(identity)
     await _prepare_radio(driver, allow_sleep=settings.allow_sleep)
-    await _read_settings(driver)
+    found = await _read_settings(driver)
     await _close_leftovers(driver)
-    await configure(driver, settings)
+    await _configure(driver, settings, found)
     return identity
-
-
-async def synchronize(driver: Driver, timeout: float, *, scan: bool = False) -> None:
-    """Send AT until the module answers, whatever state it was left in.
-
-    Raises:
-        LinkTimeout: No answer in ``timeout`` seconds.
-
-    """
-    end = driver.time() + timeout
-    received = driver.session.statistics.bytes_received
-    if scan and driver.link.has_speed:
-        answered = await _scan(driver, end)
-    else:
-        answered = await _synchronize(driver, end)
-    if not answered:
-        got = driver.session.statistics.bytes_received - received
-        raise LinkTimeout(_silence(driver, timeout, got))
-
-
-def _silence(driver: Driver, timeout: float, received: int) -> str:
-    name = driver.link.name
-    if received:
-        return (
-            f"{received} bytes came from {name} in {timeout:g} s, but no answer to AT; check the "
-            "speed (baudrate=None tries the usual ones) and that it is a modem"
-        )
-    return (
-        f"nothing came from {name} in {timeout:g} s; check that the module is powered, awake and "
-        "wired, and the speed (baudrate=None tries the usual ones)"
-    )
-
-
-async def _scan(driver: Driver, end: float) -> bool:
-    rates = [driver.link.baudrate, *(r for r in BAUDRATES if r != driver.link.baudrate)]
-    while driver.time() < end:
-        for rate in rates:
-            await driver.link.set_baudrate(rate)
-            driver.session.baudrate = rate
-            if await _synchronize(driver, min(end, driver.time() + SCAN_S)):
-                return True
-    return False
-
-
-async def _synchronize(driver: Driver, end: float) -> bool:
-    began = driver.time()
-    for unanswered, limit in enumerate(_limits()):
-        left = end - driver.time()
-        if left <= 0:
-            return False
-        if await _answers(driver, limit, end):
-            await _await_late_answers(driver, unanswered, driver.time() - began)
-            return True
-        if unanswered + 1 == len(_TRIES_S):
-            await _leave_data_mode(driver, end)
-        await asyncio.sleep(max(0.0, min(0.1, end - driver.time())))
-    return False
-
-
-def _limits() -> Iterator[float]:
-    yield from _TRIES_S
-    while True:
-        yield _PATIENT_S
-
-
-async def _answers(driver: Driver, limit: float, end: float) -> bool:
-    limit = max(0.0, min(limit, end - driver.time()))
-    try:
-        # Noise on the line prolongs an exchange beyond its limit, but not beyond the end.
-        async with asyncio.timeout_at(end):
-            await driver.run(At(), lane=Lane.RECOVERY, limit=limit)
-    except TimeoutError:
-        return False
-    except CommandError:
-        return True  # the rest of a line that was cut off: an answer all the same
-    return True
-
-
-async def _await_late_answers(driver: Driver, unanswered: int, waited: float) -> None:
-    """Let the answers to earlier ATs pass, or every later answer would be off by one."""
-    await settle(driver, min(max(QUIET_S, waited), _LATE_S) if unanswered else QUIET_S / 3)
-
-
-async def settle(driver: Driver, quiet: float = QUIET_S) -> None:
-    """Wait until the line has been silent for ``quiet`` seconds, three at most."""
-    end = driver.time() + max(SETTLE_LIMIT_S, 2 * quiet)
-    while (now := driver.time()) < end:
-        silent = now - driver.last_input
-        if silent >= quiet:
-            return
-        await asyncio.sleep(quiet - silent)
-
-
-async def _leave_data_mode(driver: Driver, end: float) -> None:
-    """End a data mode that an earlier program left behind (lifecycle, step 1a).
-
-    Escape ends the variable-length form. The fixed-length form doesn't hear it, so
-    after silence carriage returns fill it up; to a module that only sleeps both are noise.
-    """
-    session = driver.session
-    before = session.statistics.bytes_received
-    session.write_raw(ESC)
-    driver.kick()
-    await asyncio.sleep(min(_ESC_WAIT_S, max(0.0, end - driver.time())))
-    if session.statistics.bytes_received != before or await _answers(driver, _TRIES_S[0], end):
-        return
-    written = 0
-    before = session.statistics.bytes_received
-    while written < _FILL_MAX_BYTES and driver.time() < end:
-        session.write_raw(b"\r" * _FILL_BYTES)
-        driver.kick()
-        written += _FILL_BYTES
-        await asyncio.sleep(_FILL_GAP_S + _FILL_BYTES * 10 / session.baudrate)
-        if session.statistics.bytes_received != before:
-            return
 
 
 async def _identify(driver: Driver) -> tuple[str, ...]:
@@ -274,29 +144,30 @@ async def _prepare_radio(driver: Driver, *, allow_sleep: bool) -> None:
         await attempt(driver, Cfun(1))
 
 
-async def _read_settings(driver: Driver) -> None:
+async def _read_settings(driver: Driver) -> dict[ConfigKey, tuple[int, ...] | None]:
     """Learn how payloads are framed: the last owner's settings live on in NVRAM (rule 3)."""
-    data_format = await attempt(driver, Qicfg(ConfigKey.DATA_FORMAT))
-    if data_format:
+    found = {key: await attempt(driver, Qicfg(key)) for key in ConfigKey}
+    if data_format := found[ConfigKey.DATA_FORMAT]:
         driver.session.note_hex_receive(data_format[-1] == 1)
-    shown = await attempt(driver, Qicfg(ConfigKey.SHOW_LENGTH))
-    if shown:
+    if shown := found[ConfigKey.SHOW_LENGTH]:
         driver.session.note_length_shown(shown[0] == 1)
+    return found
 
 
-async def configure(driver: Driver, settings: Settings) -> None:
+async def _configure(
+    driver: Driver, settings: Settings, found: dict[ConfigKey, tuple[int, ...] | None]
+) -> None:
     """Write the settings that differ (§2.2.11); those in NVRAM are flash writes."""
-    await _set(driver, ConfigKey.DATA_FORMAT, 0, int(settings.hex_receive))
-    await _set(driver, ConfigKey.VIEW_MODE, 0)
-    await _set(driver, ConfigKey.SHOW_LENGTH, 1)
-    await _set(driver, ConfigKey.OPEN_TIME, settings.open_time)
-
-
-async def _set(driver: Driver, key: ConfigKey, *wanted: int) -> None:
-    if await attempt(driver, Qicfg(key)) == wanted:
-        return
-    await attempt(driver, Qicfg(key, *wanted))
-    await asyncio.sleep(_NVRAM_GAP_S)  # back-to-back flash writes get lost
+    wanted = {
+        ConfigKey.DATA_FORMAT: (0, int(settings.hex_receive)),
+        ConfigKey.VIEW_MODE: (0,),
+        ConfigKey.SHOW_LENGTH: (1,),
+        ConfigKey.OPEN_TIME: (settings.open_time,),
+    }
+    for key, values in wanted.items():
+        if found[key] != values:
+            await attempt(driver, Qicfg(key, *values))
+            await asyncio.sleep(_NVRAM_GAP_S)  # back-to-back flash writes get lost
 
 
 async def _close_leftovers(driver: Driver) -> None:

@@ -60,6 +60,7 @@ class Session:
         suspended: Only the recovery lane runs.
         echo_expected: Echoed lines are normal; after ATE0 one shows a restart.
         echo_seen: One has shown that.
+        stray_answers: Final results that nobody awaited; it only rises.
 
     """
 
@@ -77,6 +78,7 @@ class Session:
         self.suspended = True
         self.echo_expected = True
         self.echo_seen = False
+        self.stray_answers = 0
         self._framer = Framer()
         self._routing = Routing(self.sockets, self._framer, self.statistics)
         self._sender = Sender(profile or ModuleProfile())
@@ -178,10 +180,6 @@ class Session:
         for frame in self._framer.resync():
             self._on_frame(frame, 0.0)
         return self._take_events()
-
-    def suspend(self) -> None:
-        """Run only the recovery lane until :meth:`resume`."""
-        self.suspended = True
 
     def resume(self) -> None:
         """Commands and answers are in step: everything may run; lost URCs are made up for."""
@@ -344,28 +342,26 @@ class Session:
 
     def _on_line(self, text: bytes, now: float) -> None:
         exchange = self._exchange
-        if exchange is None:
-            if is_final(text):
-                self._lose_step(f"a stray {text.decode('ascii', 'backslashreplace')}")
-                return
-        else:
-            step = exchange.on_line(text)
-            if step is Step.TAKEN:
-                if exchange.has_data:
-                    self._release_urcs(exchange, now)
-                if exchange.echoed and not self.echo_expected:
-                    self.echo_seen = self.echo_expected = True
-                    self._lose_step("the module echoes again, as it does after a restart")
-                return
-            if step is not Step.NOT_MINE:
-                unwritten = exchange.prompted and bool(self._outbox)
-                self._end(exchange, now, lost=step is Step.LOST or unwritten)
-                return
-        urc = parse_urc(text)
-        if urc is None:
-            self._on_unknown(text)
-        else:
+        if exchange is None and is_final(text):
+            self.stray_answers += 1
+            self._lose_step(f"a stray {text.decode('ascii', 'backslashreplace')}")
+        elif exchange is not None and (step := exchange.on_line(text)) is not Step.NOT_MINE:
+            self._on_answer(exchange, step, now)
+        elif (urc := parse_urc(text)) is not None:
             self._on_urc(urc, now)
+        else:
+            self._on_unknown(text)
+
+    def _on_answer(self, exchange: Exchange, step: Step, now: float) -> None:
+        if step is not Step.TAKEN:
+            unwritten = exchange.prompted and bool(self._outbox)
+            self._end(exchange, now, lost=step is Step.LOST or unwritten)
+            return
+        if exchange.has_data:
+            self._release_urcs(exchange, now)
+        if exchange.echoed and not self.echo_expected:
+            self.echo_seen = self.echo_expected = True
+            self._lose_step("the module echoes again, as it does after a restart")
 
     def _on_unknown(self, text: bytes) -> None:
         self.statistics.unknown_lines += 1

@@ -255,7 +255,7 @@ class TestNoModule:
             await open_modem(ADDRESS)
         assert running().now - began < 3
 
-    @pytest.mark.parametrize("after", range(0, 27, 3))
+    @pytest.mark.parametrize("after", range(0, 24, 3))
     @virtual
     async def test_line_that_breaks_later(self, after: int) -> None:
         """Whatever start-up is doing, a lost line ends it with LinkLost alone."""

@@ -1,0 +1,152 @@
+"""Get an answer from a module in an unknown state.
+
+Layer: aio. Plain coroutines over ``driver.run(command)`` in the recovery lane.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Final
+
+from aiobc9x.aio.driver import Driver
+from aiobc9x.core.events import Lane
+from aiobc9x.errors import CommandError, LinkTimeout
+from aiobc9x.spec import ESC
+from aiobc9x.wire.network import At
+
+BAUDRATES: Final = (115200, 9600, 57600, 460800, 38400, 19200, 4800)
+"""Tried in this order when the speed is unknown (lifecycle: relatives' defaults first)."""
+
+QUIET_S: Final = 0.3
+"""Silence after which no late answer is expected."""
+
+SETTLE_LIMIT_S: Final = 3.0
+"""A line that never falls silent is pushing data; go on after this."""
+
+SCAN_S: Final = 3.0
+"""Seconds for each speed of a scan."""
+
+_TRIES_S: Final = (0.3, 0.3, 0.5)
+"""Limits of the first AT commands; the first after sleep only wakes the module."""
+
+_PATIENT_S: Final = 2.0
+_LATE_S: Final = 2.0
+_ESC_WAIT_S: Final = 0.5
+_FILL_BYTES: Final = 64
+_FILL_MAX_BYTES: Final = 2880
+_FILL_GAP_S: Final = 0.05
+
+
+async def synchronize(driver: Driver, timeout: float, *, scan: bool = False) -> None:
+    """Send AT until the module answers, whatever state it was left in.
+
+    Raises:
+        LinkTimeout: No answer in ``timeout`` seconds.
+
+    """
+    end = driver.time() + timeout
+    received = driver.session.statistics.bytes_received
+    if scan and driver.link.has_speed:
+        answered = await _scan(driver, end)
+    else:
+        answered = await _synchronize(driver, end)
+    if not answered:
+        got = driver.session.statistics.bytes_received - received
+        raise LinkTimeout(_silence(driver, timeout, got))
+
+
+def _silence(driver: Driver, timeout: float, received: int) -> str:
+    name = driver.link.name
+    if received:
+        return (
+            f"{received} bytes came from {name} in {timeout:g} s, but no answer to AT; check the "
+            "speed (baudrate=None tries the usual ones) and that it is a modem"
+        )
+    return (
+        f"nothing came from {name} in {timeout:g} s; check that the module is powered, awake and "
+        "wired, and the speed (baudrate=None tries the usual ones)"
+    )
+
+
+async def _scan(driver: Driver, end: float) -> bool:
+    rates = [driver.link.baudrate, *(r for r in BAUDRATES if r != driver.link.baudrate)]
+    while driver.time() < end:
+        for rate in rates:
+            await driver.link.set_baudrate(rate)
+            driver.session.baudrate = rate
+            if await _synchronize(driver, min(end, driver.time() + SCAN_S)):
+                return True
+    return False
+
+
+async def _synchronize(driver: Driver, end: float) -> bool:
+    began = driver.time()
+    for unanswered, limit in enumerate(_limits()):
+        left = end - driver.time()
+        if left <= 0:
+            return False
+        if await _answers(driver, limit, end):
+            await _await_late_answers(driver, unanswered, driver.time() - began)
+            return True
+        if unanswered % len(_TRIES_S) == len(_TRIES_S) - 1:
+            await _leave_data_mode(driver, end)
+        await asyncio.sleep(max(0.0, min(0.1, end - driver.time())))
+    return False
+
+
+def _limits() -> Iterator[float]:
+    yield from _TRIES_S
+    while True:
+        yield _PATIENT_S
+
+
+async def _answers(driver: Driver, limit: float, end: float) -> bool:
+    limit = max(0.0, min(limit, end - driver.time()))
+    try:
+        # Noise on the line prolongs an exchange beyond its limit, but not beyond the end.
+        async with asyncio.timeout_at(end):
+            await driver.run(At(), lane=Lane.RECOVERY, limit=limit)
+    except TimeoutError:
+        return False
+    except CommandError:
+        return True  # the rest of a line that was cut off: an answer all the same
+    return True
+
+
+async def _await_late_answers(driver: Driver, unanswered: int, waited: float) -> None:
+    """Let the answers to earlier ATs pass, or every later answer would be off by one."""
+    await settle(driver, min(max(QUIET_S, waited), _LATE_S) if unanswered else QUIET_S / 3)
+
+
+async def settle(driver: Driver, quiet: float = QUIET_S) -> None:
+    """Wait until the line has been silent for ``quiet`` seconds, three at most."""
+    end = driver.time() + max(SETTLE_LIMIT_S, 2 * quiet)
+    while (now := driver.time()) < end:
+        silent = now - driver.last_input
+        if silent >= quiet:
+            return
+        await asyncio.sleep(quiet - silent)
+
+
+async def _leave_data_mode(driver: Driver, end: float) -> None:
+    """End a data mode that an earlier program left behind (lifecycle, step 1a).
+
+    Escape ends the variable-length form. The fixed-length form doesn't hear it, so
+    after silence carriage returns fill it up; to a module that only sleeps both are noise.
+    """
+    session = driver.session
+    answers = session.stray_answers
+    session.write_raw(ESC)
+    driver.kick()
+    await asyncio.sleep(min(_ESC_WAIT_S, max(0.0, end - driver.time())))
+    if session.stray_answers != answers or await _answers(driver, _TRIES_S[0], end):
+        return
+    written = 0
+    while written < _FILL_MAX_BYTES and driver.time() < end:
+        session.write_raw(b"\r" * _FILL_BYTES)
+        driver.kick()
+        written += _FILL_BYTES
+        await asyncio.sleep(_FILL_GAP_S + _FILL_BYTES * 10 / session.baudrate)
+        if session.stray_answers != answers:
+            return
