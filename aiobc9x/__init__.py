@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from aiobc9x.aio.datagram import DatagramTransport as DatagramTransport
     from aiobc9x.aio.events import Dropped as Dropped
     from aiobc9x.aio.events import ModemEvent as ModemEvent
     from aiobc9x.aio.events import Progress as Progress
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from aiobc9x.aio.events import StepLost as StepLost
     from aiobc9x.aio.events import StepRegained as StepRegained
     from aiobc9x.aio.events import Unknown as Unknown
-    from aiobc9x.aio.datagram import DatagramTransport as DatagramTransport
     from aiobc9x.aio.listener import Server as Server
     from aiobc9x.aio.modem import Modem as Modem
     from aiobc9x.aio.open import open_modem as open_modem
