@@ -15,7 +15,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Generic, TypeVar
 
 from aiobc9x.aio.driver import Driver
-from aiobc9x.errors import LinkLost
+from aiobc9x.errors import LinkLost, LinkTimeout
 from aiobc9x.wire.urcs import Urc
 
 T = TypeVar("T")
@@ -37,21 +37,29 @@ class Inbox(Generic[U]):
             self._items.append(urc)
             self._arrived.set()
 
-    async def get(self, timeout: float) -> U:
+    async def get(self, timeout: float, command: str) -> U:
         """Wait for the next one.
 
         Raises:
-            TimeoutError: None came in ``timeout`` seconds.
+            LinkTimeout: No result to ``command`` came in ``timeout`` seconds.
             ModemError: The link failed, or the module restarted.
 
         """
-        async with asyncio.timeout(timeout):
-            while not self._items:
-                if self._future.done():
-                    self._future.result()
-                self._arrived.clear()
-                await self._arrived.wait()
+        try:
+            async with asyncio.timeout(timeout):
+                while not self._items:
+                    if self._future.done():
+                        self._future.result()
+                    self._arrived.clear()
+                    await self._arrived.wait()
+        except TimeoutError as exc:
+            raise LinkTimeout(f"no result to {command!r} in {timeout:g} s") from exc
         return self._items.popleft()
+
+    def skip(self, unwanted: Callable[[U], bool]) -> None:
+        """Drop those at the front that are not wanted."""
+        while self._items and unwanted(self._items[0]):
+            self._items.popleft()
 
     def close(self) -> None:
         """Stop collecting."""

@@ -6,7 +6,7 @@ Layer: aio.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from datetime import datetime
 from typing import Final
 
@@ -137,7 +137,7 @@ class NameQueries:
 
     async def ping_replies(
         self, host: str | bytes, *, timeout: int = 4, count: int = 4, size_bytes: int = 32
-    ) -> AsyncIterator[PingReply]:
+    ) -> AsyncGenerator[PingReply, None]:
         """Ping a host from the module; yield each request's outcome as it comes.
 
         Arguments and errors are those of :meth:`ping`. Leaving the iteration early is
@@ -149,13 +149,15 @@ class NameQueries:
         report = asyncio.create_task(
             detached(self._driver, self._ping, command, timeout, count, replies)
         )
+        report.add_done_callback(lambda _: replies.put_nowait(None))
         try:
             while (reply := await replies.get()) is not None:
                 yield reply
             await report
         finally:
             report.cancel()
-            await asyncio.wait([report])
+            # Whoever leaves early doesn't want to know how it ended.
+            await asyncio.gather(report, return_exceptions=True)
 
     async def ntp_time(
         self, server: str | bytes, *, port: int = 123, set_clock: bool = False
@@ -195,6 +197,8 @@ class NameQueries:
             inbox = Inbox(self._driver, DnsAnswer)
             try:
                 await self._begin(command)
+                # Left over from an earlier answer that had more lines than it announced.
+                inbox.skip(lambda answer: answer.err is None)
                 return await _collect_addresses(inbox, command.text)
             finally:
                 inbox.close()
@@ -202,29 +206,22 @@ class NameQueries:
     async def _ping(
         self, command: Qping, timeout: int, count: int, replies: asyncio.Queue[PingReply | None]
     ) -> PingReport:
-        try:
-            async with self._one_ping:
-                inbox: Inbox[PingResultLine | PingSummary | PingCode] = Inbox(
-                    self._driver, PingResultLine, PingSummary, PingCode
-                )
-                try:
-                    await self._begin(command)
-                    return await _collect_pings(inbox, command.text, timeout, count, replies)
-                finally:
-                    inbox.close()
-        finally:
-            replies.put_nowait(None)
+        async with self._one_ping:
+            inbox: Inbox[PingResultLine | PingSummary | PingCode] = Inbox(
+                self._driver, PingResultLine, PingSummary, PingCode
+            )
+            try:
+                await self._begin(command)
+                return await _collect_pings(inbox, command.text, timeout, count, replies)
+            finally:
+                inbox.close()
 
     async def _ntp_time(self, command: Qntp) -> datetime:
         async with self._one_time:
             inbox = Inbox(self._driver, NtpResult)
             try:
                 await self._begin(command)
-                result = await inbox.get(NTP_LIMIT_S)
-            except TimeoutError as exc:
-                raise _translate(
-                    exc, f"no result to {command.text!r} in {NTP_LIMIT_S:g} s"
-                ) from exc
+                result = await inbox.get(NTP_LIMIT_S, command.text)
             finally:
                 inbox.close()
         if result.err:
@@ -236,11 +233,6 @@ class NameQueries:
             raise UnexpectedAnswer(command.text, [line], str(exc)) from exc
 
 
-def _translate(exc: TimeoutError, reason: str) -> TimeoutError:
-    """Name the cause of a bare timeout; one that names it already stays as it is."""
-    return exc if exc.args else LinkTimeout(reason)
-
-
 async def _collect_addresses(inbox: Inbox[DnsAnswer], command: str) -> Resolution:
     """Read the lines of one answer in every shape that modules print (A35)."""
     addresses: dict[str, None] = {}
@@ -248,18 +240,19 @@ async def _collect_addresses(inbox: Inbox[DnsAnswer], command: str) -> Resolutio
     head = False
     while not head or len(addresses) < expected:
         try:
-            answer = await inbox.get(limit)
-        except TimeoutError as exc:
+            answer = await inbox.get(limit, command)
+        except LinkTimeout as exc:
             if addresses:
                 break
             if head:
                 raise connect_error(command, Err.DNS_FAILED) from exc
-            raise _translate(exc, f"no result to {command!r} in {DNS_LIMIT_S:g} s") from exc
+            raise
         limit = DNS_QUIET_S
         if answer.err is not None:
             if answer.err:
                 raise connect_error(command, answer.err)
             head = True
+            addresses.clear()  # what came before belongs to another answer
             expected, ttl_s = answer.count or 0, answer.ttl_s or 0
         addresses.update(dict.fromkeys(answer.addresses))
     if not addresses:
@@ -278,22 +271,23 @@ async def _collect_pings(
     limit = timeout + PING_MARGIN_S + NAME_RESOLUTION_S
     while True:
         try:
-            urc = await inbox.get(limit)
-        except TimeoutError as exc:
+            urc = await inbox.get(limit, command)
+        except LinkTimeout:
             if len(seen) == count:  # only the summary got lost
                 return _report(seen)
-            raise _translate(exc, f"{command!r} was not finished in time") from exc
+            raise
         limit = timeout + PING_MARGIN_S
         if isinstance(urc, PingSummary):
             return _counted(seen, urc)
-        if isinstance(urc, PingResultLine):
+        code = urc.result if isinstance(urc, PingResultLine) else urc.code
+        if isinstance(urc, PingResultLine) and code == PingResult.ECHO:
             reply = PingReply(urc.ip, urc.size_bytes, urc.time_ms, urc.ttl)
-        elif urc.code == PingResult.TIMEOUT and len(seen) < count:
+        elif code == PingResult.TIMEOUT and len(seen) < count:
             reply = PingReply()
-        elif urc.code in {PingResult.TIMEOUT, PingResult.SUCCESS}:
+        elif code in {PingResult.TIMEOUT, PingResult.SUCCESS}:
             return _report(seen)
         else:
-            raise connect_error(command, _PING_ERR.get(urc.code, urc.code))
+            raise connect_error(command, _PING_ERR.get(code, code))
         seen.append(reply)
         replies.put_nowait(reply)
 
