@@ -53,6 +53,7 @@ class Exchange:
         deadline: When the final result must have come.
         lines: Information lines so far.
         payload: The payload of a ``+QIRD``, once it has come.
+        negative: Its header had a negative remaining length; relatives print one.
         final: The final result, once it has come.
         echoed: The module echoed the line.
         damage: Why the answer can't be trusted, if it can't.
@@ -62,6 +63,7 @@ class Exchange:
     __slots__ = (
         "_echo",
         "_hard_deadline",
+        "_negatives",
         "_outgoing",
         "command",
         "damage",
@@ -69,6 +71,7 @@ class Exchange:
         "echoed",
         "final",
         "lines",
+        "negative",
         "payload",
         "prompted",
         "purpose",
@@ -82,6 +85,7 @@ class Exchange:
         now: float,
         limit: float,
         outgoing: bytes | None = None,
+        negatives: int = 0,
     ) -> None:
         self.command = command
         self.purpose = purpose
@@ -90,8 +94,10 @@ class Exchange:
         self._hard_deadline = self.deadline + CUT_SLACK_S
         self._echo = command.encode()[:-1]
         self._outgoing = outgoing
+        self._negatives = negatives
         self.lines: list[bytes] = []
         self.payload: Payload | None = None
+        self.negative = False
         self.final: bytes | None = None
         self.echoed = self.prompted = False
         self.damage: str | None = None
@@ -131,11 +137,19 @@ class Exchange:
             return Step.TAKEN
         return Step.NOT_MINE
 
-    def on_payload(self, payload: Payload) -> Step:
-        """Say what a counted payload means: one is due for AT+QIRD, and only one."""
+    def on_payload(self, payload: Payload, negatives: int = 0) -> Step:
+        """Say what a counted payload means: one is due for AT+QIRD, and only one.
+
+        Args:
+            payload: The payload.
+            negatives: The framer's count of negative remaining lengths by now; that
+                of the beginning is the constructor's.
+
+        """
         if self.payload is not None:
             self.damage = "the module answered one AT+QIRD with two payloads"
         self.payload = payload
+        self.negative = negatives > self._negatives
         return Step.TAKEN
 
     def on_prompt(self) -> bytes:

@@ -40,7 +40,7 @@ def distrust(exchange: Exchange, *, length_shown: bool) -> str | None:
         return "the module answered one AT+QIRD both with data and with +QIRD: 0"
     if not exchange.succeeded:
         return "the module answered one AT+QIRD both with data and with an error"
-    if length_shown and payload.remaining is None:
+    if length_shown and payload.remaining is None and not exchange.negative:
         return "the +QIRD header lacks its remaining length"
     return None
 

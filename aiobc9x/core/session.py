@@ -317,7 +317,8 @@ class Session:
             limit = command.max_response_time + ANSWER_MARGIN_S
         length = purpose.length if isinstance(purpose, Read) else READ_MAX_BYTES
         limit += wire_time(len(line) + 2 * length, self.baudrate)
-        self._exchange = Exchange(command, purpose, now, limit, outgoing)
+        negatives = self._framer.negative_remainings
+        self._exchange = Exchange(command, purpose, now, limit, outgoing, negatives)
         self._framer.prompt_due = outgoing is not None
         self._framer.read_due = length
         self._framer.hold_after_final = effects.effect_of(command.text) is not None
@@ -386,7 +387,7 @@ class Session:
             self.statistics.payload_bytes_received += len(payload.data)
             self._act(self._routing.on_push(payload))
         elif self._exchange is not None and effects.is_read(self._exchange.command.text):
-            self._exchange.on_payload(payload)
+            self._exchange.on_payload(payload, self._framer.negative_remainings)
             self._release_urcs(self._exchange, now)
         else:
             self._lose_step("a payload that nobody asked for")
@@ -441,8 +442,7 @@ class Session:
             self.statistics.nvram_writes += effects.writes_nvram(exchange.command.text)
         else:
             self.statistics.errors += 1
-        shown = self._framer.length_shown
-        self._act(self._endings.answered(exchange, now, lost=lost, length_shown=shown))
+        self._act(self._endings.answered(exchange, now, lost=lost, length_shown=self.length_shown))
         self._release_urcs(exchange, now)
 
     def _expire(self, exchange: Exchange, now: float, reason: str = "") -> None:

@@ -70,6 +70,12 @@ class TestTrust:
         )
         assert distrust(exchange, length_shown=False) is None
 
+    def test_a_negative_remaining_length_is_no_missing_one(self) -> None:
+        """Relatives print it: it says nothing, but nothing got lost."""
+        exchange = answer()
+        exchange.on_payload(Payload(None, None, b"a"), negatives=1)
+        assert distrust(exchange, length_shown=True) is None
+
 
 class TestEdge:
     """Rule 5: a socket is empty only after ``+QIRD: 0``."""

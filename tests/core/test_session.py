@@ -219,6 +219,19 @@ class TestNoHole:
         assert [event.slot for event in of(Failed, events)] == [slot]
         assert len(of(OutOfStep, events)) == 1
 
+    def test_a_negative_remaining_length_is_no_loss(self) -> None:
+        """Relatives print one; each read is judged by its own header."""
+        peer = Peer()
+        slot = peer.open()
+        peer.say(announced(0, 5))
+        peer.turn(READ, received(b"ab", -2))
+        peer.turn(READ, received(b"cd", -512))
+        peer.turn(READ, received(b"ef", 3))
+        assert [event.data for event in peer.kept(DataReceived)] == [b"ab", b"cd", b"ef"]
+        events = peer.turn(READ, received(b"gh", None))
+        assert of(DataReceived, events) == []
+        assert [event.slot for event in of(Failed, events)] == [slot]
+
 
 class TestDamagedPayload:
     """Rule 6: lines inside a damaged payload are never acted on."""
