@@ -19,7 +19,7 @@ from aiobc9x.aio.readiness import READY_TIMEOUT_S, Readiness
 from aiobc9x.aio.tls import wrap_protocol
 from aiobc9x.aio.transport import SocketTransport
 from aiobc9x.core.sockets import Slot, SlotState
-from aiobc9x.errors import LinkLost, ModemError, ModuleReset
+from aiobc9x.errors import LinkLost, ModemError, ModuleReset, NetworkDown, NetworkUnreachable
 from aiobc9x.spec import DISCOURAGED_LOCAL_PORTS, AccessMode, ProtocolType, ServiceType
 from aiobc9x.wire.params import ip_or_none
 
@@ -101,7 +101,11 @@ class Connector:
         stage.name = "waiting for the network"
         await self._readiness.wait(READY_TIMEOUT_S)
         stage.name = f"connecting to {request.host}:{request.remote_port}"
-        slot = await self._opener.open(request)
+        try:
+            slot = await self._opener.open(request)
+        except (NetworkUnreachable, NetworkDown):
+            self._readiness.forget()  # it went without a word
+            raise
         try:
             peer = await self._peer_address(request, slot)
             self._check_live(slot)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Final
 
 from aiobc9x.aio.driver import Driver, owner_of
@@ -30,7 +31,12 @@ RECOVERY_LIMIT_S: Final = 30.0
 
 
 class Health:
-    """Keeps one module usable."""
+    """Keeps one module usable.
+
+    Attributes:
+        on_unseen_restart: Called when a restart is found whose banner got lost.
+
+    """
 
     def __init__(
         self,
@@ -43,6 +49,7 @@ class Health:
         self._driver, self._examiner, self._opener = driver, examiner, opener
         self._settings, self._state_interval = settings, state_interval
         self._one_recovery = asyncio.Lock()
+        self.on_unseen_restart: Callable[[], None] = lambda: None
 
     def on_urc(self, urc: Urc) -> None:
         """Notice the end of a deep sleep."""
@@ -90,6 +97,7 @@ class Health:
         except CommandError:
             lost = False
         if echoing or lost:  # the banner got lost
+            self.on_unseen_restart()
             await start(driver, self._settings)
         if driver.session.statistics.resets == resets:
             self._go_on()
@@ -97,6 +105,8 @@ class Health:
     async def after_restart(self, banner: str) -> None:
         """Configure a module that has restarted, so that new connections can be opened."""
         async with self._one_recovery:
+            if not self._driver.session.suspended:
+                return  # the start after an earlier restart has covered this one
             try:
                 await start(self._driver, self._settings)
             except ModemError as exc:

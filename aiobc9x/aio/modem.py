@@ -68,6 +68,7 @@ class Modem(NameQueries, RadioQueries, SettingQueries):
         self._health = Health(
             driver, self._examiner, self._opener, options.settings, options.state_interval
         )
+        self._health.on_unseen_restart = self._readiness.forget
         self._connector = Connector(
             self,
             self._keeper,

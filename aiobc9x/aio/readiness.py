@@ -18,8 +18,10 @@ from aiobc9x.wire.signalling import RegistrationStatus
 from aiobc9x.wire.urcs import (
     PacketEvent,
     PdpDeactivated,
+    PowerDown,
     RadioState,
     Registration,
+    Restart,
     SimState,
     Urc,
 )
@@ -45,7 +47,7 @@ class Readiness:
     def __init__(self, driver: Driver, context_id: int, pin: str | None) -> None:
         self.ip_address = ""
         self._driver, self._context_id, self._pin = driver, context_id, pin
-        self._is_ready = False
+        self._is_ready = self._is_doubted = False
         self._one_check = asyncio.Lock()
         self._stage = ""
         self._detail = ""
@@ -61,12 +63,13 @@ class Readiness:
                 self.forget()
             case RadioState(fun) if fun != 1:
                 self.forget()
-            case PdpDeactivated():
+            case PdpDeactivated() | Restart() | PowerDown():
                 self.forget()
 
     def forget(self) -> None:
         """Ask the module again at the next :meth:`wait`."""
         self._is_ready = False
+        self._is_doubted = True
 
     async def wait(self, timeout: float) -> None:
         """Wait until connections can be opened; at once if nothing contradicts the last time.
@@ -78,13 +81,15 @@ class Readiness:
 
         Cancellation is safe.
         """
+        self._driver.check()
         if self._is_ready:
             return
         try:
             async with asyncio.timeout(timeout), self._one_check:
-                if not self._is_ready:
+                while not self._is_ready:
+                    self._is_doubted = False
                     await self._check()
-                    self._is_ready = True
+                    self._is_ready = not self._is_doubted
         except TimeoutError as exc:
             if exc.args:  # not the one of asyncio.timeout()
                 raise
