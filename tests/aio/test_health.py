@@ -1,0 +1,224 @@
+"""Health: back in step after whatever happens on the line."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+import aiobc9x
+from aiobc9x.aio.health import RECOVERY_LIMIT_S
+from aiobc9x.sim.faults import Fault, FaultKind
+from tests.support.bench import ECHO_PORT, HOST, PORT, Bench
+from tests.support.clock import running, virtual
+
+
+async def works(bench: Bench) -> None:
+    """Show that commands and data get through."""
+    modem = await bench.modem()
+    assert await modem.command("AT+CGMM") == ["BC65"]
+    reader, writer = await bench.streams(HOST, ECHO_PORT)
+    writer.write(bytes(range(256)))
+    assert await reader.readexactly(256) == bytes(range(256))
+    writer.close()
+    await writer.wait_closed()
+
+
+class TestStep:
+    """Commands and answers that don't match are brought back in step."""
+
+    @pytest.mark.parametrize("line", ["OK", "ERROR", "+CME ERROR: 100"])
+    @virtual
+    async def test_stray_final_result(self, line: str) -> None:
+        """An answer that nobody awaits; connections outlive the repair."""
+        async with Bench() as bench:
+            reader, writer = await bench.streams(HOST, ECHO_PORT)
+            events = (await bench.modem()).subscribe()
+            bench.virtual.say(line)
+            await asyncio.sleep(2)
+            assert (await bench.modem()).statistics.recoveries == 1
+            assert isinstance(await anext(events), aiobc9x.StepLost)
+            assert isinstance(await anext(events), aiobc9x.StepRegained)
+            writer.write(b"still here")
+            assert await reader.readexactly(10) == b"still here"
+
+    @virtual
+    async def test_lost_answer(self) -> None:
+        """A command whose final result is lost times out; the next one works."""
+        async with Bench() as bench:
+            modem = await bench.open()
+            bench.add_fault(Fault(FaultKind.DROP_LINE, on="OK"))
+            with pytest.raises(aiobc9x.LinkTimeout, match=r"AT\+CIMI"):
+                await modem.command("AT+CIMI", timeout=2)
+            await works(bench)
+
+    @virtual
+    async def test_answer_that_comes_too_late(self) -> None:
+        """It is not taken for the answer to the next command."""
+        async with Bench() as bench:
+            modem = await bench.open()
+            bench.add_fault(Fault(FaultKind.DELAY_LINE, on="OK", delay_s=2.2))
+            with pytest.raises(aiobc9x.LinkTimeout):
+                await modem.command("AT+CIMI", timeout=2)
+            assert await modem.command("AT+CGMM") == ["BC65"]
+            await works(bench)
+
+    @virtual
+    async def test_garbage_between_lines(self) -> None:
+        """Noise costs nothing that it doesn't hit."""
+        async with Bench() as bench:
+            modem = await bench.open()
+            bench.add_fault(Fault(FaultKind.GARBAGE, on="+CGMM", data=b"\xff\xfe\x00"))
+            for _ in range(3):
+                assert await modem.command("AT+CFUN?") == ["+CFUN: 1"]
+            await works(bench)
+
+    @virtual
+    async def test_silent_module(self) -> None:
+        """One that stays silent is given up: everything ends with the reason."""
+        async with Bench() as bench:
+            modem = await bench.open()
+            reader, _ = await bench.streams(HOST, PORT)
+            bench.add_fault(Fault(FaultKind.STUCK, on="AT"))
+            began = running().now
+            with pytest.raises(aiobc9x.LinkTimeout):
+                await modem.command("AT+CIMI", timeout=1)
+            with pytest.raises(aiobc9x.LinkLost, match="stopped answering") as caught:
+                await modem.command("AT+CIMI")
+            assert "powered" in str(caught.value)
+            with pytest.raises(aiobc9x.LinkLost, match="stopped answering"):
+                await reader.read()
+            assert running().now - began < RECOVERY_LIMIT_S + 10
+
+    @virtual
+    async def test_module_that_is_silent_for_a_while(self) -> None:
+        """Ten seconds are survived, and so are the connections."""
+        async with Bench() as bench:
+            modem = await bench.open()
+            reader, writer = await bench.streams(HOST, ECHO_PORT)
+            bench.add_fault(Fault(FaultKind.SILENCE, on="AT+CIMI", delay_s=10))
+            with pytest.raises(aiobc9x.LinkTimeout):
+                await modem.command("AT+CIMI", timeout=1)
+            writer.write(b"still here")
+            assert await reader.readexactly(10) == b"still here"
+
+
+class TestRestart:
+    """A reset fails everything, then the modem is usable again."""
+
+    @virtual
+    async def test_everything_pending_fails_at_once(self) -> None:
+        """Commands in flight, commands in the queue, connections, opens."""
+        async with Bench(boot_time=5) as bench:
+            modem = await bench.open()
+            await modem.wait_ready()
+            reader, _ = await bench.streams(HOST, PORT)
+            bench.add_fault(Fault(FaultKind.IGNORE, on="AT+CIMI"))
+            pending = [
+                asyncio.create_task(modem.command("AT+CIMI")),
+                asyncio.create_task(modem.command("AT+CGMM")),
+                asyncio.create_task(modem.open_connection(HOST, PORT)),
+                asyncio.create_task(reader.read()),
+            ]
+            await asyncio.sleep(0.5)
+            bench.virtual.reset()
+            _, late = await asyncio.wait(pending, timeout=5.01)
+            assert not late
+            assert all(isinstance(task.exception(), aiobc9x.ModuleReset) for task in pending)
+            await works(bench)
+
+    @virtual
+    async def test_second_restart_during_the_first_repair(self) -> None:
+        """Each restart is looked after, and the line never waits for ever."""
+        async with Bench(boot_time=1) as bench:
+            await bench.open()
+            bench.add_fault(Fault(FaultKind.RESET, on="AT+QSCLK"))
+            bench.virtual.reset()
+            await asyncio.sleep(20)
+            assert bench.virtual.statistics.resets == 2
+            await asyncio.wait_for(works(bench), 30)
+            bench.virtual.say("OK")  # step is lost once more: the repair is not blocked
+            await asyncio.sleep(5)
+            await asyncio.wait_for(works(bench), 30)
+
+    @virtual
+    async def test_network_is_awaited_again(self) -> None:
+        """After a restart the module must register first; connecting waits for that."""
+        async with Bench(register_time=10) as bench:
+            modem = await bench.open()
+            await modem.wait_ready()
+            bench.virtual.reset()
+            await asyncio.sleep(3)
+            began = running().now
+            await bench.streams(HOST, PORT)
+            assert 5 < running().now - began < 10
+
+    @virtual
+    async def test_banner_that_got_lost(self) -> None:
+        """The echo shows the restart: nothing that was open is trusted."""
+        async with Bench(banner="", register_time=20) as bench:
+            modem = await bench.open()
+            await modem.wait_ready()
+            reader, _ = await bench.streams(HOST, PORT)
+            bench.virtual.reset()
+            with pytest.raises(ConnectionResetError):
+                await asyncio.wait_for(reader.read(), 40)
+            began = running().now
+            await works(bench)
+            assert running().now - began > 1  # it had to register
+            assert not bench.virtual.module.board.settings.echo
+
+    @virtual
+    async def test_module_that_stays_away(self) -> None:
+        """A module that restarts and then says nothing ends the modem."""
+        async with Bench() as bench:
+            modem = await bench.open()
+            bench.add_fault(Fault(FaultKind.STUCK, on="AT"))
+            bench.virtual.reset()
+            await asyncio.sleep(60)
+            with pytest.raises(aiobc9x.LinkLost, match=r"restarted .* stayed away"):
+                await modem.command("AT")
+
+
+class TestWatch:
+    """Sockets that close in silence."""
+
+    @virtual
+    async def test_socket_that_vanishes(self) -> None:
+        """Within the state interval its connection ends with an error."""
+        async with Bench() as bench:
+            (reader, _), _ = await bench.connect()
+            bench.virtual.module.sockets.lose(streams_only=True)
+            with pytest.raises(aiobc9x.StreamBroken, match="without a word"):
+                await asyncio.wait_for(reader.read(), 45)
+
+    @virtual
+    async def test_watching_can_be_switched_off(self) -> None:
+        """With both intervals 0 an idle modem sends nothing."""
+        async with Bench() as bench:
+            await bench.open(poll_interval=0, state_interval=0)
+            await bench.streams(HOST, PORT)
+            bench.dialogue.clear()
+            await asyncio.sleep(3600)
+            assert bench.dialogue == []
+
+    @virtual
+    async def test_idle_modem_without_connections_is_quiet(self) -> None:
+        """No socket, no polling."""
+        async with Bench() as bench:
+            await bench.open()
+            bench.dialogue.clear()
+            await asyncio.sleep(3600)
+            assert bench.dialogue == []
+
+    @virtual
+    async def test_polling_has_a_price(self) -> None:
+        """An idle connection costs a read every 10 s and a table every 30 s."""
+        async with Bench() as bench:
+            await bench.connect()
+            await asyncio.sleep(1)
+            bench.dialogue.clear()
+            await asyncio.sleep(300)
+            counts = [sum(c.startswith(a) for c in bench.commands) for a in ("AT+QIRD", "AT+QISTA")]
+            assert counts[0] == pytest.approx(30, abs=1)
+            assert counts[1] == pytest.approx(10, abs=1)
