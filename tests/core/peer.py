@@ -6,7 +6,7 @@ It shares no parser with the library (rule 11): lines are compared and cut as te
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
 from aiobc9x.core.events import Event
@@ -125,7 +125,7 @@ class Peer:
         return events
 
 
-def of(kind: type[E], events: list[Event]) -> list[E]:
+def of(kind: type[E], events: Sequence[object]) -> list[E]:
     """Pick the events of one kind."""
     return [event for event in events if isinstance(event, kind)]
 
