@@ -14,7 +14,7 @@ from aiobc9x.core.effects import (
     writes_nvram,
 )
 from aiobc9x.spec import AccessMode
-from aiobc9x.wire.commands import Qicfg, Qiswtmd
+from aiobc9x.wire.commands import Qicfg, Qiopen, Qiswtmd
 from aiobc9x.wire.network import Echo
 
 SETTINGS: list[tuple[str, Effect | None]] = [
@@ -34,6 +34,14 @@ def test_a_setting_counts_and_is_a_flash_write(text: str, effect: Effect | None)
     """§2.2.7 and §2.2.11: the module keeps them."""
     assert effect_of(text) == effect
     assert writes_nvram(text)
+
+
+@pytest.mark.parametrize("mode", list(AccessMode))
+def test_an_open_decides_how_data_arrive(mode: AccessMode) -> None:
+    """§2.2.1; from its OK on, not before: until then the ID may be another's."""
+    text = Qiopen(1, 4, "TCP", "a.example", 80, 0, mode, 0).text
+    assert effect_of(text) == effect_of(text[:-2]) == SwitchMode(4, mode)
+    assert effect_of('AT+QIOPEN=1,4,"TCP","a.example",80') is None
 
 
 @pytest.mark.parametrize(
