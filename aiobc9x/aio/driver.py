@@ -223,6 +223,7 @@ class Driver:
         future: asyncio.Future[T] = self._loop.create_future()
         if self._dead is not None:
             future.set_exception(LinkLost(self._dead))
+            future.exception()  # whoever waits sees it; nobody waiting is no error
         else:
             self._expected.append((match, future))
             future.add_done_callback(self._unexpect)
@@ -310,10 +311,20 @@ class Driver:
                 await asyncio.sleep(0)  # a flood must not starve the rest of the loop
         except LinkLost as exc:
             self.fail(exc.strerror or str(exc))
+        except Exception as exc:
+            self._give_up(exc)
+
+    def _give_up(self, exc: Exception) -> None:
+        """End the modem because of a bug of ours, or everything would wait for ever."""
+        self._loop.call_exception_handler({"message": "aiobc9x has failed", "exception": exc})
+        self.fail(f"an internal error: {exc!r}")
 
     def _on_kick(self) -> None:
         self._kicked = False
-        self._pump()
+        try:
+            self._pump()
+        except Exception as exc:
+            self._give_up(exc)
 
     def _pump(self) -> None:
         """Write what is due, and set the watchdog."""
@@ -338,8 +349,11 @@ class Driver:
         if now - when > STALL_S:
             self._watchdog = self._loop.call_at(now + STALL_S, self._on_watchdog, now + STALL_S)
             return
-        self.dispatch(self.session.advance(now))
-        self._pump()
+        try:
+            self.dispatch(self.session.advance(now))
+            self._pump()
+        except Exception as exc:
+            self._give_up(exc)
 
     def _dispatch(self, event: Event) -> None:
         match event:
