@@ -1,0 +1,64 @@
+"""SocketView: enough of a socket for libraries that ask for one."""
+
+from __future__ import annotations
+
+import errno
+import socket
+
+import pytest
+
+from aiobc9x.aio.socketview import SocketView
+
+VIEW = SocketView(socket.SOCK_STREAM, ("100.127.243.105", 0), ("220.18.39.22", 8062))
+
+
+def test_addresses() -> None:
+    """Both ends, as asyncio's own extra info has them."""
+    assert VIEW.getsockname() == ("100.127.243.105", 0)
+    assert VIEW.getpeername() == ("220.18.39.22", 8062)
+    assert "220.18.39.22" in repr(VIEW)
+
+
+@pytest.mark.parametrize(
+    ("kind", "address", "family", "proto"),
+    [
+        (socket.SOCK_STREAM, "10.0.0.1", socket.AF_INET, socket.IPPROTO_TCP),
+        (socket.SOCK_STREAM, "2001:db8::1", socket.AF_INET6, socket.IPPROTO_TCP),
+        (socket.SOCK_DGRAM, "10.0.0.1", socket.AF_INET, socket.IPPROTO_UDP),
+    ],
+)
+def test_kind(kind: socket.SocketKind, address: str, family: int, proto: int) -> None:
+    """Family, type and protocol fit the address and the service."""
+    view = SocketView(kind, ("", 0), (address, 1))
+    assert (view.family, view.type, view.proto) == (family, kind, proto)
+
+
+@pytest.mark.parametrize(
+    ("level", "option"),
+    [
+        (socket.IPPROTO_TCP, socket.TCP_NODELAY),
+        (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE),
+        (socket.SOL_SOCKET, socket.SO_KEEPALIVE),
+        (socket.SOL_SOCKET, socket.SO_REUSEADDR),
+    ],
+)
+def test_harmless_options(level: int, option: int) -> None:
+    """They change no byte, so they are accepted, and read as 0."""
+    VIEW.setsockopt(level, option, 1)
+    assert VIEW.getsockopt(level, option) == 0
+
+
+def test_other_options() -> None:
+    """The module has none."""
+    with pytest.raises(OSError, match="the module has none") as caught:
+        VIEW.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+    assert caught.value.errno == errno.ENOPROTOOPT
+    with pytest.raises(OSError, match="the module has none"):
+        VIEW.getsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST)
+
+
+def test_no_file_descriptor() -> None:
+    """Nothing of the system is behind it."""
+    assert VIEW.fileno() == -1
+    assert VIEW.gettimeout() == 0
+    assert VIEW.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
