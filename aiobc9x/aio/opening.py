@@ -20,6 +20,7 @@ from aiobc9x.errors import (
     LinkLost,
     LinkTimeout,
     ModemError,
+    ModuleReset,
     connect_error,
 )
 from aiobc9x.spec import (
@@ -40,6 +41,9 @@ OPEN_MARGIN_S: Final = 5.0
 
 RETRY_S: Final = (0.5, 1.0, 2.0)
 """Waits before an open is tried again that the module was too busy for."""
+
+INCOMING_WAIT_S: Final = 30.0
+"""How long an ID that the module calls used (563) may wait for its ``"incoming"`` URC."""
 
 _BUSY: Final = {Err.BLOCKED, Err.BUSY, Err.DNS_BUSY}
 
@@ -75,11 +79,12 @@ class OpenRequest:
 
 
 class _Opening:
-    """An open under way, and whether its caller still wants it."""
+    """An open under way: does its caller still want it, has somebody else its ID?"""
 
     def __init__(self, request: OpenRequest, slot: Slot) -> None:
         self.request, self.slot = request, slot
         self.abandoned = False
+        self.is_taken = False
         self.future: asyncio.Future[Slot] = asyncio.get_running_loop().create_future()
 
 
@@ -134,7 +139,8 @@ class Opener:
                 await self._keeper.notify()
         except BaseException as exc:
             self._session.statistics.open_failures += 1
-            self._keeper.close(opening.slot)
+            if not opening.is_taken:
+                self._keeper.close(opening.slot)
             if not opening.future.done():
                 ended = isinstance(exc, asyncio.CancelledError)
                 opening.future.set_exception(self._ended() if ended else exc)
@@ -164,6 +170,7 @@ class Opener:
 
     async def _connect(self, opening: _Opening) -> None:
         for delay in (*RETRY_S, None):
+            await self._check_id(opening)
             try:
                 await self._try_connect(opening)
             except ConnectFailed as exc:
@@ -179,16 +186,42 @@ class Opener:
             else:
                 return
 
+    async def _check_id(self, opening: _Opening) -> None:
+        """Look at the ID again: it waited, and nobody else could know that it was taken.
+
+        The module gives such an ID to an incoming connection if it likes (§2.3.5).
+        """
+        slot = opening.slot
+        holder = self._session.sockets.get(slot.connect_id)
+        if slot.state is SlotState.OPENING:
+            return
+        if holder is None:
+            raise ModuleReset("the module restarted while the connection was being opened")
+        if holder is slot:
+            raise self._ended()
+        await self._change_id(opening)
+
     async def _change_id(self, opening: _Opening) -> None:
-        """Take another ID: an earlier program, or an incoming connection, has this one."""
-        self._keeper.close(opening.slot)
-        opening.slot = await self._reserve(opening.request)
+        """Take another ID: an earlier program, or an incoming connection, has this one.
+
+        The URC of an incoming connection may still be on its way; a close would end it.
+        """
+        slot, opening.is_taken = opening.slot, True
+        if any(other.is_listener for other in self._session.sockets):
+            self._driver.spawn(self._close_later, slot)
+        else:
+            self._keeper.close(slot)
+        opening.slot, opening.is_taken = await self._reserve(opening.request), False
+
+    async def _close_later(self, slot: Slot) -> None:
+        await asyncio.sleep(INCOMING_WAIT_S)
+        if slot.state is SlotState.OPENING:
+            self._keeper.close(slot)
 
     async def _try_connect(self, opening: _Opening) -> None:
         request, slot = opening.request, opening.slot
         command = request.command(self._keeper.context_id, slot.connect_id)
         target = (request.host, request.remote_port)
-        self._session.set_access_mode(slot.connect_id, request.access_mode)
         result = self._driver.expect(_open_result(slot.connect_id))
         started = self._driver.time()
         try:

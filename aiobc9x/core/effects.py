@@ -31,7 +31,7 @@ class ShowLength:
 
 @dataclass(frozen=True, slots=True)
 class SwitchMode:
-    """A socket's data arrive differently from now on (§2.2.7)."""
+    """A socket's data arrive differently from now on (§2.2.1, §2.2.7)."""
 
     connect_id: int
     access_mode: AccessMode
@@ -50,6 +50,11 @@ _DATA_FORMAT = re.compile(r'AT\+QICFG\s*=\s*"dataformat"\s*,\s*[01]\s*,\s*([01])
 _SHOW_LENGTH = re.compile(r'AT\+QICFG\s*=\s*"showlength"\s*,\s*([01])\s*', re.IGNORECASE)
 _VIEW_MODE = re.compile(r'AT\+QICFG\s*=\s*"viewmode"\s*,\s*[01]\s*', re.IGNORECASE)
 _SWITCH = re.compile(r"AT\+QISWTMD\s*=\s*([0-5])\s*,\s*([01])\s*", re.IGNORECASE)
+_OPEN = re.compile(
+    r'AT\+QIOPEN\s*=\s*\d\s*,\s*([0-5])\s*,\s*"[^"]*"\s*,\s*"[^"]*"\s*,\s*\d+\s*,\s*\d*\s*,'
+    r"\s*([01])\s*(?:,\s*[01]?\s*)?",
+    re.IGNORECASE,
+)
 _SEND = re.compile(r"AT\+QISEND(?:EX)?\s*=\s*\d", re.IGNORECASE)
 _READ = re.compile(r"AT\+QIRD\s*=\s*\d", re.IGNORECASE)
 _ECHO = re.compile(r"ATE([01]?)\s*", re.IGNORECASE)
@@ -61,7 +66,7 @@ def effect_of(text: str) -> Effect | None:
         return ReceiveHex(match[1] == "1")
     if match := _SHOW_LENGTH.fullmatch(text):
         return ShowLength(match[1] == "1")
-    if match := _SWITCH.fullmatch(text):
+    if match := _SWITCH.fullmatch(text) or _OPEN.fullmatch(text):
         return SwitchMode(int(match[1]), AccessMode(int(match[2])))
     if match := _ECHO.fullmatch(text):
         return EchoLines(match[1] == "1")
