@@ -37,9 +37,6 @@ class ModuleTransport(transports._FlowControlMixin):
     Extra info: ``peername`` and ``sockname`` as ``(address, port)``, ``connect_id``,
     ``modem``, ``socket`` (a :class:`~aiobc9x.aio.socketview.SocketView`).
 
-    Attributes:
-        on_end: Called once, behind ``connection_lost``.
-
     """
 
     if TYPE_CHECKING:  # typeshed leaves these out of the private base
@@ -66,7 +63,6 @@ class ModuleTransport(transports._FlowControlMixin):
         self._closing = False
         self._lost = False
         self._ignored_writes = 0
-        self.on_end: Callable[[], None] = lambda: None
         self.set_protocol(protocol)
 
     def __repr__(self) -> str:
@@ -251,4 +247,3 @@ class ModuleTransport(transports._FlowControlMixin):
 
     def _call_connection_lost(self, exc: Exception | None) -> None:
         self._call("connection_lost", self._protocol.connection_lost, exc)
-        self.on_end()

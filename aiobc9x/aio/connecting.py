@@ -142,6 +142,10 @@ class Connector:
             "modem": self._modem,
         }
 
+    async def why_closed(self) -> Exception | None:
+        """Say why a socket ends: ``None`` for its far side, an error for a lost network."""
+        return await self._examiner.why_closed()
+
     async def attach(
         self,
         slot: Slot,

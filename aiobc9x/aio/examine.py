@@ -59,7 +59,8 @@ class Examiner:
             slot.move(SlotState.REMOTE_CLOSED)
         slot.readable = not drained
         owner = owner_of(slot)
-        if owner is not None and (drained or slot.access_mode is AccessMode.PUSH):
+        unread = slot.access_mode is AccessMode.PUSH or slot.is_listener
+        if owner is not None and (drained or unread):
             owner.on_drained()
         self._driver.kick()
 

@@ -124,7 +124,8 @@ class Health:
         session = self._driver.session
         while self._state_interval:
             await asyncio.sleep(self._state_interval)
-            waiting = any(s.state is SlotState.OPEN and s.wants_read for s in session.sockets)
+            slots = [slot for slot in session.sockets if slot.state is SlotState.OPEN]
+            waiting = any(slot.wants_read or slot.is_listener for slot in slots)
             if waiting and not session.suspended:
                 try:
                     await self._examiner.compare()

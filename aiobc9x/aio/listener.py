@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from aiobc9x.aio.base import ModuleTransport
 from aiobc9x.aio.driver import owner_of
 from aiobc9x.aio.socketview import SocketView
-from aiobc9x.errors import ModemError
+from aiobc9x.errors import ModemError, StreamBroken
 
 if TYPE_CHECKING:
     from aiobc9x.aio.connecting import Connector, Tls
@@ -50,10 +50,9 @@ class Server(asyncio.AbstractServer):
         # Connections run in the context of whoever made the server, as in asyncio.
         self._context = contextvars.copy_context()
         self._accepting: set[asyncio.Task[None]] = set()
-        self._connections: set[ModuleTransport] = set()
+        self._accepted: list[Slot] = []
         self._closed: asyncio.Future[None] | None = None
         self._forever: asyncio.Future[None] | None = None
-        self._error: Exception | None = None
         keeper.driver.adopt(slot, self)
 
     def __repr__(self) -> str:
@@ -117,16 +116,29 @@ class Server(asyncio.AbstractServer):
 
     def close_clients(self) -> None:
         """Close every accepted connection, flushing it."""
-        for transport in list(self._connections):
-            transport.close()
+        for slot in self._clients():
+            owner = owner_of(slot)
+            if owner is None:
+                self._keeper.close(slot)
+            else:
+                owner.close()
 
     def abort_clients(self) -> None:
         """Close every accepted connection at once."""
-        for transport in list(self._connections):
-            transport.abort()
+        for slot in self._clients():
+            owner = owner_of(slot)
+            if isinstance(owner, ModuleTransport):
+                owner.abort()
+            else:
+                self._keeper.close(slot)
+
+    def _clients(self) -> list[Slot]:
+        """The accepted sockets that have not ended, those in a TLS handshake included."""
+        return [slot for slot in self._accepted if slot.is_live]
 
     def accept(self, slot: Slot, incoming: Incoming) -> None:
         """Give an incoming connection its transport and its protocol."""
+        self._accepted = [*self._clients(), slot]
         task = self._loop.create_task(
             self._accept(slot, (incoming.remote_ip, incoming.remote_port)), context=self._context
         )
@@ -137,20 +149,13 @@ class Server(asyncio.AbstractServer):
         extra = self._connector.extra(slot, peername)
         extra["sockname"] = self._address
         try:
-            attached = self._connector.attach(slot, extra, self._factory, self._tls)
-            await attached
+            await self._connector.attach(slot, extra, self._factory, self._tls)
         except (OSError, ModemError, asyncio.CancelledError) as exc:
             logger.info("! connection from %s failed: %s", peername, exc)
-            return
         except Exception as exc:
             self._loop.call_exception_handler(
                 {"message": f"accepting from {peername} failed", "exception": exc}
             )
-            return
-        transport = owner_of(slot)
-        if isinstance(transport, ModuleTransport):
-            self._connections.add(transport)
-            transport.on_end = lambda: self._connections.discard(transport)
 
     def on_failed(self, error: Exception) -> None:
         """Stop: the module or the link has ended the listener."""
@@ -161,8 +166,13 @@ class Server(asyncio.AbstractServer):
                 self._forever.set_exception(error)
 
     def on_drained(self) -> None:
-        """Stop: the module has closed the listener."""
-        self.on_failed(ConnectionResetError("the module has closed the listener"))
+        """Stop: the module, or the loss of the network, has closed the listener."""
+        if self._closed is None:
+            self._keeper.driver.spawn(self._end)
+
+    async def _end(self) -> None:
+        error = await self._connector.why_closed()
+        self.on_failed(error or StreamBroken("the module has closed the listener"))
 
     def on_data(self, data: bytes) -> None:
         """Do nothing: a listener has no data."""

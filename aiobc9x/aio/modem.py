@@ -39,7 +39,7 @@ from aiobc9x.core.statistics import Statistics
 from aiobc9x.errors import StageTimeout
 from aiobc9x.spec import AccessMode, ServiceType
 from aiobc9x.wire.base import Raw
-from aiobc9x.wire.urcs import Incoming, Urc
+from aiobc9x.wire.urcs import Urc
 
 logger = logging.getLogger("aiobc9x.aio")
 
@@ -476,8 +476,7 @@ class Modem(NameQueries, RadioQueries, SettingQueries):
     def _on_urc(self, urc: Urc) -> None:
         self._readiness.on_urc(urc)
         self._health.on_urc(urc)
-        if isinstance(urc, Incoming):
-            self._acceptor.on_incoming(urc)
+        self._acceptor.on_urc(urc)
 
 
 @asynccontextmanager

@@ -15,10 +15,11 @@ from aiobc9x.aio.driver import owner_of
 from aiobc9x.aio.listener import Server
 from aiobc9x.aio.opening import OpenRequest
 from aiobc9x.aio.readiness import READY_TIMEOUT_S, Readiness
+from aiobc9x.core.sockets import Slot, SlotState
 from aiobc9x.errors import CommandError
 from aiobc9x.spec import ServiceType
 from aiobc9x.wire.network import Cgact
-from aiobc9x.wire.urcs import Incoming
+from aiobc9x.wire.urcs import Closed, Incoming, Urc
 
 if TYPE_CHECKING:
     from aiobc9x.aio.sockets import SocketKeeper
@@ -28,13 +29,15 @@ logger = logging.getLogger("aiobc9x.aio")
 _REMOTE_PORT: Final = 1
 """Means nothing for a listener; the note's example sends 1, and firmware refuses 0 (A7)."""
 
+_LOOK_S: Final = 0.02
+"""Between looks whether a listener that accepts already has been handed to its caller."""
+
 
 class Acceptor:
     """Knows which listener an incoming connection belongs to."""
 
     def __init__(self, keeper: SocketKeeper, connector: Connector, readiness: Readiness) -> None:
         self._keeper, self._connector, self._readiness = keeper, connector, readiness
-        self._early: list[Incoming] = []
 
     def request(self, address: str, port: int) -> OpenRequest:
         """Return what to open for a listener.
@@ -76,6 +79,16 @@ class Acceptor:
         except CommandError as exc:
             logger.debug("! can't activate the context: %s", exc)
 
+    def on_urc(self, urc: Urc) -> None:
+        """Act on what concerns listeners."""
+        if isinstance(urc, Incoming):
+            self.on_incoming(urc)
+        elif isinstance(urc, Closed):
+            slot = self._keeper.session.sockets.get(urc.connect_id)
+            owner = owner_of(slot) if slot is not None else None
+            if isinstance(owner, Server):  # it is never read, so nothing else would notice
+                owner.on_drained()
+
     def on_incoming(self, urc: Incoming) -> None:
         """Give a connection to its listener; one that nobody listens for is closed."""
         slot = self._keeper.session.sockets.get(urc.connect_id)
@@ -86,7 +99,21 @@ class Acceptor:
         if isinstance(server, Server) and server.is_serving():
             server.accept(slot, urc)
         elif server is None and listener is not None and listener.is_listener:
-            self._early.append(urc)  # listen() has not yet returned
+            self._keeper.driver.spawn(self._hand_over, slot, listener, urc)
         else:
             logger.info("! nobody listens on socket %d: %r is closed", urc.server_id, urc)
+            self._keeper.close(slot)
+
+    async def _hand_over(self, slot: Slot, listener: Slot, urc: Incoming) -> None:
+        """Wait until the listener has its server, or won't get one."""
+        under_way = {SlotState.OPENING, SlotState.OPEN}
+        # Nothing tells when a caller that is between two awaits takes its socket.
+        while owner_of(listener) is None and listener.state in under_way:  # noqa: ASYNC110
+            await asyncio.sleep(_LOOK_S)
+        server = owner_of(listener)
+        if not slot.is_live:
+            return
+        if isinstance(server, Server) and server.is_serving():
+            server.accept(slot, urc)
+        else:
             self._keeper.close(slot)
