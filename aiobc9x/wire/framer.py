@@ -19,61 +19,13 @@ import binascii
 import re
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final
 
 from aiobc9x.spec import LINE_MAX_BYTES, PUSH_MAX_BYTES, READ_MAX_BYTES
+from aiobc9x.wire._frames import Damage, Frame, Line, Payload, Prompt
 from aiobc9x.wire._headers import DECIDING, MALFORMED, UNDECIDED, Header, header_finder, read_header
 
-
-class Line(NamedTuple):
-    """A line of text: an answer, a result, a URC or an echo.
-
-    Attributes:
-        text: The line without its LF and without CRs at either end; never empty.
-
-    """
-
-    text: bytes
-
-
-class Payload(NamedTuple):
-    """Received data (§2.2.6, §2.3.2).
-
-    Attributes:
-        connect_id: The socket of pushed data; ``None`` for ``+QIRD``, whose socket
-            the asking session knows.
-        remaining: ``<remaining_length>`` in bytes, ``None`` if the header has none or
-            a negative one (see :attr:`Framer.negative_remainings`).
-        data: The data, decoded from hex.
-
-    """
-
-    connect_id: int | None
-    remaining: int | None
-    data: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Prompt:
-    """The module waits for the data of a send (§2.2.4)."""
-
-
-class Damage(NamedTuple):
-    """Bytes that can't be what the module meant to send.
-
-    Attributes:
-        reason: What is wrong, in words.
-        data: The bytes in question, at most ``LINE_MAX_BYTES`` of a line and what was
-            announced of a payload.
-
-    """
-
-    reason: str
-    data: bytes
-
-
-Frame: TypeAlias = Line | Payload | Prompt | Damage
+__all__ = ["Damage", "Frame", "Framer", "Line", "Payload", "Prompt"]
 
 _LINE_TOO_LONG: Final = f"line exceeds {LINE_MAX_BYTES} bytes; these are its first"
 _NO_LINE_END: Final = "no two CRLFs behind a +QIRD payload"
@@ -86,11 +38,16 @@ _LF: Final = 0x0A
 _CR: Final = 0x0D
 _SPACE: Final = 0x20
 _QUOTE: Final = 0x22
-_PROMPT: Final = 0x3E
+_PROMPT: Final = b">"
 # One ends the payload, one begins the next answer or URC (§2.1.2, example 4.1.3).
 _BEHIND_READ: Final = b"\r\n\r\n"
-# The CRLF behind pushed data is optional, the one in front of what comes next is not.
-_BEHIND_PUSH: Final = b"\r\n"
+# The CRLF behind pushed data is optional, the one in front of what comes next is not;
+# a boot banner begins with LF CR instead.
+_PUSH_END: Final = b"\r\n"
+_BANNER: Final = re.compile(rb"\n\r[^\n]")
+_PUSH_ENDS_UNDECIDED: Final = frozenset({b"\r", b"\n", b"\r\n", b"\n\r"})
+# More pushes than fit in any chunk that a port delivers.
+_PUSH_ENDS_KEPT: Final = 1024
 # A line, its line end, and a byte that makes it too long.
 _NEAR_BYTES: Final = LINE_MAX_BYTES + 2
 # Half the time of a NamedTuple's own constructor, which is written in Python.
@@ -120,6 +77,9 @@ class Framer:
         read_due: Largest payload that a ``+QIRD`` header may announce, in bytes up to
             1024; with 0 such a header is a plain line.
         hold_after_final: Whether to stop behind the next final result. Cleared there.
+        push_ends: For each pushed payload, in order and once it is known: whether a CRLF of
+            its own followed the data, ``None`` if that can't be told. A module does one or
+            the other; a change shows that the data swallowed it. The last 1024 are kept.
         negative_remainings: How many ``+QIRD`` headers of payloads have had a negative
             remaining length. Relatives print one; a missing one means lost bytes, and
             :attr:`Payload.remaining` is ``None`` for both.
@@ -133,6 +93,7 @@ class Framer:
         self.length_shown = True
         self.read_due = READ_MAX_BYTES
         self.hold_after_final = False
+        self.push_ends: deque[bool | None] = deque(maxlen=_PUSH_ENDS_KEPT)
         self.negative_remainings = 0
         # Chunks, each with the offset from which it is yet to be framed.
         self._held: deque[tuple[bytes, int]] = deque()
@@ -203,7 +164,9 @@ class Framer:
         self._left = 0
         self._pieces: list[bytes] = []
         self._line_ends_due = b""
+        # What has followed a pushed payload, until it tells how that ended.
         self._push_ended = False
+        self._behind_push = b""
         # A byte to drop if it comes next: the LF of a CRLF, the space of a prompt.
         self._optional: int | None = None
 
@@ -230,7 +193,7 @@ class Framer:
             elif self._line_ends_due:
                 start = self._take_line_end(data, start, frames)
             elif self._push_ended:
-                self._check_push_end(data[start], frames)
+                start = self._take_push_end(data, start, frames)
             elif self._skipping:
                 start = self._skip(data, start)
             elif self.prompt_due or armed or self._verdict is not None:
@@ -312,7 +275,10 @@ class Framer:
             if text.startswith(_BEHIND_READ, end):
                 return end + len(_BEHIND_READ)
             self._line_ends_due = _BEHIND_READ
-        elif end == len(text) or text[end] != _CR:
+        elif end + 2 < len(text) and text.startswith(_PUSH_END, end):
+            self.push_ends.append(text[end + 2] in _PUSH_END)
+            return end + 2
+        else:
             self._push_ended = True
         return end
 
@@ -442,11 +408,26 @@ class Framer:
         self._line_ends_due = b""
         return start
 
-    def _check_push_end(self, value: int, frames: list[Frame]) -> None:
-        """Check the byte behind pushed data, which is that of a line end or prompt."""
-        self._push_ended = False
-        if value not in _BEHIND_PUSH and not (value == _PROMPT and self.prompt_due):
+    def _take_push_end(self, data: bytes, start: int, frames: list[Frame]) -> int:
+        """Look at what follows pushed data: a line end, or else bytes of it were lost."""
+        behind = self._behind_push + data[start : start + 1]
+        if behind in _PUSH_ENDS_UNDECIDED:
+            self._behind_push = behind
+            return start + 1
+        self._push_ended, self._behind_push = False, b""
+        end: bool | None = None
+        prompted = self.prompt_due and behind.endswith(_PROMPT)
+        if behind.startswith(_PUSH_END) and not prompted:
+            end = behind[2] in _PUSH_END
+        elif not prompted and not behind.startswith(b"\r") and not _BANNER.match(behind):
             frames.append(Damage(_NO_PUSH_END, b""))
+        self.push_ends.append(end)
+        return start
+
+    @property
+    def behind_push(self) -> bytes | None:
+        """The line end bytes behind a pushed payload whose end isn't known yet; else ``None``."""
+        return self._behind_push if self._push_ended else None
 
 
 class _Lines(dict[bytes, Line | Damage | None]):

@@ -49,7 +49,8 @@ class Reference:
         self.line = b""
         self.optional = b""
         self.behind_read = b""
-        self.behind_push = False
+        self.behind_push: bytes | None = None
+        self.push_ends: list[bool | None] = []
         self.negatives = 0
         self.skipping = False
         self.header: tuple[int | None, int | None, int] | None = None
@@ -75,13 +76,30 @@ class Reference:
             if self.behind_read:
                 self.frames.append(Damage("", b"\r\n\r\n"[: -len(self.behind_read)]))
                 self.behind_read = b""
-            if self.behind_push and not self.may_follow_push(byte):
-                self.frames.append(Damage("", b""))
-            self.behind_push = False
+            if self.behind_push is not None:
+                self.look_behind_push(byte)
             self.take_text(byte)
 
-    def may_follow_push(self, byte: bytes) -> bool:
-        return byte in {b"\r", b"\n"} or (byte == b">" and self.rules.prompt_due)
+    def look_behind_push(self, byte: bytes) -> None:
+        assert self.behind_push is not None
+        self.behind_push += byte
+        behind = self.behind_push
+        if byte == b">" and self.rules.prompt_due:
+            self.end_push(None, lost=False)
+        elif behind[:1] not in {b"\r", b"\n"} or (behind[:1] == b"\n" and behind[1:2] not in b"\r"):
+            self.end_push(None, lost=True)
+        elif behind[:1] == b"\r" and behind[1:2] not in b"\n":
+            self.end_push(None, lost=False)
+        elif len(behind) == 3 and behind[:1] == b"\n":
+            self.end_push(None, lost=byte == b"\n")
+        elif len(behind) == 3:
+            self.end_push(byte in {b"\r", b"\n"}, lost=False)
+
+    def end_push(self, end: bool | None, *, lost: bool) -> None:
+        self.behind_push = None
+        self.push_ends.append(end)
+        if lost:
+            self.frames.append(Damage("", b""))
 
     def take_text(self, byte: bytes) -> None:
         text = self.line = (self.line + byte).lstrip(b"\r")
@@ -151,7 +169,7 @@ class Reference:
             return
         self.frames.append(frame)
         self.behind_read = b"\r\n\r\n" if connect_id is None else b""
-        self.behind_push = connect_id is not None
+        self.behind_push = None if connect_id is None else b""
 
 
 def counted(number: bytes | None) -> int | None:

@@ -273,7 +273,7 @@ class TestPushEnd:
         assert [type(frame) for frame in made.feed(b"C")] == [Damage]
         assert made.feed(b"D") == ()
 
-    @pytest.mark.parametrize("behind", [b"\r", b"\n", b"\r\n"])
+    @pytest.mark.parametrize("behind", [b"\r", b"\r\n", b"\n\r"])
     def test_one_line_end_will_do(self, behind: bytes) -> None:
         """The CRLF that ends the data is optional."""
         stream = self.PUSH + behind + b"> \r\n"

@@ -40,6 +40,7 @@ class TestProperties:
             assert without_reasons(fed(made, chunks)) == reference.frames
             assert made.prompt_due == reference.rules.prompt_due
             assert made.negative_remainings == reference.negatives
+            assert list(made.push_ends) == reference.push_ends
 
     @given(
         steps=st.lists(st.tuples(all_rules(), dialogues(), st.integers(0, 200)), max_size=5),
