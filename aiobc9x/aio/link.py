@@ -105,6 +105,7 @@ class Link:
         self._transport: asyncio.WriteTransport | None = None
         self._port: Any = None  # a pyserial object; pyserial has no types
         self._cleanup: Callable[[], Awaitable[None]] | None = None
+        self._closing: asyncio.Task[None] | None = None
 
     async def receive(self) -> bytes:
         """Wait for bytes; return all that have arrived.
@@ -142,12 +143,17 @@ class Link:
 
     async def aclose(self) -> None:
         """Close the port, at the latest after two seconds; cancellation can't stop it."""
-        with anyio.CancelScope(shield=True):
-            transport, self._transport = self._transport, None
-            if transport is not None:
-                await self._close(transport)
-            if self._cleanup is not None:
-                await self._cleanup()
+        if self._closing is None:
+            # A task, because a cancel scope doesn't hold off a native Task.cancel().
+            self._closing = asyncio.create_task(self._aclose(), name="aiobc9x link close")
+        await asyncio.shield(self._closing)
+
+    async def _aclose(self) -> None:
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            await self._close(transport)
+        if self._cleanup is not None:
+            await self._cleanup()
 
     async def _close(self, transport: asyncio.WriteTransport) -> None:
         closed = self._protocol.closed
@@ -161,7 +167,12 @@ class Link:
 
     async def _open_serial(self, device: str, settings: SerialSettings) -> None:
         loop = asyncio.get_running_loop()
-        port = await anyio.to_thread.run_sync(_open_port, device, settings)
+        opening = loop.run_in_executor(None, _open_port, device, settings)
+        try:
+            port = await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            opening.add_done_callback(_close_late)  # a thread can't be cancelled
+            raise
         if hasattr(port, "on_gone"):
             port.on_gone = self._protocol.fail
         transport, _ = await serial_asyncio.connection_for_serial(
@@ -178,7 +189,8 @@ class Link:
                     lambda: self._protocol, host, port
                 )
         except OSError as exc:
-            raise LinkLost(f"can't connect to the serial server {self.name}: {exc}") from exc
+            reason = str(exc) or f"no answer in {CONNECT_LIMIT_S:g} s"
+            raise LinkLost(f"can't connect to the serial server {self.name}: {reason}") from exc
 
     async def _open_sim(self, address: str) -> None:
         from aiobc9x.sim import links  # noqa: PLC0415  (the virtual module loads on demand)
@@ -267,6 +279,12 @@ def _open_port(device: str, settings: SerialSettings) -> Any:
             raise _port_error(device, exc) from exc
         raise
     return port
+
+
+def _close_late(opening: asyncio.Future[Any]) -> None:
+    """Close a port that opened when nobody wanted it any more."""
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().close()
 
 
 def _port_error(device: str, exc: Exception) -> LinkLost:
