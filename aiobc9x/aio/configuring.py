@@ -6,7 +6,9 @@ Layer: aio.
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+import enum
+from collections.abc import Sequence
+from typing import Final, TypeVar
 
 from aiobc9x.aio.driver import Driver
 from aiobc9x.aio.modes import ModeSwitcher
@@ -40,6 +42,15 @@ COMMANDS: Final = (
     "QIDNSCFG",
 )
 """The commands of the note (chapter 2)."""
+
+
+E = TypeVar("E", bound=enum.IntEnum)
+
+
+def _member(kind: type[E], values: Sequence[int]) -> E | None:
+    """Return what the first value means, ``None`` if there is none or the note lists no such."""
+    known: list[int] = list(kind)
+    return kind(values[0]) if values and values[0] in known else None
 
 
 class SettingQueries:
@@ -103,9 +114,9 @@ class SettingQueries:
         show_length = await self._setting(ConfigKey.SHOW_LENGTH)
         open_time = await self._setting(ConfigKey.OPEN_TIME)
         return ModuleSettings(
-            DataFormat(data_format[0]) if data_format else None,
-            DataFormat(data_format[1]) if len(data_format) > 1 else None,
-            ViewMode(view_mode[0]) if view_mode else None,
+            _member(DataFormat, data_format[:1]),
+            _member(DataFormat, data_format[1:]),
+            _member(ViewMode, view_mode),
             bool(show_length[0]) if show_length else None,
             open_time[0] if open_time else None,
         )
@@ -137,13 +148,17 @@ class SettingQueries:
 
         Raises:
             ValueError: ``open_time`` is out of range, or ``show_length`` is to be switched off
-                while a socket is in push mode, whose data could not be told apart.
+                while a socket is in push mode or a UDP socket, whose data could not be told
+                apart; nothing was sent.
 
         """
         if open_time is not None and open_time not in OPEN_TIMES_S:
             raise ValueError(f"open_time is {open_time}: use 1-36 seconds (§2.2.11)")
-        if show_length is False and self._pushing():
-            raise ValueError("show_length must stay on while a socket is in push mode (§2.3.2)")
+        if show_length is False and self._needs_length():
+            raise ValueError(
+                "show_length must stay on while a socket is in push mode (§2.3.2) or a UDP socket,"
+                " whose datagrams may take two reads (§2.2.6)"
+            )
         if receive_hex is not None:
             await self._driver.run(Qicfg(ConfigKey.DATA_FORMAT, 0, int(receive_hex)))
         if view_mode is not None:
@@ -154,8 +169,9 @@ class SettingQueries:
             await self._driver.run(Qicfg(ConfigKey.OPEN_TIME, open_time))
             self._opener.open_time = open_time
 
-    def _pushing(self) -> bool:
-        return any(slot.access_mode is AccessMode.PUSH for slot in self._driver.session.sockets)
+    def _needs_length(self) -> bool:
+        sockets = self._driver.session.sockets
+        return any(s.access_mode is AccessMode.PUSH or s.is_datagram for s in sockets)
 
     async def set_access_mode(self, transport: asyncio.BaseTransport, mode: AccessMode) -> None:
         """Switch a connection between buffer and push mode (AT+QISWTMD, §2.2.7).

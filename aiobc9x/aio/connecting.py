@@ -81,6 +81,12 @@ class Connector:
     def check(self, request: OpenRequest) -> None:
         """Raise ``ValueError`` for an argument that no module takes; sends nothing."""
         request.command(self._keeper.context_id, 0)
+        counted = request.access_mode is AccessMode.PUSH or request.service_type is ServiceType.UDP
+        if counted and not self._keeper.session.length_shown:
+            raise ValueError(
+                "push mode and UDP need show_length, without which data have no end (§2.3.2);"
+                " call configure(show_length=True) first"
+            )
         if request.local_port in DISCOURAGED_LOCAL_PORTS:
             logger.warning(
                 "local port %d: the note advises against 1000-1500 (§2.2.1, note 4)",

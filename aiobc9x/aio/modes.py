@@ -14,7 +14,7 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from aiobc9x.core.sockets import Slot, SlotState
-from aiobc9x.errors import CommandError, ModemError
+from aiobc9x.errors import ModemError
 from aiobc9x.spec import AccessMode
 from aiobc9x.wire.commands import Qiswtmd
 
@@ -36,15 +36,20 @@ class ModeSwitcher:
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
         self._next_return = 0.0
+        self._relieved: set[Slot] = set()
 
     async def switch(self, slot: Slot, mode: AccessMode) -> None:
-        """Switch a socket now.
+        """Switch a socket now, and leave it so.
 
         Raises:
             CommandError: The module refused; the socket stays as it was.
             ModemError: The link failed.
 
         """
+        self._relieved.discard(slot)  # its owner has decided anew
+        await self._switch(slot, mode)
+
+    async def _switch(self, slot: Slot, mode: AccessMode) -> None:
         if slot.access_mode is mode:
             return
         await self._driver.run(Qiswtmd(slot.connect_id, mode))
@@ -53,21 +58,25 @@ class ModeSwitcher:
         self._driver.kick()
 
     async def relieve(self, slot: Slot) -> None:
-        """Switch a socket whose reader is behind to buffer mode."""
-        try:
-            await self.switch(slot, AccessMode.BUFFER)
-        except CommandError as exc:
-            logger.warning("! can't leave push mode on socket %d: %s", slot.connect_id, exc)
+        """Switch a socket whose reader is behind to buffer mode until it has caught up.
 
-    async def restore(self, slot: Slot) -> None:
-        """Return a socket to push mode once it has been read empty, if its reader keeps up."""
-        while slot.state is SlotState.OPEN:
+        Then it returns to push mode, unless its owner has switched it meanwhile.
+        """
+        self._relieved.add(slot)
+        try:
+            await self._switch(slot, AccessMode.BUFFER)
+            await self._restore(slot)
+        except ModemError as exc:
+            logger.warning("! can't switch the mode of socket %d: %s", slot.connect_id, exc)
+        finally:
+            self._relieved.discard(slot)
+
+    async def _restore(self, slot: Slot) -> None:
+        while slot.state is SlotState.OPEN and slot in self._relieved:
             wait = self._next_return - self._driver.time()
-            if wait <= 0 and slot.wants_read and not slot.readable and not slot.holds_data:
+            empty = not slot.readable and not slot.holds_data
+            if wait <= 0 and slot.wants_read and empty and self._driver.session.length_shown:
                 self._next_return = self._driver.time() + SWITCH_BACK_INTERVAL_S
-                try:
-                    await self.switch(slot, AccessMode.PUSH)
-                except ModemError as exc:
-                    logger.warning("! can't return to push mode: %s", exc)
+                await self._switch(slot, AccessMode.PUSH)
                 return
             await asyncio.sleep(max(wait, _LOOK_S))

@@ -142,11 +142,10 @@ class SocketTransport(ModuleTransport, asyncio.Transport):
             self._force_close(StreamBroken(f"{text}; read faster, or use buffer mode"))
         elif not self._relieved:
             self._relieved = True
-            self._keeper.driver.spawn(self._relieve_and_restore)
+            self._keeper.driver.spawn(self._be_relieved)
 
-    async def _relieve_and_restore(self) -> None:
+    async def _be_relieved(self) -> None:
         await self._modes.relieve(self._slot)
-        await self._modes.restore(self._slot)
         self._relieved = False
 
     def on_datagram_lost(self, reason: str) -> None:
