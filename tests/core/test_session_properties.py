@@ -169,29 +169,33 @@ def test_everything_arrives_once_in_order(script: list[tuple[str, int, bytes]]) 
     assert peer.session.deadline() is None
 
 
+# The one loss that can't be told: +QIRD: 20,0 without its 2 says that there is nothing.
+trapped = st.lists(st.sampled_from([*TRAPS[:6], b"x", b"plain"]), min_size=1, max_size=3).map(
+    lambda parts: b"x".join(parts) + b"y" * (len(b"x".join(parts)) % 10 == 0)
+)
+
+
 @given(
-    chunks=st.lists(
-        st.lists(st.sampled_from([*TRAPS[:6], b"x", b"plain"]), min_size=1, max_size=3).map(
-            b"x".join
-        ),
-        min_size=1,
-        max_size=4,
-    ),
+    chunks=st.lists(trapped, min_size=1, max_size=4),
     lost=st.integers(0, 400),
     size=st.integers(1, 80),
 )
 @settings(max_examples=150)
 def test_a_lost_byte_never_makes_a_hole(chunks: list[bytes], lost: int, size: int) -> None:
-    """Rule 6: what was delivered is what was sent, up to where the connection ended.
+    """Rule 6: either everything is delivered, or the connection fails without a hole.
 
-    And nothing that stands inside the data is ever acted on.
+    Nothing that stands inside the data is ever acted on.
     """
     world, seen = World(), 0
+    world.peer.session.poll_interval = 10.0
     for data in chunks:
         world.act("arrive", 0, data)
-    for _ in range(400):
-        if not world.module.is_busy:
-            break
+    for _ in range(120):
+        if not world.module.is_busy:  # silence: the safety poll, and recovery from a loss
+            world.peer.wait(12.0)
+            world.peer.session.resync()
+            world.peer.session.resume()
+        world.pump()
         world.module.answer()
         talk = world.module.talk
         if seen <= lost < seen + len(talk):
@@ -200,13 +204,10 @@ def test_a_lost_byte_never_makes_a_hole(chunks: list[bytes], lost: int, size: in
         seen += len(talk)
         while talk:
             world.deliver(size)
-        world.pump()
-    world.peer.wait(40.0)
     peer, sent = world.peer, b"".join(chunks)
     delivered = b"".join(world.got(0))
     assert sent.startswith(delivered)
-    if peer.kept(Failed):
-        assert delivered != sent or peer.kept(OutOfStep)
+    assert delivered == sent or world.slots[0].failed
     assert peer.kept(Restarted) == []
     assert peer.kept(Drained) == []
     assert world.slots[3].state is SlotState.OPEN
