@@ -15,6 +15,7 @@ from typing import Any, Final
 from aiobc9x.aio.driver import Driver
 from aiobc9x.aio.events import Progress
 from aiobc9x.aio.sync import settle, synchronize
+from aiobc9x.core.effects import ReceiveHex, ShowLength
 from aiobc9x.core.events import Lane
 from aiobc9x.core.profile import ModuleProfile, profile_for
 from aiobc9x.errors import CommandError, LinkTimeout, ModuleReset
@@ -148,9 +149,9 @@ async def _read_settings(driver: Driver) -> dict[ConfigKey, tuple[int, ...] | No
     """Learn how payloads are framed: the last owner's settings live on in NVRAM (rule 3)."""
     found = {key: await attempt(driver, Qicfg(key)) for key in ConfigKey}
     if data_format := found[ConfigKey.DATA_FORMAT]:
-        driver.session.note_hex_receive(data_format[-1] == 1)
+        driver.session.apply(ReceiveHex(data_format[-1] == 1))
     if shown := found[ConfigKey.SHOW_LENGTH]:
-        driver.session.note_length_shown(shown[0] == 1)
+        driver.session.apply(ShowLength(shown[0] == 1))
     return found
 
 

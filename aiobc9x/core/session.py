@@ -31,6 +31,7 @@ from aiobc9x.core.events import (
 )
 from aiobc9x.core.exchange import ANSWER_MARGIN_S, Exchange, Step, is_final, wire_time
 from aiobc9x.core.profile import ModuleProfile
+from aiobc9x.core.pushes import PushGate
 from aiobc9x.core.queue import JobQueue
 from aiobc9x.core.receiving import Read
 from aiobc9x.core.routing import Routing
@@ -80,6 +81,7 @@ class Session:
         self.echo_seen = False
         self.stray_answers = 0
         self._framer = Framer()
+        self._pushes = PushGate(self._framer)
         self._routing = Routing(self.sockets, self._framer, self.statistics)
         self._sender = Sender(profile or ModuleProfile())
         self._endings = Endings(self._sender, self.statistics)
@@ -129,6 +131,7 @@ class Session:
         send = self._sender.outstanding
         if send is not None and send.deadline is not None and now >= send.deadline:
             self._act(self._endings.lose_send(send, "SEND OK did not come in time"))
+        self._settle_push(*self._pushes.expire(now))
         if self._sender.clear_suspicion(now):
             self._routing.suspect()
         for slot in self.sockets:
@@ -144,7 +147,7 @@ class Session:
         """When :meth:`advance` or :meth:`next_output` must be called at the latest."""
         times = [slot.poll_due(self.poll_interval) for slot in self.sockets]
         times += [slot.retry_at for slot in self.sockets if slot.unsent]
-        times.append(self._sender.suspicion_due)
+        times += [self._sender.suspicion_due, self._pushes.due]
         times.append(self._gap_until if self._exchange is None else self._exchange.deadline)
         if self._sender.outstanding is not None:
             times.append(self._sender.outstanding.deadline)
@@ -206,13 +209,17 @@ class Session:
         send = self._sender.outstanding
         return send is not None and send.slot is slot
 
-    def note_hex_receive(self, on: bool) -> None:
-        """Note that payloads come as hex digits, or not (§2.2.11)."""
-        self._framer.hex_receive = on
-
-    def note_length_shown(self, on: bool) -> None:
-        """Note that headers carry the optional lengths, or not (§2.2.11)."""
-        self._framer.length_shown = on
+    def apply(self, effect: effects.Effect) -> None:
+        """Take note of a setting that changes what later bytes mean."""
+        match effect:
+            case effects.ReceiveHex(on):
+                self._framer.hex_receive = on
+            case effects.ShowLength(on):
+                self._framer.length_shown = on
+            case effects.SwitchMode(connect_id, mode):
+                self.set_access_mode(connect_id, mode)
+            case effects.EchoLines(on):
+                self.echo_expected, self.echo_seen = on, False
 
     def release(self, slot: Slot, now: float) -> None:
         """Free a connect ID whose close the module has confirmed."""
@@ -243,20 +250,16 @@ class Session:
         self._doubt.clear()
         self._sender.forget()
         self._framer.push_sockets.clear()
+        self._pushes.clear()
         self._rest_framer()
         return self._take_events()
 
     def _pending_jobs(self) -> list[Job]:
-        purposes: list[object] = list(self._queue)
-        if self._exchange is not None:
-            purposes.insert(0, self._exchange.purpose)
-        if self._explain is not None:
-            purposes.insert(0, self._explain)
-        send = self._sender.outstanding
-        if send is not None and send.job not in purposes:
-            purposes.insert(0, send.job)
-        subjects = [p.subject if isinstance(p, Explain) else p for p in purposes]
-        return [job for job in subjects if isinstance(job, Job)]
+        send, exchange = self._sender.outstanding, self._exchange
+        begun = [send and send.job, self._explain, exchange and exchange.purpose]
+        subjects = [p.subject if isinstance(p, Explain) else p for p in begun]
+        jobs = [job for job in (*subjects, *self._queue) if isinstance(job, Job)]
+        return list(dict.fromkeys(jobs))
 
     def _take_events(self) -> list[Event]:
         events, self._events = self._events, []
@@ -330,6 +333,7 @@ class Session:
         self._framer.read_due = READ_MAX_BYTES
 
     def _on_frame(self, frame: Frame, now: float) -> None:
+        self._settle_push(*self._pushes.check(frame))
         if isinstance(frame, Line):
             self._on_line(frame.text, now)
         elif isinstance(frame, Payload):
@@ -384,13 +388,19 @@ class Session:
 
     def _on_payload(self, payload: Payload, now: float) -> None:
         if payload.connect_id is not None:
-            self.statistics.payload_bytes_received += len(payload.data)
-            self._act(self._routing.on_push(payload))
+            self._pushes.hold(payload, now)
         elif self._exchange is not None and effects.is_read(self._exchange.command.text):
             self._exchange.on_payload(payload, self._framer.negative_remainings)
             self._release_urcs(self._exchange, now)
         else:
             self._lose_step("a payload that nobody asked for")
+
+    def _settle_push(self, payload: Payload | None, reason: str | None) -> None:
+        if payload is not None:
+            self.statistics.payload_bytes_received += len(payload.data)
+            self._act(self._routing.on_push(payload))
+        if reason is not None:
+            self._on_damage(Damage(reason, b""))
 
     def _on_urc(self, urc: Urc, now: float) -> None:
         self.statistics.urcs += 1
@@ -438,7 +448,8 @@ class Session:
     def _end(self, exchange: Exchange, now: float, *, lost: bool) -> None:
         self._leave(exchange, now)
         if exchange.succeeded:
-            self._apply(effects.effect_of(exchange.command.text))
+            if (effect := effects.effect_of(exchange.command.text)) is not None:
+                self.apply(effect)
             self.statistics.nvram_writes += effects.writes_nvram(exchange.command.text)
         else:
             self.statistics.errors += 1
@@ -486,14 +497,3 @@ class Session:
             self.suspended = True
             self.statistics.recoveries += 1
             self._events.append(OutOfStep(reason))
-
-    def _apply(self, effect: effects.Effect | None) -> None:
-        match effect:
-            case effects.ReceiveHex(on):
-                self._framer.hex_receive = on
-            case effects.ShowLength(on):
-                self._framer.length_shown = on
-            case effects.SwitchMode(connect_id, mode):
-                self.set_access_mode(connect_id, mode)
-            case effects.EchoLines(on):
-                self.echo_expected, self.echo_seen = on, False

@@ -114,7 +114,6 @@ class Sends:
         sent = not failed and board.network.send(socket.handle, data)
         board.statistics.sends += 1
         board.statistics.sent_bytes += len(data) if sent else 0
-        self.pending = True
 
         def finish() -> None:
             self.pending = False
@@ -122,7 +121,8 @@ class Sends:
                 board.last_error = Err.WRITE_FAILED
             board.urc("SEND OK" if sent else "SEND FAIL")
 
-        board.later(board.options.send_time, finish)
+        # A module that has just restarted knows of no send.
+        self.pending = board.later(board.options.send_time, finish) is not None
 
     # -- data mode -----------------------------------------------------------------
 

@@ -6,7 +6,10 @@ Layer: wire. Does no I/O, reads no clock.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
+
+NO_PUSH_END: Final = "no line end behind pushed data: it lost bytes"
+"""Reason of the damage that shows that the payload before it is not whole."""
 
 
 class Line(NamedTuple):

@@ -22,14 +22,13 @@ from collections.abc import Sequence
 from typing import Final
 
 from aiobc9x.spec import LINE_MAX_BYTES, PUSH_MAX_BYTES, READ_MAX_BYTES
-from aiobc9x.wire._frames import Damage, Frame, Line, Payload, Prompt
+from aiobc9x.wire._frames import NO_PUSH_END, Damage, Frame, Line, Payload, Prompt
 from aiobc9x.wire._headers import DECIDING, MALFORMED, UNDECIDED, Header, header_finder, read_header
 
 __all__ = ["Damage", "Frame", "Framer", "Line", "Payload", "Prompt"]
 
 _LINE_TOO_LONG: Final = f"line exceeds {LINE_MAX_BYTES} bytes; these are its first"
 _NO_LINE_END: Final = "no two CRLFs behind a +QIRD payload"
-_NO_PUSH_END: Final = "no line end behind pushed data: it lost bytes"
 _NOT_HEX: Final = "hex payload holds other bytes than hex digits"
 _LINE_CUT: Final = "line given up"
 _PAYLOAD_CUT: Final = "payload given up"
@@ -420,7 +419,7 @@ class Framer:
         if behind.startswith(_PUSH_END) and not prompted:
             end = behind[2] in _PUSH_END
         elif not prompted and not behind.startswith(b"\r") and not _BANNER.match(behind):
-            frames.append(Damage(_NO_PUSH_END, b""))
+            frames.append(Damage(NO_PUSH_END, b""))
         self.push_ends.append(end)
         return start
 

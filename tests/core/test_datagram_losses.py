@@ -113,6 +113,7 @@ def test_garbage_beside_pushed_datagrams() -> None:
     peer.say(line(b"\x80garbage"))
     assert len(reasons(peer)) == 1
     peer.say(pushed(0, b"next"))
+    peer.wait(0.1)
     assert peer.kept(DataReceived) == [DataReceived(udp, b"next")]
     tcp = peer.open(ServiceType.TCP, AccessMode.PUSH)
     peer.say(line(b"\x80garbage"))

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from aiobc9x.core.effects import ReceiveHex, ShowLength
 from aiobc9x.core.events import (
     Answer,
     Damaged,
@@ -200,6 +201,7 @@ class TestNoHole:
         )
         assert of(DataReceived, events) == [DataReceived(slot, b"whole")]
         assert [event.slot for event in of(Failed, events)] == [slot]
+        peer.wait(0.1)
         assert peer.session.statistics.unowned_bytes == 6
 
     def test_nothing_is_sent_or_read_behind_a_failure(self) -> None:
@@ -910,6 +912,7 @@ class TestSettings:
         slot = peer.open()
         peer.session.submit(ask("AT+QISWTMD=0,1"))
         peer.turn(b"AT+QISWTMD=0,1", announced(0, 5), OK, pushed(0, b"hello"))
+        peer.wait(0.1)
         assert peer.kept(DataReceived) == [DataReceived(slot, b"hello")]
         assert slot.access_mode is AccessMode.PUSH
 
@@ -927,6 +930,7 @@ class TestSettings:
         peer = Peer()
         peer.session.set_access_mode(4, AccessMode.PUSH)
         peer.say(pushed(4, b"leftover"))
+        peer.wait(0.1)
         assert peer.session.statistics.unowned_bytes == 8
         peer.session.set_access_mode(4, AccessMode.BUFFER)
         assert peer.say(pushed(4, b"left"))
@@ -936,8 +940,8 @@ class TestSettings:
         """They survive in NVRAM."""
         peer = Peer()
         peer.open().readable = True
-        peer.session.note_hex_receive(True)
-        peer.session.note_length_shown(False)
+        peer.session.apply(ReceiveHex(True))
+        peer.session.apply(ShowLength(False))
         peer.turn(READ, b"\r\n+QIRD: 2\r\n6162\r\n\r\nOK\r\n")
         assert [event.data for event in peer.kept(DataReceived)] == [b"ab"]
 

@@ -1,0 +1,87 @@
+"""Keep pushed data back until they are known to be whole (§2.3.2).
+
+Layer: core. Does no I/O; time comes in as ``now``.
+
+Nothing behind pushed data says that they are complete. But data that lost bytes on the
+line swallow as many of what follows, so the traces come at once: no line end behind
+them, another one than the module prints, or a line that is not silent. A payload is
+therefore delivered when the next frame shows no trace, or after a moment of silence.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from aiobc9x.wire._frames import NO_PUSH_END
+from aiobc9x.wire.framer import Damage, Frame, Framer, Payload
+
+SILENCE_S: Final = 0.03
+"""Silence behind the data that shows that they are whole; 30 bytes at 9600 baud."""
+
+PATIENCE_S: Final = 1.0
+"""How long a line end that the module always prints may stay away."""
+
+_LINE_END: Final = b"\r\n"
+_SWALLOWED: Final = "pushed data swallowed the line end behind them: they lost bytes"
+
+
+class PushGate:
+    """Holds one payload at most.
+
+    Attributes:
+        due: When :meth:`expire` must be called; ``None`` if nothing is held.
+
+    """
+
+    def __init__(self, framer: Framer) -> None:
+        self.due: float | None = None
+        self._framer = framer
+        self._held: Payload | None = None
+        self._since = 0.0
+        self._is_unchecked = False  # delivered or not, its end is still to come
+        self._ends_own_line: bool | None = None
+
+    def hold(self, payload: Payload, now: float) -> None:
+        """Keep a payload back."""
+        self._held, self._since, self.due = payload, now, now + SILENCE_S
+        self._is_unchecked = True
+
+    def check(self, frame: Frame) -> tuple[Payload | None, str | None]:
+        """Look at the frame behind a payload.
+
+        Returns:
+            The payload if it is whole, and what is wrong if it, or one that was delivered
+            after silence, is not.
+
+        """
+        if not self._is_unchecked:
+            return None, None
+        self._is_unchecked = False
+        held, self._held, self.due = self._held, None, None
+        end = self._framer.push_ends.popleft() if self._framer.push_ends else None
+        if isinstance(frame, Damage) and frame.reason == NO_PUSH_END:
+            return None, None  # it says itself what is wrong
+        if end is None or self._ends_own_line in {None, end}:
+            self._ends_own_line = self._ends_own_line if end is None else end
+            return held, None
+        self._ends_own_line = None
+        return None, _SWALLOWED
+
+    def expire(self, now: float) -> tuple[Payload | None, str | None]:
+        """Deliver what silence has shown to be whole; see :meth:`check`."""
+        if self.due is None or now < self.due:
+            return None, None
+        if self._ends_own_line and self._framer.behind_push not in {_LINE_END, None}:
+            if now < self._since + PATIENCE_S:
+                self.due = self._since + PATIENCE_S
+                return None, None
+            self.clear()
+            return None, _SWALLOWED
+        held, self._held, self.due = self._held, None, None
+        return held, None
+
+    def clear(self) -> None:
+        """Drop what is held."""
+        self._held = self.due = None
+        self._is_unchecked = False
+        self._framer.push_ends.clear()
