@@ -1,0 +1,113 @@
+"""open_modem: awaitable and a context manager; its arguments are checked at the call."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+import aiobc9x
+from aiobc9x.core.profile import ModuleProfile
+from tests.support.bench import ADDRESS, HOST, PORT, Bench, _Plug, plugged_in
+from tests.support.clock import no_task_left, other_tasks, virtual
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        ({"context_id": 0}, "context_id is 0: use 1-3"),
+        ({"context_id": 4}, "context_id"),
+        ({"open_time": 0}, "open_time is 0: use 1-36"),
+        ({"open_time": 37}, "open_time"),
+        ({"sync_timeout": 0}, "sync_timeout"),
+        ({"read_ahead_bytes": 0}, "read_ahead_bytes"),
+        ({"baudrate": 0}, "baudrate"),
+        ({"poll_interval": -1}, "negative"),
+        ({"state_interval": -1}, "negative"),
+    ],
+)
+def test_arguments_are_checked_at_the_call(arguments: dict[str, Any], match: str) -> None:
+    """A ValueError comes before anything is opened, and without a loop."""
+    with pytest.raises(ValueError, match=match):
+        aiobc9x.open_modem(ADDRESS, **arguments)
+
+
+@virtual
+async def test_await_and_async_with() -> None:
+    """Both forms give a Modem; leaving the context closes it."""
+    async with Bench() as bench:
+        before = other_tasks()
+        with plugged_in(lambda _: _Plug(bench)):
+            modem = await aiobc9x.open_modem(ADDRESS)
+            async with modem as same:
+                assert same is modem
+                assert repr(modem) == "<Modem sim://?link=memory open sockets=0>"
+            assert "closed" in repr(modem)
+            async with aiobc9x.open_modem(ADDRESS) as modem:
+                transport, _ = await modem.create_connection(asyncio.Protocol, HOST, PORT)
+                assert "sockets=1" in repr(modem)
+            assert transport.is_closing()
+        await no_task_left(before)
+        assert bench.open_ids == []
+
+
+@virtual
+async def test_exception_in_the_body_closes_the_modem() -> None:
+    """It passes unchanged, and nothing is left."""
+    async with Bench() as bench:
+        with plugged_in(lambda _: _Plug(bench)), pytest.raises(KeyError, match="mine"):
+            async with aiobc9x.open_modem(ADDRESS):
+                raise KeyError("mine")
+        assert bench.line is not None
+        assert bench.line.is_closing()
+
+
+@virtual
+async def test_cancellation_of_the_body_closes_the_modem() -> None:
+    """No cancel scope of ours spans user code: a native cancellation works."""
+    async with Bench() as bench:
+
+        async def use() -> None:
+            with plugged_in(lambda _: _Plug(bench)):
+                async with aiobc9x.open_modem(ADDRESS) as modem:
+                    await modem.create_connection(asyncio.Protocol, HOST, PORT)
+                    await asyncio.sleep(1000)
+
+        task = asyncio.create_task(use())
+        await asyncio.sleep(5)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert bench.open_ids == []
+        assert bench.line is not None
+        assert bench.line.is_closing()
+
+
+@virtual
+async def test_opened_and_closed_in_different_tasks() -> None:
+    """A fixture or a framework may do so."""
+    async with Bench() as bench:
+        modem = await asyncio.create_task(bench.open())
+        await asyncio.create_task(modem.command("AT"))
+        await asyncio.create_task(modem.aclose())
+
+
+@virtual
+async def test_profile_is_chosen_by_what_the_module_says() -> None:
+    """The virtual module throttles and says who it is; a given profile has precedence."""
+    async with Bench() as bench:
+        assert (await bench.open()).profile.on_buffer_full == "continue"
+    async with Bench() as bench:
+        mine = ModuleProfile(command_gap_ms=20)
+        modem = await bench.open(profile=mine)
+        assert modem.profile == mine
+        assert await modem.command("AT+CGMM") == ["BC65"]
+
+
+@virtual
+async def test_sleep_settings_may_be_left_alone() -> None:
+    """``allow_sleep=True`` sends none of the commands that forbid it."""
+    async with Bench() as bench:
+        await bench.open(allow_sleep=True)
+        assert not [c for c in bench.commands if "QSCLK" in c or "PSMS" in c or "EDRX" in c]
