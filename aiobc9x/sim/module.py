@@ -68,6 +68,7 @@ class Module:
             nvram = Nvram.load(options.nvram) if options.nvram else Nvram()
         self.board = Board(options, network, nvram)
         self.board.restart = self._restart
+        self._outage_ends: float | None = None
         self.sockets = Sockets(self.board)
         self.radio = Radio(self.board)
         self.radio.lost = self.sockets.network_lost
@@ -166,6 +167,15 @@ class Module:
         self.radio.reset()
         self._general.reset()
         board.timers.at(board.now + board.options.boot_time, self._boot)
+        self._await_coverage()  # the network doesn't care about the module's restart
+
+    def _await_coverage(self) -> None:
+        if self._outage_ends is not None:
+            self.board.timers.at(self._outage_ends, self._end_outage)
+
+    def _end_outage(self) -> None:
+        self._outage_ends = None
+        self.radio.set_coverage(True)
 
     # -- deep sleep ------------------------------------------------------------------
 
@@ -358,8 +368,8 @@ class Module:
                 self._restart()
             case FaultKind.NETWORK_DOWN:
                 self.radio.set_coverage(False)
-                if fault.delay_s:
-                    board.later(fault.delay_s, lambda: self.radio.set_coverage(True))
+                self._outage_ends = board.now + fault.delay_s if fault.delay_s else None
+                self._await_coverage()
                 return False
         return True
 
