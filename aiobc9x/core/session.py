@@ -218,8 +218,8 @@ class Session:
                 self._framer.length_shown = on
             case effects.SwitchMode(connect_id, mode):
                 self.set_access_mode(connect_id, mode)
-            case effects.EchoLines(on):
-                self.echo_expected, self.echo_seen = on, False
+            case _:
+                self.echo_expected, self.echo_seen = effect.on, False
 
     def release(self, slot: Slot, now: float) -> None:
         """Free a connect ID whose close the module has confirmed."""

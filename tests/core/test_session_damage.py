@@ -1,0 +1,193 @@
+"""Session: nothing is lost in silence, and no line of a damaged payload counts."""
+
+from __future__ import annotations
+
+import pytest
+
+from aiobc9x.core.events import (
+    DataReceived,
+    Failed,
+    OutOfStep,
+    Restarted,
+    SendStalled,
+    UrcSeen,
+)
+from aiobc9x.core.sockets import SlotState
+from aiobc9x.spec import AccessMode
+from tests.core.peer import (
+    ERROR,
+    OK,
+    SEND_FAIL,
+    Peer,
+    announced,
+    closed,
+    line,
+    of,
+    pushed,
+    received,
+)
+
+READ = b"AT+QIRD=0,1024"
+
+
+class TestNoHole:
+    """Rule 6: a connection that has failed never goes on."""
+
+    def test_nothing_is_delivered_behind_a_failure(self) -> None:
+        """Not even what stands in the same chunk."""
+        peer = Peer()
+        slot = peer.open(access_mode=AccessMode.PUSH)
+        events = peer.say(
+            pushed(0, b"whole"),
+            b'\r\n+QIURC: "recv",0,9999\r\n',
+            pushed(0, b"behind"),
+        )
+        assert of(DataReceived, events) == [DataReceived(slot, b"whole")]
+        assert [event.slot for event in of(Failed, events)] == [slot]
+        peer.wait(0.1)
+        assert peer.session.statistics.unowned_bytes == 6
+
+    def test_nothing_is_sent_or_read_behind_a_failure(self) -> None:
+        """Until its owner closes it."""
+        peer = Peer()
+        slot = peer.open()
+        peer.say(announced(0, 5))
+        slot.outgoing += b"a"
+        peer.turn(READ, OK)
+        assert [event.slot for event in peer.kept(Failed)] == [slot]
+        peer.session.resume()
+        peer.say(announced(0, 5))
+        peer.expect()
+        assert slot.failed
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            received(b"abc")[: -len(OK)] + ERROR,
+            b"\r\nQIRD: 3,0\r\nabc\r\n\r\nERROR\r\n",
+            b"\r\n+QIRD: 3,0\r\nab\r\n\r\nERROR\r\n",
+        ],
+    )
+    def test_error_behind_data_loses_them(self, answer: bytes) -> None:
+        """Nothing was announced, but bytes did come, or parts of them."""
+        peer = Peer()
+        slot = peer.open()
+        slot.readable = True
+        events = peer.turn(READ, answer)
+        assert of(DataReceived, events) == []
+        assert [event.slot for event in of(Failed, events)] == [slot]
+        assert len(of(OutOfStep, events)) == 1
+
+    def test_a_negative_remaining_length_is_no_loss(self) -> None:
+        """Relatives print one; each read is judged by its own header."""
+        peer = Peer()
+        slot = peer.open()
+        peer.say(announced(0, 5))
+        peer.turn(READ, received(b"ab", -2))
+        peer.turn(READ, received(b"cd", -512))
+        peer.turn(READ, received(b"ef", 3))
+        assert [event.data for event in peer.kept(DataReceived)] == [b"ab", b"cd", b"ef"]
+        events = peer.turn(READ, received(b"gh", None))
+        assert of(DataReceived, events) == []
+        assert [event.slot for event in of(Failed, events)] == [slot]
+
+
+class TestDamagedPayload:
+    """Rule 6: lines inside a damaged payload are never acted on."""
+
+    @pytest.mark.parametrize(
+        ("header", "first"),
+        [
+            (b"QIRD: 400,0\r\n", b""),  # lost its first byte
+            (b"+QIRD: 4,0\r\n", b""),  # lost digits
+            (b"+QIRD 400,0\r\n", b""),
+            (b"+QIR: 400,0\r\n", OK),
+            (b"+QIRD: 4,0\r\n", ERROR),
+            (b"+QID: 400,0\r\n", ERROR),
+        ],
+    )
+    @pytest.mark.parametrize("banner", [b"", line(b"RDY"), line(b"POWERED DOWN")])
+    def test_the_lines_in_it_are_no_lines(self, header: bytes, first: bytes, banner: bytes) -> None:
+        """Whatever got lost of the header, and whatever ends the read too early."""
+        self.check(b"\r\n" + header + first + banner)
+
+    @pytest.mark.parametrize("header", [b"+QIRE: 400,0\r\n", b""])
+    @pytest.mark.parametrize("first", [b"", OK])
+    def test_neither_are_those_behind_a_header_that_is_gone(
+        self, header: bytes, first: bytes
+    ) -> None:
+        """A URC in a read counts only once the read has its data."""
+        self.check(b"\r\n" + header + first)
+
+    def check(self, start: bytes) -> None:
+        """Read data that look like URCs of another socket, which is sending."""
+        peer = Peer()
+        slot, other = peer.open(), peer.open()
+        other.outgoing += b"x"
+        peer.turn(b'AT+QISEND=1,1,"x"', OK)
+        slot.readable = True
+        peer.expect(READ + b"\r")
+        traps = (
+            closed(1)
+            + line(b'+QIURC: "recv",1,"buff full"')
+            + line(b'+QIURC: "incoming",4,0,"1.2.3.4",80')
+            + SEND_FAIL
+        )
+        peer.say(start, traps, b"\r\n", OK)
+        assert other.state is SlotState.OPEN
+        assert [event.slot for event in peer.kept(Failed)] == [slot]
+        assert peer.kept(Restarted) == []
+        assert peer.kept(SendStalled) == []
+        assert peer.session.sockets.get(4) is None
+        assert len(peer.kept(OutOfStep)) == 1
+        assert peer.kept(UrcSeen) == []
+
+    def test_a_urc_between_command_and_answer_counts(self) -> None:
+        """As soon as the answer shows that it was one."""
+        peer = Peer()
+        slot, other = peer.open(), peer.open()
+        slot.readable = True
+        peer.turn(READ, closed(1))
+        peer.say(received(b"ab")[: -len(OK)])
+        assert other.state is SlotState.REMOTE_CLOSED
+        peer.say(OK)
+        assert peer.kept(DataReceived) == [DataReceived(slot, b"ab")]
+
+    @pytest.mark.parametrize("final", [line(b"+QIRD: 0"), ERROR])
+    def test_a_urc_before_an_empty_answer_counts_too(self, final: bytes) -> None:
+        """Also before a refusal."""
+        peer = Peer()
+        slot, other = peer.open(), peer.open()
+        slot.readable = True
+        peer.turn(READ, closed(1), final)
+        assert other.state is SlotState.REMOTE_CLOSED
+
+    def test_a_urc_before_silence_counts(self) -> None:
+        """Nothing says that it was part of anything."""
+        peer = Peer()
+        slot, other = peer.open(), peer.open()
+        slot.readable = True
+        peer.turn(READ, closed(1))
+        peer.wait(30.0)
+        assert other.state is SlotState.REMOTE_CLOSED
+        assert [event.slot for event in peer.kept(Failed)] == [slot]
+
+    def test_lines_count_again_once_the_line_is_clean(self) -> None:
+        """What was missed meanwhile is found by asking for the states."""
+        peer = Peer()
+        slot, other = peer.open(), peer.open()
+        slot.readable = True
+        peer.turn(READ, b"\r\nQIRD: 400,0\r\n", OK, closed(1))
+        assert other.is_sendable
+        peer.session.resync()
+        peer.say(closed(1))
+        assert not other.is_sendable
+
+    def test_a_restart_inside_a_damaged_read_is_checked(self) -> None:
+        """The line is brought back in step at once, which finds out what it was."""
+        peer = Peer()
+        slot = peer.open()
+        slot.readable = True
+        events = peer.turn(READ, b"\r\n\xf8\xf0 0000\r\n", line(b"RDY"))
+        assert len(of(OutOfStep, events)) == 1
+        assert [event.slot for event in of(Failed, events)] == [slot]

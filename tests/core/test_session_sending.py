@@ -1,0 +1,269 @@
+"""Session: sends and their results."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from aiobc9x.core.events import (
+    Failed,
+    Job,
+    Lane,
+    OutOfStep,
+    SendStalled,
+    Sent,
+)
+from aiobc9x.core.profile import ModuleProfile
+from aiobc9x.core.sockets import SlotState
+from aiobc9x.spec import AccessMode
+from aiobc9x.wire.base import Raw
+from tests.core.peer import (
+    ERROR,
+    OK,
+    PROMPT,
+    SEND_FAIL,
+    SEND_OK,
+    Peer,
+    announced,
+    explained,
+    of,
+)
+
+READ = b"AT+QIRD=0,1024"
+
+
+def ask(text: str = "AT", lane: Lane = Lane.COMMAND, **more: Any) -> Job:
+    """Make a job of a plain command (``Any``: the fields of :class:`Job`)."""
+    return Job(Raw(text), lane, **more)
+
+
+class TestSendResults:
+    """``SEND OK`` names no socket: it counts only where one can be due."""
+
+    def test_a_result_during_the_question_why_is_not_this_sends(self) -> None:
+        """The module refused it; the result is a late one of an earlier send."""
+        peer = Peer()
+        slot = peer.open()
+        slot.outgoing += b"a"
+        peer.turn(b'AT+QISEND=0,1,"a"', ERROR)
+        events = peer.turn(b"AT+QIGETERROR", SEND_OK, explained(568))
+        assert of(Sent, events) == []
+        assert of(SendStalled, events) == [SendStalled(slot, 568)]
+        assert slot.outgoing == b"a"
+
+    def test_a_result_before_the_prompt_is_not_this_sends(self) -> None:
+        """The module has not got the data yet."""
+        peer = Peer()
+        slot = peer.open()
+        slot.outgoing += b"\x00"
+        peer.turn(b"AT+QISEND=0,1", SEND_OK, PROMPT)
+        peer.expect(b"\x00")
+        peer.say(OK)
+        assert peer.kept(Sent) == []
+        peer.say(SEND_OK)
+        assert peer.kept(Sent) == [Sent(slot, 1)]
+
+    def test_a_result_right_behind_the_prompt_is_not_this_sends(self) -> None:
+        """The data are not even written."""
+        peer = Peer()
+        slot = peer.open()
+        slot.outgoing += b"\x00"
+        peer.turn(b"AT+QISEND=0,1", PROMPT, SEND_OK)
+        peer.expect(b"\x00")
+        peer.say(OK)
+        assert peer.kept(Sent) == []
+        peer.say(SEND_OK)
+        assert peer.kept(Sent) == [Sent(slot, 1)]
+
+    @pytest.mark.parametrize("final", [OK, ERROR])
+    def test_a_final_result_right_behind_the_prompt_is_out_of_step(self, final: bytes) -> None:
+        """The data must not go to a module that awaits a command; nor ever again."""
+        peer = Peer()
+        slot = peer.open()
+        slot.outgoing += b"AT+CFUN=0\r"
+        events = peer.turn(b"AT+QISEND=0,10", PROMPT, final)
+        assert [event.slot for event in of(Failed, events)] == [slot]
+        assert len(of(OutOfStep, events)) == 1
+        peer.expect()
+        peer.session.resume()
+        peer.expect()
+
+
+class TestSending:
+    """§2.2.4: prompt, data, OK, SEND OK, in whatever order the module likes."""
+
+    def test_data_follow_the_prompt_exactly(self) -> None:
+        """Every byte, and no CRLF or Ctrl-Z behind them."""
+        peer = Peer()
+        slot = peer.open()
+        data = bytes(range(256)) + PROMPT + OK
+        slot.outgoing += data
+        peer.prompted(slot, data)
+        peer.say(OK, SEND_OK)
+        assert peer.kept(Sent) == [Sent(slot, len(data))]
+        assert peer.session.statistics.payload_bytes_sent == len(data)
+
+    def test_a_urc_may_come_before_the_prompt(self) -> None:
+        """And is acted on."""
+        peer = Peer()
+        slot, other = peer.open(), peer.open()
+        slot.outgoing += b"\x00"
+        peer.turn(b"AT+QISEND=0,1", announced(1, 5), PROMPT)
+        peer.expect(b"\x00")
+        assert other.readable
+
+    def test_send_ok_without_ok_ends_the_command_too(self) -> None:
+        """Relatives omit it: at first it is awaited for 0.3 s, then no more."""
+        peer = Peer()
+        slot = peer.open()
+        for delay in (0.3, 0.0):
+            slot.outgoing += b"a"
+            peer.turn(b'AT+QISEND=0,1,"a"', SEND_OK)
+            peer.session.submit(ask())
+            peer.expect()
+            peer.wait(delay)
+            peer.turn(b"AT", OK)
+        assert peer.kept(Sent) == [Sent(slot, 1)] * 2
+        assert peer.kept(OutOfStep) == []
+
+    def test_ok_may_come_behind_send_ok(self) -> None:
+        """Within the grace."""
+        peer = Peer()
+        slot = peer.open()
+        slot.outgoing += b"a"
+        peer.turn(b'AT+QISEND=0,1,"a"', SEND_OK, OK)
+        assert peer.kept(Sent) == [Sent(slot, 1)]
+
+    @pytest.mark.parametrize("doubled", [SEND_OK, SEND_FAIL])
+    def test_a_result_for_nobody_is_nobodys(self, doubled: bytes) -> None:
+        """Late or doubled ones concern no later send whose prompt is due."""
+        peer = Peer()
+        slot = peer.open()
+        slot.outgoing += b"a"
+        peer.turn(b'AT+QISEND=0,1,"a"', OK, SEND_OK, doubled)
+        slot.outgoing += b"\x00"
+        peer.turn(b"AT+QISEND=0,1", doubled, PROMPT)
+        peer.expect(b"\x00")
+        peer.say(OK, SEND_OK)
+        assert peer.kept(Sent) == [Sent(slot, 1), Sent(slot, 1)]
+        assert peer.kept(SendStalled) == []
+
+    def test_a_result_that_never_comes_ends_the_connection(self) -> None:
+        """After 15 s; the step is not lost."""
+        peer = Peer()
+        slot = peer.open()
+        slot.outgoing += b"a"
+        peer.turn(b'AT+QISEND=0,1,"a"', OK)
+        assert peer.session.deadline() == peer.now + 15
+        peer.wait(15.0)
+        assert [event.slot for event in peer.kept(Failed)] == [slot]
+        assert peer.kept(OutOfStep) == []
+
+    def test_send_fail_is_tried_again_with_back_off(self) -> None:
+        """Once the owner has found that the socket stands."""
+        peer = Peer()
+        slot = peer.open()
+        slot.outgoing += b"a"
+        for backoff in (0.1, 0.2, 0.4):
+            peer.turn(b'AT+QISEND=0,1,"a"', OK, SEND_FAIL)
+            peer.wait(100 * backoff)
+            peer.expect()
+            peer.session.retry_send(slot, peer.now)
+            peer.wait(backoff * 0.9)
+            peer.expect()
+            assert peer.session.deadline() == pytest.approx(peer.now + backoff * 0.1)
+            peer.wait(backoff * 0.1 + 0.001)
+        peer.turn(b'AT+QISEND=0,1,"a"', OK, SEND_OK)
+        assert peer.kept(Sent) == [Sent(slot, 1)]
+        assert peer.session.statistics.send_failures == 3
+
+    def test_an_inline_refusal_is_learned(self) -> None:
+        """The same bytes go again with a prompt, and so do all that are as long."""
+        peer = Peer()
+        slot = peer.open()
+        slot.outgoing += b"abc"
+        peer.turn(b'AT+QISEND=0,3,"abc"', ERROR)
+        peer.turn(b"AT+QIGETERROR", explained(552))
+        peer.prompted(slot, b"abc")
+        peer.say(OK, SEND_OK)
+        assert peer.session.profile.inline_limit_bytes == 2
+        assert peer.kept(Sent) == [Sent(slot, 3)]
+
+    def test_ok_where_the_prompt_is_due_ends_the_connection(self) -> None:
+        """Its bytes are never sent again, and the step is lost."""
+        peer = Peer()
+        slot = peer.open()
+        slot.outgoing += b"\x00"
+        events = peer.turn(b"AT+QISEND=0,1", OK)
+        assert [event.slot for event in of(Failed, events)] == [slot]
+        assert len(of(OutOfStep, events)) == 1
+
+    def test_a_released_sockets_send_blocks_nobody(self) -> None:
+        """Its ``SEND OK`` won't come any more."""
+        peer = Peer()
+        gone, other = peer.open(), peer.open()
+        gone.outgoing += b"a"
+        peer.turn(b'AT+QISEND=0,1,"a"', OK)
+        other.outgoing += b"b"
+        gone.move(SlotState.CLOSING)
+        peer.expect()
+        peer.session.release(gone, peer.now)
+        peer.turn(b'AT+QISEND=1,1,"b"', OK, SEND_OK)
+        assert peer.kept(Sent) == [Sent(other, 1)]
+
+    def test_releasing_a_socket_leaves_the_others_sends_alone(self) -> None:
+        """And a second release changes nothing."""
+        peer = Peer()
+        gone, other = peer.open(access_mode=AccessMode.PUSH), peer.open()
+        other.outgoing += b"b"
+        peer.turn(b'AT+QISEND=1,1,"b"', OK)
+        for _ in range(2):
+            peer.session.release(gone, peer.now)
+        assert peer.session.is_sending(other)
+        assert len(peer.session.sockets) == 1
+
+
+class TestWaking:
+    """The session says when it must be called again, and no sooner."""
+
+    def test_an_idle_session_needs_no_call(self) -> None:
+        """Nothing is due after an exchange is over."""
+        peer = Peer()
+        peer.session.submit(Job(Raw("AT")))
+        peer.turn(b"AT", OK)
+        assert peer.session.deadline() is None
+
+    def test_a_gap_between_commands_ends(self) -> None:
+        """Some hosts needed a silence; nobody need wake up for it again."""
+        peer = Peer(ModuleProfile(command_gap_ms=20))
+        for _ in range(2):
+            peer.session.submit(Job(Raw("AT")))
+        peer.turn(b"AT", OK)
+        peer.expect()
+        assert peer.session.deadline() == pytest.approx(peer.now + 0.02)
+        peer.wait(0.01)
+        peer.expect()
+        peer.wait(0.01)
+        peer.turn(b"AT", OK)
+        peer.wait(0.02)
+        peer.expect()
+        assert peer.session.deadline() is None
+
+    def test_a_retry_that_must_wait_its_turn_wakes_nobody(self) -> None:
+        """Its time has come, but another send is outstanding."""
+        peer = Peer()
+        stalled, other = peer.open(), peer.open()
+        stalled.outgoing += b"a"
+        peer.turn(b'AT+QISEND=0,1,"a"', OK, SEND_FAIL)
+        peer.session.retry_send(stalled, peer.now)
+        other.outgoing += b"b"
+        peer.turn(b'AT+QISEND=1,1,"b"', OK)
+        peer.wait(1.0)
+        peer.expect()
+        deadline = peer.session.deadline()
+        assert deadline is not None
+        assert deadline > peer.now
+        peer.say(SEND_OK)
+        peer.turn(b'AT+QISEND=0,1,"a"', OK, SEND_OK)
+        assert peer.session.deadline() is None
