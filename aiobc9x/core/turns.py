@@ -110,7 +110,7 @@ class SendForm(enum.Enum):
     FIXED = "fixed length"
 
 
-def choose_form(data: bytes, profile: ModuleProfile, *, safest: bool = False) -> SendForm:
+def choose_form(data: bytes, profile: ModuleProfile) -> SendForm:
     """Choose the form of one send.
 
     Inline saves one turnaround, but what quotes, control characters and bytes above
@@ -119,9 +119,8 @@ def choose_form(data: bytes, profile: ModuleProfile, *, safest: bool = False) ->
     Args:
         data: 1–1440 bytes.
         profile: Gives the longest inline payload.
-        safest: The module has refused this payload inline.
 
     """
-    if not safest and len(data) <= profile.inline_limit_bytes and inline_text_ok(data):
+    if len(data) <= profile.inline_limit_bytes and inline_text_ok(data):
         return SendForm.INLINE
     return SendForm.FIXED
