@@ -18,6 +18,7 @@ from aiobc9x.errors import (
     ModuleReset,
     NetworkLost,
     NoFreeSocket,
+    PinRequired,
     PortBusy,
     PortDenied,
     PortNotFound,
@@ -102,6 +103,12 @@ OTHER_ROWS: list[tuple[ModemError, type[OSError], int, str]] = [
         "all six connect IDs of the module are in use; close a connection first",
     ),
     (
+        PinRequired("AT+CPIN?"),
+        OSError,
+        errno.EACCES,
+        "the SIM wants its PIN; pass pin=… to open_modem",
+    ),
+    (
         UnexpectedAnswer("AT+CSQ", [b"+CSQ: x"], "no signal"),
         OSError,
         errno.EPROTO,
@@ -134,8 +141,16 @@ class TestConnectFailed:
         assert type(exc) is cls
         assert isinstance(exc, builtin)
         assert (exc.errno, exc.err, exc.command, exc.target) == (number, err, LINE, TARGET)
-        text = f"{ERR_TEXT[err]} (modem error {err}): ('example.com', 80)"
+        said = "Connecting timed out" if cls is errors.ConnectTimedOut else ERR_TEXT[err]
+        text = f"{said} (modem error {err}): ('example.com', 80)"
         assert str(exc) == f"[Errno {number}] {text}"
+
+    @pytest.mark.parametrize(("err", "code"), [(None, "no result"), (566, "modem error 566")])
+    def test_a_timeout_keeps_its_errno(self, err: int | None, code: str) -> None:
+        """The module may say 566 for it, or nothing at all (§2.2.1, note 2)."""
+        exc = errors.ConnectTimedOut(LINE, err, target=TARGET)
+        assert (exc.errno, exc.err) == (errno.ETIMEDOUT, err)
+        assert str(exc).endswith(f"] Connecting timed out ({code}): ('example.com', 80)")
 
     def test_without_a_target_the_command_is_named(self) -> None:
         """As with any other command."""
