@@ -12,6 +12,7 @@ import pytest
 import aiobc9x
 from aiobc9x import AccessMode
 from aiobc9x.sim.faults import Fault, FaultKind
+from aiobc9x.sim.options import Host
 from tests.support.bench import ECHO_PORT, HOST, Bench
 from tests.support.clock import take_errors, virtual
 from tests.support.recorders import DatagramRecorder
@@ -163,7 +164,7 @@ class TestRefusals:
     @virtual
     async def test_addresses(self) -> None:
         """The address may be left out or be the peer's, under its name too, but no other."""
-        async with Bench(hosts={"coap.example": _host(HOST)}) as bench:
+        async with Bench(hosts={"coap.example": Host((HOST,))}) as bench:
             transport, _ = await endpoint(bench, remote_addr=("coap.example", UDP_PORT))
             assert transport.get_extra_info("peername") == (HOST, UDP_PORT)
             transport.sendto(b"1")
@@ -205,12 +206,6 @@ class TestRefusals:
                 await modem.create_datagram_endpoint(fails, remote_addr=(HOST, UDP_PORT))
             await asyncio.sleep(1)
             assert bench.open_ids == []
-
-
-def _host(address: str) -> Any:  # Any: the simulator's own record
-    from aiobc9x.sim.options import Host
-
-    return Host((address,))
 
 
 class TestLosses:
