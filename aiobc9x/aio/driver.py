@@ -179,7 +179,8 @@ class Driver:
         is on its way is swallowed.
         """
         self.check()
-        job = Job(command, lane, data, limit, explain)
+        # In an unknown state AT+QIGETERROR might tell of another command.
+        job = Job(command, lane, data, limit, explain and lane is not Lane.RECOVERY)
         future: asyncio.Future[Answer] = self._loop.create_future()
         self._futures[job] = future
         self.session.submit(job)

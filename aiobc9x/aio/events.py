@@ -51,7 +51,12 @@ class StepRegained:
 
 @dataclass(frozen=True, slots=True)
 class Reset:
-    """The module has restarted; every connection has failed."""
+    """The module has restarted; every connection has failed.
+
+    Attributes:
+        banner: What it printed, ``""`` if that got lost and its answers gave it away.
+
+    """
 
     banner: str
 

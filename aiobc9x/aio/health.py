@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Final
 
 from aiobc9x.aio.driver import Driver, owner_of
-from aiobc9x.aio.events import StepRegained
+from aiobc9x.aio.events import Reset, StepRegained
 from aiobc9x.aio.examine import Examiner
 from aiobc9x.aio.opening import Opener
 from aiobc9x.aio.startup import Settings, attempt, start
@@ -87,16 +87,18 @@ class Health:
 
     async def _regain(self, resets: int) -> None:
         driver = self._driver
-        echoing = driver.session.echo_seen
         await settle(driver)
         driver.dispatch(driver.session.resync())
         await synchronize(driver, RECOVERY_LIMIT_S)
+        echoing = driver.session.echo_seen
         await attempt(driver, Echo(False))
         try:
             lost = await self._examiner.compare(Lane.RECOVERY)
         except CommandError:
             lost = False
         if echoing or lost:  # the banner got lost
+            logger.warning("! the module echoes, or has no socket: it must have restarted")
+            driver.hub.publish(Reset(""))
             self.on_unseen_restart()
             await start(driver, self._settings)
         if driver.session.statistics.resets == resets:

@@ -8,6 +8,7 @@ AT+QIGETERROR before anything else, because it tells of the last command alone (
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -78,8 +79,16 @@ class Endings:
         yield OutOfStep(reason)
 
     def lose_send(self, send: Send, reason: str) -> Iterator[Consequence]:
-        """Give a send up: nobody knows whether the module took the bytes."""
-        self._sender.outstanding = None
+        """Give a send up: nobody knows whether the module took the bytes.
+
+        A late ``SEND OK`` must not count for another socket, so a stream's send keeps its
+        place until the module has closed the socket.
+        """
+        if send.job is not None or send.slot.is_datagram:
+            self._sender.outstanding = None
+        else:
+            send.deadline = math.inf
+            self._sender.drop_dead()
         if send.job is not None:
             yield Finished(send.job, Answer(failure=StreamBroken(f"no result: {reason}")))
         if send.slot.is_live:

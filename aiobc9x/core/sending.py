@@ -110,6 +110,14 @@ class Sender:
         form = SendForm.INLINE if job.data is None else SendForm.FIXED
         self.outstanding = Send(nobody, job.data or b"", form, job=job)
 
+    def drop_dead(self) -> None:
+        """Forget a send whose socket is free: its result won't come any more."""
+        send = self.outstanding
+        if send is None or send.job is not None or send.deadline is None:
+            return
+        if send.slot.state is SlotState.FREE:
+            self.outstanding = None
+
     def finish(self, *, sent: bool, now: float) -> Event | None:
         """Account for the result of the outstanding send.
 

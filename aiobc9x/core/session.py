@@ -227,9 +227,7 @@ class Session:
             return
         self.sockets.release(slot, now)
         self._framer.push_sockets.discard(slot.connect_id)
-        send = self._sender.outstanding
-        if send is not None and send.slot is slot and send.deadline is not None:
-            self._sender.outstanding = None  # its SEND OK won't come any more
+        self._sender.drop_dead()
 
     def fail(self, error: Callable[[], ModemError], now: float) -> list[Event]:
         """Fail everything at once: the link is gone, or the module has restarted.
@@ -426,6 +424,7 @@ class Session:
                 self._on_send_result(sent=isinstance(urc, SendOk), now=now)
             else:
                 self._act(self._routing.on_urc(urc, self.profile))
+                self._sender.drop_dead()
             self._events.append(UrcSeen(urc))
 
     def _restart(self, banner: str, now: float) -> None:
@@ -448,6 +447,7 @@ class Session:
     def _end(self, exchange: Exchange, now: float, *, lost: bool) -> None:
         self._leave(exchange, now)
         if exchange.succeeded:
+            self._ok_is_omitted &= not effects.is_send(exchange.command.text)
             if (effect := effects.effect_of(exchange.command.text)) is not None:
                 self.apply(effect)
             self.statistics.nvram_writes += effects.writes_nvram(exchange.command.text)

@@ -328,6 +328,9 @@ class TestSends:
         failed, step = desk.answer(send.command(), send, final, lost=True)
         assert isinstance(failed, Failed)
         assert isinstance(step, OutOfStep)
+        assert desk.sender.outstanding is send  # a late SEND OK must not count for another
+        slot.move(SlotState.FREE)
+        desk.sender.drop_dead()
         assert desk.sender.outstanding is None
 
     def test_silence_in_mid_send_ends_the_connection(self, desk: Desk) -> None:

@@ -15,6 +15,7 @@ from aiobc9x.core.events import (
     Sent,
 )
 from aiobc9x.core.profile import ModuleProfile
+from aiobc9x.core.sending import RESULT_LIMIT_S
 from aiobc9x.core.sockets import SlotState
 from aiobc9x.spec import AccessMode
 from aiobc9x.wire.base import Raw
@@ -267,3 +268,48 @@ class TestWaking:
         peer.say(SEND_OK)
         peer.turn(b'AT+QISEND=0,1,"a"', OK, SEND_OK)
         assert peer.session.deadline() is None
+
+
+class TestLateResults:
+    """``SEND OK`` names no socket (rule 4)."""
+
+    def test_a_late_one_counts_for_no_other_socket(self) -> None:
+        """The place stays taken until the module has closed the socket that timed out."""
+        peer = Peer()
+        late, other = peer.open(), peer.open()
+        late.outgoing += b"late"
+        peer.turn(b'AT+QISEND=0,4,"late"', OK)
+        peer.wait(RESULT_LIMIT_S)
+        assert [event.slot for event in peer.kept(Failed)] == [late]
+        other.outgoing += b"other"
+        peer.expect()
+        peer.say(SEND_OK)
+        assert other.unsent == 5
+        peer.turn(b'AT+QISEND=1,5,"other"', OK)
+        assert other.unsent == 5
+        peer.say(SEND_OK)
+        assert other.unsent == 0
+
+    def test_a_closed_socket_gives_its_place_up(self) -> None:
+        """No result comes any more."""
+        peer = Peer()
+        late, other = peer.open(), peer.open()
+        late.outgoing += b"late"
+        peer.turn(b'AT+QISEND=0,4,"late"', OK)
+        other.outgoing += b"other"
+        late.move(SlotState.CLOSING)
+        peer.expect()
+        peer.session.release(late, 1.0)
+        peer.turn(b'AT+QISEND=1,5,"other"', OK, SEND_OK)
+        assert other.unsent == 0
+
+    def test_an_incoming_connection_shows_that_it_is_gone(self) -> None:
+        """The module gives away only IDs that are free (§2.3.5)."""
+        peer = Peer()
+        late, other = peer.open(), peer.open()
+        late.outgoing += b"late"
+        peer.turn(b'AT+QISEND=0,4,"late"', OK)
+        peer.say(b'\r\n+QIURC: "incoming",0,5,"192.168.2.2",36566\r\n')
+        other.outgoing += b"other"
+        peer.turn(b'AT+QISEND=1,5,"other"', OK, SEND_OK)
+        assert other.unsent == 0
