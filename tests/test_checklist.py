@@ -221,13 +221,15 @@ async def test_c6_every_end_of_a_send(end: str, data: bytes) -> None:
         for fault in SEND_ENDS[end]:
             bench.add_fault(fault)
         writer.write(data)
-        try:
-            assert await asyncio.wait_for(reader.readexactly(len(data)), 60) == data
-        except aiobc9x.ModemError as exc:
-            assert end == "ERROR" or ("missing" in end and isinstance(exc, aiobc9x.StreamBroken))
+        reading = asyncio.wait_for(reader.readexactly(len(data)), 60)
+        (outcome,) = await asyncio.gather(reading, return_exceptions=True)
+        if isinstance(outcome, BaseException):
+            kind = aiobc9x.StreamBroken if "missing" in end else aiobc9x.CommandError
+            assert isinstance(outcome, kind)
+            assert "missing" in end or end == "ERROR"
             assert peer.received in (b"", data)
         else:
-            assert peer.received == data
+            assert outcome == peer.received == data
         await echoed(modem)
 
 
