@@ -14,6 +14,7 @@ from aiobc9x.aio.driver import Driver
 from aiobc9x.aio.modes import ModeSwitcher
 from aiobc9x.aio.opening import Opener
 from aiobc9x.aio.results import ModuleSettings
+from aiobc9x.core.effects import Effect, ShowLength, SwitchMode
 from aiobc9x.errors import CommandError
 from aiobc9x.spec import (
     OPEN_TIMES_S,
@@ -154,11 +155,8 @@ class SettingQueries:
         """
         if open_time is not None and open_time not in OPEN_TIMES_S:
             raise ValueError(f"open_time is {open_time}: use 1-36 seconds (§2.2.11)")
-        if show_length is False and self._needs_length():
-            raise ValueError(
-                "show_length must stay on while a socket is in push mode (§2.3.2) or a UDP socket,"
-                " whose datagrams may take two reads (§2.2.6)"
-            )
+        if show_length is False:
+            self._check_lengths(ShowLength(False))
         if receive_hex is not None:
             await self._driver.run(Qicfg(ConfigKey.DATA_FORMAT, 0, int(receive_hex)))
         if view_mode is not None:
@@ -169,9 +167,19 @@ class SettingQueries:
             await self._driver.run(Qicfg(ConfigKey.OPEN_TIME, open_time))
             self._opener.open_time = open_time
 
-    def _needs_length(self) -> bool:
-        sockets = self._driver.session.sockets
-        return any(s.access_mode is AccessMode.PUSH or s.is_datagram for s in sockets)
+    def _check_lengths(self, effect: Effect | None) -> None:
+        """Raise ``ValueError`` for a change after which data could not be told apart."""
+        session = self._driver.session
+        if effect == ShowLength(False) and any(
+            slot.access_mode is AccessMode.PUSH or slot.is_datagram for slot in session.sockets
+        ):
+            raise ValueError(
+                "show_length must stay on while a socket is in push mode (§2.3.2) or a UDP socket,"
+                " whose datagrams may take two reads (§2.2.6)"
+            )
+        pushes = isinstance(effect, SwitchMode) and effect.access_mode is AccessMode.PUSH
+        if pushes and not session.length_shown:
+            raise ValueError("push mode needs show_length; call configure(show_length=True) first")
 
     async def set_access_mode(self, transport: asyncio.BaseTransport, mode: AccessMode) -> None:
         """Switch a connection between buffer and push mode (AT+QISWTMD, §2.2.7).
@@ -191,8 +199,7 @@ class SettingQueries:
         slot = None if connect_id is None else self._driver.session.sockets.get(connect_id)
         if transport.get_extra_info("modem") is not self or slot is None or transport.is_closing():
             raise ValueError(f"{transport!r} is not an open connection of this modem")
-        if mode == AccessMode.PUSH and not self._driver.session.length_shown:
-            raise ValueError("push mode needs show_length; call configure(show_length=True) first")
+        self._check_lengths(SwitchMode(slot.connect_id, AccessMode(mode)))
         await self._modes.switch(slot, AccessMode(mode))
 
     async def capabilities(self) -> dict[str, tuple[str, ...] | None]:

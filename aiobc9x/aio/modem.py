@@ -34,6 +34,7 @@ from aiobc9x.aio.serving import Acceptor
 from aiobc9x.aio.sockets import SocketKeeper
 from aiobc9x.aio.startup import start
 from aiobc9x.aio.tls import make_context
+from aiobc9x.core.effects import effect_of
 from aiobc9x.core.profile import ModuleProfile
 from aiobc9x.core.statistics import Statistics
 from aiobc9x.errors import StageTimeout
@@ -169,6 +170,7 @@ class Modem(NameQueries, RadioQueries, SettingQueries):
         """
         command = Raw(line, prompt=data is not None)
         check_line(line, self._driver.session.sockets)
+        self._check_lengths(effect_of(line))
         data = check_data(line, data)
         self._has_foreign_sockets |= opens_socket(line)
         return await self._driver.run(command, limit=timeout, data=data)
@@ -452,6 +454,7 @@ class Modem(NameQueries, RadioQueries, SettingQueries):
             await self._driver.stop()
 
     async def _close_sockets(self) -> None:
+        self._keeper.is_closing = True
         for slot in self._driver.session.sockets:
             owner = owner_of(slot)
             if owner is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from typing import Any
 
 import pytest
 
@@ -250,6 +251,8 @@ class TestSettings:
             )
             with pytest.raises(ValueError, match="push"):
                 await modem.configure(show_length=False, open_time=5)
+            with pytest.raises(ValueError, match="push"):
+                await modem.command('AT+QICFG="showlength",0')
             await modem.set_access_mode(transport, AccessMode.BUFFER)
             endpoint, protocol = await modem.create_datagram_endpoint(
                 DatagramRecorder, remote_addr=(HOST, 53)
@@ -258,8 +261,17 @@ class TestSettings:
                 await modem.configure(show_length=False)
             endpoint.close()
             await protocol.lost
-            await modem.configure(show_length=False)
+            await modem.command('AT+QICFG="showlength",0')
             assert (await modem.settings()).open_time == 36
+            assert not (await modem.settings()).show_length
+            for switch in (
+                lambda: modem.set_access_mode(transport, PUSH),
+                lambda: modem.command("AT+QISWTMD=0,1"),
+                lambda: modem.command(f'AT+QIOPEN=1,5,"TCP","{HOST}",7,0,1,0'),
+            ):
+                call: Any = switch()
+                with pytest.raises(ValueError, match="push mode needs"):
+                    await call
 
     @pytest.mark.parametrize("open_time", [0, 37, -1])
     @virtual
