@@ -12,7 +12,7 @@ from aiobc9x.core.sockets import SocketTable
 from aiobc9x.spec import CTRL_Z, ESC
 
 _SOCKET_COMMAND: Final = re.compile(
-    r"AT\+(?P<name>QIOPEN|QICLOSE|QIRD|QISENDEX|QISEND)\s*=\s*(?P<first>\d+)\s*(?:,\s*(?P<second>\d+))?",
+    r"(?:^AT|;)\s*\+(?P<name>QIOPEN|QICLOSE|QIRD|QISENDEX|QISEND)\s*=\s*(?P<first>\d+)\s*(?:,\s*(?P<second>\d+))?",
     re.IGNORECASE,
 )
 _DATA_MODE: Final = re.compile(
@@ -34,15 +34,13 @@ def check_line(line: str, sockets: SocketTable) -> None:
         ValueError: It would; the message names the method to use instead.
 
     """
-    match = _SOCKET_COMMAND.match(line)
-    if match is None:
-        return
-    name = match["name"].upper()
-    number = match["second"] if name == "QIOPEN" else match["first"]
-    if number is not None and sockets.get(int(number[:4])) is not None:
-        raise ValueError(
-            f"line: {line!r} concerns socket {number}, which is in use; use {_INSTEAD[name]}"
-        )
+    for match in _SOCKET_COMMAND.finditer(line):
+        name = match["name"].upper()
+        number = match["second"] if name == "QIOPEN" else match["first"]
+        if number is not None and sockets.get(int(number[:4])) is not None:
+            raise ValueError(
+                f"line: {line!r} concerns socket {number}, which is in use; use {_INSTEAD[name]}"
+            )
 
 
 def check_data(line: str, data: bytes | None) -> bytes | None:
@@ -72,5 +70,5 @@ def check_data(line: str, data: bytes | None) -> bytes | None:
 
 def opens_socket(line: str) -> bool:
     """Whether the line opens a socket that nobody but its caller knows."""
-    match = _SOCKET_COMMAND.match(line)
-    return match is not None and match["name"].upper() == "QIOPEN"
+    names = {match["name"].upper() for match in _SOCKET_COMMAND.finditer(line)}
+    return "QIOPEN" in names

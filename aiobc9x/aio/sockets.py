@@ -15,7 +15,7 @@ from aiobc9x.aio.driver import Driver
 from aiobc9x.core.events import Lane
 from aiobc9x.core.session import Session
 from aiobc9x.core.sockets import Slot, SlotState
-from aiobc9x.errors import LinkTimeout, NoFreeSocket
+from aiobc9x.errors import CommandError, LinkLost, LinkTimeout, NoFreeSocket
 from aiobc9x.spec import CLOSE_TIME_S, AccessMode, QueryType, ServiceType, SocketState
 from aiobc9x.wire.commands import Qiclose, Qistate, SocketStatus
 from aiobc9x.wire.urcs import CloseOk
@@ -39,6 +39,7 @@ class SocketKeeper:
         driver: Runs the commands.
         context_id: ``<contextID>`` of every socket.
         freed: Notified whenever an ID becomes free, or an open ends.
+        is_closing: The modem is being closed, so no ID is given out.
 
     """
 
@@ -46,6 +47,7 @@ class SocketKeeper:
         self.driver = driver
         self.context_id = context_id
         self.freed = asyncio.Condition()
+        self.is_closing = False
         self._closes: dict[Slot, asyncio.Future[None]] = {}
         self._one_close = asyncio.Lock()
 
@@ -87,6 +89,8 @@ class SocketKeeper:
         async with self.freed:
             while True:
                 self.driver.check()
+                if self.is_closing:
+                    raise LinkLost("the modem is being closed")
                 slot = table.reserve(service_type, access_mode, local_port)
                 if slot is not None:
                     return slot
@@ -138,6 +142,8 @@ class SocketKeeper:
                     return True
             except LinkTimeout:
                 continue  # the driver is bringing the line back in step
+            except CommandError as exc:
+                logger.debug("! can't ask for socket %d: %s", slot.connect_id, exc)
         return False
 
     async def _close_once(self, slot: Slot) -> bool:

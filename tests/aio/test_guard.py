@@ -29,6 +29,7 @@ def table() -> SocketTable:
         ("AT+QIRD=0,1024", "reader"),
         ("AT+QISEND=0,5", r"write\(\)"),
         ("AT+QISENDEX=0,5", r"write\(\)"),
+        ("AT+CSQ;+QICLOSE=0", r"close\(\)"),
     ],
 )
 def test_socket_in_use(table: SocketTable, line: str, instead: str) -> None:

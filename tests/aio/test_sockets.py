@@ -152,3 +152,31 @@ class TestModemClose:
                 await modem.open_connection(HOST, PORT)
             with gone:
                 await modem.create_connection(asyncio.Protocol, HOST, PORT)
+
+
+@virtual
+async def test_an_id_stays_taken_while_its_close_is_not_confirmed() -> None:
+    """ERROR to every question about the socket is no confirmation."""
+    refused = Fault(FaultKind.ERROR, on="AT+QISTATE=1", times=3)
+    async with Bench(Fault(FaultKind.DROP_LINE, on="CLOSE OK", times=3), refused) as bench:
+        modem = await bench.open()
+        _, writer = await modem.open_connection(HOST, PORT)
+        writer.close()
+        await writer.wait_closed()
+        assert bench.open_ids == []
+        assert sum(line.startswith("AT+QISTATE=1") for line in bench.commands) >= 3
+
+
+@virtual
+async def test_no_id_is_given_out_while_the_modem_is_being_closed() -> None:
+    """It would only be closed again."""
+    async with Bench() as bench:
+        modem = await bench.open()
+        _, writer = await modem.open_connection(HOST, PORT)
+        writer.write(b"still to be sent")
+        closing = asyncio.create_task(modem.aclose())
+        for _ in range(3):  # until the task has begun
+            await asyncio.sleep(0)
+        with pytest.raises(aiobc9x.LinkLost, match="being closed"):
+            await modem.open_connection(HOST, PORT)
+        await closing
