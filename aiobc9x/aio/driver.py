@@ -19,6 +19,7 @@ from typing import Any, Protocol, TypeVar, cast
 import anyio
 import anyio.abc
 
+from aiobc9x.aio import trace
 from aiobc9x.aio.events import Hub, Reset, StepLost, Unknown
 from aiobc9x.aio.link import Link
 from aiobc9x.core.events import (
@@ -305,7 +306,7 @@ class Driver:
             while True:
                 data = await self._link.receive()
                 if logger.isEnabledFor(logging.DEBUG):
-                    logger.debug("< %s", _shorten(data))
+                    logger.debug("< %s", trace.received(data))
                 self._last_input = self.time()
                 self.dispatch(self.session.feed(data, self._last_input))
                 self._pump()
@@ -334,7 +335,7 @@ class Driver:
         now = self.time()
         while (data := self.session.next_output(now)) is not None:
             if logger.isEnabledFor(logging.DEBUG):
-                logger.debug("> %s", _shorten(data))
+                logger.debug("> %s", trace.sent(data))
             self._link.write(data)
         if self._watchdog is not None:
             self._watchdog.cancel()
