@@ -81,8 +81,6 @@ class Connector:
     def check(self, request: OpenRequest) -> None:
         """Raise ``ValueError`` for an argument that no module takes; sends nothing."""
         request.command(self._keeper.context_id, 0)
-        if request.access_mode is AccessMode.PUSH and not self._keeper.session.length_shown:
-            raise ValueError("push mode needs show_length; call configure(show_length=True) first")
         counted = request.access_mode is AccessMode.PUSH or request.service_type is ServiceType.UDP
         if counted and not self._keeper.session.length_shown:
             raise ValueError(
