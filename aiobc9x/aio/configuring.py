@@ -8,9 +8,11 @@ from __future__ import annotations
 import asyncio
 import enum
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final, TypeVar
 
 from aiobc9x.aio.driver import Driver
+from aiobc9x.aio.health import Health
 from aiobc9x.aio.modes import ModeSwitcher
 from aiobc9x.aio.opening import Opener
 from aiobc9x.aio.results import ModuleSettings
@@ -63,6 +65,7 @@ class SettingQueries:
 
     _driver: Driver
     _opener: Opener
+    _health: Health
     _modes: ModeSwitcher
 
     async def socket_states(
@@ -138,8 +141,9 @@ class SettingQueries:
     ) -> None:
         """Change settings of AT+QICFG (§2.2.11); ``None`` leaves one as it is.
 
-        Connections go on meanwhile. All but ``open_time`` are flash writes on the module;
-        ``open_time`` is set again after deep sleep.
+        Connections go on meanwhile. All but ``open_time`` are flash writes on the module.
+        ``open_time`` is set again after deep sleep. After a restart it and ``receive_hex``
+        are brought about again; the others go back to what start-up chooses.
 
         Args:
             receive_hex: Have payloads come as hex digits.
@@ -159,6 +163,7 @@ class SettingQueries:
             self._check_lengths(ShowLength(False))
         if receive_hex is not None:
             await self._driver.run(Qicfg(ConfigKey.DATA_FORMAT, 0, int(receive_hex)))
+            self._health.settings = replace(self._health.settings, hex_receive=receive_hex)
         if view_mode is not None:
             await self._driver.run(Qicfg(ConfigKey.VIEW_MODE, int(view_mode)))
         if show_length is not None:
@@ -166,6 +171,7 @@ class SettingQueries:
         if open_time is not None:
             await self._driver.run(Qicfg(ConfigKey.OPEN_TIME, open_time))
             self._opener.open_time = open_time
+            self._health.settings = replace(self._health.settings, open_time=open_time)
 
     def _check_lengths(self, effect: Effect | None) -> None:
         """Raise ``ValueError`` for a change after which data could not be told apart."""

@@ -34,6 +34,7 @@ class Health:
     """Keeps one module usable.
 
     Attributes:
+        settings: What a module that has restarted is configured with.
         on_unseen_restart: Called when a restart is found whose banner got lost.
 
     """
@@ -47,7 +48,7 @@ class Health:
         state_interval: float,
     ) -> None:
         self._driver, self._examiner, self._opener = driver, examiner, opener
-        self._settings, self._state_interval = settings, state_interval
+        self.settings, self._state_interval = settings, state_interval
         self._one_recovery = asyncio.Lock()
         self.on_unseen_restart: Callable[[], None] = lambda: None
 
@@ -100,7 +101,7 @@ class Health:
             logger.warning("! the module echoes, or has no socket: it must have restarted")
             driver.hub.publish(Reset(""))
             self.on_unseen_restart()
-            await start(driver, self._settings)
+            await start(driver, self.settings)
         if driver.session.statistics.resets == resets:
             self._go_on()
 
@@ -110,7 +111,7 @@ class Health:
             if not self._driver.session.suspended:
                 return  # the start after an earlier restart has covered this one
             try:
-                await start(self._driver, self._settings)
+                await start(self._driver, self.settings)
             except ModemError as exc:
                 self._driver.fail(f"the module restarted ({banner}) and stayed away: {exc}")
             else:

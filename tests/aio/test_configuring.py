@@ -22,6 +22,14 @@ from tests.support.recorders import DatagramRecorder, StreamRecorder
 PUSH = AccessMode.PUSH
 
 
+async def works(modem: aiobc9x.Modem) -> None:
+    """Show that a connection carries data."""
+    reader, writer = await modem.open_connection(HOST, ECHO_PORT)
+    writer.write(bytes(range(256)))
+    assert await reader.readexactly(256) == bytes(range(256))
+    writer.close()
+
+
 class TestSocketStates:
     """AT+QISTATE in its three forms (§2.2.3)."""
 
@@ -295,6 +303,21 @@ class TestSettings:
             with pytest.raises(aiobc9x.ConnectTimedOut):
                 await modem.open_connection("192.0.2.1", 80)
             assert 3 <= asyncio.get_running_loop().time() - began < 4
+
+    @virtual
+    async def test_restart_brings_back_what_was_configured(self) -> None:
+        """Here and on the module alike, or opens would wait for different times."""
+        async with Bench() as bench:
+            modem = await bench.open()
+            await modem.configure(open_time=3, receive_hex=True)
+            bench.virtual.reset()
+            await asyncio.sleep(5)
+            found = await modem.settings()
+            assert (found.open_time, found.recv_data_format) == (3, DataFormat.HEX)
+            with pytest.raises(aiobc9x.ConnectTimedOut) as caught:
+                await modem.open_connection("192.0.2.1", 80)
+            assert caught.value.err == 569
+            await works(modem)
 
     @virtual
     async def test_refusal(self) -> None:
