@@ -2,6 +2,7 @@
 
 import ast
 import asyncio
+import builtins
 import errno
 import inspect
 import os
@@ -21,8 +22,9 @@ import pytest
 
 import aiobc9x
 from aiobc9x import errors
+from aiobc9x.aio.configuring import COMMANDS
 from aiobc9x.cli.main import build_parser
-from aiobc9x.spec import ERR_TEXT
+from aiobc9x.spec import ERR_TEXT, NTP_TEXT, PING_TEXT, ConfigKey
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 PAGES: Final = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -251,6 +253,113 @@ def test_every_err_code_is_in_the_table() -> None:
         value = getattr(errno, symbol, None) or getattr(socket, symbol)
         assert value == to_connect.errno == to_command.errno
     assert documented == expected
+
+
+def known_tests() -> set[str]:
+    """The node IDs of all tests, without their parameters."""
+    found = set()
+    for file in (ROOT / "tests").rglob("test_*.py"):
+        name = file.relative_to(ROOT).as_posix()
+        for node in ast.parse(file.read_text("utf-8")).body:
+            inside = node.body if isinstance(node, ast.ClassDef) else []
+            prefix = f"{name}::{node.name}" if isinstance(node, ast.ClassDef) else name
+            for each in inside or [node]:
+                if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef):
+                    found.add(f"{prefix}::{each.name}")
+    return found
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_tests_that_a_page_names_exist(page: Path) -> None:
+    """A test is named by its node ID."""
+    named = set(re.findall(r"\btests/[\w/]+\.py::[\w:]+", page.read_text("utf-8")))
+    assert named <= known_tests()
+
+
+# What a program calls that is no method of Modem.
+NAMESPACES: Final = (
+    aiobc9x.Modem,
+    aiobc9x.SocketTransport,
+    aiobc9x.Server,
+    asyncio.StreamWriter,
+    asyncio.Protocol,
+    asyncio.DatagramProtocol,
+)
+
+
+def check_call(text: str) -> None:
+    """Fail unless a call, written as ``name(keyword=)``, can be made."""
+    name, _, arguments = text.partition("(")
+    function = getattr(aiobc9x, name, None) or next(
+        (getattr(space, name) for space in NAMESPACES if hasattr(space, name)), None
+    )
+    assert callable(function), text
+    parameters = {*inspect.signature(function).parameters}
+    if "options" in parameters:  # open_connection() hands them on, start_server() too
+        further = {"open_connection": "create_connection", "start_server": "create_server"}
+        parameters |= {*inspect.signature(getattr(aiobc9x.Modem, further[name])).parameters}
+    assert {*re.findall(r"(\w+)=", arguments)} <= parameters, text
+
+
+def check_name(text: str) -> None:
+    """Fail unless a class, or an attribute of one, exists."""
+    name, _, attribute = text.partition(".")
+    kind = getattr(aiobc9x, name, None) or getattr(errors, name, None) or getattr(builtins, name)
+    if attribute:
+        documented = f"{attribute}:" in (inspect.getdoc(kind) or "")
+        assert documented or hasattr(kind, attribute), text
+
+
+def coverage_rows() -> list[list[str]]:
+    """The rows of docs/note-coverage.md: item, §, call or refusal, test."""
+    return [row for row in rows("note-coverage.md") if row[0] not in {"item", "---"}]
+
+
+def test_every_call_of_the_coverage_exists() -> None:
+    """Calls, classes and attributes in the third column are public."""
+    named = {text for row in coverage_rows() for text in re.findall(r"`([^`]+)`", row[2])}
+    calls = {text for text in named if re.fullmatch(r"\w+\(.*\)", text)}
+    names = {text for text in named if re.fullmatch(r"[A-Z]\w*[a-z]\w*(\.\w+)?", text)}
+    assert {"resolve()", "open_modem(context_id=)"} <= calls
+    assert {"CommandError", "SocketStatus.local_port"} <= names
+    for text in calls:
+        check_call(text)
+    for text in names:
+        check_name(text)
+
+
+def test_every_row_of_the_coverage_is_full() -> None:
+    """An item has its §, what becomes of it, and a test."""
+    for row in coverage_rows():
+        assert len(row) == 4, row
+        assert all(row), row
+        assert "tests/" in row[3], row
+
+
+PARAMETERS: Final = """
+contextID connectID service_type IP_address domain_name remote_port local_port access_mode
+protocol_type err query_type socket_state send_length data hex_string read_length
+actual_read_length remaining_length host time_out ping_num ping_size result finresult server port
+auto_set_time time hostname IP_count DNS_ttl send_data_format recv_data_format view_mode
+show_length_mode open_time errcode_description PrimaryDNS SecondaryDNS
+"""
+
+
+def test_every_item_of_the_note_is_covered() -> None:
+    """Each command's test form, each parameter, URC and code has a row."""
+    items = [row[0] for row in coverage_rows()]
+    headings = re.findall(r"^## AT\+(\w+)$", (ROOT / "docs/note-coverage.md").read_text(), re.M)
+    assert tuple(headings) == COMMANDS
+    assert [item for item in items if item.endswith("=?`")] == [f"`AT+{n}=?`" for n in COMMANDS]
+    heads = {name for item in items for name in re.findall(r"`<(\w+)>`", item)}
+    assert heads >= set(PARAMETERS.split())
+    for kind in ("closed", "recv", "incoming full", "incoming", "dnsgip"):
+        assert any(item.startswith(f'`+QIURC: "{kind}"') for item in items)
+    for key in ConfigKey:
+        assert any(item.startswith(f'`AT+QICFG="{key}"') for item in items)
+    for number, table in ((3, PING_TEXT), (4, NTP_TEXT)):
+        for code, text in table.items():
+            assert f"table {number}: {code:d} {text}" in items
 
 
 def test_every_ambiguity_has_a_line() -> None:
