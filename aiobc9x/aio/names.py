@@ -40,7 +40,7 @@ DNS_QUIET_S: Final = 2.0
 """After the last line, fewer addresses than announced are all there are."""
 
 PING_MARGIN_S: Final = 10.0
-"""Added to ``<ping_num>`` × ``<time_out>`` (checklist, timing budget)."""
+"""Added to ``<ping_num>`` × ``<time_out>``. Ours: the note states no limit (§2.2.8)."""
 
 NTP_LIMIT_S: Final = 125.0
 """Seconds until the time must have come; the note states none (§2.2.9)."""
@@ -234,7 +234,7 @@ class NameQueries:
 
 
 async def _collect_addresses(inbox: Inbox[DnsAnswer], command: str) -> Resolution:
-    """Read the lines of one answer in every shape that modules print (A35)."""
+    """Read the lines of one answer in every shape that modules print (N35)."""
     addresses: dict[str, None] = {}
     expected, ttl_s, limit = 1, 0, DNS_LIMIT_S
     head = False

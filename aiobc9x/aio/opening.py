@@ -60,7 +60,7 @@ class OpenRequest:
     protocol_type: ProtocolType = ProtocolType.IPV4
 
     def command(self, context_id: int, connect_id: int) -> Qiopen:
-        """Return the command line with every parameter: omitted ones are leftovers (A2)."""
+        """Return the command line with every parameter: omitted ones are leftovers (N2)."""
         return Qiopen(
             context_id,
             connect_id,

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("aiobc9x.aio")
 
 _REMOTE_PORT: Final = 1
-"""Means nothing for a listener; the note's example sends 1, and firmware refuses 0 (A7)."""
+"""Means nothing for a listener; the note's example sends 1, and firmware refuses 0 (N7)."""
 
 _LOOK_S: Final = 0.02
 """Between looks whether a listener that accepts already has been handed to its caller."""

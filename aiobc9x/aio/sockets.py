@@ -29,7 +29,7 @@ CLOSE_RETRY_S: Final = 30.0
 """Between two rounds of closing a socket that the module keeps."""
 
 GONE: Final = frozenset({SocketState.IDLE, SocketState.CLOSED})
-"""States of a socket that no longer uses its ID (A8)."""
+"""States of a socket that no longer uses its ID (N8)."""
 
 
 class SocketKeeper:

@@ -16,7 +16,7 @@ from aiobc9x.spec import ESC
 from aiobc9x.wire.network import At
 
 BAUDRATES: Final = (115200, 9600, 57600, 460800, 38400, 19200, 4800)
-"""Tried in this order when the speed is unknown (lifecycle: relatives' defaults first)."""
+"""Tried in this order when the speed is unknown (the defaults of relatives first)."""
 
 QUIET_S: Final = 0.3
 """Silence after which no late answer is expected."""
@@ -130,7 +130,7 @@ async def settle(driver: Driver, quiet: float = QUIET_S) -> None:
 
 
 async def _leave_data_mode(driver: Driver, end: float) -> None:
-    """End a data mode that an earlier program left behind (lifecycle, step 1a).
+    """End a data mode that an earlier program left behind.
 
     Escape ends the variable-length form. The fixed-length form doesn't hear it, so
     after silence carriage returns fill it up; to a module that only sleeps both are noise.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from aiobc9x.wire.framer import Payload
 
 ANSWER_MARGIN_S: Final = 1.7
-"""Added to the note's 300 ms: echo, sleep lock and UART need more on real links (A4)."""
+"""Added to the note's 300 ms: echo, sleep lock and UART need more on real links (N4)."""
 
 BITS_A_BYTE: Final = 10
 """8N1."""

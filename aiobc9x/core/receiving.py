@@ -78,7 +78,7 @@ def _absorb_nothing(slot: Slot) -> Event | None:
         slot.fragments.clear()
         slot.readable = True
         return DatagramLost(slot, "the module lost the end of a datagram")
-    if slot.readable:  # announced or closed behind the +QIRD: 0, and never again (A28)
+    if slot.readable:  # announced or closed behind the +QIRD: 0, and never again (N28)
         return None
     slot.announced = 0
     return Drained(slot) if slot.state is SlotState.REMOTE_CLOSED else None

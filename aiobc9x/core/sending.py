@@ -27,7 +27,7 @@ from aiobc9x.spec import Err, ServiceType
 from aiobc9x.wire.commands import Command, Qisend
 
 RESULT_LIMIT_S: Final = 15.0
-"""Seconds from the payload to ``SEND OK``; the note states none (checklist, timing budget)."""
+"""Seconds from the payload to ``SEND OK``. Ours: the note states none."""
 
 STALL_LIMIT_S: Final = 60.0
 """Seconds of ``SEND FAIL`` without progress before the connection ends."""

@@ -36,7 +36,7 @@ def asked(bench: Bench, command: str) -> int:
 
 
 class TestResolve:
-    """AT+QIDNSGIP (§2.2.10) in every shape that modules print (A35)."""
+    """AT+QIDNSGIP (§2.2.10) in every shape that modules print (N35)."""
 
     @pytest.mark.parametrize(
         ("lines", "addresses", "ttl"),
@@ -276,7 +276,7 @@ class TestPing:
     )
     @virtual
     async def test_every_code(self, code: int, err: Err) -> None:
-        """Both number spaces end a ping with an error that knows its ``<err>`` (A16)."""
+        """Both number spaces end a ping with an error that knows its ``<err>`` (N16)."""
         async with scripted(PING, f"{PING}: {code}") as bench:
             modem = await bench.open()
             with pytest.raises(aiobc9x.ConnectFailed) as caught:
@@ -454,7 +454,7 @@ class TestTime:
     )
     @virtual
     async def test_every_code(self, code: int, kind: type[aiobc9x.ConnectFailed], err: Err) -> None:
-        """Table 4, and codes of table 2 that relatives give; without a time (A12)."""
+        """Table 4, and codes of table 2 that relatives give; without a time (N12)."""
         async with scripted(NTP, f"{NTP}: {code}") as bench:
             modem = await bench.open()
             with pytest.raises(kind) as caught:

@@ -76,7 +76,7 @@ class TestIncoming:
     @pytest.mark.parametrize("incoming_id", ["lowest", "highest"])
     @virtual
     async def test_two_listeners(self, incoming_id: str) -> None:
-        """Each server gets its own clients (quirk 45: IDs from above)."""
+        """Each server gets its own clients, IDs from above included."""
         made: dict[int, list[StreamRecorder]] = {2020: [], 2021: []}
 
         def factory(port: int) -> StreamRecorder:

@@ -31,7 +31,7 @@ async def works(bench: Bench, modem: aiobc9x.Modem) -> None:
 
 
 class TestDataMode:
-    """Lifecycle, step 1a: a module that takes what it hears for payload."""
+    """A module that takes what it hears for payload."""
 
     @pytest.mark.parametrize("line", ["AT+QISEND=0", "AT+QISENDEX=0"])
     @virtual

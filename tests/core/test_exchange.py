@@ -107,7 +107,7 @@ class TestPrompt:
         assert send().on_line(b"OK") is Step.LOST
 
     def test_error_where_the_prompt_is_due_is_an_answer(self) -> None:
-        """The module takes no data now (A38)."""
+        """The module takes no data now (N38)."""
         assert send().on_line(b"ERROR") is Step.DONE
 
     def test_ok_behind_the_data_is_an_answer(self) -> None:

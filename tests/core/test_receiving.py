@@ -82,7 +82,7 @@ class TestEdge:
 
     @pytest.mark.parametrize("remaining", [0, 7, None])
     def test_data_mean_that_there_may_be_more(self, remaining: int | None) -> None:
-        """The remaining length is that of one node: only a hint (A26)."""
+        """The remaining length is that of one node: only a hint (N26)."""
         slot = socket()
         assert absorb(slot, Payload(None, remaining, b"ab"), 5.0) == DataReceived(slot, b"ab")
         assert slot.readable
@@ -106,7 +106,7 @@ class TestEdge:
         assert absorb(slot, None, 6.0) == Drained(slot)
 
     def test_what_is_announced_during_a_read_is_read_next(self) -> None:
-        """It came behind ``+QIRD: 0``, and the module won't say it again (A28)."""
+        """It came behind ``+QIRD: 0``, and the module won't say it again (N28)."""
         slot = socket()
         announce(slot, 5)
         assert absorb(slot, None, 5.0) is None

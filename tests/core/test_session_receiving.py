@@ -55,7 +55,7 @@ class TestEdge:
         assert peer.kept(DataReceived) == [DataReceived(slot, b"ab"), DataReceived(slot, b"cd")]
 
     def test_data_behind_an_empty_answer_are_not_forgotten(self) -> None:
-        """The module won't announce them again (A28)."""
+        """The module won't announce them again (N28)."""
         peer = Peer()
         slot = peer.open()
         peer.say(announced(0, 2))
