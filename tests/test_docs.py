@@ -312,7 +312,8 @@ def check_name(text: str) -> None:
 
 def coverage_rows() -> list[list[str]]:
     """The rows of docs/note-coverage.md: item, §, call or refusal, test."""
-    return [row for row in rows("note-coverage.md") if row[0] not in {"item", "---"}]
+    text = (ROOT / "docs/note-coverage.md").read_text("utf-8").partition("## Checklist")[0]
+    return [row for row in rows_of(text.splitlines()) if row[0] not in {"item", "---"}]
 
 
 def test_every_call_of_the_coverage_exists() -> None:
@@ -363,15 +364,19 @@ def test_every_item_of_the_note_is_covered() -> None:
 
 
 def test_every_ambiguity_has_a_line() -> None:
-    """docs/spec-notes.md numbers its lines N1, N2, … without a gap."""
-    numbers = [row[0] for row in rows("spec-notes.md")[2:]]
-    assert numbers == [f"N{n}" for n in range(1, len(numbers) + 1)]
-    assert len(numbers) >= 38
+    """docs/spec-notes.md numbers its lines N1, N2, … without a gap; each has a test."""
+    lines = rows("spec-notes.md")[2:]
+    assert [line[0] for line in lines] == [f"N{n}" for n in range(1, len(lines) + 1)]
+    assert len(lines) >= 38
+    for line in lines:
+        assert len(line) == 4, line
+        assert "tests/" in line[3], line
 
 
-def test_cited_notes_exist() -> None:
-    """A comment that cites N… cites a line of docs/spec-notes.md."""
+def test_cited_lines_exist() -> None:
+    """What cites N… or C… cites a line of the spec notes, or of the checklist."""
     known = {row[0] for row in rows("spec-notes.md")}
+    known |= {row[0] for row in section("note-coverage.md", "Checklist")}
     files = [*(ROOT / "aiobc9x").rglob("*.py"), *(ROOT / "tests").rglob("*.py"), *PAGES]
-    cited = {n for file in files for n in re.findall(r"\bN\d+\b", file.read_text("utf-8"))}
+    cited = {n for file in files for n in re.findall(r"\b[NC]\d+\b", file.read_text("utf-8"))}
     assert cited <= known
