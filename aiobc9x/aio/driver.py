@@ -184,13 +184,13 @@ class Driver:
         job = Job(command, lane, data, limit, explain and lane is not Lane.RECOVERY)
         future: asyncio.Future[Answer] = self._loop.create_future()
         self._futures[job] = future
-        self.session.submit(job)
+        self.session.queue.add(job)
         self.kick()
         try:
             answer = await future
         except asyncio.CancelledError:
             self._futures.pop(job, None)
-            self.session.withdraw(job)
+            self.session.queue.withdraw(job)
             raise
         if answer.failure is not None:
             raise answer.failure
@@ -337,6 +337,7 @@ class Driver:
             if logger.isEnabledFor(logging.DEBUG):
                 logger.debug("> %s", trace.sent(data))
             self._link.write(data)
+        self.dispatch(self.session.take_events())
         if self._watchdog is not None:
             self._watchdog.cancel()
             self._watchdog = None
@@ -370,8 +371,8 @@ class Driver:
                 self.hub.publish(Unknown(text))
             case Damaged(reason, data):
                 logger.warning("! %s: %s", reason, _shorten(data))
-            case OutOfStep(reason):
-                logger.warning("! out of step: %s", reason)
+            case OutOfStep(reason, is_sleep):
+                logger.log(logging.DEBUG if is_sleep else logging.WARNING, "! %s", reason)
                 self.hub.publish(StepLost(reason))
                 if self.on_out_of_step is not None:
                     self.spawn(self.on_out_of_step, reason)

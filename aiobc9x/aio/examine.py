@@ -48,7 +48,7 @@ class Examiner:
         elif isinstance(event, SendRefused):
             owner.on_send_refused(command_error(f"AT+QISEND={slot.connect_id}", err))
         elif isinstance(event, SendStalled):
-            self._session.retry_send(slot, self._driver.time())
+            slot.retry_send(self._driver.time())
             self._driver.kick()
         else:  # a read that was refused for no visible reason: the next poll reads again
             slot.last_read = self._driver.time()

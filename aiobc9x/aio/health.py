@@ -19,7 +19,7 @@ from aiobc9x.aio.sync import settle, synchronize
 from aiobc9x.core.events import Lane
 from aiobc9x.core.sockets import SlotState
 from aiobc9x.errors import CommandError, ModemError, ModuleReset
-from aiobc9x.spec import ConfigKey
+from aiobc9x.spec import OPEN_TIME_DEFAULT_S, ConfigKey
 from aiobc9x.wire.commands import Qicfg
 from aiobc9x.wire.network import Echo
 from aiobc9x.wire.urcs import SleepEvent, Urc, Wakeup
@@ -102,6 +102,9 @@ class Health:
             driver.hub.publish(Reset(""))
             self.on_unseen_restart()
             await start(driver, self.settings)
+        elif self._opener.open_time != OPEN_TIME_DEFAULT_S:
+            # It may have been asleep, which open_time does not survive (§2.2.11).
+            await attempt(driver, Qicfg(ConfigKey.OPEN_TIME, self._opener.open_time))
         if driver.session.statistics.resets == resets:
             self._go_on()
 
@@ -125,7 +128,7 @@ class Health:
     async def watch(self) -> None:
         """Compare the sockets from time to time: one that closed in silence looks idle."""
         session = self._driver.session
-        while self._state_interval:
+        while self._state_interval and not self.settings.allow_sleep:
             await asyncio.sleep(self._state_interval)
             slots = [slot for slot in session.sockets if slot.state is SlotState.OPEN]
             waiting = any(slot.wants_read or slot.is_listener for slot in slots)

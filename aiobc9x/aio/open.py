@@ -5,9 +5,10 @@ Layer: aio.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator
 from types import TracebackType
-from typing import Literal
+from typing import Final, Literal
 
 from aiobc9x.aio.driver import Driver
 from aiobc9x.aio.link import SerialSettings, open_link
@@ -18,6 +19,9 @@ from aiobc9x.aio.sync import BAUDRATES
 from aiobc9x.core.profile import ModuleProfile
 from aiobc9x.core.session import Session
 from aiobc9x.spec import OPEN_TIME_DEFAULT_S
+
+AWAKE_S: Final = 8.0
+"""Silence after which a module that may sleep is woken first: it misses its first AT."""
 
 
 class ModemOpening:
@@ -48,7 +52,10 @@ class ModemOpening:
     async def _open(self) -> Modem:
         options = self._options
         link = await open_link(options.address, options.serial)
-        session = Session(baudrate=link.baudrate, poll_interval=options.poll_interval)
+        sleeps = options.settings.allow_sleep  # polls would keep it awake (rule 5)
+        poll_interval = 0.0 if sleeps else options.poll_interval
+        session = Session(baudrate=link.baudrate, poll_interval=poll_interval)
+        session.idle_limit = AWAKE_S if sleeps else math.inf
         driver = Driver(link, session)
         modem = Modem(options, driver)
         try:
@@ -109,7 +116,8 @@ def open_modem(
         receive_hex: Have received data come as hex digits (§2.2.11): twice the bytes, for
             lines where a module's text mode can't be trusted.
         open_time: Seconds that the module tries to connect, 1–36 (§2.2.11).
-        allow_sleep: Leave the module's sleep and power saving settings alone. TCP
+        allow_sleep: Leave the module's sleep and power saving settings alone, stop the
+            polls, and wake the module before a command after 8 s of silence. TCP
             connections don't survive deep sleep (§2.2.1, note 3).
         read_ahead_bytes: Bytes that a socket may hold here while its protocol has paused.
         poll_interval: Seconds between reads of a silent socket, which find lost URCs;

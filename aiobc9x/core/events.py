@@ -92,7 +92,7 @@ class Sent:
 class SendStalled:
     """``SEND FAIL``, or a refusal that may pass: nothing was taken.
 
-    The socket sends again after ``Session.retry_send``.
+    The socket sends again after ``Slot.retry_send``.
     """
 
     slot: Slot
@@ -162,9 +162,16 @@ class Damaged:
 
 @dataclass(frozen=True, slots=True)
 class OutOfStep:
-    """Answers and commands no longer match; the session is suspended until ``resume()``."""
+    """Answers and commands may no longer match; the session is suspended until ``resume()``.
+
+    Attributes:
+        reason: What shows it.
+        is_sleep: Nothing went wrong: the module may just be asleep.
+
+    """
 
     reason: str
+    is_sleep: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ the recovery lane run until :meth:`Session.resume`, as after every loss of step.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
@@ -43,7 +44,7 @@ from aiobc9x.errors import ModemError, ModuleReset
 from aiobc9x.spec import READ_MAX_BYTES, AccessMode
 from aiobc9x.wire.commands import Command, Qigeterror, Qird
 from aiobc9x.wire.framer import Damage, Frame, Framer, Line, Payload
-from aiobc9x.wire.urcs import PowerDown, Restart, SendFail, SendOk, Urc, parse_urc
+from aiobc9x.wire.urcs import PowerDown, Restart, SendFail, SendOk, SleepEvent, Urc, parse_urc
 
 _GRACE_S: Final = 0.3
 """How long ``OK`` may stay away when ``SEND OK`` came first; relatives omit it."""
@@ -54,6 +55,7 @@ class Session:
 
     Attributes:
         sockets: The six connect IDs.
+        queue: Commands that wait; a :class:`Finished` event tells what came of each.
         statistics: Counters.
         baudrate: Bits per second, for deadlines.
         poll_interval: Seconds without a read before an open socket is read to find lost
@@ -61,6 +63,7 @@ class Session:
         suspended: Only the recovery lane runs.
         echo_expected: Echoed lines are normal; after ATE0 one shows a restart.
         echo_seen: One has shown that.
+        idle_limit: After so many seconds of silence the step counts as lost: it may sleep.
         stray_answers: Final results that nobody awaited; it only rises.
 
     """
@@ -80,12 +83,14 @@ class Session:
         self.echo_expected = True
         self.echo_seen = False
         self.stray_answers = 0
+        self.idle_limit = math.inf
+        self._last_traffic = 0.0
         self._framer = Framer()
         self._pushes = PushGate(self._framer)
         self._routing = Routing(self.sockets, self._framer, self.statistics)
         self._sender = Sender(profile or ModuleProfile())
         self._endings = Endings(self._sender, self.statistics)
-        self._queue = JobQueue()
+        self.queue = JobQueue()
         self._exchange: Exchange | None = None
         self._explain: Explain | None = None
         self._ok_is_omitted = False
@@ -112,6 +117,7 @@ class Session:
     def feed(self, data: bytes, now: float) -> list[Event]:
         """Take received bytes; return what they mean."""
         self.statistics.bytes_received += len(data)
+        self._last_traffic = now
         if self._exchange is not None:
             self._exchange.progress(now)
         held = True
@@ -121,7 +127,7 @@ class Session:
                 self._on_frame(frame, now)
             held = held and not self._framer.hold_after_final
             data = b""
-        return self._take_events()
+        return self.take_events()
 
     def advance(self, now: float) -> list[Event]:
         """Let time pass; return what it means."""
@@ -141,7 +147,7 @@ class Session:
                 slot.retry_at = 0.0  # nobody need wake up for it again
         if now >= self._gap_until:
             self._gap_until = 0.0
-        return self._take_events()
+        return self.take_events()
 
     def deadline(self) -> float | None:
         """When :meth:`advance` or :meth:`next_output` must be called at the latest."""
@@ -163,15 +169,8 @@ class Session:
         else:
             return None
         self.statistics.bytes_sent += len(data)
+        self._last_traffic = now
         return data
-
-    def submit(self, job: Job) -> None:
-        """Queue a command; a :class:`Finished` event tells what came of it."""
-        self._queue.add(job)
-
-    def withdraw(self, job: Job) -> bool:
-        """Take a job back; ``False`` if it has begun, so that its answer must be awaited."""
-        return self._queue.withdraw(job)
 
     def write_raw(self, data: bytes) -> None:
         """Write bytes outside any command, to end a data mode that is stuck."""
@@ -182,17 +181,13 @@ class Session:
         self._doubt.clear()
         for frame in self._framer.resync():
             self._on_frame(frame, 0.0)
-        return self._take_events()
+        return self.take_events()
 
     def resume(self) -> None:
         """Commands and answers are in step: everything may run; lost URCs are made up for."""
         self.suspended = False
         self._doubt.clear()
         self._routing.suspect()
-
-    def retry_send(self, slot: Slot, now: float) -> None:
-        """Let a socket send again after :class:`SendStalled`."""
-        slot.retry_at = now + slot.backoff
 
     def set_access_mode(self, connect_id: int, mode: AccessMode) -> None:
         """Note how a socket's data arrive from now on."""
@@ -242,7 +237,7 @@ class Session:
         for slot in self.sockets:
             self._events.append(Failed(slot, error()))
             self.sockets.release(slot, now)
-        self._queue.clear()
+        self.queue.clear()
         self._exchange = self._explain = None
         self._outbox.clear()
         self._doubt.clear()
@@ -250,16 +245,17 @@ class Session:
         self._framer.push_sockets.clear()
         self._pushes.clear()
         self._rest_framer()
-        return self._take_events()
+        return self.take_events()
 
     def _pending_jobs(self) -> list[Job]:
         send, exchange = self._sender.outstanding, self._exchange
         begun = [send and send.job, self._explain, exchange and exchange.purpose]
         subjects = [p.subject if isinstance(p, Explain) else p for p in begun]
-        jobs = [job for job in (*subjects, *self._queue) if isinstance(job, Job)]
+        jobs = [job for job in (*subjects, *self.queue) if isinstance(job, Job)]
         return list(dict.fromkeys(jobs))
 
-    def _take_events(self) -> list[Event]:
+    def take_events(self) -> list[Event]:
+        """Return what has happened since the last call, which :meth:`next_output` can't."""
         events, self._events = self._events, []
         return events
 
@@ -270,16 +266,19 @@ class Session:
             explain, self._explain = self._explain, None
             return self._begin(Qigeterror(), explain, now)
         if self.suspended:
-            job = self._queue.next(Lane.RECOVERY)
+            job = self.queue.next(Lane.RECOVERY)
             return None if job is None else self._begin_job(job.lane, now)
         sending = self._sender.outstanding is not None
         turn, self._cursor = next_turn(
             self._cursor,
-            closes=self._queue.next(Lane.CLOSE) is not None,
-            commands=self._queue.next(Lane.COMMAND, sending=sending) is not None,
+            closes=self.queue.next(Lane.CLOSE) is not None,
+            commands=self.queue.next(Lane.COMMAND, sending=sending) is not None,
             readable=[slot.connect_id for slot in self.sockets if slot.may_read],
             sendable=[s.connect_id for s in self.sockets if not sending and s.may_send(now)],
         )
+        if turn is not None and now - self._last_traffic > self.idle_limit:
+            self._lose_step("the module may be asleep", is_sleep=True)
+            return None
         return None if turn is None else self._begin_turn(turn, now)
 
     def _begin_turn(self, turn: Turn, now: float) -> bytes:
@@ -300,7 +299,7 @@ class Session:
         return self._begin(command, send, now, outgoing=outgoing)
 
     def _begin_job(self, lane: Lane, now: float) -> bytes:
-        job = self._queue.take(lane, sending=self._sender.outstanding is not None)
+        job = self.queue.take(lane, sending=self._sender.outstanding is not None)
         if effects.is_send(job.command.text):
             self._sender.begin_job(job)
         return self._begin(job.command, job, now, job.limit, job.data)
@@ -402,6 +401,8 @@ class Session:
 
     def _on_urc(self, urc: Urc, now: float) -> None:
         self.statistics.urcs += 1
+        if isinstance(urc, SleepEvent) and urc.text.upper().startswith("ENTER"):
+            self._last_traffic = -math.inf
         exchange = self._exchange
         banner = urc.text if isinstance(urc, Restart | PowerDown) else None
         if self._doubt.persists:
@@ -492,8 +493,8 @@ class Session:
         self.statistics.datagrams_lost += isinstance(event, DatagramLost)
         self._events.append(event)
 
-    def _lose_step(self, reason: str) -> None:
+    def _lose_step(self, reason: str, *, is_sleep: bool = False) -> None:
         if not self.suspended:
             self.suspended = True
             self.statistics.recoveries += 1
-            self._events.append(OutOfStep(reason))
+            self._events.append(OutOfStep(reason, is_sleep))

@@ -147,6 +147,10 @@ class Slot:
             return self.datagrams[0]
         return bytes(self.outgoing[:SEND_MAX_BYTES])
 
+    def retry_send(self, now: float) -> None:
+        """Send again after a back-off: the module took nothing, and still has the socket."""
+        self.retry_at = now + self.backoff
+
     def confirm(self, size_bytes: int) -> None:
         """Forget what the module has taken."""
         if self.datagrams:

@@ -223,3 +223,32 @@ class TestWatch:
             counts = [sum(c.startswith(a) for c in bench.commands) for a in ("AT+QIRD", "AT+QISTA")]
             assert counts[0] == pytest.approx(30, abs=1)
             assert counts[1] == pytest.approx(10, abs=1)
+
+
+class TestSleep:
+    """A module that may sleep misses its first AT (lifecycle: deep sleep)."""
+
+    @virtual
+    async def test_it_is_woken_before_a_command(self) -> None:
+        """Nobody notices, and nothing keeps it awake meanwhile."""
+        async with Bench() as bench:
+            modem = await bench.open(allow_sleep=True, open_time=20)
+            await modem.wait_ready()
+            for _ in range(2):
+                commands = len(bench.commands)
+                await asyncio.sleep(120)
+                assert len(bench.commands) == commands
+                bench.virtual.deep_sleep()
+                await asyncio.sleep(1)
+                assert await modem.command("AT+CSQ") == ["+CSQ: 20,0"]
+                assert (await modem.settings()).open_time == 20
+
+    @virtual
+    async def test_a_busy_line_is_left_alone(self) -> None:
+        """It is awake for as long as it is spoken to."""
+        async with Bench() as bench:
+            modem = await bench.open(allow_sleep=True)
+            for _ in range(5):
+                await asyncio.sleep(7)
+                await modem.command("AT+CSQ")
+            assert modem.statistics.recoveries == 0

@@ -58,7 +58,7 @@ class TestOneInFlight:
         peer = Peer()
         jobs = [ask("AT+A"), ask("AT+B")]
         for job in jobs:
-            peer.session.submit(job)
+            peer.session.queue.add(job)
         peer.expect(b"AT+A\r")
         peer.say(line(b"+A: 1"), closed(5))
         peer.expect()
@@ -73,12 +73,12 @@ class TestOneInFlight:
         one, two = peer.open(), peer.open()
         one.outgoing += b"a"
         two.outgoing += b"b"
-        peer.session.submit(ask("AT+A"))
+        peer.session.queue.add(ask("AT+A"))
         peer.turn(b"AT+A", OK)
         peer.turn(b'AT+QISEND=0,1,"a"', OK)
         assert peer.session.is_sending(one)
         assert not peer.session.is_sending(two)
-        peer.session.submit(ask("AT+B"))
+        peer.session.queue.add(ask("AT+B"))
         peer.turn(b"AT+B", OK)
         peer.expect()
         peer.say(SEND_OK)
@@ -89,9 +89,9 @@ class TestOneInFlight:
         """§2.2.12: the code is of the last command alone; even a close waits."""
         peer = Peer()
         job = Job(Qistate())
-        peer.session.submit(job)
+        peer.session.queue.add(job)
         peer.expect(b"AT+QISTATE?\r")
-        peer.session.submit(ask("AT+QICLOSE=0", Lane.CLOSE))
+        peer.session.queue.add(ask("AT+QICLOSE=0", Lane.CLOSE))
         peer.say(ERROR)
         peer.turn(b"AT+QIGETERROR", explained(563))
         assert peer.kept(Finished) == [Finished(job, Answer(err=563))]
@@ -101,11 +101,11 @@ class TestOneInFlight:
         """One that has begun can't: its answer must be awaited."""
         peer = Peer()
         begun, waiting = ask("AT+A"), ask("AT+B")
-        peer.session.submit(begun)
-        peer.session.submit(waiting)
+        peer.session.queue.add(begun)
+        peer.session.queue.add(waiting)
         peer.expect(b"AT+A\r")
-        assert not peer.session.withdraw(begun)
-        assert peer.session.withdraw(waiting)
+        assert not peer.session.queue.withdraw(begun)
+        assert peer.session.queue.withdraw(waiting)
         peer.say(OK)
         peer.expect()
 
@@ -113,7 +113,7 @@ class TestOneInFlight:
         """And ends with its result; its prompt brings its data out."""
         peer = Peer()
         job = Job(Raw("AT+QISEND=4,3", True), data=b"\x00\x1a\x1b")
-        peer.session.submit(job)
+        peer.session.queue.add(job)
         peer.turn(b"AT+QISEND=4,3", PROMPT)
         peer.expect(b"\x00\x1a\x1b")
         slot = peer.open()
@@ -131,8 +131,8 @@ class TestSuspended:
     def test_a_session_starts_so(self) -> None:
         """Nobody knows what state the module is in."""
         session = Session()
-        session.submit(ask("AT+A"))
-        session.submit(ask("AT", Lane.RECOVERY))
+        session.queue.add(ask("AT+A"))
+        session.queue.add(ask("AT", Lane.RECOVERY))
         assert session.next_output(0.0) == b"AT\r"
         assert session.next_output(0.0) is None
         session.feed(b"\r\nOK\r\n", 0.0)
@@ -166,14 +166,14 @@ class TestSuspended:
         peer = Peer()
         assert len(of(OutOfStep, peer.say(stray))) == 1
         assert of(OutOfStep, peer.say(stray)) == []
-        peer.session.submit(ask())
+        peer.session.queue.add(ask())
         peer.expect()
         assert peer.session.statistics.recoveries == 1
 
     def test_a_payload_in_another_answer_loses_the_step(self) -> None:
         """Nobody asked for it."""
         peer = Peer()
-        peer.session.submit(Job(Qistate()))
+        peer.session.queue.add(Job(Qistate()))
         events = peer.turn(b"AT+QISTATE?", received(b"ab"))
         assert len(of(OutOfStep, events)) == 1
 
@@ -192,7 +192,7 @@ class TestEcho:
         """A module echoes after boot."""
         peer = Peer()
         peer.session.echo_expected = True
-        peer.session.submit(ask("ATE0"))
+        peer.session.queue.add(ask("ATE0"))
         peer.turn(b"ATE0", b"ATE0\r", OK)
         assert peer.kept(OutOfStep) == []
         assert not peer.session.echo_expected
@@ -201,7 +201,7 @@ class TestEcho:
         """The banner got lost; the answer itself counts."""
         peer = Peer()
         job = ask("AT+A")
-        peer.session.submit(job)
+        peer.session.queue.add(job)
         events = peer.turn(b"AT+A", b"AT+A\r", OK)
         assert len(of(OutOfStep, events)) == 1
         assert of(Finished, events) == [Finished(job, Answer(ok=True))]
@@ -211,7 +211,7 @@ class TestEcho:
         """Somebody asked for it."""
         peer = Peer()
         for text in (b"ATE1", b"AT+A"):
-            peer.session.submit(ask(text.decode()))
+            peer.session.queue.add(ask(text.decode()))
         peer.turn(b"ATE1", OK)
         peer.turn(b"AT+A", b"AT+A\r", OK)
         assert peer.kept(OutOfStep) == []
@@ -221,10 +221,10 @@ class TestDeadlines:
     """An answer has 2 s, and a little more while bytes arrive."""
 
     def test_silence_for_two_seconds_is_a_timeout(self) -> None:
-        """The note's 300 ms are too little on real links (A4)."""
+        """The note's 300 ms are too little on real links (N4)."""
         peer = Peer()
         job = Job(Qistate())
-        peer.session.submit(job)
+        peer.session.queue.add(job)
         peer.expect(b"AT+QISTATE?\r")
         peer.wait(2.0)
         assert peer.kept(Finished) == []
@@ -236,7 +236,7 @@ class TestDeadlines:
     def test_a_late_answer_is_swallowed(self) -> None:
         """Its caller has gone; the line is being brought back in step."""
         peer = Peer()
-        peer.session.submit(Job(Qistate()))
+        peer.session.queue.add(Job(Qistate()))
         peer.expect(b"AT+QISTATE?\r")
         peer.wait(3.0)
         assert peer.say(OK) == []
@@ -244,7 +244,7 @@ class TestDeadlines:
     def test_bytes_that_arrive_put_it_off_but_not_for_ever(self) -> None:
         """A module that babbles without an answer is late as well."""
         peer = Peer()
-        peer.session.submit(Job(Qistate()))
+        peer.session.queue.add(Job(Qistate()))
         peer.expect(b"AT+QISTATE?\r")
         started = peer.now
         while not peer.kept(Finished) and peer.now < started + 60:
@@ -266,7 +266,7 @@ class TestDeadlines:
     def test_a_caller_may_allow_more(self) -> None:
         """Some commands of 27.007 take long."""
         peer = Peer()
-        peer.session.submit(ask(limit=75.0))
+        peer.session.queue.add(ask(limit=75.0))
         peer.expect(b"AT\r")
         peer.wait(75.0)
         assert peer.kept(Finished) == []
@@ -310,7 +310,7 @@ class TestSocketsInShort:
         peer.say(OK, SEND_FAIL, SEND_FAIL)
         peer.wait(0.1)  # what data mode swallowed is read
         peer.turn(READ, EMPTY)
-        peer.session.retry_send(slot, peer.now)
+        slot.retry_send(peer.now)
         peer.wait(0.005)
         assert peer.session.deadline() == pytest.approx(peer.now + 0.005)
         peer.wait(0.1)
@@ -374,7 +374,7 @@ class TestSettings:
         """Also in the same chunk; flash writes are counted."""
         peer = Peer()
         peer.open().readable = True
-        peer.session.submit(ask('AT+QICFG="showlength",0'))
+        peer.session.queue.add(ask('AT+QICFG="showlength",0'))
         peer.turn(b'AT+QICFG="showlength",0', OK)
         assert not peer.session.length_shown
         peer.turn(READ, received(b"ab", None))
@@ -385,7 +385,7 @@ class TestSettings:
         """§2.2.11."""
         peer = Peer()
         peer.open().readable = True
-        peer.session.submit(ask('AT+QICFG="dataformat",0,1'))
+        peer.session.queue.add(ask('AT+QICFG="dataformat",0,1'))
         peer.turn(b'AT+QICFG="dataformat",0,1', OK)
         peer.turn(READ, b"\r\n+QIRD: 2,0\r\n6162\r\n\r\nOK\r\n")
         assert [event.data for event in peer.kept(DataReceived)] == [b"ab"]
@@ -394,7 +394,7 @@ class TestSettings:
         """§2.2.7: the first pushed data may stand in the same chunk."""
         peer = Peer()
         slot = peer.open()
-        peer.session.submit(ask("AT+QISWTMD=0,1"))
+        peer.session.queue.add(ask("AT+QISWTMD=0,1"))
         peer.turn(b"AT+QISWTMD=0,1", announced(0, 5), OK, pushed(0, b"hello"))
         peer.wait(0.1)
         assert peer.kept(DataReceived) == [DataReceived(slot, b"hello")]
@@ -403,7 +403,7 @@ class TestSettings:
     def test_a_refused_setting_changes_nothing(self) -> None:
         """Nor is it a flash write."""
         peer = Peer()
-        peer.session.submit(ask("AT+QISWTMD=4,1", explain=False))
+        peer.session.queue.add(ask("AT+QISWTMD=4,1", explain=False))
         peer.turn(b"AT+QISWTMD=4,1", ERROR)
         assert peer.kept(DataReceived) == []
         assert peer.session.statistics.nvram_writes == 0
@@ -433,8 +433,8 @@ class TestSettings:
         """ATI comes after the first commands."""
         peer = Peer()
         peer.session.profile = ModuleProfile(command_gap_ms=50)
-        peer.session.submit(ask())
-        peer.session.submit(ask())
+        peer.session.queue.add(ask())
+        peer.session.queue.add(ask())
         peer.turn(b"AT", OK)
         peer.expect()
         peer.wait(0.05)
@@ -453,9 +453,9 @@ class TestRestart:
         slots[0].outgoing += b"\x00"
         jobs = [ask("AT+A"), ask("AT+B"), ask("AT+C", Lane.CLOSE)]
         for job in jobs[:2]:
-            peer.session.submit(job)
+            peer.session.queue.add(job)
         peer.expect(b"AT+A\r")
-        peer.session.submit(jobs[2])
+        peer.session.queue.add(jobs[2])
         events = peer.say(line(banner), OK)
         assert {event.job for event in of(Finished, events)} == set(jobs)
         failures = [event.answer.failure for event in of(Finished, events)]
@@ -481,7 +481,7 @@ class TestRestart:
         for begun in (False, True):
             peer = Peer()
             job = Job(Qistate())
-            peer.session.submit(job)
+            peer.session.queue.add(job)
             peer.turn(b"AT+QISTATE?", ERROR)
             if begun:
                 peer.expect(b"AT+QIGETERROR\r")
@@ -501,7 +501,7 @@ class TestRestart:
         for answer in (b"", OK):
             peer = Peer()
             job = ask('AT+QISEND=4,1,"a"')
-            peer.session.submit(job)
+            peer.session.queue.add(job)
             peer.turn(b'AT+QISEND=4,1,"a"', answer)
             peer.say(line(b"RDY"))
             assert [event.job for event in peer.kept(Finished)] == [job]
@@ -511,8 +511,34 @@ class TestRestart:
         peer = Peer()
         slot = peer.open()
         job = ask()
-        peer.session.submit(job)
+        peer.session.queue.add(job)
         events = peer.session.fail(lambda: LinkLost("unplugged"), peer.now)
         assert [event.job for event in of(Finished, events)] == [job]
         assert [event.slot for event in of(Failed, events)] == [slot]
         assert of(Restarted, events) == []
+
+
+class TestIdle:
+    """A module that may sleep must be woken before it is told anything."""
+
+    def test_silence_counts_as_a_lost_step(self) -> None:
+        """Whoever brings it back in step wakes it."""
+        peer = Peer()
+        peer.session.idle_limit = 8.0
+        peer.say(b"\r\n+CSCON: 1\r\n")
+        peer.wait(9.0)
+        peer.session.queue.add(ask("AT+CSQ"))
+        peer.expect()
+        assert [type(event) for event in peer.session.take_events()] == [OutOfStep]
+        peer.say(b"\r\n+CSCON: 1\r\n")
+        peer.session.resume()
+        peer.expect(b"AT+CSQ\r")
+
+    def test_the_module_may_say_that_it_falls_asleep(self) -> None:
+        """Then there is no need to wait."""
+        peer = Peer()
+        peer.session.idle_limit = 8.0
+        peer.say(b'\r\n+QNBIOTEVENT: "ENTER PSM"\r\n')
+        peer.session.queue.add(ask("AT+CSQ"))
+        peer.expect()
+        assert peer.session.take_events() == [OutOfStep("the module may be asleep", is_sleep=True)]

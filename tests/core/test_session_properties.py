@@ -88,7 +88,7 @@ class World:
                 self.deliver(number)
             case "submit":
                 self.jobs.append(Job(Raw("AT"), Lane.COMMAND))
-                self.peer.session.submit(self.jobs[-1])
+                self.peer.session.queue.add(self.jobs[-1])
             case "answer":
                 self.module.answer()
             case "wait":
@@ -266,7 +266,7 @@ def test_no_bytes_raise(script: list[tuple[str, bytes]]) -> None:
                 peer.say(data)
             case "submit":
                 jobs.append(Job(Qistate()))
-                peer.session.submit(jobs[-1])
+                peer.session.queue.add(jobs[-1])
             case "write":
                 slots[0].outgoing += b"\x00"
                 slots[1].datagrams.append(b"text")
@@ -279,7 +279,7 @@ def test_no_bytes_raise(script: list[tuple[str, bytes]]) -> None:
             case "resync":
                 peer.events += peer.session.resync()
             case _:
-                peer.session.retry_send(slots[0], peer.now)
+                slots[0].retry_send(peer.now)
         peer.written()
         peer.wait(0.0)
         deadline = peer.session.deadline()

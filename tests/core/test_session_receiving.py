@@ -193,7 +193,7 @@ class TestReceiving:
         peer = Peer()
         slot = peer.open(access_mode=AccessMode.PUSH)
         job = Job(Qistate())
-        peer.session.submit(job)
+        peer.session.queue.add(job)
         peer.turn(b"AT+QISTATE?", pushed(0, OK), OK, pushed(0, b"more"), closed(0))
         assert peer.kept(DataReceived) == [DataReceived(slot, OK), DataReceived(slot, b"more")]
         assert peer.events[-2] == Drained(slot)

@@ -121,7 +121,7 @@ class TestSending:
         for delay in (0.3, 0.0):
             slot.outgoing += b"a"
             peer.turn(b'AT+QISEND=0,1,"a"', SEND_OK)
-            peer.session.submit(ask())
+            peer.session.queue.add(ask())
             peer.expect()
             peer.wait(delay)
             peer.turn(b"AT", OK)
@@ -170,7 +170,7 @@ class TestSending:
             peer.turn(b'AT+QISEND=0,1,"a"', OK, SEND_FAIL)
             peer.wait(100 * backoff)
             peer.expect()
-            peer.session.retry_send(slot, peer.now)
+            slot.retry_send(peer.now)
             peer.wait(backoff * 0.9)
             peer.expect()
             assert peer.session.deadline() == pytest.approx(peer.now + backoff * 0.1)
@@ -231,7 +231,7 @@ class TestWaking:
     def test_an_idle_session_needs_no_call(self) -> None:
         """Nothing is due after an exchange is over."""
         peer = Peer()
-        peer.session.submit(Job(Raw("AT")))
+        peer.session.queue.add(Job(Raw("AT")))
         peer.turn(b"AT", OK)
         assert peer.session.deadline() is None
 
@@ -239,7 +239,7 @@ class TestWaking:
         """Some hosts needed a silence; nobody need wake up for it again."""
         peer = Peer(ModuleProfile(command_gap_ms=20))
         for _ in range(2):
-            peer.session.submit(Job(Raw("AT")))
+            peer.session.queue.add(Job(Raw("AT")))
         peer.turn(b"AT", OK)
         peer.expect()
         assert peer.session.deadline() == pytest.approx(peer.now + 0.02)
@@ -257,7 +257,7 @@ class TestWaking:
         stalled, other = peer.open(), peer.open()
         stalled.outgoing += b"a"
         peer.turn(b'AT+QISEND=0,1,"a"', OK, SEND_FAIL)
-        peer.session.retry_send(stalled, peer.now)
+        stalled.retry_send(peer.now)
         other.outgoing += b"b"
         peer.turn(b'AT+QISEND=1,1,"b"', OK)
         peer.wait(1.0)
