@@ -25,6 +25,7 @@ from aiobc9x import errors
 from aiobc9x.aio.configuring import COMMANDS
 from aiobc9x.cli.main import build_parser
 from aiobc9x.spec import ERR_TEXT, NTP_TEXT, PING_TEXT, ConfigKey
+from aiobc9x.wire import urcs
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 PAGES: Final = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -223,6 +224,36 @@ def test_the_reference_has_every_counter() -> None:
     """The counters of Modem.statistics are those of its table."""
     documented = [quoted(row[0])[0] for row in section("reference.md", "Statistics")]
     assert documented == [field.name for field in fields(aiobc9x.Statistics)]
+
+
+def test_the_reference_has_every_field() -> None:
+    """Results, events and profile have the fields of their tables, and their properties."""
+    for kind, _, text in section("reference.md", "Results"):
+        result = getattr(aiobc9x, quoted(kind)[0])
+        properties = {n for n, v in vars(result).items() if isinstance(v, property)}
+        assert set(quoted(text)) == {field.name for field in fields(result)} | properties
+    for kind, _, text in section("reference.md", "Events"):
+        event = getattr(aiobc9x, quoted(kind)[0])
+        assert quoted(text) == [field.name for field in fields(event)]
+    profile = section("reference.md", "What is known of a module")
+    assert [quoted(row[0])[0] for row in profile] == [f.name for f in fields(aiobc9x.ModuleProfile)]
+
+
+def test_the_reference_has_every_urc() -> None:
+    """The classes of events that the module sends are listed."""
+    text = (ROOT / "docs/reference.md").read_text("utf-8")
+    listed = text.partition("Subclasses of `Urc`")[2].partition(".\n\n")[0]
+    known = {n for n, v in vars(urcs).items() if inspect.isclass(v) and issubclass(v, urcs.Urc)}
+    assert set(re.findall(r"`([A-Z]\w+)`", listed)) == known - {"Urc"}
+
+
+def test_every_public_name_is_documented() -> None:
+    """What ``aiobc9x`` exports stands in the reference or among the errors."""
+    text = "".join(
+        (ROOT / "docs" / page).read_text("utf-8") for page in ("reference.md", "errors.md")
+    )
+    missing = {name for name in aiobc9x.__all__ if not re.search(rf"\b{name}\b", text)}
+    assert missing == {"__version__"}
 
 
 def test_names_of_the_package_exist() -> None:
