@@ -30,7 +30,7 @@ from aiobc9x.aio.opening import Opener
 from aiobc9x.aio.options import Options
 from aiobc9x.aio.radio import RadioQueries
 from aiobc9x.aio.readiness import READY_TIMEOUT_S, Readiness
-from aiobc9x.aio.serving import Acceptor
+from aiobc9x.aio.serving import Acceptor, check_server_options
 from aiobc9x.aio.sockets import SocketKeeper
 from aiobc9x.aio.startup import start
 from aiobc9x.aio.tls import make_context
@@ -369,6 +369,7 @@ class Modem(NameQueries, RadioQueries, SettingQueries):
         ssl_handshake_timeout: float | None = None,
         ssl_shutdown_timeout: float | None = None,
         timeout: float | None = None,
+        **options: Any,
     ) -> Server:
         """Listen for TCP connections on the module (§2.2.1, "TCP LISTENER").
 
@@ -383,9 +384,12 @@ class Modem(NameQueries, RadioQueries, SettingQueries):
             ssl_handshake_timeout: Seconds; ``None``: 180.
             ssl_shutdown_timeout: Seconds; ``None``: 60.
             timeout: Seconds for the whole call; see :meth:`create_connection`.
+            options: Other keywords of :meth:`asyncio.loop.create_server`; ignored (``Any``:
+                they have its types).
 
         Raises:
-            ValueError: The port is out of range; nothing was sent.
+            ValueError: The port is out of range, or ``sock`` or ``start_serving=False`` is
+                asked for; nothing was sent.
             NoFreeSocket: All six connect IDs are in use (errno EMFILE).
             ConnectFailed: The ``<err>`` is not 0 (§3), such as ``AddressBusy``.
             OSError: EADDRINUSE: the port was in use less than 120 s ago.
@@ -394,6 +398,7 @@ class Modem(NameQueries, RadioQueries, SettingQueries):
 
         Cancellation is safe, as for :meth:`create_connection`.
         """
+        check_server_options(options)
         tls = None
         if ssl is not None:
             if not isinstance(ssl, ssl_module.SSLContext):

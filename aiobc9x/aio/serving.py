@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from aiobc9x.aio.connecting import Connector, Stage, Tls, make_request
@@ -31,6 +31,28 @@ _REMOTE_PORT: Final = 1
 
 _LOOK_S: Final = 0.02
 """Between looks whether a listener that accepts already has been handed to its caller."""
+
+
+_IGNORED: Final = frozenset(
+    {"host", "family", "flags", "backlog", "reuse_address", "reuse_port", "keep_alive"}
+)
+
+
+def check_server_options(options: Mapping[str, object]) -> None:
+    """Look at the keywords of asyncio's ``create_server`` that mean nothing here.
+
+    Raises:
+        TypeError: It has no such keyword.
+        ValueError: The module can't do what is asked for.
+
+    """
+    for name, value in options.items():
+        if name == "sock" and value is not None:
+            raise ValueError("sock can't be used: the listening socket is the module's")
+        if name == "start_serving" and not value:
+            raise ValueError("start_serving=False can't be: the module accepts from the start")
+        if name not in _IGNORED | {"sock", "start_serving"}:
+            raise TypeError(f"create_server() got an unexpected keyword argument {name!r}")
 
 
 class Acceptor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 
 import pytest
 
@@ -294,3 +295,31 @@ def dial_at(bench: Bench, line: str, data: bytes, *, command: str = "") -> list[
 
     object.__setattr__(bench.virtual.module.board.options, "on_line", watch)
     return peers
+
+
+class TestOptions:
+    """asyncio's keywords are known; what the module can't do is refused."""
+
+    @virtual
+    async def test_what_means_nothing_is_ignored(self) -> None:
+        """A program for asyncio's own servers runs as it is."""
+        async with Bench() as bench:
+            modem = await bench.open()
+            server = await modem.create_server(
+                asyncio.Protocol, 2020, host=None, backlog=5, reuse_address=True, start_serving=True
+            )
+            assert server.is_serving()
+
+    @virtual
+    async def test_what_cannot_be_is_refused(self) -> None:
+        """Nothing is sent."""
+        async with Bench() as bench:
+            modem = await bench.open()
+            commands = len(bench.commands)
+            with socket.socket() as sock, pytest.raises(ValueError, match="sock"):
+                await modem.create_server(asyncio.Protocol, 2020, sock=sock)
+            with pytest.raises(ValueError, match="start_serving"):
+                await modem.start_server(lambda _r, _w: None, 2020, start_serving=False)
+            with pytest.raises(TypeError, match="unexpected keyword argument 'hots'"):
+                await modem.create_server(asyncio.Protocol, 2020, hots="")
+            assert len(bench.commands) == commands
