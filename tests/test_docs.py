@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import tomllib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import fields
 from pathlib import Path
@@ -318,6 +318,13 @@ NAMESPACES: Final = (
 )
 
 
+# What takes the keywords of another call.
+HANDED_ON: Final[dict[str, Callable[..., object]]] = {
+    "open_connection": aiobc9x.Modem.create_connection,
+    "start_server": aiobc9x.Modem.create_server,
+}
+
+
 def check_call(text: str) -> None:
     """Fail unless a call, written as ``name(keyword=)``, can be made."""
     name, _, arguments = text.partition("(")
@@ -326,9 +333,8 @@ def check_call(text: str) -> None:
     )
     assert callable(function), text
     parameters = {*inspect.signature(function).parameters}
-    if "options" in parameters:  # open_connection() hands them on, start_server() too
-        further = {"open_connection": "create_connection", "start_server": "create_server"}
-        parameters |= {*inspect.signature(getattr(aiobc9x.Modem, further[name])).parameters}
+    if (further := HANDED_ON.get(name)) is not None:
+        parameters |= {*inspect.signature(further).parameters}
     assert {*re.findall(r"(\w+)=", arguments)} <= parameters, text
 
 
