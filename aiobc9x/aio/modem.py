@@ -32,7 +32,6 @@ from aiobc9x.aio.radio import RadioQueries
 from aiobc9x.aio.readiness import READY_TIMEOUT_S, Readiness
 from aiobc9x.aio.serving import Acceptor, check_server_options
 from aiobc9x.aio.sockets import SocketKeeper
-from aiobc9x.aio.startup import start
 from aiobc9x.aio.tls import make_context
 from aiobc9x.core.effects import effect_of
 from aiobc9x.core.profile import ModuleProfile
@@ -57,8 +56,8 @@ class Modem(NameQueries, RadioQueries, SettingQueries):
     A method that is cancelled leaves the line in step and no connect ID behind.
     """
 
-    def __init__(self, options: Options, driver: Driver) -> None:
-        self._options, self._driver = options, driver
+    def __init__(self, options: Options, driver: Driver, identification: tuple[str, ...]) -> None:
+        self._driver, self._identification = driver, identification
         self._context_id = options.context_id
         self._modes = ModeSwitcher(driver)
         self._keeper = SocketKeeper(driver, options.context_id)
@@ -80,11 +79,10 @@ class Modem(NameQueries, RadioQueries, SettingQueries):
             options.read_ahead_bytes,
         )
         self._acceptor = Acceptor(self._keeper, self._connector, self._readiness)
-        self._identity: tuple[str, ...] = ()
         self._has_foreign_sockets = False
         self._closing: asyncio.Task[None] | None = None
         self._set_up_names()
-        driver.on_urc = self._on_urc
+        self._take_over(driver)
 
     def __repr__(self) -> str:
         state = "open" if self._driver.is_alive else "closed"
@@ -117,7 +115,7 @@ class Modem(NameQueries, RadioQueries, SettingQueries):
     @property
     def identification(self) -> tuple[str, ...]:
         """The lines that the module answered to ATI at start-up."""
-        return self._identity
+        return self._identification
 
     def subscribe(self) -> Subscription:
         """Return an async iterator over URCs and lifecycle events from now on.
@@ -472,14 +470,13 @@ class Modem(NameQueries, RadioQueries, SettingQueries):
         if self._has_foreign_sockets:
             await self._keeper.close_foreign()
 
-    async def start(self) -> None:
-        """Start the tasks and bring the module in step; for :func:`open_modem`."""
-        await self._driver.start()
-        self._identity = await start(self._driver, self._options.settings)
-        self._driver.on_out_of_step = self._health.regain_step
-        self._driver.on_restarted = self._health.after_restart
-        self._driver.session.resume()
-        self._driver.spawn(self._health.watch)
+    def _take_over(self, driver: Driver) -> None:
+        """Look after a module that start-up has brought in step."""
+        driver.on_urc = self._on_urc
+        driver.on_out_of_step = self._health.regain_step
+        driver.on_restarted = self._health.after_restart
+        driver.session.resume()
+        driver.spawn(self._health.watch)
 
     def _on_urc(self, urc: Urc) -> None:
         self._readiness.on_urc(urc)

@@ -14,7 +14,7 @@ from aiobc9x.aio.driver import Driver
 from aiobc9x.aio.link import SerialSettings, open_link
 from aiobc9x.aio.modem import Modem
 from aiobc9x.aio.options import READ_AHEAD_BYTES, Options
-from aiobc9x.aio.startup import Settings
+from aiobc9x.aio.startup import Settings, start
 from aiobc9x.aio.sync import BAUDRATES
 from aiobc9x.core.profile import ModuleProfile
 from aiobc9x.core.session import Session
@@ -57,13 +57,13 @@ class ModemOpening:
         session = Session(baudrate=link.baudrate, poll_interval=poll_interval)
         session.idle_limit = AWAKE_S if sleeps else math.inf
         driver = Driver(link, session)
-        modem = Modem(options, driver)
         try:
-            await modem.start()
+            await driver.start()
+            identification = await start(driver, options.settings)
         except BaseException:
             await driver.stop()
             raise
-        return modem
+        return Modem(options, driver, identification)
 
 
 def open_modem(
