@@ -92,9 +92,6 @@ def is_valid(text: bytes) -> bool:
     return any(re.fullmatch(rule, part) for part in parts for rule in GRAMMAR.values())
 
 
-# -- what is asked ----------------------------------------------------------------------
-
-
 async def echo(modem: aiobc9x.Modem, mode: AccessMode = AccessMode.BUFFER) -> None:
     """Connect, get an echo, close."""
     reader, writer = await modem.open_connection(HOST, ECHO_PORT, access_mode=mode)
@@ -231,9 +228,6 @@ def test_line_that_comes_late(name: str) -> None:
     """Later than any deadline; it is nobody's answer then."""
     fault = Fault(FaultKind.DELAY_LINE, on=QUESTIONS[name][0], delay_s=30)
     run(ask_with(fault, name, may_stall=False))
-
-
-# -- what nobody asked for ----------------------------------------------------------------
 
 
 @settings(max_examples=60)

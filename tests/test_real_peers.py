@@ -48,9 +48,6 @@ async def modem(module: VirtualModule) -> AsyncIterator[aiobc9x.Modem]:
         yield modem
 
 
-# -- DNS -------------------------------------------------------------------------------
-
-
 class Zone(BaseResolver):  # type: ignore[misc]  # dnslib has no types
     """A few records."""
 
@@ -190,9 +187,6 @@ class TestDns:
             *(resolver.resolve("module.example", "A", backend=backend) for _ in range(6))
         )
         assert {len(answer) for answer in answers} == {3}
-
-
-# -- HTTP ------------------------------------------------------------------------------
 
 
 async def hello(request: web.Request) -> web.Response:

@@ -74,8 +74,6 @@ class SocketCommands:
             raise Refused(Err.SOCKET_CLOSED)
         return socket
 
-    # -- §2.2.1 ----------------------------------------------------------------
-
     def _qiopen(self, command: Command) -> None:
         if command.form is Form.TEST:
             self._board.answer(QIOPEN_TEST)
@@ -125,8 +123,6 @@ class SocketCommands:
         )
         return socket, name, protocol_type
 
-    # -- §2.2.2, §2.2.3 ----------------------------------------------------------
-
     def _qiclose(self, command: Command) -> None:
         if command.form is Form.TEST:
             self._board.answer("+QICLOSE: (0-5)")
@@ -156,8 +152,6 @@ class SocketCommands:
         if not self._board.options.incoming_rows:
             rows = [s for s in rows if s.service is not ServiceType.TCP_INCOMING]
         self._board.answer(*(socket.row() for socket in rows))
-
-    # -- §2.2.6, §2.2.7 ----------------------------------------------------------
 
     def _qird(self, command: Command) -> None:
         if command.form is Form.TEST:
@@ -199,8 +193,6 @@ class SocketCommands:
         self._board.nvram.save()
         self._board.answer()
         self._sockets.receiver.switch(socket, access_mode)
-
-    # -- §2.2.11, §2.2.12, §2.2.13 -------------------------------------------------
 
     def _qicfg(self, command: Command) -> None:
         if command.form is Form.TEST:

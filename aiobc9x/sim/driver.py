@@ -133,8 +133,6 @@ class Driver:
         self._regulate()
         self._rearm(now)
 
-    # -- to the host -------------------------------------------------------------------
-
     def _move_output(self, now: float) -> None:
         while self._flush():
             room = OUT_ROOM - len(self._to_host)
@@ -167,8 +165,6 @@ class Driver:
         """Follow AT+IPR once its answer is across."""
         if self._paced and not self._to_host and not self._module.output_pending:
             self._to_host.baud = self._from_host.baud = self._module.board.baud
-
-    # -- time and back-pressure ----------------------------------------------------------
 
     def _regulate(self) -> None:
         hold = self.input_pending > (IN_LOW if self._holding else IN_HIGH)

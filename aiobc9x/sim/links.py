@@ -283,8 +283,6 @@ class VirtualModule:
         """Counters since the module was made."""
         return self.module.statistics
 
-    # -- links ---------------------------------------------------------------------
-
     def _started(self) -> Driver:
         if self._driver is None:
             loop = asyncio.get_running_loop()
@@ -351,8 +349,6 @@ class VirtualModule:
             await self.network.aclose()
         for _turn in range(2):  # an aborted transport closes its socket in the second one
             await asyncio.sleep(0)
-
-    # -- what befalls a module ---------------------------------------------------------
 
     def _act(self, action: Callable[[float], None]) -> None:
         driver = self._started()

@@ -98,8 +98,6 @@ class MemoryNetwork:
         self._next_port = 40000
         self.peers: list[Peer] = []
 
-    # -- for the test ----------------------------------------------------------------
-
     def serve_tcp(self, port: int, on_connect: OnConnect = lambda _peer: None) -> None:
         """Accept TCP connections to ``port`` at any address that is no black hole."""
         self._servers[port, False] = on_connect
@@ -125,8 +123,6 @@ class MemoryNetwork:
         self.peers.append(peer)
         return peer
 
-    # -- for peers ---------------------------------------------------------------------
-
     def report_received(self, handle: int, data: bytes) -> None:
         """Tell the module about data."""
         self._events.received(handle, data, self._clock())
@@ -135,8 +131,6 @@ class MemoryNetwork:
         """Tell the module that a peer has closed."""
         self._peers.pop(handle, None)
         self._events.closed(handle, self._clock())
-
-    # -- for the module ----------------------------------------------------------------
 
     def attach(self, events: NetworkEvents, clock: Callable[[], float]) -> None:
         """See :meth:`Network.attach`."""

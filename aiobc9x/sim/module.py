@@ -113,8 +113,6 @@ class Module:
     def wake(self, callback: Callable[[], None]) -> None:
         self.sockets.wake = callback
 
-    # -- power ---------------------------------------------------------------------
-
     def power_on(self, now: float) -> None:
         """Switch the module on; its banner comes after the boot time."""
         self.board.now = self.board.started = now
@@ -177,8 +175,6 @@ class Module:
         self._outage_ends = None
         self.radio.set_coverage(True)
 
-    # -- deep sleep ------------------------------------------------------------------
-
     def _sleep_at(self) -> float | None:
         """Return when the module falls asleep if nothing happens, if it may."""
         may = self.board.settings.sleep_clock == 1 and self.board.up and not self.asleep
@@ -205,8 +201,6 @@ class Module:
             self.board.urc("+QATWAKEUP")
         if self.board.settings.nbiot_event:
             self.board.urc('+QNBIOTEVENT: "EXIT DEEPSLEEP"')
-
-    # -- in and out --------------------------------------------------------------------
 
     def feed(self, data: bytes, now: float) -> None:
         """Take bytes that the host has sent, cut anywhere."""
@@ -284,8 +278,6 @@ class Module:
             due = self.board.timers.deadline()
             if due is None or due > self.board.now:
                 return
-
-    # -- command lines ---------------------------------------------------------------------
 
     def _pump(self) -> None:
         """Turn input into payload and lines, and begin the next command if none is going on."""

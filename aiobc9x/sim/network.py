@@ -109,8 +109,6 @@ class LoopbackNetwork:
             self._all_lost = asyncio.Event()
             await self._all_lost.wait()
 
-    # -- what the module asks ------------------------------------------------------
-
     def resolve(self, ticket: int, name: str) -> None:
         """See :meth:`Network.resolve`."""
         found = self._table.lookup(name)
@@ -187,8 +185,6 @@ class LoopbackNetwork:
         """See :meth:`Network.ping`."""
         return self._table.ping(address)
 
-    # -- what the ends report ----------------------------------------------------------
-
     def connected(self, end: _End) -> None:
         """Note that a socket of the module is open."""
         self._alive.add(end)
@@ -216,8 +212,6 @@ class LoopbackNetwork:
     def report_received(self, handle: int, data: bytes) -> None:
         """Tell the module about data."""
         self._events.received(handle, data, self._clock())
-
-    # -- tasks ---------------------------------------------------------------------------
 
     def _run(self, handle: int, work: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

@@ -102,8 +102,6 @@ class Radio:
         else:
             self._leave(Stat.SEARCHING if self.function == 1 else Stat.IDLE)
 
-    # -- the way into the network -------------------------------------------------
-
     def _search(self) -> None:
         ready = self.function == 1 and self._unlocked and self._board.options.sim
         if not ready or self.stat == Stat.HOME:
@@ -162,8 +160,6 @@ class Radio:
             elif mode == 3:
                 fields += ["", ""]
         return ",".join(fields)
-
-    # -- commands -------------------------------------------------------------------
 
     def _cfun(self, command: Command) -> None:
         board = self._board

@@ -124,8 +124,6 @@ class Sends:
         # A module that has just restarted knows of no send.
         self.pending = board.later(board.options.send_time, finish) is not None
 
-    # -- data mode -----------------------------------------------------------------
-
     def take(self, data: bytes) -> int:
         """Take payload from the front of ``data``; return how many bytes were used."""
         mode = self._mode

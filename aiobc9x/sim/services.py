@@ -98,8 +98,6 @@ class Services:
         self._board.statistics.urcs += len(lines)
         self._board.lines(*lines)
 
-    # -- §2.2.8 --------------------------------------------------------------------
-
     def _qping(self, command: Command) -> None:
         if command.form is Form.TEST:
             self._board.answer('+QPING: (1-3),"<host>"[,(1-255)[,(1-10)[,(32-200)]]]')
@@ -144,8 +142,6 @@ class Services:
 
         self._board.later(delay, replied)
 
-    # -- §2.2.9 --------------------------------------------------------------------
-
     def _qntp(self, command: Command) -> None:
         if command.form is Form.TEST:
             self._board.answer(f'{command.name}: (1-3),"<server>"[,<port>[,(0,1)]]')
@@ -172,8 +168,6 @@ class Services:
             self._end("ntp", f'{command.name}: 0,"{time:{FORM_OF_TIME}}{zone(time)}"')
 
         self._sockets.resolve(server, found)
-
-    # -- §2.2.10 -------------------------------------------------------------------
 
     def _qidnsgip(self, command: Command) -> None:
         if command.form is Form.TEST:

@@ -42,8 +42,6 @@ class Sockets:
         self._tickets: dict[int, Callable[[Resolution | None], None]] = {}
         self._busy_ports: dict[int, float] = {}
 
-    # -- what commands do ----------------------------------------------------
-
     def add(self, socket: Socket) -> None:
         """Take a connectID into use."""
         self.by_id[socket.connect_id] = socket
@@ -130,8 +128,6 @@ class Sockets:
             elif socket.state == SocketState.CONNECTING:
                 self._open_failed(socket, Err.PDP_BROKEN)
 
-    # -- what the network reports ---------------------------------------------
-
     def opened(self, handle: int, err: int, now: float) -> None:
         """See :meth:`NetworkEvents.opened`."""
         socket = self._of(handle, now)
@@ -194,8 +190,6 @@ class Sockets:
         if then is not None:
             self.board.later(self.board.options.dns_time, lambda: then(resolution))
             self.wake()
-
-    # -- inside ------------------------------------------------------------------
 
     def _of(self, handle: int, now: float) -> Socket | None:
         self.board.now = max(self.board.now, now)

@@ -223,8 +223,6 @@ def held_bytes(made: Framer) -> int:
     return total
 
 
-# --- dialogues -----------------------------------------------------------------------
-
 LINES = [
     b"\r\nOK\r\n",
     b"\r\nERROR\r\n",
