@@ -21,7 +21,7 @@ from aiobc9x.sim.options import Host
 from aiobc9x.spec import Err, NtpErr, PingResult, ServiceType, ViewMode
 from aiobc9x.wire.commands import Qiopen
 from aiobc9x.wire.urcs import BufferFull, Incoming, IncomingFull
-from tests.support.bench import ECHO_PORT, HOST, PORT, Bench
+from tests.support.bench import ECHO_PORT, HOST, PORT, Bench, echoed
 from tests.support.clock import running, take_errors, virtual
 from tests.support.recorders import DatagramRecorder, StreamRecorder
 
@@ -37,15 +37,6 @@ def test_every_item_has_a_test() -> None:
 def sends(bench: Bench) -> list[str]:
     """The AT+QISEND so far."""
     return [line for line in bench.commands if line.startswith("AT+QISEND")]
-
-
-async def echoed(modem: aiobc9x.Modem, data: bytes = b"ping", **options: Any) -> None:
-    """Show that a connection carries data both ways."""
-    reader, writer = await modem.open_connection(HOST, ECHO_PORT, **options)
-    writer.write(data)
-    assert await reader.readexactly(len(data)) == data
-    writer.close()
-    await writer.wait_closed()
 
 
 @virtual

@@ -4,112 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
-import os
 import random
 import socket
 import ssl
 import time
-import tty
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import h11
 import pytest
 import trustme
 
-import aiobc9x
-from aiobc9x.sim import links
-from aiobc9x.sim.links import VirtualModule
-from tests.conftest import new_tasks
+from tests.support.loopback import (
+    LOOPBACK,
+    NAME,
+    Streams,
+    echo,
+    exchange,
+    server,
+    setup,
+)
 
-LOOPBACK = "127.0.0.1"
-NAME = "server.example"
 MIB = 1024 * 1024
-NOBODY = 65534
-
-Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
-Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-
-
-@dataclass
-class Setup:
-    """An open modem and the virtual module behind it."""
-
-    modem: aiobc9x.Modem
-    virtual: VirtualModule
-
-
-@asynccontextmanager
-async def setup(parameters: str = "", **settings: Any) -> AsyncIterator[Setup]:
-    """Open ``sim://``; at the end no connect ID may be open on the module."""
-    made: list[VirtualModule] = []
-
-    def make(*args: Any, **kwargs: Any) -> VirtualModule:
-        made.append(VirtualModule(*args, **kwargs))
-        return made[-1]
-
-    address = f"sim://?host={NAME}:{LOOPBACK}&{parameters}".rstrip("&")
-    with patch.object(links, "VirtualModule", make):
-        modem = await aiobc9x.open_modem(address, **settings)
-    async with modem:
-        yield Setup(modem, made[0])
-        open_ids = sorted(made[0].module.sockets.by_id)
-        assert open_ids == [], "connect IDs are open on the module"
-        assert await modem.socket_states() == ()
-
-
-@asynccontextmanager
-async def server(handler: Handler, **options: Any) -> AsyncIterator[int]:
-    """Serve on loopback; yield the port."""
-    handlers: set[asyncio.Task[None]] = set()
-
-    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        handlers.add(task)
-        try:
-            await handler(reader, writer)
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass  # the client went away, which is its right
-        finally:
-            writer.close()
-
-    listening = await asyncio.start_server(connected, LOOPBACK, 0, **options)
-    try:
-        yield listening.sockets[0].getsockname()[1]
-    finally:
-        listening.close()
-        if handlers:
-            await asyncio.wait(handlers, timeout=5)
-
-
-async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Send back what comes."""
-    while data := await reader.read(65536):
-        writer.write(data)
-        await writer.drain()
-
-
-async def exchange(modem: aiobc9x.Modem, port: int, data: bytes) -> None:
-    """Send ``data`` to an echo server and compare what comes back, byte by byte."""
-    reader, writer = await modem.open_connection(LOOPBACK, port)
-
-    async def send() -> None:
-        for start in range(0, len(data), 4096):
-            writer.write(data[start : start + 4096])
-            await writer.drain()
-
-    sending = asyncio.create_task(send())
-    received = await reader.readexactly(len(data))
-    await sending
-    assert received == data
-    writer.close()
-    await writer.wait_closed()
 
 
 class TestEveryByte:
@@ -314,193 +232,3 @@ def authority() -> Authority:
     contexts = Authority(client, ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
     ca.issue_cert(NAME).configure_cert(contexts.server)
     return contexts
-
-
-class Pty:
-    """A pseudo terminal without a module; the master's end is ours."""
-
-    def __init__(self) -> None:
-        self.master, self._slave = os.openpty()
-        tty.setraw(self._slave)
-        self.path = os.ttyname(self._slave)
-
-    def close(self) -> None:
-        """Close both ends."""
-        for fd in (self.master, self._slave):
-            os.close(fd)
-
-    def __enter__(self) -> Pty:
-        """Return the pty itself."""
-        return self
-
-    def __exit__(self, *_exc: object) -> None:
-        """Close both ends."""
-        self.close()
-
-
-@contextmanager
-def nobody() -> Iterator[None]:
-    """Be a user who may open no device: root, who may open any, steps down for a while."""
-    before = os.geteuid()
-    if before == 0:
-        os.seteuid(NOBODY)
-    try:
-        yield
-    finally:
-        os.seteuid(before)
-
-
-class TestBadInput:
-    """One clear exception, in bounded time, and nothing left behind.
-
-    That no task and no file descriptor is left is checked behind each test here, as
-    behind every asynchronous test.
-    """
-
-    async def refused(
-        self, address: str, error: type[Exception], match: str, within: float = 2, **settings: Any
-    ) -> None:
-        """Show that opening fails as it should, and leaves no task even for a moment."""
-        before, began = asyncio.all_tasks(), time.monotonic()
-        with pytest.raises(error, match=match) as caught:
-            await aiobc9x.open_modem(address, **settings)
-        assert time.monotonic() - began < within
-        assert isinstance(caught.value, aiobc9x.ModemError | ValueError)
-        assert not new_tasks(before)
-
-    async def test_missing_device(self) -> None:
-        """The device is named, and the plug."""
-        match = r"no serial device /dev/ttyNONE7; is the module plugged in\?"
-        await self.refused("/dev/ttyNONE7", aiobc9x.PortNotFound, match)
-        await self.refused("/dev/ttyNONE7", FileNotFoundError, match)
-
-    async def test_file_that_is_no_device(self, tmp_path: Path) -> None:
-        """A regular file is no serial port."""
-        path = tmp_path / "file"
-        path.touch()
-        await self.refused(str(path), aiobc9x.LinkLost, "can't open .* as a serial port")
-        await self.refused(str(tmp_path), aiobc9x.LinkLost, "can't open .* as a serial port")
-
-    async def test_silent_device(self) -> None:
-        """A device that never answers."""
-        with Pty() as pty:
-            match = "nothing came from .*; check that the module is powered"
-            await self.refused(pty.path, aiobc9x.LinkTimeout, match, sync_timeout=1)
-
-    async def test_noisy_device(self) -> None:
-        """A device that says something, but nothing that a modem would."""
-        with Pty() as pty:
-            loop = asyncio.get_running_loop()
-
-            def answer() -> None:
-                os.read(pty.master, 4096)
-                os.write(pty.master, bytes(range(128, 200)) + b"\r\n")
-
-            loop.add_reader(pty.master, answer)
-            match = "bytes came from .*, but no answer to AT; check the speed"
-            await self.refused(pty.path, aiobc9x.LinkTimeout, match, within=4, sync_timeout=1)
-            loop.remove_reader(pty.master)
-
-    async def test_busy_port(self) -> None:
-        """Another program has locked the device."""
-        with Pty() as pty:
-            fd = os.open(pty.path, os.O_RDWR | os.O_NOCTTY)
-            fcntl.flock(fd, fcntl.LOCK_EX)
-            match = f"{pty.path} is in use by another program; close that one first"
-            await self.refused(pty.path, aiobc9x.PortBusy, match)
-            os.close(fd)
-
-    async def test_second_modem_on_one_port(self) -> None:
-        """Our own lock keeps others out, and goes with the modem."""
-        async with VirtualModule() as virtual:
-            path = await virtual.start_pty()
-            async with aiobc9x.open_modem(path) as modem:
-                await self.refused(path, aiobc9x.PortBusy, "in use by another program")
-                assert await modem.command("AT+CGMM") == ["BC65"]
-            async with aiobc9x.open_modem(path) as modem:
-                assert await modem.command("AT+CGMM") == ["BC65"]
-
-    async def test_no_permission(self) -> None:
-        """The device's group is the cure."""
-        with Pty() as pty:
-            await asyncio.to_thread(os.chmod, pty.path, 0)
-            with nobody():
-                await self.refused(pty.path, aiobc9x.PortDenied, "no permission .* dialout")
-
-    async def test_no_network_in_time(self) -> None:
-        """The stage is named, and what to check."""
-        async with setup("register_time=60") as it:
-            began = time.monotonic()
-            match = r"registering on the network: .*searching; check SIM, antenna, coverage"
-            with pytest.raises(aiobc9x.StageTimeout, match=match):
-                await it.modem.wait_ready(0.5)
-            with pytest.raises(aiobc9x.StageTimeout, match="the network"):
-                await it.modem.open_connection(LOOPBACK, 9, timeout=0.5)
-            assert time.monotonic() - began < 2
-
-    async def test_port_closed_in_mid_transfer(self) -> None:
-        """A pulled plug ends every connection and every call, at once."""
-        async with server(echo) as port, VirtualModule() as virtual:
-            path = await virtual.start_pty()
-            async with aiobc9x.open_modem(path) as modem:
-                reader, writer = await modem.open_connection(LOOPBACK, port)
-                writer.write(bytes(200_000))
-                await reader.readexactly(1000)
-                pending = asyncio.create_task(modem.wait_ready())
-                reading = asyncio.create_task(reader.read())
-                assert virtual._pty is not None
-                virtual._pty.close()
-                virtual._pty = None
-                with pytest.raises(aiobc9x.LinkLost, match="is lost"):
-                    await asyncio.wait_for(reading, 2)
-                with pytest.raises(aiobc9x.LinkLost, match="is lost"):
-                    await writer.drain()
-                with pytest.raises(aiobc9x.LinkLost, match="is lost"):
-                    await modem.command("AT")
-                await asyncio.wait([pending])
-                began = time.monotonic()
-            assert time.monotonic() - began < 3
-
-    async def test_dead_serial_server(self) -> None:
-        """``socket://`` to a port where nobody listens."""
-        with socket.socket() as bound:
-            bound.bind((LOOPBACK, 0))
-            address = f"socket://{LOOPBACK}:{bound.getsockname()[1]}"
-            match = f"can't connect to the serial server {address}"
-            await self.refused(address, aiobc9x.LinkLost, match)
-
-    async def test_serial_server_that_hangs_up(self) -> None:
-        """``socket://`` to something that closes at once."""
-
-        async def hang_up(_reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
-            """Do nothing; the server closes then."""
-
-        async with server(hang_up) as port:
-            address = f"socket://{LOOPBACK}:{port}"
-            await self.refused(address, aiobc9x.LinkLost, "the other end closed it")
-
-    @pytest.mark.parametrize(
-        ("address", "match"),
-        [
-            ("socket://", "lacks a host or a port; write socket://host:port"),
-            ("socket://host", "lacks a host or a port"),
-            ("socket://host:port", "write socket://host:port"),
-            ("socket://host:99999", "write socket://host:port"),
-            ("http://host:1", r"the scheme http:// is not supported; use a device"),
-            ("rfc2217://host:1", "not supported"),
-            ("sim://?latency=x", "bad parameter latency='x'"),
-            ("sim://?colour=blue", "bad parameter colour='blue'.*known:.*latency"),
-            ("sim://host", "expected sim://"),
-            ("", "address"),
-        ],
-    )
-    async def test_malformed_addresses(self, address: str, match: str) -> None:
-        """A ValueError says what an address looks like."""
-        await self.refused(address, ValueError, match)
-
-    async def test_serial_server(self) -> None:
-        """``socket://`` to a serial server works as a device does."""
-        async with server(echo) as port, VirtualModule() as virtual:
-            address = f"socket://{LOOPBACK}:{await virtual.start_tcp()}"
-            async with aiobc9x.open_modem(address) as modem:
-                await exchange(modem, port, random.Random(5).randbytes(5000))

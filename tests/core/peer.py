@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from aiobc9x.core.events import Event
+from aiobc9x.core.events import Event, Job, Lane
 from aiobc9x.core.profile import ModuleProfile
 from aiobc9x.core.session import Session
 from aiobc9x.core.sockets import Slot, SlotState
 from aiobc9x.spec import AccessMode, ServiceType
+from aiobc9x.wire.base import Raw
 
 E = TypeVar("E")
 
@@ -224,3 +225,8 @@ class Line:
             nodes.appendleft(rest)
         # One piece: a module prints a payload in one go.
         return [received(data, len(rest))[: -len(OK)], OK]
+
+
+def ask(text: str = "AT", lane: Lane = Lane.COMMAND, **more: Any) -> Job:
+    """Make a job of a plain command (``Any``: the fields of :class:`Job`)."""
+    return Job(Raw(text), lane, **more)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from aiobc9x.core.events import (
     Failed,
     Job,
-    Lane,
     OutOfStep,
     SendStalled,
     Sent,
@@ -27,16 +24,12 @@ from tests.core.peer import (
     SEND_OK,
     Peer,
     announced,
+    ask,
     explained,
     of,
 )
 
 READ = b"AT+QIRD=0,1024"
-
-
-def ask(text: str = "AT", lane: Lane = Lane.COMMAND, **more: Any) -> Job:
-    """Make a job of a plain command (``Any``: the fields of :class:`Job`)."""
-    return Job(Raw(text), lane, **more)
 
 
 class TestSendResults:

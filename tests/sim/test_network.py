@@ -13,8 +13,8 @@ from aiobc9x.sim.network import LoopbackNetwork
 from aiobc9x.sim.options import Host, SimOptions
 from tests.conftest import new_files, open_files
 from tests.sim.desk import CLOSE_OK, OK, lines
-from tests.sim.test_links import Host as Terminal
-from tests.sim.test_links import turns_until
+from tests.sim.host import Host as Terminal
+from tests.sim.host import turns_until
 
 
 class Bench:

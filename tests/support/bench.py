@@ -15,7 +15,7 @@ from unittest.mock import patch
 
 import aiobc9x
 from aiobc9x.sim import links
-from aiobc9x.sim.faults import Fault
+from aiobc9x.sim.faults import Fault, FaultKind
 from aiobc9x.sim.links import MemoryTransport, VirtualModule
 from aiobc9x.sim.memory import MemoryNetwork, Peer
 from aiobc9x.sim.nvram import Nvram
@@ -151,3 +151,18 @@ class Bench:
         """Pull the plug out of the modem's line."""
         assert self.line is not None
         self.line.lose(OSError(5, "Input/output error"))
+
+
+def scripted(prefix: str, *lines: str, **options: Any) -> Bench:
+    """A module that gives these lines for its first answer to a question it can't answer."""
+    data = "\r\n".join(lines).encode()
+    return Bench(Fault(FaultKind.REPLACE_LINE, on=prefix, data=data), **options)
+
+
+async def echoed(modem: aiobc9x.Modem, data: bytes = b"ping", **options: Any) -> None:
+    """Show that a connection carries data both ways."""
+    reader, writer = await modem.open_connection(HOST, ECHO_PORT, **options)
+    writer.write(data)
+    assert await reader.readexactly(len(data)) == data
+    writer.close()
+    await writer.wait_closed()

@@ -5,6 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import Any, cast
 
+from aiobc9x.aio.transport import SocketTransport
+from aiobc9x.sim.memory import Peer
+from tests.support.bench import HOST, PORT, Bench
+
 
 class DatagramRecorder(asyncio.DatagramProtocol):
     """Notes datagrams, errors and the end of an endpoint.
@@ -95,3 +99,51 @@ class StreamRecorder(asyncio.Protocol):
                 self._arrived.clear()
                 await self._arrived.wait()
         return bytes(self.received)
+
+
+class Recorder(asyncio.Protocol):
+    """Notes every call."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.received = bytearray()
+        self.lost: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
+        self.transport: asyncio.Transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.calls.append("made")
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self.calls.append("data")
+        self.received += data
+
+    def eof_received(self) -> bool | None:
+        self.calls.append("eof")
+        return True
+
+    def pause_writing(self) -> None:
+        self.calls.append("pause")
+
+    def resume_writing(self) -> None:
+        self.calls.append("resume")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.calls.append("lost")
+        self.lost.set_result(exc)
+
+
+async def recorded(
+    bench: Bench, port: int = PORT, **settings: Any
+) -> tuple[Recorder, SocketTransport, Peer]:
+    """Connect a recorder."""
+    modem = await bench.open(**settings)
+    transport, protocol = await modem.create_connection(Recorder, HOST, port)
+    assert isinstance(transport, SocketTransport)
+    return protocol, transport, bench.peer
+
+
+def reads(bench: Bench, connect_id: int = 0) -> int:
+    """How often a socket has been read."""
+    return sum(line.startswith(f"AT+QIRD={connect_id}") for line in bench.commands)
