@@ -25,11 +25,12 @@ errno::
 from __future__ import annotations
 
 import errno
+import re
 import socket
 from collections.abc import Sequence
 from typing import Any, Final, TypeVar
 
-from aiobc9x.spec import ERR_TEXT, Err
+from aiobc9x.spec import CME_TEXT, ERR_TEXT, Err
 
 __all__ = [
     "ERRNO_OF",
@@ -222,8 +223,20 @@ def _sentence(command: str, err: int | None, cme: str | None) -> str:
     if err is not None:
         return f"{ERR_TEXT.get(err, 'Unlisted error')} (modem error {err}): {command!r}"
     if cme is not None:
-        return f"the module refused {command!r}: {cme}"
+        return f"the module refused {command!r}: {_cme_words(cme)}"
     return f"the module answered ERROR to {command!r}"
+
+
+def _cme_words(cme: str) -> str:
+    """Say what a bare code means; a module may be set to print words itself."""
+    text = CME_TEXT.get(int(cme)) if re.fullmatch("[0-9]{1,3}", cme) else None
+    return cme if text is None else f"{text} (CME error {cme})"
+
+
+def _meaning(cme: str) -> str:
+    """Word what follows ``+CME ERROR:``, which is a number with AT+CMEE=1."""
+    known = CME_TEXT.get(int(cme)) if cme.isdecimal() and len(cme) <= 4 else None
+    return cme if known is None else f"{known} (CME error {cme})"
 
 
 class UnexpectedAnswer(CommandError):
@@ -244,7 +257,11 @@ class PinRequired(CommandError):
     """The SIM wants a PIN, or has refused the one it was given."""
 
     def __init__(self, command: str, refused: str | None = None) -> None:
-        said = "the SIM wants its PIN" if refused is None else f"the SIM refused the PIN: {refused}"
+        said = (
+            "the SIM wants its PIN"
+            if refused is None
+            else f"the SIM refused the PIN: {_cme_words(refused)}"
+        )
         text = f"{said}; pass pin=… to open_modem"
         OSError.__init__(self, errno.EACCES, text)
         self.command, self.err, self.cme = command, None, refused
@@ -300,7 +317,7 @@ class ConnectFailed(CommandError):
 
 def _toward(target: tuple[str, int], err: int | None, cme: str | None) -> str:
     if err is None:
-        return f"the module refused to connect ({cme or 'ERROR'}): {target!r}"
+        return f"the module refused to connect ({_cme_words(cme or 'ERROR')}): {target!r}"
     return f"{ERR_TEXT.get(err, 'Unlisted error')} (modem error {err}): {target!r}"
 
 

@@ -250,6 +250,17 @@ class TestEvery:
             assert getattr(twin, "strerror", None) == getattr(exc, "strerror", None)
 
 
+@pytest.mark.parametrize(
+    ("cme", "said"),
+    [("10", "SIM not inserted (CME error 10)"), ("9999", "9999"), ("SIM busy", "SIM busy")],
+)
+def test_numbers_of_27_007_are_worded(cme: str, said: str) -> None:
+    """AT+CMEE=1 gives a number; those that a gateway meets have words."""
+    exc = command_error("AT+CPIN?", cme=cme)
+    assert exc.cme == cme
+    assert str(exc).endswith(f"'AT+CPIN?': {said}")
+
+
 def test_every_code_of_the_note_has_an_errno() -> None:
     """Table 2 is covered, and nothing else but the missing code."""
     assert set(ERRNO_OF) == {None, *ERR_TEXT}

@@ -112,7 +112,7 @@ def open_modem(
         context_id: ``<contextID>`` of every socket, 1–3.
         profile: Facts about the module; ``None`` chooses by its answer to ATI.
         sync_timeout: Seconds until the module must have answered.
-        pin: For a SIM that wants one; tried once.
+        pin: For a SIM that wants one; given once after each restart, not again once refused.
         receive_hex: Have received data come as hex digits (§2.2.11): twice the bytes, for
             lines where a module's text mode can't be trusted.
         open_time: Seconds that the module tries to connect, 1–36 (§2.2.11).

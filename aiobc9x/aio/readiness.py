@@ -47,6 +47,7 @@ class Readiness:
     def __init__(self, driver: Driver, context_id: int, pin: str | None) -> None:
         self.ip_address = ""
         self._driver, self._context_id, self._pin = driver, context_id, pin
+        self._pin_given: int | None = None
         self._is_ready = self._is_doubted = False
         self._one_check = asyncio.Lock()
         self._stage = ""
@@ -134,14 +135,23 @@ class Readiness:
         state = await self._driver.run(Cpin())
         self._detail = state
         if state == "SIM PIN":
-            if self._pin is None:
-                raise PinRequired(Cpin().text)
-            pin, self._pin = self._pin, None  # once only: three wrong ones lock the SIM
-            try:
-                await self._driver.run(Cpin(pin))
-            except CommandError as exc:
-                raise PinRequired(Cpin().text, refused=exc.cme) from exc
+            await self._give_pin()
         return state == "READY"
+
+    async def _give_pin(self) -> None:
+        """Give the SIM its PIN: once after each restart, never again once refused.
+
+        Three wrong ones lock it.
+        """
+        resets = self._driver.session.statistics.resets
+        if self._pin is None or self._pin_given == resets:
+            raise PinRequired(Cpin().text)
+        self._pin_given = resets
+        try:
+            await self._driver.run(Cpin(self._pin))
+        except CommandError as exc:
+            self._pin = None
+            raise PinRequired(Cpin().text, refused=exc.cme or "ERROR") from exc
 
     async def _registration_urcs(self) -> None:
         try:

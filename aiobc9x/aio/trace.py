@@ -13,6 +13,7 @@ _PROTOCOL: Final = re.compile(
 )
 _HEADER: Final = re.compile(rb'(\+QIRD: ?\d+,\d+,|\+QIURC: ?"recv",\d,\d+,)(.*)', re.DOTALL)
 _INLINE: Final = re.compile(rb'(AT\+QISEND(?:EX)?=\d,\d+,)".*"', re.IGNORECASE | re.DOTALL)
+_SECRET: Final = re.compile(rb"(AT\+CPIN=).*", re.IGNORECASE | re.DOTALL)
 _SHOWN_BYTES: Final = 160
 
 
@@ -31,7 +32,7 @@ def sent(data: bytes) -> str:
     """Word what goes to the module: a command line, or a payload."""
     if not data.endswith(b"\r") or data[:2].upper() != b"AT":
         return f"({len(data)} bytes)"
-    return _text(_INLINE.sub(rb'\1"..."', data[:-1]))
+    return _text(_SECRET.sub(rb"\1...", _INLINE.sub(rb'\1"..."', data[:-1])))
 
 
 def _text(line: bytes) -> str:

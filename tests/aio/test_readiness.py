@@ -142,6 +142,17 @@ class TestPin:
             assert sum(c.startswith("AT+CPIN=") for c in bench.commands) == 1
 
     @virtual
+    async def test_it_is_given_again_after_a_restart(self) -> None:
+        """A gateway comes back by itself."""
+        async with Bench(pin="1234") as bench:
+            modem = await bench.open(pin="1234")
+            await modem.wait_ready()
+            bench.virtual.reset()
+            await asyncio.sleep(60)
+            await modem.wait_ready()
+            assert sum(c.startswith("AT+CPIN=") for c in bench.commands) == 2
+
+    @virtual
     async def test_none(self) -> None:
         """The error says which parameter is missing."""
         async with Bench(pin="1234") as bench:

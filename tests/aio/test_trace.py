@@ -29,6 +29,7 @@ def test_received(data: bytes, shown: str) -> None:
         (b"AT+QIRD=0,1024\r", "AT+QIRD=0,1024"),
         (b'AT+QISEND=0,6,"secret"\r', 'AT+QISEND=0,6,"..."'),
         (b'AT+QISENDEX=0,2,"3031"\r', 'AT+QISENDEX=0,2,"..."'),
+        (b'AT+CPIN="1234"\r', "AT+CPIN=..."),
         (b"secret", "(6 bytes)"),
         (b"\x1b", "(1 bytes)"),
     ],
