@@ -9,7 +9,8 @@ import asyncio
 import logging
 import socket
 import ssl as ssl_module
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,9 +20,16 @@ from aiobc9x.aio.readiness import READY_TIMEOUT_S, Readiness
 from aiobc9x.aio.tls import wrap_protocol
 from aiobc9x.aio.transport import SocketTransport
 from aiobc9x.core.sockets import Slot, SlotState
-from aiobc9x.errors import LinkLost, ModemError, ModuleReset, NetworkDown, NetworkUnreachable
-from aiobc9x.spec import DISCOURAGED_LOCAL_PORTS, AccessMode, ProtocolType, ServiceType
-from aiobc9x.wire.params import ip_or_none
+from aiobc9x.errors import (
+    LinkLost,
+    ModemError,
+    ModuleReset,
+    NetworkDown,
+    NetworkUnreachable,
+    StageTimeout,
+)
+from aiobc9x.spec import DISCOURAGED_LOCAL_PORTS, PORTS, AccessMode, ProtocolType, ServiceType
+from aiobc9x.wire.params import integer, ip_or_none
 
 if TYPE_CHECKING:
     from aiobc9x.aio.examine import Examiner
@@ -39,6 +47,19 @@ class Stage:
     """What a call that consists of stages is doing, for the message of its timeout."""
 
     name: str = ""
+
+
+@asynccontextmanager
+async def timing(timeout: float | None) -> AsyncIterator[Stage]:
+    """Limit a call that consists of stages; its timeout names the stage."""
+    stage = Stage()
+    try:
+        async with asyncio.timeout(timeout):
+            yield stage
+    except TimeoutError as exc:
+        if exc.args or timeout is None:
+            raise
+        raise StageTimeout(stage.name, timeout) from exc
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,21 +230,43 @@ class Connector:
         return transport
 
 
+def split_address(argument: str, address: tuple[str | bytes, int]) -> tuple[str | bytes, int]:
+    """Return the host and the port of an address.
+
+    Raises:
+        ValueError: It has not just these two.
+
+    """
+    try:
+        host, port = address
+    except (TypeError, ValueError):
+        raise ValueError(f"{argument} must be (host, port), not {address!r}") from None
+    return host, port
+
+
 def make_request(
     service_type: ServiceType,
     host: str | bytes,
     port: int,
     *,
     local_port: int = 0,
+    local_addr: tuple[str, int] | None = None,
     access_mode: AccessMode = AccessMode.BUFFER,
     family: int = 0,
 ) -> OpenRequest:
-    """Read the arguments that asyncio's calls share.
+    """Read the arguments that asyncio's calls share; only the port of ``local_addr`` counts.
 
     Raises:
-        ValueError: The family is unknown, or the host an address of another one.
+        TypeError: The host is no text.
+        ValueError: The port is out of range, the family unknown, or the host an address of
+            another one.
 
     """
+    if local_addr is not None and not local_port:
+        local_port = split_address("local_addr", local_addr)[1]
+    if not isinstance(host, str | bytes):
+        raise TypeError(f"host must be str or bytes, not {type(host).__name__}")
+    integer("port", port, PORTS)
     name = host.decode("ascii", "backslashreplace") if isinstance(host, bytes) else host
     literal = ip_or_none(name.encode("ascii", "replace"))
     if family not in {0, socket.AF_INET, socket.AF_INET6}:

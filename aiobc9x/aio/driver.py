@@ -115,7 +115,6 @@ class Driver:
         self._early: dict[Slot, list[Event]] = {}
         self._watchdog: asyncio.TimerHandle | None = None
         self._kicked = False
-        self._dispatching = False
         self._last_input = 0.0
         self._dead: str | None = None
         self._group: anyio.abc.TaskGroup | None = None

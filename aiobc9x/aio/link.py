@@ -66,6 +66,17 @@ class SerialSettings:
     dtr: bool | None = None
     rts: bool | None = None
 
+    def check(self) -> None:
+        """Raise ``ValueError`` for what no port can be set to."""
+        if self.baudrate < 1:
+            raise ValueError(f"baudrate is {self.baudrate}: use bits per second, or None")
+        if self.bytesize not in range(5, 9):
+            raise ValueError(f"bytesize is {self.bytesize}: use 5-8")
+        if self.parity not in ("N", "E", "O", "M", "S"):
+            raise ValueError(f"parity is {self.parity!r}: use 'N', 'E', 'O', 'M' or 'S'")
+        if self.stopbits not in (1, 1.5, 2):
+            raise ValueError(f"stopbits is {self.stopbits}: use 1, 1.5 or 2")
+
 
 class _LinkProtocol(asyncio.Protocol):
     """Collects what arrives until the reader task takes it."""

@@ -9,15 +9,14 @@ import asyncio
 import logging
 import socket
 import ssl as ssl_module
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Final, TypeVar
 
 import anyio
 
 from aiobc9x.aio.configuring import SettingQueries
-from aiobc9x.aio.connecting import Connector, Stage, Tls, make_request
+from aiobc9x.aio.connecting import Connector, Tls, make_request, split_address, timing
 from aiobc9x.aio.driver import Driver, owner_of
 from aiobc9x.aio.events import Subscription
 from aiobc9x.aio.examine import Examiner
@@ -36,7 +35,6 @@ from aiobc9x.aio.tls import make_context
 from aiobc9x.core.effects import effect_of
 from aiobc9x.core.profile import ModuleProfile
 from aiobc9x.core.statistics import Statistics
-from aiobc9x.errors import StageTimeout
 from aiobc9x.spec import AccessMode, ServiceType
 from aiobc9x.wire.base import Raw
 from aiobc9x.wire.urcs import Urc
@@ -238,7 +236,8 @@ class Modem(NameQueries, RadioQueries, SettingQueries):
             ServiceType.TCP,
             host,
             port,
-            local_port=local_port or (local_addr[1] if local_addr else 0),
+            local_port=local_port,
+            local_addr=local_addr,
             access_mode=access_mode,
             family=family,
         )
@@ -248,7 +247,7 @@ class Modem(NameQueries, RadioQueries, SettingQueries):
         if context is not None:
             name = server_hostname if server_hostname is not None else request.host
             tls = Tls(context, name, False, ssl_handshake_timeout, ssl_shutdown_timeout)
-        async with _timing(timeout) as stage:
+        async with timing(timeout) as stage:
             slot, extra = await self._connector.open(request, stage)
             stage.name = "in the TLS handshake"
             return await self._connector.attach(slot, extra, protocol_factory, tls)
@@ -347,13 +346,14 @@ class Modem(NameQueries, RadioQueries, SettingQueries):
             raise ValueError("remote_addr is required: the module's UDP sockets are connected")
         request = make_request(
             ServiceType.UDP,
-            *remote_addr,
-            local_port=local_port or (local_addr[1] if local_addr else 0),
+            *split_address("remote_addr", remote_addr),
+            local_port=local_port,
+            local_addr=local_addr,
             access_mode=access_mode,
             family=family,
         )
         self._connector.check(request)
-        async with _timing(timeout) as stage:
+        async with timing(timeout) as stage:
             slot, extra = await self._connector.open(request, stage)
             extra["remote_addr"] = (request.host, request.remote_port)
             return self._connector.attach_datagrams(slot, extra, protocol_factory)
@@ -386,6 +386,7 @@ class Modem(NameQueries, RadioQueries, SettingQueries):
                 they have its types).
 
         Raises:
+            TypeError: ``ssl`` is no context, or asyncio has no such keyword.
             ValueError: The port is out of range, or ``sock`` or ``start_serving=False`` is
                 asked for; nothing was sent.
             NoFreeSocket: All six connect IDs are in use (errno EMFILE).
@@ -403,7 +404,7 @@ class Modem(NameQueries, RadioQueries, SettingQueries):
                 raise TypeError("ssl argument must be an SSLContext or None")
             tls = Tls(ssl, None, True, ssl_handshake_timeout, ssl_shutdown_timeout)
         self._connector.check(self._acceptor.request("127.0.0.1", port))
-        async with _timing(timeout) as stage:
+        async with timing(timeout) as stage:
             return await self._acceptor.listen(port, protocol_factory, tls, stage)
 
     async def start_server(
@@ -482,16 +483,3 @@ class Modem(NameQueries, RadioQueries, SettingQueries):
         self._readiness.on_urc(urc)
         self._health.on_urc(urc)
         self._acceptor.on_urc(urc)
-
-
-@asynccontextmanager
-async def _timing(timeout: float | None) -> AsyncIterator[Stage]:
-    """Limit a call that consists of stages; its timeout names the stage."""
-    stage = Stage()
-    try:
-        async with asyncio.timeout(timeout):
-            yield stage
-    except TimeoutError as exc:
-        if exc.args or timeout is None:
-            raise
-        raise StageTimeout(stage.name, timeout) from exc

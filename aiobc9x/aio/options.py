@@ -10,7 +10,8 @@ from typing import Final
 
 from aiobc9x.aio.link import SerialSettings
 from aiobc9x.aio.startup import Settings
-from aiobc9x.spec import CONTEXT_IDS, OPEN_TIMES_S
+from aiobc9x.spec import CONTEXT_IDS
+from aiobc9x.wire.network import Cpin
 
 READ_AHEAD_BYTES: Final = 256 * 1024
 """Bytes a socket that may wait here for a protocol that has paused reading."""
@@ -43,15 +44,15 @@ class Options:
 
     def __post_init__(self) -> None:
         """Refuse what can't work, before anything is opened."""
+        if not isinstance(self.address, str):
+            raise TypeError(f"address must be str, not {type(self.address).__name__}")
+        self.serial.check()
+        self.settings.check()
         if self.context_id not in CONTEXT_IDS:
             raise ValueError(f"context_id is {self.context_id}: use 1-3 (§2.2.1)")
-        if self.settings.open_time not in OPEN_TIMES_S:
-            raise ValueError(f"open_time is {self.settings.open_time}: use 1-36 seconds (§2.2.11)")
-        if self.settings.sync_timeout <= 0:
-            raise ValueError(f"sync_timeout is {self.settings.sync_timeout}: use more than 0 s")
         if self.read_ahead_bytes < 1:
             raise ValueError(f"read_ahead_bytes is {self.read_ahead_bytes}: use at least 1")
-        if self.serial.baudrate < 1:
-            raise ValueError(f"baudrate is {self.serial.baudrate}: use bits per second, or None")
         if min(self.poll_interval, self.state_interval) < 0:
             raise ValueError("poll_interval and state_interval can't be negative; 0 means never")
+        if self.pin is not None:
+            Cpin(self.pin)  # a wrong one is a ValueError

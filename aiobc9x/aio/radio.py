@@ -5,7 +5,7 @@ Layer: aio.
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from aiobc9x.aio.driver import Driver
 from aiobc9x.aio.readiness import Readiness
@@ -30,6 +30,9 @@ from aiobc9x.wire.network import (
 from aiobc9x.wire.signalling import RegistrationStatus
 
 T = TypeVar("T")
+
+PDP_TYPES: Final = frozenset({"IP", "IPV6", "IPV4V6"})
+"""What :meth:`RadioQueries.set_apn` takes (27.007)."""
 
 
 class RadioQueries:
@@ -106,9 +109,12 @@ class RadioQueries:
             pdp_type: ``"IP"``, ``"IPV6"`` or ``"IPV4V6"``.
 
         Raises:
-            ValueError: Characters that an AT command can't carry; nothing was sent.
+            ValueError: Another type, or characters that an AT command can't carry; nothing
+                was sent.
 
         """
+        if pdp_type not in PDP_TYPES:
+            raise ValueError(f"pdp_type is {pdp_type!r}: use 'IP', 'IPV6' or 'IPV4V6'")
         await self._driver.run(Cgdcont(self._context_id, pdp_type, apn))
         self._readiness.forget()
 

@@ -17,8 +17,9 @@ from aiobc9x.aio.opening import OpenRequest
 from aiobc9x.aio.readiness import READY_TIMEOUT_S, Readiness
 from aiobc9x.core.sockets import Slot, SlotState
 from aiobc9x.errors import CommandError
-from aiobc9x.spec import ServiceType
+from aiobc9x.spec import PORTS, ServiceType
 from aiobc9x.wire.network import Cgact
+from aiobc9x.wire.params import integer
 from aiobc9x.wire.urcs import Closed, Incoming, Urc
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ class Acceptor:
             ValueError: The port is out of range.
 
         """
+        integer("port", port, PORTS)
         return make_request(ServiceType.TCP_LISTENER, address, _REMOTE_PORT, local_port=port)
 
     async def listen(

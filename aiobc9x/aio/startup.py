@@ -19,7 +19,14 @@ from aiobc9x.core.effects import ReceiveHex, ShowLength
 from aiobc9x.core.events import Lane
 from aiobc9x.core.profile import ModuleProfile, profile_for
 from aiobc9x.errors import CommandError, LinkTimeout, ModuleReset
-from aiobc9x.spec import CLOSE_TIME_S, CONNECT_IDS, AccessMode, ConfigKey
+from aiobc9x.spec import (
+    CLOSE_TIME_S,
+    CONNECT_IDS,
+    OPEN_TIME_DEFAULT_S,
+    OPEN_TIMES_S,
+    AccessMode,
+    ConfigKey,
+)
 from aiobc9x.wire.base import Command
 from aiobc9x.wire.commands import Qicfg, Qiclose, Qistate, SocketStatus
 from aiobc9x.wire.network import (
@@ -59,8 +66,17 @@ class Settings:
     baudrate: int | None = 115200
     profile: ModuleProfile | None = None
     hex_receive: bool = False
-    open_time: int = 36
+    open_time: int = OPEN_TIME_DEFAULT_S
     allow_sleep: bool = False
+
+    def check(self) -> None:
+        """Raise ``ValueError`` for what can't be brought about."""
+        if self.open_time not in OPEN_TIMES_S:
+            raise ValueError(f"open_time is {self.open_time}: use 1-36 seconds (§2.2.11)")
+        if not self.sync_timeout > 0:  # nor NaN
+            raise ValueError(f"sync_timeout is {self.sync_timeout}: use more than 0 s")
+        if not isinstance(self.profile, ModuleProfile | None):
+            raise TypeError(f"profile must be a ModuleProfile, not {self.profile!r}")
 
 
 async def start(driver: Driver, settings: Settings) -> tuple[str, ...]:

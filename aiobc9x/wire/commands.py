@@ -319,7 +319,7 @@ class Qping(Order):
 
     context_id: int
     host: str | bytes
-    timeout_s: int | None = None
+    timeout: int | None = None
     count: int | None = None
     size_bytes: int | None = None
 
@@ -328,7 +328,7 @@ class Qping(Order):
             "+QPING",
             context_id=integer("context_id", self.context_id, spec.CONTEXT_IDS),
             host=host("host", self.host, NAME_MAX_BYTES),
-            timeout_s=maybe_integer("timeout_s", self.timeout_s, spec.PING_TIMEOUTS_S),
+            timeout=maybe_integer("timeout", self.timeout, spec.PING_TIMEOUTS_S),
             count=maybe_integer("count", self.count, spec.PING_COUNTS),
             size_bytes=maybe_integer("size_bytes", self.size_bytes, spec.PING_SIZES),
         )
@@ -361,13 +361,13 @@ class Qidnsgip(Order):
     """Look a name up (§2.2.10); the addresses come as ``"dnsgip"``."""
 
     context_id: int
-    hostname: str | bytes
+    host: str | bytes
 
     def _build(self) -> bytes:
         return command_line(
             "+QIDNSGIP",
             context_id=integer("context_id", self.context_id, spec.CONTEXT_IDS),
-            hostname=host("hostname", self.hostname, NAME_MAX_BYTES),
+            host=host("host", self.host, NAME_MAX_BYTES),
         )
 
 

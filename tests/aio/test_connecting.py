@@ -55,6 +55,17 @@ class TestRequest:
         with pytest.raises(ValueError, match="family"):
             make_request(TCP, host, 80, family=family)
 
+    def test_messages_name_what_the_caller_wrote(self) -> None:
+        """``port`` and ``local_addr`` are words of the call, not of AT+QIOPEN."""
+        text: Any = "eighty"
+        with pytest.raises(ValueError, match=r"^port must be an integer, 1 to 65535, not 'eig"):
+            make_request(TCP, HOST, text)
+        with pytest.raises(ValueError, match=r"^local_addr must be \(host, port\), not 'eighty'"):
+            make_request(TCP, HOST, 80, local_addr=text)
+        nothing: Any = None
+        with pytest.raises(TypeError, match=r"^host must be str or bytes, not NoneType$"):
+            make_request(TCP, nothing, 80)
+
 
 class TestRanges:
     """The note's ranges are enforced before a byte is sent (C1)."""

@@ -191,6 +191,9 @@ class TestRefusals:
                 )
             with pytest.raises(ValueError, match="port"):
                 await modem.create_datagram_endpoint(DatagramRecorder, remote_addr=(HOST, 0))
+            words: Any = HOST
+            with pytest.raises(ValueError, match=r"remote_addr must be \(host, port\)"):
+                await modem.create_datagram_endpoint(DatagramRecorder, remote_addr=words)
             assert bench.commands == []
 
     @virtual

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 import aiobc9x
@@ -35,6 +37,13 @@ def table() -> SocketTable:
 def test_socket_in_use(table: SocketTable, line: str, instead: str) -> None:
     """The error names the method to use."""
     with pytest.raises(ValueError, match=instead):
+        check_line(line, table)
+
+
+def test_line_that_is_no_text(table: SocketTable) -> None:
+    """Bytes are not taken for text."""
+    line: Any = b"AT"
+    with pytest.raises(TypeError, match="line must be str, not bytes"):
         check_line(line, table)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
+from pathlib import PurePosixPath
 from typing import Any
 
 import pytest
@@ -25,12 +27,30 @@ from tests.support.clock import no_task_left, other_tasks, virtual
         ({"baudrate": 0}, "baudrate"),
         ({"poll_interval": -1}, "negative"),
         ({"state_interval": -1}, "negative"),
+        ({"sync_timeout": math.nan}, "sync_timeout"),
+        ({"bytesize": 9}, "bytesize is 9: use 5-8"),
+        ({"parity": "X"}, "parity"),
+        ({"stopbits": 3}, "stopbits"),
+        ({"pin": "1"}, "pin must have 4 to 8 digits"),
     ],
 )
 def test_arguments_are_checked_at_the_call(arguments: dict[str, Any], match: str) -> None:
     """A ValueError comes before anything is opened, and without a loop."""
     with pytest.raises(ValueError, match=match):
         aiobc9x.open_modem(ADDRESS, **arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        ({"address": PurePosixPath("/dev/ttyUSB0")}, "address must be str, not PurePosixPath"),
+        ({"address": ADDRESS, "profile": "BC65"}, "profile must be a ModuleProfile, not 'BC65'"),
+    ],
+)
+def test_types_are_checked_at_the_call(arguments: dict[str, Any], match: str) -> None:
+    """What would fail inside the tasks fails where it was written."""
+    with pytest.raises(TypeError, match=match):
+        aiobc9x.open_modem(**arguments)
 
 
 @virtual

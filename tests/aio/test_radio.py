@@ -189,6 +189,8 @@ class TestAttach:
             assert await modem.apn() == "second.example"
             with pytest.raises(ValueError, match="apn"):
                 await modem.set_apn('"; AT+CFUN=0')
+            with pytest.raises(ValueError, match="pdp_type is 'PPP': use 'IP'"):
+                await modem.set_apn("third.example", pdp_type="PPP")
 
     @virtual
     async def test_context_without_apn(self) -> None:
