@@ -25,7 +25,6 @@ errno::
 from __future__ import annotations
 
 import errno
-import re
 import socket
 from collections.abc import Sequence
 from typing import Any, Final, TypeVar
@@ -223,14 +222,8 @@ def _sentence(command: str, err: int | None, cme: str | None) -> str:
     if err is not None:
         return f"{ERR_TEXT.get(err, 'Unlisted error')} (modem error {err}): {command!r}"
     if cme is not None:
-        return f"the module refused {command!r}: {_cme_words(cme)}"
+        return f"the module refused {command!r}: {_meaning(cme)}"
     return f"the module answered ERROR to {command!r}"
-
-
-def _cme_words(cme: str) -> str:
-    """Say what a bare code means; a module may be set to print words itself."""
-    text = CME_TEXT.get(int(cme)) if re.fullmatch("[0-9]{1,3}", cme) else None
-    return cme if text is None else f"{text} (CME error {cme})"
 
 
 def _meaning(cme: str) -> str:
@@ -257,12 +250,8 @@ class PinRequired(CommandError):
     """The SIM wants a PIN, or has refused the one it was given."""
 
     def __init__(self, command: str, refused: str | None = None) -> None:
-        said = (
-            "the SIM wants its PIN"
-            if refused is None
-            else f"the SIM refused the PIN: {_cme_words(refused)}"
-        )
-        text = f"{said}; pass pin=… to open_modem"
+        said = "wants its PIN" if refused is None else f"refused the PIN: {_meaning(refused)}"
+        text = f"the SIM {said}; pass pin=… to open_modem"
         OSError.__init__(self, errno.EACCES, text)
         self.command, self.err, self.cme = command, None, refused
 
@@ -317,7 +306,7 @@ class ConnectFailed(CommandError):
 
 def _toward(target: tuple[str, int], err: int | None, cme: str | None) -> str:
     if err is None:
-        return f"the module refused to connect ({_cme_words(cme or 'ERROR')}): {target!r}"
+        return f"the module refused to connect ({_meaning(cme or 'ERROR')}): {target!r}"
     return f"{ERR_TEXT.get(err, 'Unlisted error')} (modem error {err}): {target!r}"
 
 

@@ -271,22 +271,6 @@ CME_TEXT: Final[dict[int, str]] = {
     31: "network timeout",
     50: "incorrect parameters",
     100: "unknown",
-}
-"""What ``+CME ERROR`` codes mean, as far as a gateway meets them (27.007, §9.2)."""
-
-CME_TEXT: Final[dict[int, str]] = {
-    3: "operation not allowed",
-    4: "operation not supported",
-    10: "SIM not inserted",
-    11: "SIM PIN required",
-    12: "SIM PUK required",
-    13: "SIM failure",
-    14: "SIM busy",
-    15: "SIM wrong",
-    16: "incorrect password",
-    30: "no network service",
-    50: "incorrect parameters",
-    100: "unknown",
     148: "unspecified packet service error",
 }
 """Meaning of the ``+CME ERROR`` codes that a gateway meets (27.007, 9.2)."""

@@ -32,20 +32,10 @@ from aiobc9x.sim.radio import Radio
 from aiobc9x.sim.sends import Sends
 from aiobc9x.sim.services import Services
 from aiobc9x.sim.sockets import Sockets
-from aiobc9x.spec import OPEN_TIME_DEFAULT_S, Err
+from aiobc9x.spec import CME_TEXT, OPEN_TIME_DEFAULT_S, Err
 
 NOTE_COMMANDS = ("+QI", "+QPING", "+QNTP", "+QNTF")
 """How the commands of the note begin: they set AT+QIGETERROR and ignore AT+CMEE."""
-
-CME_TEXT = {
-    3: "operation not allowed",
-    10: "SIM not inserted",
-    11: "SIM PIN required",
-    16: "incorrect password",
-    50: "incorrect parameters",
-    100: "unknown",
-}
-"""What ``AT+CMEE=2`` prints."""
 
 
 class Module:
