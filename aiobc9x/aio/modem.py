@@ -476,6 +476,8 @@ class Modem(NameQueries, RadioQueries, SettingQueries):
         driver.on_urc = self._on_urc
         driver.on_out_of_step = self._health.regain_step
         driver.on_restarted = self._health.after_restart
+        for slot in driver.session.sockets:
+            self._keeper.close(slot)  # came to an earlier program's listener in the meantime
         driver.session.resume()
         driver.spawn(self._health.watch)
 

@@ -10,6 +10,7 @@ import pytest
 import aiobc9x
 from aiobc9x.aio.open import open_modem
 from aiobc9x.sim.faults import Fault, FaultKind
+from aiobc9x.sim.memory import Peer
 from aiobc9x.sim.nvram import Nvram
 from tests.support.bench import ADDRESS, ECHO_PORT, HOST, PORT, Bench, plugged_in
 from tests.support.clock import running, virtual
@@ -28,6 +29,12 @@ async def works(bench: Bench, modem: aiobc9x.Modem) -> None:
     writer.close()
     await writer.wait_closed()
     assert bench.open_ids == []
+
+
+async def _chatter(bench: Bench) -> None:
+    while True:
+        bench.virtual.say("+CSCON: 1")
+        await asyncio.sleep(0.1)
 
 
 class TestDataMode:
@@ -49,6 +56,15 @@ class TestDataMode:
         async with Bench() as bench:
             bench.earlier_program(STALE.format(0, 0), f"AT+QISEND=0,{length}")
             await works(bench, await bench.open())
+
+    @virtual
+    async def test_module_that_talks_meanwhile(self) -> None:
+        """Lines that come all the time don't keep AT waiting for its answer."""
+        async with Bench() as bench:
+            bench.earlier_program(STALE.format(0, 0), "AT+QISEND=0,1000")
+            chattering = asyncio.create_task(_chatter(bench))
+            await works(bench, await bench.open())
+            chattering.cancel()
 
     @virtual
     async def test_hexadecimal_of_the_longest_kind(self) -> None:
@@ -79,6 +95,25 @@ class TestLeftovers:
             bench.network.serve_tcp(PORT, lambda peer: stream(peer.send))
             bench.earlier_program(STALE.format(2, 1), STALE.format(3, 1))
             await works(bench, await bench.open())
+
+    @virtual
+    async def test_connection_to_a_stale_listener(self) -> None:
+        """A client that takes an ID behind its close, before the listener is closed, goes."""
+        async with Bench() as bench:
+            listener = f'AT+QIOPEN=1,5,"TCP LISTENER","127.0.0.1",1,{PORT},0,0'
+            bench.earlier_program(STALE.format(0, 0), listener)
+            dialled: list[Peer | None] = []
+
+            def dial(line: str) -> None:
+                if line == "AT+QICLOSE=5" and not dialled:
+                    dialled.append(bench.network.dial(PORT))
+
+            bench.on_command = dial
+            modem = await bench.open()
+            await asyncio.sleep(1)
+            assert dialled != [None]
+            assert bench.open_ids == []
+            await works(bench, modem)
 
     @virtual
     async def test_hex_receive_and_hidden_lengths_are_undone(self) -> None:
