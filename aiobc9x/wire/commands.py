@@ -55,7 +55,8 @@ __all__ = [
 ]
 
 _SWITCH: Final = range(2)
-_READ_EMPTY: Final = re.compile(rb"\+QIRD:\s*0(?:,\s*-?[0-9]*)?\s*")
+# A stray CR shows that bytes got lost: no blank, and no empty read.
+_READ_EMPTY: Final = re.compile(rb"\+QIRD: *0(?:, *-?[0-9]*)? *")
 
 
 @dataclass(frozen=True, slots=True)

@@ -373,7 +373,7 @@ class TestQird:
         assert Qird(0).parse([line]) == 0
 
     @pytest.mark.parametrize(
-        "line", [b"+QIRD: 10,2", b"+QIRD: 01", b"+QIRD: (0-5),(1-1024)", b"OK"]
+        "line", [b"+QIRD: 10,2", b"+QIRD: 01", b"+QIRD: (0-5),(1-1024)", b"OK", b"+QIRD:\r0"]
     )
     def test_other_lines_are_not_claimed(self, line: bytes) -> None:
         """Headers of payloads are no lines."""
