@@ -23,6 +23,9 @@ BITS_A_BYTE: Final = 10
 CUT_SLACK_S: Final = 20.0
 """The most that arriving bytes can extend a deadline."""
 
+_CUT_SLACK_LIMITS: Final = 10
+"""The same in limits: whoever waits briefly has something else to try."""
+
 
 class Step(enum.Enum):
     """What a frame means for the exchange in flight."""
@@ -91,7 +94,7 @@ class Exchange:
         self.purpose = purpose
         self.started = now
         self.deadline = now + limit
-        self._hard_deadline = self.deadline + CUT_SLACK_S
+        self._hard_deadline = self.deadline + min(CUT_SLACK_S, _CUT_SLACK_LIMITS * limit)
         self._echo = command.encode()[:-1]
         self._outgoing = outgoing
         self._negatives = negatives
@@ -161,7 +164,13 @@ class Exchange:
         """Bytes are arriving: an answer that is on its way may finish, within bounds."""
         self.deadline = max(self.deadline, min(now + ANSWER_MARGIN_S, self._hard_deadline))
 
-    def extend(self, deadline: float) -> None:
-        """Set a later deadline for what comes next, such as the result of a payload."""
+    def extend(self, deadline: float, slack: float = CUT_SLACK_S) -> None:
+        """Set a later deadline for what comes next, such as the result of a payload.
+
+        Args:
+            deadline: When it must have come.
+            slack: The most that arriving bytes can extend that.
+
+        """
         self.deadline = deadline
-        self._hard_deadline = deadline + CUT_SLACK_S
+        self._hard_deadline = deadline + slack

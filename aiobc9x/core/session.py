@@ -441,7 +441,7 @@ class Session:
         if exchange is not None and send.is_of(exchange.purpose):
             if not (exchange.prompt_is_due or self._outbox):  # else the module has no data yet
                 send.result = sent
-                exchange.extend(now if self._ok_is_omitted else now + _GRACE_S)
+                exchange.extend(now if self._ok_is_omitted else now + _GRACE_S, _GRACE_S)
         elif send.deadline is not None:  # else it was refused, and this is of the send before
             self._act(self._endings.send_result(sent=sent, now=now))
 

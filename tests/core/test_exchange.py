@@ -178,6 +178,20 @@ class TestDeadline:
             exchange.progress(10.0 + tenth / 10)
         assert exchange.deadline == 12.0 + CUT_SLACK_S
 
+    def test_a_trickle_puts_a_short_limit_off_by_less(self) -> None:
+        """Whoever waits briefly has something else to try."""
+        exchange = Exchange(At(), "purpose", 10.0, 0.5)
+        for tenth in range(1000):
+            exchange.progress(10.0 + tenth / 10)
+        assert exchange.deadline == 15.5
+
+    def test_what_comes_next_may_have_less_slack(self) -> None:
+        """Such as a final result that a module may omit."""
+        exchange = query()
+        exchange.extend(30.0, 0.5)
+        exchange.progress(30.0)
+        assert exchange.deadline == 30.5
+
     def test_what_comes_next_has_its_own(self) -> None:
         """Such as the result of a payload; bytes put that off in turn."""
         exchange = query()

@@ -121,6 +121,17 @@ class TestSending:
         assert peer.kept(Sent) == [Sent(slot, 1)] * 2
         assert peer.kept(OutOfStep) == []
 
+    def test_lines_that_come_all_the_time_do_not_prolong_that(self) -> None:
+        """A module that talks a lot may omit OK as well."""
+        peer = Peer()
+        slot = peer.open()
+        slot.outgoing += b"a"
+        peer.turn(b'AT+QISEND=0,1,"a"', SEND_OK)
+        for _ in range(5):
+            peer.wait(0.15)
+            peer.say(b"+CSCON: 1")
+        assert peer.kept(Sent) == [Sent(slot, 1)]
+
     def test_ok_may_come_behind_send_ok(self) -> None:
         """Within the grace."""
         peer = Peer()
