@@ -111,17 +111,19 @@ class SocketKeeper:
         if slot.state is SlotState.FREE or not self.driver.is_alive:
             future.set_result(None)
             return future
+        # Its AT+QIOPEN may still wait there, and must not come behind the close.
+        lane = Lane.COMMAND if slot.state is SlotState.OPENING else Lane.CLOSE
         if slot.state is not SlotState.CLOSING:
             slot.move(SlotState.CLOSING)
         slot.clear()
         self._closes[slot] = future
-        self.driver.spawn(self._close, slot, future)
+        self.driver.spawn(self._close, slot, future, lane)
         return future
 
-    async def _close(self, slot: Slot, future: asyncio.Future[None]) -> None:
+    async def _close(self, slot: Slot, future: asyncio.Future[None], lane: Lane) -> None:
         try:
             while slot.state is SlotState.CLOSING and self.driver.is_alive:
-                if await self._close_thrice(slot):
+                if await self._close_thrice(slot, lane):
                     break
                 logger.warning("! the module keeps socket %d open", slot.connect_id)
                 await asyncio.sleep(CLOSE_RETRY_S)
@@ -135,10 +137,10 @@ class SocketKeeper:
             self.driver.disown(slot)
             await self.notify()  # of a dead link too: whoever waits for an ID must hear of it
 
-    async def _close_thrice(self, slot: Slot) -> bool:
+    async def _close_thrice(self, slot: Slot, lane: Lane) -> bool:
         for _ in range(3):
             try:
-                if await self._close_once(slot) or slot.state is SlotState.FREE:
+                if await self._close_once(slot, lane) or slot.state is SlotState.FREE:
                     return True
             except LinkTimeout:
                 continue  # the driver is bringing the line back in step
@@ -146,20 +148,20 @@ class SocketKeeper:
                 logger.debug("! can't ask for socket %d: %s", slot.connect_id, exc)
         return False
 
-    async def _close_once(self, slot: Slot) -> bool:
+    async def _close_once(self, slot: Slot, lane: Lane) -> bool:
         """Close and wait for ``CLOSE OK``; without one, ask whether the socket is gone."""
-        if await self.close_quietly(slot.connect_id):
+        if await self.close_quietly(slot.connect_id, lane):
             return True
         row = await self.status(slot, Lane.CLOSE)
         return row is None or row.socket_state in GONE
 
-    async def close_quietly(self, connect_id: int) -> bool:
+    async def close_quietly(self, connect_id: int, lane: Lane = Lane.CLOSE) -> bool:
         """Send AT+QICLOSE; return whether ``CLOSE OK`` came."""
         async with self._one_close:  # CLOSE OK names no socket (rule 4)
             done = self.driver.expect(lambda urc: True if isinstance(urc, CloseOk) else None)
             try:
                 command = Qiclose(connect_id)
-                answer = await self.driver.ask(command, lane=Lane.CLOSE, explain=False)
+                answer = await self.driver.ask(command, lane=lane, explain=False)
                 if answer.ok:
                     async with asyncio.timeout(CLOSE_LIMIT_S):
                         return await done

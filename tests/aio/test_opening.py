@@ -277,6 +277,22 @@ class TestMeanwhile:
             assert bench.open_ids == []
 
     @virtual
+    async def test_modem_closed_before_the_open_was_told(self) -> None:
+        """A close doesn't overtake an AT+QIOPEN that waits its turn: nothing would end that."""
+        async with Bench(latency=0.05) as bench:
+            modem = await bench.open()
+            await modem.wait_ready()
+            _, writer = await bench.streams(HOST, PORT)
+            bench.dialogue.clear()
+            openings = [asyncio.create_task(bench.streams(HOST, PORT)) for _ in range(5)]
+            await asyncio.sleep(0.07)
+            writer.write(bytes(20000))  # something to flush while the others are closed
+            await modem.aclose()
+            await asyncio.gather(*openings, return_exceptions=True)
+            assert ("<", "ERROR") not in bench.dialogue  # to the close of what isn't open yet
+            assert bench.open_ids == []
+
+    @virtual
     async def test_failure_before_the_transport_is_made(self) -> None:
         """A socket that fails while its peer's address is asked for is not handed over whole."""
         overflow = b'+QIURC: "recv",0,"buff full"'
