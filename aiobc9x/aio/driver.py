@@ -285,7 +285,8 @@ class Driver:
                 group.cancel_scope.cancel()
         finally:
             self._group = None
-            self.fail("the modem was closed")
+            name = self._link.name
+            self.fail(f"{name} was still open when its event loop ended; use 'async with'")
             await self._link.aclose()
 
     async def _guarded(

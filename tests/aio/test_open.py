@@ -72,6 +72,18 @@ async def test_await_and_async_with() -> None:
         assert bench.open_ids == []
 
 
+def test_modem_that_nobody_closes(caplog: pytest.LogCaptureFixture) -> None:
+    """The end of the loop closes it, and one line says what to do."""
+
+    async def forget() -> None:
+        await aiobc9x.open_modem(ADDRESS)
+
+    asyncio.run(forget())
+    assert [record.message for record in caplog.records] == [
+        f"! {ADDRESS} was still open when its event loop ended; use 'async with'"
+    ]
+
+
 @virtual
 async def test_exception_in_the_body_closes_the_modem() -> None:
     """It passes unchanged, and nothing is left."""
