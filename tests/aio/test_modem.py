@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import aiobc9x
+from aiobc9x.sim.faults import Fault, FaultKind
 from tests.support.bench import ECHO_PORT, HOST, PORT, Bench
 from tests.support.clock import running, virtual
 
@@ -126,3 +127,30 @@ async def test_two_modems_in_one_program() -> None:
         second._streams[0][1].write(b"x")
         await asyncio.sleep(1)
         assert second.peer.received == b"x"
+
+
+OPEN_BY_HAND = f'AT+QIOPEN=1,4,"TCP","{HOST}",{PORT},0,0,0'
+
+
+@virtual
+async def test_socket_of_a_command_is_closed_too() -> None:
+    """Closing the modem leaves nothing open on the module."""
+    async with Bench() as bench:
+        modem = await bench.open()
+        await modem.command(OPEN_BY_HAND)
+        await asyncio.sleep(1)
+        assert bench.open_ids == [4]
+        await modem.aclose()
+        assert bench.open_ids == []
+
+
+@virtual
+async def test_close_that_the_module_hinders() -> None:
+    """Closing raises nothing, or it would hide the exception that led to it."""
+    async with Bench() as bench:
+        modem = await bench.open()
+        await modem.command(OPEN_BY_HAND)
+        await asyncio.sleep(1)
+        bench.add_fault(Fault(FaultKind.ERROR, on="AT+QISTATE", times=None))
+        await modem.aclose()
+        assert "closed" in repr(modem)
