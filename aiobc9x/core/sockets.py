@@ -196,11 +196,6 @@ class SocketTable:
         return self._slots.get(connect_id)
 
     @property
-    def has_free(self) -> bool:
-        """Whether an ID is free."""
-        return bool(self._free)
-
-    @property
     def is_closing(self) -> bool:
         """Whether an ID will be free soon."""
         return any(slot.state is SlotState.CLOSING for slot in self._slots.values())
