@@ -298,6 +298,7 @@ class VirtualModule:
             OSError: There is none left.
             NotImplementedError: The system has none (Windows).
 
+        It waits for nothing, so cancellation can't interrupt it.
         """
         if termios is None:
             raise NotImplementedError("no pseudo terminals here; use link=memory or TCP")
@@ -320,6 +321,7 @@ class VirtualModule:
         Raises:
             OSError: The port is taken.
 
+        Cancellation is safe: nothing listens then.
         """
         driver = self._started()
         loop = asyncio.get_running_loop()

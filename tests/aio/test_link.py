@@ -252,6 +252,15 @@ class TestOthers:
             await link.receive()
         await link.aclose()
 
+    async def test_system_without_ptys(self) -> None:
+        """There sim:// uses a link in memory."""
+        with patch.object(os, "name", "nt"), patch.object(VirtualModule, "start_pty") as start_pty:
+            link = await open_link("sim://", SETTINGS)
+        start_pty.assert_not_called()
+        link.write(b"AT\r")
+        await read_ok(link)
+        await link.aclose()
+
     async def test_pty_of_the_virtual_module(self) -> None:
         """The default of sim:// is a pty, at the speed of its address."""
         link = await open_link("sim://?baud=9600", SETTINGS)
