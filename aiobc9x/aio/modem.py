@@ -157,7 +157,7 @@ class Modem(NameQueries, RadioQueries, SettingQueries):
 
         Raises:
             ValueError: The line holds a control or non-ASCII character, or concerns a socket
-                in use, or the data don't fit it; nothing was sent.
+                in use, the data don't fit it, or the timeout is not above 0; nothing was sent.
             CommandError: The module refused it, or answered ``SEND FAIL``.
             LinkTimeout: No final result in time.
             LinkLost: The link failed.
@@ -169,6 +169,8 @@ class Modem(NameQueries, RadioQueries, SettingQueries):
         self._check_lengths(effect_of(line))
         data = check_data(line, data)
         self._has_foreign_sockets |= opens_socket(line)
+        if timeout is not None and not timeout > 0:
+            raise ValueError(f"timeout is {timeout}: use more than 0 s, or None for 15")
         return await self._driver.run(command, limit=timeout, data=data)
 
     async def create_connection(

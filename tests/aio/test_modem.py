@@ -154,3 +154,15 @@ async def test_close_that_the_module_hinders() -> None:
         bench.add_fault(Fault(FaultKind.ERROR, on="AT+QISTATE", times=None))
         await modem.aclose()
         assert "closed" in repr(modem)
+
+
+@pytest.mark.parametrize("timeout", [0, -1, float("nan")])
+@virtual
+async def test_a_command_needs_time(timeout: float) -> None:
+    """An answer in no time can't be: the argument is wrong, and nothing is sent."""
+    async with Bench() as bench:
+        modem = await bench.open()
+        commands = len(bench.commands)
+        with pytest.raises(ValueError, match="timeout is"):
+            await modem.command("AT", timeout=timeout)
+        assert len(bench.commands) == commands
