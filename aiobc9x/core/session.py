@@ -314,7 +314,7 @@ class Session:
     ) -> bytes:
         line = command.encode()
         if limit is None:
-            limit = command.max_response_time + ANSWER_MARGIN_S
+            limit = command.time_limit + ANSWER_MARGIN_S
         length = purpose.length if isinstance(purpose, Read) else READ_MAX_BYTES
         limit += wire_time(len(line) + 2 * length, self.baudrate)
         negatives = self._framer.negative_remainings

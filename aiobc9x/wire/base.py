@@ -71,6 +71,11 @@ class Command(ABC, Generic[T_co]):
         return ascii_text(self._line[:-1])
 
     @property
+    def time_limit(self) -> float:
+        """Seconds until the final result of this very line."""
+        return self.max_response_time
+
+    @property
     def needs_prompt(self) -> bool:
         """Whether ``>`` comes before the final result."""
         return False

@@ -53,6 +53,7 @@ __all__ = [
 ]
 
 _SWITCH: Final = range(2)
+_ANSWER_S: Final = 1.0
 _DIGITS: Final = re.compile(rb"[0-9]{6,22}[0-9A-Fa-f]?")
 
 
@@ -63,7 +64,12 @@ class NetworkCommand(Command[T_co]):
     The note's 300 ms aren't promised here; relatives answer within a second.
     """
 
-    max_response_time: ClassVar[float] = 1.0
+    max_response_time: ClassVar[float] = _ANSWER_S
+
+    @property
+    def time_limit(self) -> float:
+        """Seconds until the final result: what takes long to do is quickly asked for."""
+        return _ANSWER_S if self.encode().endswith(b"?\r") else self.max_response_time
 
     @property
     def tcpip(self) -> bool:

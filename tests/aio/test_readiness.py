@@ -129,6 +129,17 @@ class TestWaiting:
             await modem.wait_ready()
             assert "AT+CREG?" in bench.commands
 
+    @virtual
+    async def test_question_without_an_answer(self) -> None:
+        """It holds nothing up for as long as what it asks about may take to do."""
+        async with Bench(Fault(FaultKind.IGNORE, on="AT+CFUN?")) as bench:
+            began = running().now
+            modem = await bench.open()
+            bench.add_fault(Fault(FaultKind.IGNORE, on="AT+CGATT?"))
+            with pytest.raises(aiobc9x.LinkTimeout):
+                await modem.wait_ready()
+            assert running().now - began < 20
+
 
 class TestPin:
     """A SIM that wants one."""

@@ -32,14 +32,14 @@ from tests.wire.lines import DAMAGED, EVIL, is_one_clean_line, outcome
 AnyCommand = Command[Any]
 
 LINES: list[tuple[str, AnyCommand, float]] = [
-    ("AT+CGATT?", Cgatt(), 140),
+    ("AT+CGATT?", Cgatt(), 1),
     ("AT+CGATT=1", Cgatt(1), 140),
     ("AT+CGPADDR?", Cgpaddr(), 1),
     ("AT+CGPADDR=1", Cgpaddr(1), 1),
-    ("AT+CGACT?", Cgact(), 150),
+    ("AT+CGACT?", Cgact(), 1),
     ("AT+CGACT=1,1", Cgact(1, 1), 150),
     ("AT+CGACT=0", Cgact(0), 150),
-    ("AT+CFUN?", Cfun(), 85),
+    ("AT+CFUN?", Cfun(), 1),
     ("AT+CFUN=1", Cfun(1), 85),
     ("AT+CFUN=1,1", Cfun(1, 1), 85),
     ("AT+CEREG?", Cereg(), 1),
@@ -61,7 +61,7 @@ def test_lines(line: str, command: AnyCommand, seconds: float) -> None:
     assert command.encode() == line.encode() + b"\r"
     assert command.text == line
     assert not command.tcpip
-    assert command.max_response_time == seconds
+    assert command.time_limit == seconds
 
 
 @pytest.mark.parametrize(
