@@ -124,7 +124,7 @@ class Opener:
         try:
             return await opening.future
         except asyncio.CancelledError:
-            opening.abandoned = True
+            opening.abandoned = opening.slot.is_abandoned = True
             if opening.future.done() and opening.future.exception() is None:
                 self._keeper.close(opening.future.result())
             raise

@@ -72,6 +72,7 @@ class Slot:
         retry_at: No send before this time, after ``SEND FAIL``.
         backoff: Seconds to wait after the next ``SEND FAIL``.
         stalled_since: When the first of the current run of ``SEND FAIL`` came.
+        is_abandoned: Nobody wants it any more; it is closed once it has opened.
 
     """
 
@@ -93,6 +94,7 @@ class Slot:
     retry_at: float = 0.0
     backoff: float = 0.0
     stalled_since: float | None = None
+    is_abandoned: bool = False
 
     @property
     def is_datagram(self) -> bool:
@@ -198,7 +200,9 @@ class SocketTable:
     @property
     def is_closing(self) -> bool:
         """Whether an ID will be free soon."""
-        return any(slot.state is SlotState.CLOSING for slot in self._slots.values())
+        return any(
+            slot.state is SlotState.CLOSING or slot.is_abandoned for slot in self._slots.values()
+        )
 
     def reserve(
         self,

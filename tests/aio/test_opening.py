@@ -331,3 +331,19 @@ class TestMeanwhile:
             with pytest.raises(aiobc9x.StageTimeout, match=match):
                 await bench.streams(BLACK_HOLE, PORT, timeout=4)
             assert running().now - began == pytest.approx(4, abs=0.1)
+
+
+@virtual
+async def test_an_open_waits_for_the_ids_of_cancelled_ones() -> None:
+    """They are closed once the module has answered, so this is no case of EMFILE."""
+    async with Bench() as bench:
+        modem = await bench.open(open_time=OPEN_TIME_S)
+        await modem.wait_ready()
+        lost = [asyncio.create_task(modem.open_connection(BLACK_HOLE, PORT)) for _ in range(6)]
+        await asyncio.sleep(1)
+        for task in lost:
+            task.cancel()
+        await asyncio.wait(lost)
+        began = running().now
+        await bench.streams(HOST, PORT)
+        assert running().now - began < OPEN_TIME_S + 1

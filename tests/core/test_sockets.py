@@ -85,6 +85,15 @@ class TestReleasing:
         assert not table.is_closing
         assert taken(table).connect_id == 2
 
+    def test_an_abandoned_open_will_be_free_soon(self) -> None:
+        """It is closed as soon as the module has said what became of it."""
+        table = SocketTable()
+        slots = [taken(table) for _ in range(6)]
+        slots[4].is_abandoned = True
+        assert table.is_closing
+        table.release(slots[4], 0.0)
+        assert not table.is_closing
+
     def test_an_old_slot_can_not_release_the_new_owners_id(self) -> None:
         """A second close of the same socket comes to nothing."""
         table = SocketTable()
