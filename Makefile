@@ -23,7 +23,7 @@ demo: $(RUNTIME) ## Fetch a web page through the virtual module and show the AT 
 	@$(PY) -m aiobc9x demo
 
 test: $(DEV) ## Run all tests
-	@$(PY) -m pytest
+	@$(PY) -m pytest -n 2
 
 check: $(DEV) ## Everything a change must pass: format, lint, types, tests, benchmarks
 	$(call step,format)
@@ -48,11 +48,11 @@ types: $(DEV) ## Check the types, tests and benchmarks included
 # wire and core first, by their own tests alone: all lines and branches must be reached.
 coverage: $(DEV) ## Run all tests and measure what they reach
 	$(call step,tests of wire and core: 100 % of lines and branches)
-	@$(PY) -m pytest -q --cov --cov-report= tests/wire tests/core
+	@$(PY) -m pytest -q -n 2 --cov --cov-report= tests/wire tests/core
 	@$(PY) -m coverage report --skip-covered --show-missing --fail-under=100 \
 	    --include='aiobc9x/wire/*,aiobc9x/core/*'
 	$(call step,all tests (layers and examples of the docs among them))
-	@$(PY) -m pytest --cov --cov-report=term:skip-covered
+	@$(PY) -m pytest -n 2 --cov --cov-report=term:skip-covered
 
 docs-check: $(DEV) ## Run the examples of README.md and docs/
 	@$(PY) -m pytest -q tests/test_docs.py
