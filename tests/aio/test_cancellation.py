@@ -16,7 +16,7 @@ import pytest
 
 import aiobc9x
 from aiobc9x.sim.options import Host
-from tests.support.bench import ADDRESS, ECHO_PORT, HOST, PORT, Bench, _Plug, plugged_in
+from tests.support.bench import ADDRESS, ECHO_PORT, HOST, PORT, Bench, Plug, plugged_in
 from tests.support.cancelling import Moment, cancel_at
 from tests.support.clock import no_task_left, other_tasks, take_errors, virtual
 
@@ -242,7 +242,7 @@ async def test_open_modem(moment: Moment) -> None:
     """Whatever step of start-up: nothing of ours is left, and the next start succeeds."""
 
     async def call(bench: Bench) -> None:
-        with plugged_in(lambda _: _Plug(bench)):
+        with plugged_in(lambda _: Plug(bench)):
             modem = await aiobc9x.open_modem(ADDRESS)
         await modem.aclose()
 

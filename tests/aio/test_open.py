@@ -11,7 +11,7 @@ import pytest
 
 import aiobc9x
 from aiobc9x.core.profile import ModuleProfile
-from tests.support.bench import ADDRESS, HOST, PORT, Bench, _Plug, plugged_in
+from tests.support.bench import ADDRESS, HOST, PORT, Bench, Plug, plugged_in
 from tests.support.clock import no_task_left, other_tasks, virtual
 
 
@@ -58,7 +58,7 @@ async def test_await_and_async_with() -> None:
     """Both forms give a Modem; leaving the context closes it."""
     async with Bench() as bench:
         before = other_tasks()
-        with plugged_in(lambda _: _Plug(bench)):
+        with plugged_in(lambda _: Plug(bench)):
             modem = await aiobc9x.open_modem(ADDRESS)
             async with modem as same:
                 assert same is modem
@@ -88,7 +88,7 @@ def test_modem_that_nobody_closes(caplog: pytest.LogCaptureFixture) -> None:
 async def test_exception_in_the_body_closes_the_modem() -> None:
     """It passes unchanged, and nothing is left."""
     async with Bench() as bench:
-        with plugged_in(lambda _: _Plug(bench)), pytest.raises(KeyError, match="mine"):
+        with plugged_in(lambda _: Plug(bench)), pytest.raises(KeyError, match="mine"):
             async with aiobc9x.open_modem(ADDRESS):
                 raise KeyError("mine")
         assert bench.line is not None
@@ -101,7 +101,7 @@ async def test_cancellation_of_the_body_closes_the_modem() -> None:
     async with Bench() as bench:
 
         async def use() -> None:
-            with plugged_in(lambda _: _Plug(bench)):
+            with plugged_in(lambda _: Plug(bench)):
                 async with aiobc9x.open_modem(ADDRESS) as modem:
                     await modem.create_connection(asyncio.Protocol, HOST, PORT)
                     await asyncio.sleep(1000)
@@ -143,3 +143,30 @@ async def test_sleep_settings_may_be_left_alone() -> None:
     async with Bench() as bench:
         await bench.open(allow_sleep=True)
         assert not [c for c in bench.commands if "QSCLK" in c or "PSMS" in c or "EDRX" in c]
+
+
+@virtual
+async def test_no_scope_spans_user_code() -> None:
+    """A modem may be opened, used and closed in three tasks, as pytest fixtures do."""
+    async with Bench() as bench:
+        modem = await asyncio.create_task(bench.open())
+        _, writer = await asyncio.create_task(modem.open_connection(HOST, PORT))
+        writer.write(b"one task")
+        await asyncio.create_task(writer.drain())
+        await asyncio.create_task(modem.aclose())
+        assert bench.open_ids == []
+
+
+@virtual
+async def test_a_cancelled_user_cancels_nothing_else() -> None:
+    """Nor does what ends inside the modem cancel the task that opened it."""
+    async with Bench() as bench:
+        modem = await bench.open()
+        async with asyncio.timeout(1e6):
+            bench.cut_line()
+            await asyncio.sleep(60)
+        task = asyncio.current_task()
+        assert task is not None
+        assert task.cancelling() == 0
+        with pytest.raises(aiobc9x.LinkLost):
+            await modem.command("AT")

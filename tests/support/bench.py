@@ -38,7 +38,7 @@ def plugged_in(device: Callable[[SimOptions], object]) -> Iterator[None]:
         yield
 
 
-class _Plug:
+class Plug:
     """One connection to a device that stays when the connection ends."""
 
     def __init__(self, bench: Bench) -> None:
@@ -98,7 +98,7 @@ class Bench:
 
     async def open(self, **settings: Any) -> aiobc9x.Modem:
         """Open a modem on the module; the bench closes it."""
-        with plugged_in(lambda _: _Plug(self)):
+        with plugged_in(lambda _: Plug(self)):
             self._modem = await aiobc9x.open_modem(ADDRESS, **settings)
         return self._modem
 
