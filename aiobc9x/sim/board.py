@@ -25,7 +25,14 @@ LOW_WATER = 4096
 
 @dataclass(slots=True)
 class Statistics:
-    """Counters since the module was made; a reset leaves them alone."""
+    """Counters since the module was made; a reset leaves them alone.
+
+    Attributes:
+        broken_rules: What the host got wrong, not the network: it wrote while a command
+            was being carried out (§2.1.2), sent before ``SEND OK`` (§4.1.2), or gave a
+            command that the note rules out. It got its answer all the same.
+
+    """
 
     bytes_in: int = 0
     bytes_out: int = 0
@@ -40,6 +47,7 @@ class Statistics:
     received_bytes: int = 0
     lost_bytes: int = 0
     resets: int = 0
+    broken_rules: int = 0
 
 
 @dataclass(slots=True)

@@ -37,6 +37,11 @@ from aiobc9x.spec import CME_TEXT, OPEN_TIME_DEFAULT_S, Err
 NOTE_COMMANDS = ("+QI", "+QPING", "+QNTP", "+QNTF")
 """How the commands of the note begin: they set AT+QIGETERROR and ignore AT+CMEE."""
 
+HOST_AT_FAULT = frozenset(
+    (Err.INVALID_PARAMETERS, Err.BUSY, Err.DNS_BUSY, Err.IDENTITY_IN_USE, Err.NOT_ALLOWED)
+)
+"""Refusals that a host which keeps to the note never hears."""
+
 
 class Module:
     """One virtual module.
@@ -201,8 +206,11 @@ class Module:
         self._last_heard = now
         if self.asleep:
             data = self._eaten(data)
+        too_early = self._busy and not self._sends.in_data_mode and data.strip(b"\r\n")
         self._input += data
         self._pump()
+        if too_early or self._editor.lines:
+            self.statistics.broken_rules += 1
         self._run_timers()
 
     def _eaten(self, data: bytes) -> bytes:
@@ -325,6 +333,7 @@ class Module:
 
     def _say_error(self, command: Command, refused: Refused) -> None:
         self.statistics.errors += 1
+        self.statistics.broken_rules += refused.err in HOST_AT_FAULT
         if refused.err is not None:
             self.board.last_error = refused.err
         code = refused.cme if refused.cme is not None else 100

@@ -354,3 +354,60 @@ def test_statistics() -> None:
     assert (counters.opens, counters.sends, counters.sent_bytes) == (1, 1, 2)
     assert (counters.reads, counters.received_bytes, counters.errors) == (2, 3, 1)
     assert counters.commands == 5
+
+
+class TestBrokenRules:
+    """``broken_rules`` counts what the host did wrong, and nothing else."""
+
+    @staticmethod
+    def broken(desk: Desk) -> int:
+        return desk.module.statistics.broken_rules
+
+    def test_one_command_after_the_other(self) -> None:
+        """Waiting for each result is right, whatever the result is."""
+        desk = Desk(SimOptions(latency=0.1))
+        peer = desk.open()
+        assert desk.run("AT+QISEND=0,3").endswith(b"> ")
+        desk.feed(b"abc")
+        assert SEND_OK in desk.wait(1)
+        desk.hear(peer, b"yes")
+        assert b"yes" in desk.run("AT+QIRD=0,10")
+        assert desk.run("AT+NOTHING") == ERROR
+        assert desk.run("AT+QIRD=5,10") == ERROR
+        assert self.broken(desk) == 0
+
+    def test_a_line_before_the_last_answer(self) -> None:
+        """Whole or in pieces, in one write or in two."""
+        desk = Desk(SimOptions(latency=0.1))
+        desk.feed(b"AT\rAT\r")
+        assert self.broken(desk) == 1
+        desk.wait(1)
+        desk.feed(b"AT\r")
+        desk.feed(b"A")
+        assert self.broken(desk) == 2
+
+    def test_line_feeds_are_no_commands(self) -> None:
+        """A host may end its lines with CR and LF, and write them one by one."""
+        desk = Desk(SimOptions(latency=0.1))
+        desk.feed(b"AT\r")
+        desk.feed(b"\n")
+        assert self.broken(desk) == 0
+
+    def test_payload_before_the_prompt(self) -> None:
+        desk = Desk(SimOptions(latency=0.1))
+        desk.open()
+        desk.feed(b"AT+QISEND=0,3\r")
+        desk.feed(b"abc")
+        assert self.broken(desk) == 1
+
+    def test_a_send_before_send_ok(self) -> None:
+        """§4.1.2."""
+        desk = Desk(SimOptions(send_time=1))
+        desk.open()
+        assert desk.type('AT+QISEND=0,2,"hi"') == OK
+        assert desk.type('AT+QISEND=0,2,"hi"') == ERROR
+        assert self.broken(desk) == 1
+
+    def test_parameters_out_of_range(self) -> None:
+        assert (desk := Desk()).type("AT+QIRD=6,10") == ERROR
+        assert self.broken(desk) == 1
