@@ -1,9 +1,10 @@
-"""TLS over a transport of the module.
+"""TLS over a transport of the module, from the start or in mid-stream.
 
 Layer: aio.
 
 asyncio's own SSLProtocol does the work. It is used directly, because the loops of
-uvloop refuse ``start_tls()`` on a transport that they did not make.
+uvloop refuse ``start_tls()`` on a transport that they did not make. Its private names
+that are used here are the same in Python 3.11 to 3.14.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from asyncio import sslproto
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 HANDSHAKE_TIMEOUT_S: Final = 180.0
 """asyncio allows 60 s; over NB-IoT that is not always enough."""
@@ -40,10 +41,50 @@ def make_context(
             raise ValueError("server_hostname is only meaningful with ssl")
         return None
     if ssl_argument is True:
-        return ssl.create_default_context()
+        context = ssl.create_default_context()
+        if server_hostname == "":  # asyncio's way to ask for any name
+            context.check_hostname = False
+        return context
     if not isinstance(ssl_argument, ssl.SSLContext):
         raise TypeError(f"ssl must be an ssl.SSLContext or a bool, not {ssl_argument!r}")
     return ssl_argument
+
+
+def check_timeouts(*, with_tls: bool, **timeouts: float | None) -> None:
+    """Look at ``ssl_handshake_timeout`` and ``ssl_shutdown_timeout`` before anything is sent.
+
+    Raises:
+        ValueError: One is given without TLS, or is not above 0.
+
+    """
+    for name, seconds in timeouts.items():
+        if seconds is None:
+            continue
+        if not with_tls:
+            raise ValueError(f"{name} is only meaningful with ssl")
+        if seconds <= 0:
+            raise ValueError(f"{name} should be a positive number, got {seconds}")
+
+
+class TlsProtocol(sslproto.SSLProtocol):
+    """asyncio's TLS, which tells everybody when a connection ends in its handshake.
+
+    The original lets a handshake that is cut short by ``abort()`` pass for a success,
+    and never tells the protocol of an upgraded connection that it is lost.
+    """
+
+    if TYPE_CHECKING:  # typeshed leaves these out
+        _state: sslproto.SSLProtocolState
+
+        def _set_state(self, new_state: sslproto.SSLProtocolState) -> None: ...
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Tell the waiter and the protocol, whatever the state."""
+        if self._state is sslproto.SSLProtocolState.DO_HANDSHAKE:
+            text = "the connection was closed in the TLS handshake"
+            self._wakeup_waiter(exc or ConnectionAbortedError(text))
+            self._set_state(sslproto.SSLProtocolState.UNWRAPPED)
+        super().connection_lost(exc)
 
 
 def wrap_protocol(
@@ -54,27 +95,128 @@ def wrap_protocol(
     server_side: bool = False,
     handshake_timeout: float | None = None,
     shutdown_timeout: float | None = None,
+    is_connected: bool = False,
 ) -> tuple[Any, asyncio.Future[None]]:
     """Put TLS between a transport and a protocol.
+
+    Args:
+        protocol: Gets the decrypted bytes.
+        context: The context.
+        server_hostname: Whose certificate to expect.
+        server_side: Whether this is the server's side.
+        handshake_timeout: Seconds; ``None``: 180.
+        shutdown_timeout: Seconds; ``None``: 60.
+        is_connected: The protocol has a transport already, so that its
+            ``connection_made()`` is not called.
 
     Returns:
         The protocol for the transport (``Any``: it is private to asyncio), and a future
         that is done after the handshake.
 
+    Raises:
+        ValueError: A timeout is not above 0, or the name can't be checked.
+
     """
     loop = asyncio.get_running_loop()
     waiter: asyncio.Future[None] = loop.create_future()
-    secured: Any = sslproto.SSLProtocol(
+    if handshake_timeout is None:
+        handshake_timeout = HANDSHAKE_TIMEOUT_S
+    secured: Any = TlsProtocol(
         loop,
         protocol,
         context,
         waiter,
         server_side,
         server_hostname,
-        ssl_handshake_timeout=handshake_timeout or HANDSHAKE_TIMEOUT_S,  # type: ignore[arg-type]
-        ssl_shutdown_timeout=shutdown_timeout or SHUTDOWN_TIMEOUT_S,
+        call_connection_made=not is_connected,
+        ssl_handshake_timeout=handshake_timeout,  # type: ignore[arg-type]  # float in truth
+        ssl_shutdown_timeout=SHUTDOWN_TIMEOUT_S if shutdown_timeout is None else shutdown_timeout,
     )
     return secured, waiter
+
+
+async def start_tls(
+    loop: asyncio.AbstractEventLoop,
+    transport: asyncio.WriteTransport,
+    protocol: asyncio.BaseProtocol,
+    sslcontext: ssl.SSLContext,
+    *,
+    server_side: bool = False,
+    server_hostname: str | None = None,
+    ssl_handshake_timeout: float | None = None,
+    ssl_shutdown_timeout: float | None = None,
+) -> asyncio.Transport:
+    """Do what :meth:`asyncio.loop.start_tls` does, on any loop.
+
+    On the server's side, what a ``StreamReader`` holds already goes to TLS: it is the
+    beginning of the client's handshake (python/cpython#142352).
+
+    Args:
+        loop: The running loop.
+        transport: A transport of the module, or TLS over one.
+        protocol: The protocol that goes on with the new transport.
+        sslcontext: The context.
+        server_side: Whether this is the server's side.
+        server_hostname: Whose certificate to expect.
+        ssl_handshake_timeout: Seconds; ``None``: 180.
+        ssl_shutdown_timeout: Seconds; ``None``: 60.
+
+    Returns:
+        The transport to be used from now on.
+
+    Raises:
+        TypeError: No ``SSLContext``, or a transport that can't be upgraded.
+        ValueError: A timeout is not above 0, or the name can't be checked.
+        ConnectionResetError: The connection is closed or closing.
+        OSError: The handshake failed, such as ``ssl.SSLError``.
+
+    A failure of the handshake, and cancellation, close the connection.
+    """
+    if not isinstance(sslcontext, ssl.SSLContext):
+        raise TypeError(
+            f"sslcontext is expected to be an instance of ssl.SSLContext, got {sslcontext!r}"
+        )
+    if not getattr(transport, "_start_tls_compatible", False):
+        raise TypeError(f"transport {transport!r} is not supported by start_tls()")
+    upgraded: Any = transport  # it reads too, which its type doesn't say
+    if upgraded.is_closing():
+        raise ConnectionResetError("start_tls() on a connection that is closed or closing")
+    secured, handshake = wrap_protocol(
+        protocol,
+        sslcontext,
+        server_hostname=server_hostname,
+        server_side=server_side,
+        handshake_timeout=ssl_handshake_timeout,
+        shutdown_timeout=ssl_shutdown_timeout,
+        is_connected=True,
+    )
+    result: asyncio.Transport = secured._app_transport
+    # What comes meanwhile is for TLS, which must first know of its transport.
+    upgraded.pause_reading()
+    if server_side:
+        secured._incoming.write(_take_unread(protocol))
+    upgraded.set_protocol(secured)
+    made = loop.call_soon(secured.connection_made, upgraded)
+    resumed = loop.call_soon(upgraded.resume_reading)
+    try:
+        await handshake
+    except BaseException:
+        upgraded.close()
+        made.cancel()
+        resumed.cancel()
+        raise
+    return result
+
+
+def _take_unread(protocol: asyncio.BaseProtocol) -> bytes:
+    """Take back what a stream's reader holds."""
+    reader: Any = getattr(protocol, "_stream_reader", None)  # private, and a weak reference
+    if not isinstance(protocol, asyncio.StreamReaderProtocol) or reader is None:
+        return b""
+    unread = bytes(reader._buffer)
+    reader._buffer.clear()
+    reader._paused = False  # it would never ask for more
+    return unread
 
 
 def is_only_goodbye(protocol: asyncio.BaseProtocol, unsent: bytes) -> bool:
