@@ -1,0 +1,1 @@
+"""Other ways to split the same bytes, to compare the framer with."""
