@@ -15,8 +15,8 @@ from asyncio import transports
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from aiobc9x.aio.tls import is_only_goodbye
-from aiobc9x.errors import StreamBroken
+from aiobc9x.aio.tls import is_only_goodbye, is_saying_goodbye, take_ciphertext
+from aiobc9x.errors import CommandError, StreamBroken
 
 if TYPE_CHECKING:
     from aiobc9x.aio.examine import Examiner
@@ -119,6 +119,7 @@ class ModuleTransport(transports._FlowControlMixin):
         """Send what is queued, then close; ``connection_lost(None)`` follows ``CLOSE OK``."""
         if self._closing:
             return
+        self._take_ciphertext()
         self._closing = True
         self._discard_received()
         if self._slot.unsent and self._slot.is_live and not self._has_ended:
@@ -146,6 +147,11 @@ class ModuleTransport(transports._FlowControlMixin):
 
     def on_failed(self, error: Exception) -> None:
         """End the connection with the error that says why."""
+        if isinstance(error, StreamBroken | CommandError) and not self._lost:
+            self._take_ciphertext()
+            if is_saying_goodbye(self._protocol, bytes(self._slot.outgoing)):
+                self._force_close(None)  # the peer would not wait for our close_notify
+                return
         self._force_close(error)
 
     def on_refused(self, event: SendStalled | SendRefused | ReadRefused) -> None:
@@ -175,6 +181,12 @@ class ModuleTransport(transports._FlowControlMixin):
 
     def _discard_received(self) -> None:
         """Drop what the protocol has not taken."""
+
+    def _take_ciphertext(self) -> None:
+        """Queue what TLS holds back, before the transport refuses it."""
+        if pending := take_ciphertext(self._protocol):
+            self._slot.outgoing += pending
+            self._keeper.driver.kick()
 
     def _stop_reading(self) -> None:
         self._discard_received()
@@ -225,7 +237,8 @@ class ModuleTransport(transports._FlowControlMixin):
     def _force_close(self, exc: Exception | None) -> None:
         """Drop everything and close; asyncio.sslproto calls it by this name."""
         if isinstance(exc, ssl.SSLError) and exc.reason == "APPLICATION_DATA_AFTER_CLOSE_NOTIFY":
-            exc = None  # the peer's data crossed our close_notify: no failure
+            self.close()  # the peer's data crossed our close_notify; what we wrote still counts
+            return
         if self._lost:
             return
         self._send_settled.set()

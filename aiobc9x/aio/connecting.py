@@ -186,26 +186,27 @@ class Connector:
         """
         try:
             protocol = protocol_factory()
+            if tls is None:
+                return self._stream(slot, extra, protocol), protocol
+            secured, handshake = wrap_protocol(
+                protocol,
+                tls.context,
+                server_hostname=tls.server_hostname,
+                server_side=tls.server_side,
+                handshake_timeout=tls.handshake_timeout,
+                shutdown_timeout=tls.shutdown_timeout,
+            )
         except BaseException:
             self._keeper.close(slot)
             raise
-        if tls is None:
-            return self._stream(slot, extra, protocol), protocol
-        secured, handshake = wrap_protocol(
-            protocol,
-            tls.context,
-            server_hostname=tls.server_hostname,
-            server_side=tls.server_side,
-            handshake_timeout=tls.handshake_timeout,
-            shutdown_timeout=tls.shutdown_timeout,
-        )
+        result: asyncio.Transport = secured._app_transport  # it forgets it with the connection
         transport = self._stream(slot, extra, secured)
         try:
             await handshake
         except BaseException:
             transport.abort()
             raise
-        return secured._app_transport, protocol
+        return result, protocol
 
     def attach_datagrams(
         self, slot: Slot, extra: dict[str, Any], protocol_factory: Callable[[], D]

@@ -14,7 +14,8 @@ from typing import Any, TypeVar
 from aiobc9x.aio.connecting import Connector, Tls, make_request, split_address, timing
 from aiobc9x.aio.listener import Server
 from aiobc9x.aio.serving import Acceptor, check_server_options
-from aiobc9x.aio.tls import make_context
+from aiobc9x.aio.streams import ClientConnected, open_streams, server_streams
+from aiobc9x.aio.tls import check_timeouts, make_context
 from aiobc9x.spec import AccessMode, ServiceType
 
 P = TypeVar("P", bound=asyncio.BaseProtocol)
@@ -99,6 +100,11 @@ class ConnectionMethods:
         )
         self._connector.check(request)
         context = make_context(ssl, server_hostname)
+        check_timeouts(
+            with_tls=context is not None,
+            ssl_handshake_timeout=ssl_handshake_timeout,
+            ssl_shutdown_timeout=ssl_shutdown_timeout,
+        )
         tls = None
         if context is not None:
             name = server_hostname if server_hostname is not None else request.host
@@ -144,13 +150,10 @@ class ConnectionMethods:
         Cancellation is safe: the connect ID stays reserved until the module confirms its
         close.
         """
-        loop = asyncio.get_running_loop()
-        reader = asyncio.StreamReader(limit=limit, loop=loop)
-        protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
-        transport, _ = await self.create_connection(
-            lambda: protocol, host, port, timeout=timeout, **options
+        return await open_streams(
+            lambda factory: self.create_connection(factory, host, port, timeout=timeout, **options),
+            limit,
         )
-        return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
 
     async def create_datagram_endpoint(
         self,
@@ -254,6 +257,11 @@ class ConnectionMethods:
         Cancellation is safe, as for :meth:`create_connection`.
         """
         check_server_options(options)
+        check_timeouts(
+            with_tls=ssl is not None,
+            ssl_handshake_timeout=ssl_handshake_timeout,
+            ssl_shutdown_timeout=ssl_shutdown_timeout,
+        )
         tls = None
         if ssl is not None:
             if not isinstance(ssl, ssl_module.SSLContext):
@@ -265,7 +273,7 @@ class ConnectionMethods:
 
     async def start_server(
         self,
-        client_connected_cb: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any],
+        client_connected_cb: ClientConnected,
         port: int,
         *,
         limit: int = 65536,
@@ -287,10 +295,5 @@ class ConnectionMethods:
 
         Cancellation is safe, as for :meth:`create_connection`.
         """
-        loop = asyncio.get_running_loop()
-
-        def factory() -> asyncio.StreamReaderProtocol:
-            reader = asyncio.StreamReader(limit=limit, loop=loop)
-            return asyncio.StreamReaderProtocol(reader, client_connected_cb, loop=loop)
-
+        factory = server_streams(client_connected_cb, limit)
         return await self.create_server(factory, port, ssl=ssl, **options)

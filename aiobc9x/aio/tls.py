@@ -67,16 +67,20 @@ def check_timeouts(*, with_tls: bool, **timeouts: float | None) -> None:
 
 
 class TlsProtocol(sslproto.SSLProtocol):
-    """asyncio's TLS, which tells everybody when a connection ends in its handshake.
+    """asyncio's TLS, which tells everybody about every end.
 
     The original lets a handshake that is cut short by ``abort()`` pass for a success,
-    and never tells the protocol of an upgraded connection that it is lost.
+    and never tells the protocol of an upgraded connection that it is lost. At the end of
+    the stream it fills one more buffer of a ``BufferedProtocol`` and forgets the rest.
     """
 
     if TYPE_CHECKING:  # typeshed leaves these out
         _state: sslproto.SSLProtocolState
+        _incoming: ssl.MemoryBIO
+        _sslobj: ssl.SSLObject
 
         def _set_state(self, new_state: sslproto.SSLProtocolState) -> None: ...
+        def _do_read(self) -> None: ...
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Tell the waiter and the protocol, whatever the state."""
@@ -85,6 +89,17 @@ class TlsProtocol(sslproto.SSLProtocol):
             self._wakeup_waiter(exc or ConnectionAbortedError(text))
             self._set_state(sslproto.SSLProtocolState.UNWRAPPED)
         super().connection_lost(exc)
+
+    def _do_flush(self) -> None:
+        before = None
+        while self._app_protocol_is_buffer and self._held_back not in {0, before}:
+            before = self._held_back
+            self._do_read()
+        super()._do_flush()  # type: ignore[misc]  # not in typeshed either
+
+    @property
+    def _held_back(self) -> int:
+        return self._sslobj.pending() + self._incoming.pending
 
 
 def wrap_protocol(
@@ -219,15 +234,48 @@ def _take_unread(protocol: asyncio.BaseProtocol) -> bytes:
     return unread
 
 
+def is_tls(protocol: asyncio.BaseProtocol) -> bool:
+    """Whether a transport's protocol is TLS."""
+    return isinstance(protocol, sslproto.SSLProtocol)
+
+
+def take_ciphertext(protocol: asyncio.BaseProtocol) -> bytes:
+    """Take what TLS has not written yet, because the transport was full.
+
+    TLS closes its transport without asking whether everything was written.
+    """
+    if not isinstance(protocol, sslproto.SSLProtocol):
+        return b""
+    pending: bytes = protocol._outgoing.read()  # type: ignore[attr-defined]  # not in typeshed
+    return pending
+
+
+def is_saying_goodbye(protocol: asyncio.BaseProtocol, unsent: bytes) -> bool:
+    """Whether TLS is shutting down and has nothing left to send but its ``close_notify``.
+
+    How the connection ends then is of no interest any more: a peer may well reset it.
+    """
+    if not isinstance(protocol, sslproto.SSLProtocol):
+        return False
+    state: sslproto.SSLProtocolState = protocol._state  # type: ignore[attr-defined]  # as above
+    leaving = {sslproto.SSLProtocolState.FLUSHING, sslproto.SSLProtocolState.SHUTDOWN}
+    return state in leaving and (not unsent or is_only_goodbye(protocol, unsent))
+
+
 def is_only_goodbye(protocol: asyncio.BaseProtocol, unsent: bytes) -> bool:
     """Whether all that could not be sent is the ``close_notify`` of TLS.
 
     A server may close at once behind its own; nobody is there to read ours, and nothing
     is lost with it.
     """
-    if not isinstance(protocol, sslproto.SSLProtocol) or len(unsent) <= _RECORD_HEADER_BYTES:
+    return isinstance(protocol, sslproto.SSLProtocol) and is_goodbye(unsent)
+
+
+def is_goodbye(data: bytes) -> bool:
+    """Whether the bytes are one alert record of TLS, such as ``close_notify``, and no more."""
+    if len(data) <= _RECORD_HEADER_BYTES:
         return False
-    kind, length = unsent[0], int.from_bytes(unsent[3:_RECORD_HEADER_BYTES], "big")
-    if len(unsent) != _RECORD_HEADER_BYTES + length:
+    kind, length = data[0], int.from_bytes(data[3:_RECORD_HEADER_BYTES], "big")
+    if len(data) != _RECORD_HEADER_BYTES + length:
         return False
     return kind == _ALERT or (kind == _APPLICATION_DATA and length == _HIDDEN_ALERT_BYTES)

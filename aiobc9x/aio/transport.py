@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiobc9x.aio.base import ModuleTransport
 from aiobc9x.aio.socketview import SocketView
+from aiobc9x.aio.tls import is_tls
 from aiobc9x.errors import StreamBroken
 from aiobc9x.spec import AccessMode
 
@@ -60,7 +61,7 @@ class SocketTransport(ModuleTransport, asyncio.Transport):
         self._relieved = False
         self._paused = False
         self._delivering = False
-        self._eof = False
+        self._eof = self._is_held_open = False
         extra["socket"] = SocketView(socket.SOCK_STREAM, extra["sockname"], extra["peername"])
         super().__init__(keeper, examiner, slot, protocol, extra)
 
@@ -170,13 +171,18 @@ class SocketTransport(ModuleTransport, asyncio.Transport):
 
     def _deliver_eof(self) -> None:
         self._eof = False
-        eof_received: Any = getattr(self._protocol, "eof_received", None)
-        if eof_received is not None:
-            self._call("eof_received", eof_received)
+        if self._call("eof_received", self._tell_eof) and self._is_held_open:
+            return
         # The module must close its side now (§2.3.1), whatever the protocol prefers.
         if not self._lost:
             self._closing = True
             self._close_socket(self._unsent_error())
+
+    def _tell_eof(self) -> None:
+        eof_received: Any = getattr(self._protocol, "eof_received", None)
+        keeps_open = eof_received is not None and eof_received()
+        # TLS means it: it holds data for a reader that has paused, and will close behind them.
+        self._is_held_open = bool(keeps_open) and is_tls(self._protocol)
 
     def _hand_over(self, data: bytes) -> None:
         if not self._is_buffered:
