@@ -1,147 +1,199 @@
-"""Framer cost, as a multiple of the least that any framer must do.
+"""What does framing cost, against other ways to split the same bytes?
 
-    python -m benchmarks.bench_framer          # one TSV row per workload and chunk size
-    python -m benchmarks.bench_framer --smoke  # one round; CI runs this
+    python -m benchmarks framer          # one row per workload and chunk size; minutes
+    python -m benchmarks framer --smoke  # one round of each, on short streams
 
-The floor is ``bytes.split(b"\\r\\n")`` over the same bytes, whole: it finds line ends
-in C, knows nothing of payloads and keeps no state.
+The floor is ``bytes.split(b"\\r\\n")`` over the whole stream: it finds line ends in C,
+knows nothing of payloads and keeps no state. The others give lines and payloads as the
+framer does (see :mod:`benchmarks.contenders`), in one process and in turns. What each
+makes of a stream is compared with the stream's oracle first; who gets it wrong is timed
+all the same, and named with the share of the frames that it did find. All have seen the
+workload's lines before; :mod:`benchmarks.bench_framer_cold` asks what that is worth.
+
+A second table has the ratios that the project demands of itself.
 """
 
-import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from functools import partial
+from statistics import median
+from typing import Final, NamedTuple
 
-from aiobc9x.wire.framer import Framer
-from benchmarks.harness import paired, print_tsv, rounds_from_command_line
+from benchmarks.contenders import MAKERS, Contender, is_right, right_percent
+from benchmarks.harness import Options, Plot, Table, in_turns, ratio, run
+from benchmarks.workloads import ADVERSARIAL, CHUNK_SIZES_BYTES, NAMES, Stream, stream
 
-STREAM_BYTES = 200_000
-CHUNK_SIZES_BYTES = (64, 4096, STREAM_BYTES * 2)  # the last is the whole stream
-PUSHING = {0, 1, 2}
+STREAM_BYTES: Final = 100_000
+FINE_BYTES: Final = 25_000  # where chunks are small, so that a row takes seconds
+SMOKE_BYTES: Final = 6000
+ROUNDS: Final = 9
 
-Part = Callable[[random.Random], bytes]
+OTHERS: Final = tuple(name for name in MAKERS if name != "ours")
+COLUMNS: Final = (
+    "workload",
+    "chunk_bytes",
+    "frame_bytes",
+    "ours_ns_per_frame",
+    "ours_MB_per_s",
+    "ours_over_split",
+    *(f"{name}_over_ours" for name in OTHERS),
+    "wrong",
+)
+_NAMES: Final = {
+    "ours_over_split": "the framer",
+    "plain_over_ours": "plain",
+    "tokenizer_over_ours": "one regular expression",
+    "line_reader_over_ours": "pyserial's LineReader",
+    "streams_over_ours": "asyncio's StreamReader",
+}
 
-RESULTS = (
-    b"\r\nOK\r\n",
-    b"\r\nSEND OK\r\n",
-    b"\r\n+QIOPEN: 0,0\r\n",
-    b'\r\n+QIURC: "closed",3\r\n',
-    b'\r\n+QIURC: "recv",3\r\n',
-    b"\r\nCLOSE OK\r\n",
+
+def _plot(chunk_bytes: str, title: str) -> Plot:
+    return Plot(
+        x="workload",
+        y=[f"{name}_over_ours" for name in OTHERS],
+        x_label="workload",
+        y_label="time, as a multiple of the framer's",
+        title=title,
+        only={"chunk_bytes": chunk_bytes},
+        names=_NAMES,
+        log="y",
+        level=1,
+    )
+
+
+PLOTS: Final = (
+    _plot("64", "chunks of 64 bytes"),
+    _plot("whole", "all bytes at once"),
+    Plot(
+        x="chunk_bytes",
+        y="ours_ns_per_frame",
+        series="workload",
+        x_label="bytes in a chunk",
+        y_label="ns per frame, the framer",
+        title="by chunk size",
+        log="xy",
+    ),
+)
+
+Key = tuple[str, int]
+Ratios = dict[str, float]
+
+
+class Demand(NamedTuple):
+    """A ratio, at least ``must`` or, with ``most``, at most."""
+
+    name: str
+    measure: Callable[[dict[Key, Ratios]], float]
+    must: float | None
+    stretch: float
+    most: bool = False
+
+
+def _at(ratio_name: str, workload: str, chunk_bytes: int) -> Callable[[dict[Key, Ratios]], float]:
+    return lambda found: found[workload, chunk_bytes][ratio_name]
+
+
+def _least(ratio_name: str) -> Callable[[dict[Key, Ratios]], float]:
+    return lambda found: min(
+        ratios[ratio_name] for (name, _), ratios in found.items() if name not in ADVERSARIAL
+    )
+
+
+DEMANDS: Final = (
+    Demand("plain/ours, urc_small, 64 B", _at("plain_over_ours", "urc_small", 64), 2.0, 2.4),
+    Demand("plain/ours, mixed, 64 B", _at("plain_over_ours", "mixed", 64), 1.35, 1.7),
+    Demand("plain/ours, urc_small, whole", _at("plain_over_ours", "urc_small", 0), 5, 7),
+    Demand("plain/ours, any mix and chunk", _least("plain_over_ours"), 1.1, 1.4),
+    Demand("tokenizer/ours, any mix and chunk", _least("tokenizer_over_ours"), 0.9, 1.0),
+    Demand("LineReader/ours, mixed, 64 B", _at("line_reader_over_ours", "mixed", 64), 2, 2.6),
+    Demand(
+        "LineReader/ours, urc_small, 1 B", _at("line_reader_over_ours", "urc_small", 1), 1.3, 1.8
+    ),
+    Demand("ours/split, urc_small, whole", _at("ours_over_split", "urc_small", 0), None, 4, True),
+    Demand("ours/split, mixed, whole", _at("ours_over_split", "mixed", 0), None, 6.5, True),
+    Demand("ours/split, push_64, whole", _at("ours_over_split", "push_64", 0), None, 5, True),
 )
 
 
-def urc_small(dice: random.Random) -> bytes:
-    return dice.choice(RESULTS)
+def tables(options: Options) -> Iterator[Table]:
+    """Measure every workload at every chunk size."""
+    found: dict[Key, Ratios] = {}
+    yield Table(COLUMNS, _rows(options, found), "multiples of the time of one another")
+    yield Table(("ratio", "must", "stretch", "measured", "met"), _verdicts(found), "demands")
 
 
-def urc_unique(dice: random.Random) -> bytes:
-    address = ".".join(str(dice.randrange(256)) for _ in range(4))
-    return b"\r\n+QPING: 0,%s,32,%d,255\r\n" % (address.encode(), dice.randrange(100, 999))
-
-
-def push(dice: random.Random, data: bytes) -> bytes:
-    return b'\r\n+QIURC: "recv",%d,%d\r\n%s\r\n' % (dice.choice([0, 1, 2]), len(data), data)
-
-
-def push_64(dice: random.Random) -> bytes:
-    return push(dice, dice.randbytes(64))
-
-
-def push_512(dice: random.Random) -> bytes:
-    return push(dice, dice.randbytes(512))
-
-
-def push_rnd(dice: random.Random) -> bytes:
-    return push(dice, dice.randbytes(dice.randint(1, 1440)))
-
-
-def qird(data: bytes) -> bytes:
-    return b"\r\n+QIRD: %d,%d\r\n%s\r\n\r\nOK\r\n" % (len(data), 1440 - len(data), data)
-
-
-def qird_1024(dice: random.Random) -> bytes:
-    return qird(dice.randbytes(1024))
-
-
-def mixed(dice: random.Random) -> bytes:
-    """Six sockets of a gateway: announcements, reads, sends, some pushes."""
-    kind = dice.randrange(10)
-    if kind < 2:
-        return b'\r\n+QIURC: "recv",%d,%d\r\n' % (dice.randint(3, 5), dice.randint(1, 1440))
-    if kind < 4:
-        return qird(dice.randbytes(dice.randint(1, 256)))
-    if kind < 5:
-        return push(dice, dice.randbytes(dice.randint(1, 256)))
-    return b"\r\nOK\r\n\r\nSEND OK\r\n" if kind < 8 else urc_small(dice)
-
-
-def adv_crlf(dice: random.Random) -> bytes:
-    return push(dice, b"\r\n" * dice.randint(1, 700))
-
-
-def adv_protocol(dice: random.Random) -> bytes:
-    return push(dice, b"".join(mixed(dice) for _ in range(10))[:1440])
-
-
-def adv_endless(dice: random.Random) -> bytes:
-    return b"\x00" * 100
-
-
-WORKLOADS: tuple[Part, ...] = (
-    urc_small,
-    urc_unique,
-    push_64,
-    push_512,
-    push_rnd,
-    qird_1024,
-    mixed,
-    adv_crlf,
-    adv_protocol,
-    adv_endless,
-)
-
-
-def stream_of(part: Part) -> bytes:
-    """The workload's bytes, the same in every run."""
-    dice = random.Random(part.__name__)
-    stream = b""
-    while len(stream) < STREAM_BYTES:
-        stream += part(dice)
-    return stream
-
-
-def rows(rounds: int) -> Iterator[tuple[object, ...]]:
-    for part in WORKLOADS:
-        stream = stream_of(part)
+def _rows(options: Options, found: dict[Key, Ratios]) -> Iterator[tuple[object, ...]]:
+    for name in NAMES:
         for size in CHUNK_SIZES_BYTES:
-            chunks = [stream[at : at + size] for at in range(0, len(stream), size)]
-            count = frames_in(chunks)
-            times = paired(
-                partial(frames_in, chunks),
-                partial(stream.split, b"\r\n"),
-                rounds=rounds,
-            )
-            yield (
-                part.__name__,
-                min(size, len(stream)),
-                len(stream) / count,
-                times.seconds * 1e9 / count,
-                len(stream) / times.seconds / 1e6,
-                times.ratio,
-            )
+            length = FINE_BYTES if 0 < size < 64 else STREAM_BYTES
+            workload = stream(name, options.seed, SMOKE_BYTES if options.smoke else length)
+            yield _row(workload, size, options, found)
 
 
-def frames_in(chunks: list[bytes]) -> int:
-    framer = Framer()
-    framer.push_sockets |= PUSHING
-    return sum(len(framer.feed(chunk)) for chunk in chunks)
+def _row(
+    workload: Stream, size: int, options: Options, found: dict[Key, Ratios]
+) -> tuple[object, ...]:
+    chunks = workload.chunks(size)
+    with ExitStack() as stack:
+        contenders = {name: make() for name, make in MAKERS.items()}
+        for contender in contenders.values():
+            stack.callback(contender.close)
+        wrong = wrongs(workload, chunks, contenders.values())
+        runs = {name: partial(c.run, chunks) for name, c in contenders.items()}
+        times = in_turns(
+            {"split": partial(workload.data.split, b"\r\n"), **runs},
+            rounds=options.rounds,
+            round_seconds=0.0005 if options.smoke else 0.005,
+        )
+    ours = times["ours"]
+    ratios = {f"{name}_over_ours": ratio(times[name], ours) for name in OTHERS}
+    ratios["ours_over_split"] = ratio(ours, times["split"])
+    found[workload.name, size] = ratios
+    return (
+        workload.name,
+        str(size or "whole"),
+        len(workload.data) / len(workload.frames),
+        median(ours) * 1e9 / len(workload.frames),
+        len(workload.data) / median(ours) / 1e6,
+        ratios["ours_over_split"],
+        *(ratios[f"{name}_over_ours"] for name in OTHERS),
+        ", ".join(wrong) or "-",
+    )
 
 
-def main() -> None:
-    rounds = rounds_from_command_line(__doc__, default=9)
-    columns = ("workload", "chunk_bytes", "frame_bytes", "frame_ns", "MB_per_s", "times_split")
-    print_tsv(columns, rows(rounds))
+def wrongs(workload: Stream, chunks: Sequence[bytes], contenders: Iterable[Contender]) -> list[str]:
+    """Name the contenders that get a stream wrong, with the share that they get right.
+
+    Raises:
+        SystemExit: The framer itself does.
+
+    """
+    wrong = []
+    for contender in contenders:
+        frames = contender.frames(chunks)
+        if not is_right(workload, frames):
+            wrong.append(f"{contender.name} ({right_percent(workload, frames):.0f} % right)")
+            if contender.name == "ours":
+                raise SystemExit(f"The framer gets {workload.name} wrong.")
+    return wrong
+
+
+def _verdicts(found: dict[Key, Ratios]) -> Iterator[tuple[object, ...]]:
+    for demand in DEMANDS:
+        got = demand.measure(found)
+        yield demand.name, demand.must or "-", demand.stretch, got, verdict(demand, got)
+
+
+def verdict(demand: Demand, got: float) -> str:
+    """Say which of the two bounds a ratio reaches."""
+    sign = -1 if demand.most else 1
+    if sign * got >= sign * demand.stretch:
+        return "stretch"
+    if demand.must is None:
+        return "reported"
+    return "must" if sign * got >= sign * demand.must else "no"
 
 
 if __name__ == "__main__":
-    main()
+    run(__name__)
