@@ -1,0 +1,1 @@
+"""The modem behind the interfaces of other libraries; each module imports its own."""

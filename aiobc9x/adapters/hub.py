@@ -1,0 +1,123 @@
+"""The clients of one local proxy, and their share of the module's sockets.
+
+Layer: adapters.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from aiobc9x.aio.proxying import ProxyStatistics
+from aiobc9x.errors import NoFreeSocket
+
+if TYPE_CHECKING:
+    from aiobc9x.adapters.dialogue import Request
+    from aiobc9x.adapters.relay import Far, Relay
+    from aiobc9x.aio.modem import Modem
+
+logger = logging.getLogger("aiobc9x.adapters")
+
+CLIENT_LIMIT: Final = 64
+"""Clients at once. The module serves six; the others ask, are told no, or wait for a close."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What :meth:`Modem.serve_proxy` was given, in seconds."""
+
+    handshake_timeout: float
+    linger: float
+    connect_timeout: float | None
+
+    def __post_init__(self) -> None:
+        for name in ("handshake_timeout", "linger", "connect_timeout"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ValueError(f"{name} is {value}: use more than 0 s")
+
+
+class Hub:
+    """Admits clients and connects them.
+
+    Attributes:
+        settings: The times.
+        statistics: Counters, live.
+
+    """
+
+    def __init__(self, modem: Modem, settings: Settings) -> None:
+        self.settings, self.statistics = settings, ProxyStatistics()
+        self._modem = modem
+        self._relays: set[Relay] = set()
+        self._is_closing = False
+        self._emptied = asyncio.Event()
+        self._emptied.set()
+
+    def __len__(self) -> int:
+        """How many clients there are, those included whose last bytes are on their way."""
+        return len(self._relays)
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether no more clients are admitted."""
+        return self._is_closing
+
+    def admit(self, relay: Relay) -> bool:
+        """Take in a client; ``False`` if there are too many, or no more are wanted."""
+        if self._is_closing or len(self._relays) >= CLIENT_LIMIT:
+            return False
+        self.statistics.clients += 1
+        self._relays.add(relay)
+        self._emptied.clear()
+        return True
+
+    def forget_if_done(self, relay: Relay) -> None:
+        """Forget a client of whom nothing is left."""
+        if relay.is_done:
+            self._relays.discard(relay)
+            if not self._relays:
+                self._emptied.set()
+
+    async def connect(self, far: Far, request: Request) -> None:
+        """Connect through the module; with no free socket, take one that only lingers.
+
+        Raises:
+            NoFreeSocket: All are in use, and none only lingers.
+            ModemError: As :meth:`Modem.create_connection`.
+            ValueError: The target can't be right.
+
+        Cancellation is safe.
+        """
+        timeout = self.settings.connect_timeout
+        while True:
+            try:
+                await self._modem.create_connection(
+                    lambda: far, request.host, request.port, timeout=timeout
+                )
+            except NoFreeSocket:
+                if not self._make_room():
+                    raise
+            else:
+                return
+
+    def _make_room(self) -> bool:
+        lingering = [(r.quiet_since, r) for r in self._relays if r.quiet_since is not None]
+        if not lingering:
+            return False
+        _, relay = min(lingering, key=lambda pair: pair[0])
+        logger.debug("= %r makes room for another client", relay)
+        relay.release()
+        return True
+
+    def close(self) -> None:
+        """Admit nobody any more, and end all connections."""
+        self._is_closing = True
+        for relay in tuple(self._relays):
+            relay.shut_down()
+
+    async def wait_empty(self) -> None:
+        """Return when no client is left. Cancellation is safe."""
+        await self._emptied.wait()
