@@ -25,6 +25,7 @@ errno::
 from __future__ import annotations
 
 import errno
+import re
 import socket
 from collections.abc import Sequence
 from typing import Any, Final, TypeVar
@@ -103,6 +104,9 @@ ERRNO_OF: Final[dict[int | None, int]] = {
     Err.PORT_BUSY: errno.EADDRINUSE,
 }
 """The errno of each ``<err>`` (table 2); ``None`` where the module gave no code."""
+
+_SENT: Final = re.compile(r"(AT\+QISEND(?:EX)?=[^,]*,[^,]*),.*", re.IGNORECASE | re.DOTALL)
+_SHOWN_CHARACTERS: Final = 120
 
 _E = TypeVar("_E", bound=BaseException)
 
@@ -218,12 +222,21 @@ class CommandError(ModemError, OSError):
         self.command, self.err, self.cme = command, err, cme
 
 
+def quoted_command(command: str) -> str:
+    """Quote a command line for a message: what it sends is nobody's business there."""
+    shown = _SENT.sub(r"\1,...", command)
+    if len(shown) > _SHOWN_CHARACTERS:
+        shown = f"{shown[:_SHOWN_CHARACTERS]}..."
+    return repr(shown)
+
+
 def _sentence(command: str, err: int | None, cme: str | None) -> str:
+    what = quoted_command(command)
     if err is not None:
-        return f"{ERR_TEXT.get(err, 'Unlisted error')} (modem error {err}): {command!r}"
+        return f"{ERR_TEXT.get(err, 'Unlisted error')} (modem error {err}): {what}"
     if cme is not None:
-        return f"the module refused {command!r}: {_meaning(cme)}"
-    return f"the module answered ERROR to {command!r}"
+        return f"the module refused {what}: {_meaning(cme)}"
+    return f"the module answered ERROR to {what}"
 
 
 def _meaning(cme: str) -> str:
@@ -241,7 +254,7 @@ class UnexpectedAnswer(CommandError):
     """
 
     def __init__(self, command: str, lines: Sequence[bytes], reason: str) -> None:
-        text = f"can't read the answer to {command!r}: {reason}; got {list(lines)!r}"
+        text = f"can't read the answer to {quoted_command(command)}: {reason}; got {list(lines)!r}"
         OSError.__init__(self, errno.EPROTO, text)
         self.command, self.err, self.cme, self.lines = command, None, None, tuple(lines)
 

@@ -175,6 +175,18 @@ class TestConnectFailed:
 class TestCommandError:
     """What any other command raises."""
 
+    @pytest.mark.parametrize("name", ["AT+QISEND", "AT+QISENDEX", "at+qisendex"])
+    def test_what_was_sent_is_not_repeated(self, name: str) -> None:
+        """A payload may be long, and may be secret; the attribute has it all."""
+        command = f'{name}=1,8,"4142,4344"'
+        exc = CommandError(command, 552)
+        assert exc.command == command
+        assert str(exc).endswith(f"'{name}=1,8,...'")
+
+    def test_a_long_line_is_cut(self) -> None:
+        """A message is to be read."""
+        assert len(str(CommandError("AT+X=" + "9" * 3000))) < 200
+
     @pytest.mark.parametrize(("err", "cls", "builtin", "number"), COMMAND_ROWS)
     def test_rows(
         self, err: int, cls: type[CommandError], builtin: type[OSError], number: int

@@ -24,11 +24,13 @@ from aiobc9x.aio.modes import ModeSwitcher
 from aiobc9x.aio.names import NameQueries
 from aiobc9x.aio.opening import Opener
 from aiobc9x.aio.options import Options
+from aiobc9x.aio.proxying import Forwards, ProxyServer
 from aiobc9x.aio.radio import RadioQueries
 from aiobc9x.aio.readiness import READY_TIMEOUT_S, Readiness
 from aiobc9x.aio.serving import Acceptor
 from aiobc9x.aio.sockets import SocketKeeper
 from aiobc9x.core.effects import effect_of
+from aiobc9x.core.forms import LineTiming
 from aiobc9x.core.profile import ModuleProfile
 from aiobc9x.core.statistics import Statistics
 from aiobc9x.wire.base import Raw
@@ -71,6 +73,7 @@ class Modem(ConnectionMethods, NameQueries, RadioQueries, SettingQueries):
         self._acceptor = Acceptor(self._keeper, self._connector, self._readiness)
         self._has_foreign_sockets = False
         self._closing: asyncio.Task[None] | None = None
+        self._proxies: list[ProxyServer] = []
         self._set_up_names()
         self._take_over(driver)
 
@@ -101,6 +104,14 @@ class Modem(ConnectionMethods, NameQueries, RadioQueries, SettingQueries):
     def profile(self) -> ModuleProfile:
         """What this module is known to do."""
         return self._driver.session.profile
+
+    @property
+    def line(self) -> LineTiming:
+        """What the line takes: its rate, the module's latency, our own turnaround.
+
+        Both times are moving averages, 0 until the first answer.
+        """
+        return self._driver.session.line
 
     @property
     def identification(self) -> tuple[str, ...]:
@@ -165,6 +176,56 @@ class Modem(ConnectionMethods, NameQueries, RadioQueries, SettingQueries):
             raise ValueError(f"timeout is {timeout}: use more than 0 s, or None for 15")
         return await self._driver.run(command, limit=timeout, data=data)
 
+    async def serve_proxy(
+        self,
+        host: str = "127.0.0.1",
+        port: int | None = 1080,
+        *,
+        forwards: Forwards = (),
+        allow_remote: bool = False,
+        handshake_timeout: float = 30.0,
+        connect_timeout: float | None = None,
+        linger: float = 30.0,
+    ) -> ProxyServer:
+        """Let other programs connect through the module: SOCKS5, HTTP and forwarded ports.
+
+        Names are resolved by the module if the program leaves them to the proxy
+        (``socks5h://``). Every connection takes one of the six sockets. There is no password.
+
+        Args:
+            host: Where to listen: a loopback address or ``"localhost"``.
+            port: The port of SOCKS5 and HTTP; 0 for any that is free, ``None`` for forwards
+                alone.
+            forwards: ``{local port: (host, port)}``, or strings such as
+                ``"1883:broker.example:1883"`` and ``"127.0.0.1:1883:broker.example:1883"``.
+            allow_remote: Listen on addresses that other machines can reach.
+            handshake_timeout: Seconds that a client has for its request.
+            connect_timeout: Seconds to connect, waiting for the network included; ``None``:
+                as for :meth:`create_connection`.
+            linger: Seconds without a byte after which a connection ends whose client has
+                sent EOF but whose peer has not.
+
+        Returns:
+            The proxy; close it, or use it as an async context manager. It ends with the
+            modem.
+
+        Raises:
+            ValueError: An argument is out of range, or the address is no loopback address.
+            OSError: The system refuses a port.
+            LinkLost: The modem is closed.
+
+        Cancellation is safe: nothing listens then.
+        """
+        from aiobc9x.adapters import hub, proxy  # noqa: PLC0415  (adapters load on demand)
+
+        self._driver.check()
+        settings = hub.Settings(handshake_timeout, linger, connect_timeout)
+        server = await proxy.serve_proxy(self, host, port, forwards, allow_remote, settings)
+        self._proxies = [old for old in self._proxies if old.is_serving()] + [server]
+        if self._closing is not None:
+            server.close()
+        return server
+
     async def aclose(self) -> None:
         """Flush and close every socket on the module, then the port, within 15 s.
 
@@ -176,6 +237,8 @@ class Modem(ConnectionMethods, NameQueries, RadioQueries, SettingQueries):
         await asyncio.shield(self._closing)
 
     async def _aclose(self) -> None:
+        for proxy in self._proxies:
+            proxy.close()
         try:
             if self._driver.is_alive:
                 with anyio.move_on_after(FLUSH_LIMIT_S):

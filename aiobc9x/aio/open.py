@@ -16,6 +16,7 @@ from aiobc9x.aio.modem import Modem
 from aiobc9x.aio.options import READ_AHEAD_BYTES, Options
 from aiobc9x.aio.startup import Settings, start
 from aiobc9x.aio.sync import BAUDRATES
+from aiobc9x.core.forms import permitted_forms
 from aiobc9x.core.profile import ModuleProfile
 from aiobc9x.core.session import Session
 from aiobc9x.spec import OPEN_TIME_DEFAULT_S
@@ -54,7 +55,11 @@ class ModemOpening:
         link = await open_link(options.address, options.serial)
         sleeps = options.settings.allow_sleep  # polls would keep it awake (rule 5)
         poll_interval = 0.0 if sleeps else options.poll_interval
-        session = Session(baudrate=link.baudrate, poll_interval=poll_interval)
+        session = Session(
+            baudrate=link.baudrate,
+            poll_interval=poll_interval,
+            send_forms=permitted_forms(options.send_form),
+        )
         session.idle_limit = AWAKE_S if sleeps else math.inf
         driver = Driver(link, session)
         try:
@@ -89,6 +94,7 @@ def open_modem(
     read_ahead_bytes: int = READ_AHEAD_BYTES,
     poll_interval: float = 10.0,
     state_interval: float = 30.0,
+    send_form: Literal["auto", "inline", "hex", "fixed"] = "auto",
 ) -> ModemOpening:
     """Open a module; await the result, or use it in ``async with``.
 
@@ -123,6 +129,9 @@ def open_modem(
         poll_interval: Seconds between reads of a silent socket, which find lost URCs;
             0 for never. Each costs a few bytes on the line and power.
         state_interval: Seconds between AT+QISTATE while somebody reads; 0 for never.
+        send_form: ``"auto"``: each payload by the form that takes least time on this line
+            (§2.2.4, §2.2.5). ``"inline"``: never as hex. ``"hex"``: always as hex.
+            ``"fixed"``: always at the prompt. What the module refuses goes at the prompt.
 
     Returns:
         An awaitable that gives a :class:`Modem`, and an async context manager.
@@ -152,5 +161,6 @@ def open_modem(
         read_ahead_bytes,
         poll_interval,
         state_interval,
+        send_form,
     )
     return ModemOpening(options)

@@ -10,6 +10,7 @@ from typing import Final
 
 from aiobc9x.aio.link import SerialSettings
 from aiobc9x.aio.startup import Settings
+from aiobc9x.core.forms import permitted_forms
 from aiobc9x.spec import CONTEXT_IDS
 from aiobc9x.wire.network import Cpin
 
@@ -30,6 +31,7 @@ class Options:
         read_ahead_bytes: Bytes a socket may hold here while its protocol has paused.
         poll_interval: Seconds between reads of a silent socket; 0 for never.
         state_interval: Seconds between AT+QISTATE while somebody reads; 0 for never.
+        send_form: By which forms payloads may go, by name.
 
     """
 
@@ -41,6 +43,7 @@ class Options:
     read_ahead_bytes: int = READ_AHEAD_BYTES
     poll_interval: float = 10.0
     state_interval: float = 30.0
+    send_form: str = "auto"
 
     def __post_init__(self) -> None:
         """Refuse what can't work, before anything is opened."""
@@ -54,5 +57,6 @@ class Options:
             raise ValueError(f"read_ahead_bytes is {self.read_ahead_bytes}: use at least 1")
         if min(self.poll_interval, self.state_interval) < 0:
             raise ValueError("poll_interval and state_interval can't be negative; 0 means never")
+        permitted_forms(self.send_form)  # a wrong one is a ValueError
         if self.pin is not None:
             Cpin(self.pin)  # a wrong one is a ValueError

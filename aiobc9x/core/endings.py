@@ -9,7 +9,7 @@ AT+QIGETERROR before anything else, because it tells of the last command alone (
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -19,7 +19,7 @@ from aiobc9x.core.receiving import Read, absorb, distrust, refuse
 from aiobc9x.core.sending import Send, Sender
 from aiobc9x.core.sockets import Slot
 from aiobc9x.core.statistics import Statistics
-from aiobc9x.errors import LinkTimeout, StreamBroken, UnexpectedAnswer
+from aiobc9x.errors import LinkTimeout, StreamBroken, UnexpectedAnswer, quoted_command
 from aiobc9x.wire.commands import Qigeterror
 
 
@@ -65,7 +65,8 @@ class Endings:
     def expired(self, exchange: Exchange, now: float, reason: str = "") -> Iterator[Consequence]:
         """Say what it means that no final result came in time, or that none can come."""
         purpose = exchange.purpose
-        reason = f"no final result to {exchange.command.text!r}: {reason or 'time is up'}"
+        what = quoted_command(exchange.command.text)
+        reason = f"no final result to {what}: {reason or 'time is up'}"
         if isinstance(purpose, Job):
             self._forget_send_of(purpose)
             failure = LinkTimeout(f"{reason}: the module is silent, asleep or not connected")
@@ -101,8 +102,7 @@ class Endings:
         send = self._sender.outstanding
         assert send is not None
         if sent:
-            self._statistics.sends += 1
-            self._statistics.payload_bytes_sent += len(send.data)
+            self._statistics.count_send(send.form.value, len(send.data))
         else:
             self._statistics.send_failures += 1
         event = self._sender.finish(sent=sent, now=now)
@@ -190,6 +190,15 @@ class Endings:
             yield event
 
 
+def unfinished(
+    exchange: Exchange | None, explain: Explain | None, send: Send | None, queue: Iterable[Job]
+) -> list[Job]:
+    """Return the jobs that nothing has come of yet, those under way first."""
+    begun = [send and send.job, explain, exchange and exchange.purpose]
+    subjects = [p.subject if isinstance(p, Explain) else p for p in begun]
+    return list(dict.fromkeys(job for job in (*subjects, *queue) if isinstance(job, Job)))
+
+
 def _lost(slot: Slot, reason: str) -> Event:
     """Report lost bytes: a stream must not go on with a hole; of datagrams one is lost."""
     if not slot.is_datagram:
@@ -209,7 +218,8 @@ def _payload_lines(exchange: Exchange) -> tuple[bytes, ...]:
 
 def _too_early(exchange: Exchange) -> str:
     final = (exchange.final or b"").decode("ascii", "backslashreplace")
-    return f"the module answered {final} to {exchange.command.text!r} before it had the data"
+    what = quoted_command(exchange.command.text)
+    return f"the module answered {final} to {what} before it had the data"
 
 
 def _code(exchange: Exchange) -> int | None:

@@ -20,6 +20,10 @@ ANSWER_MARGIN_S: Final = 1.7
 BITS_A_BYTE: Final = 10
 """8N1."""
 
+SLOWEST_BAUDRATE: Final = 9600
+"""What a long command line is given time for: behind a serial server, or on a virtual
+line, the real rate is not known."""
+
 CUT_SLACK_S: Final = 20.0
 """The most that arriving bytes can extend a deadline."""
 
@@ -46,6 +50,24 @@ def wire_time(size_bytes: int, baudrate: int) -> float:
     return size_bytes * BITS_A_BYTE / baudrate
 
 
+def answer_time(
+    command: Command[Any], limit: float | None, answer_bytes: int, baudrate: int
+) -> float:
+    """Seconds from the first byte of a command to its final result.
+
+    Args:
+        command: The command.
+        limit: What the caller gives the module for it; ``None`` for what the note gives.
+        answer_bytes: The most that the answer has.
+        baudrate: What is known of the line; a long command gets time for a slower one.
+
+    """
+    if limit is None:
+        limit = command.time_limit + ANSWER_MARGIN_S
+    sending = wire_time(len(command.encode()), min(baudrate, SLOWEST_BAUDRATE))
+    return limit + sending + wire_time(answer_bytes, baudrate)
+
+
 class Exchange:
     """A command line and what came of it.
 
@@ -53,6 +75,7 @@ class Exchange:
         command: The command.
         purpose: What the session wants it for; never looked at here.
         started: When the line was written.
+        traffic_before: All bytes of the link until then, both ways.
         deadline: When the final result must have come.
         lines: Information lines so far.
         payload: The payload of a ``+QIRD``, once it has come.
@@ -79,6 +102,7 @@ class Exchange:
         "prompted",
         "purpose",
         "started",
+        "traffic_before",
     )
 
     def __init__(
@@ -89,10 +113,12 @@ class Exchange:
         limit: float,
         outgoing: bytes | None = None,
         negatives: int = 0,
+        traffic: int = 0,
     ) -> None:
         self.command = command
         self.purpose = purpose
         self.started = now
+        self.traffic_before = traffic
         self.deadline = now + limit
         self._hard_deadline = self.deadline + min(CUT_SLACK_S, _CUT_SLACK_LIMITS * limit)
         self._echo = command.encode()[:-1]

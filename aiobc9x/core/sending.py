@@ -7,6 +7,7 @@ Layer: core. Does no I/O; time comes in as ``now``.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -19,12 +20,12 @@ from aiobc9x.core.events import (
     SendStalled,
     Sent,
 )
+from aiobc9x.core.forms import ANY_FORM, LineTiming, SendForm, choose_form
 from aiobc9x.core.profile import ModuleProfile
 from aiobc9x.core.sockets import Slot, SlotState
-from aiobc9x.core.turns import SendForm, choose_form
 from aiobc9x.errors import StreamBroken, WriteFailed
-from aiobc9x.spec import Err, ServiceType
-from aiobc9x.wire.commands import Command, Qisend
+from aiobc9x.spec import SEND_MAX_BYTES, Err, ServiceType
+from aiobc9x.wire.commands import Command, Qisend, Qisendex
 
 RESULT_LIMIT_S: Final = 15.0
 """Seconds from the payload to ``SEND OK``. Ours: the note states none."""
@@ -41,6 +42,7 @@ QUIET_S: Final = 0.1
 BURST_S: Final = 1.0
 """In a long burst of data-mode sends, sockets are read once in this time (rule 5)."""
 
+_TOO_LONG: Final = {None, Err.INVALID_PARAMETERS, Err.NO_MEMORY}
 _PASSING: Final = {None, Err.BLOCKED, Err.BUSY, Err.NO_MEMORY}
 
 
@@ -72,6 +74,8 @@ class Send:
         size = len(self.data)
         if self.form is SendForm.INLINE:
             return Qisend(self.slot.connect_id, size, self.data)
+        if self.form is SendForm.HEX:
+            return Qisendex(self.slot.connect_id, size, self.data)
         return Qisend(self.slot.connect_id, size)
 
     def is_of(self, purpose: object) -> bool:
@@ -87,21 +91,38 @@ class Sender:
     """Remembers the outstanding send, and whether URCs may have been swallowed.
 
     Attributes:
-        profile: Gives the inline limit, which is learned downwards.
+        profile: Gives the inline limits, which are learned downwards.
+        permitted: Forms that may be chosen.
         outstanding: The send whose ``SEND OK`` has not come.
 
     """
 
-    def __init__(self, profile: ModuleProfile) -> None:
+    def __init__(self, profile: ModuleProfile, permitted: Collection[SendForm] = ANY_FORM) -> None:
         self.profile = profile
+        self.permitted = permitted
         self.outstanding: Send | None = None
         self._quiet_at: float | None = None
         self._burst_ends = 0.0
+        # The longest payload of each form that the module has taken.
+        self._taken = dict.fromkeys(SendForm, 0)
+        # The longest that it may be given, once it has refused one.
+        self._limits: dict[SendForm, int] = {}
 
-    def begin(self, slot: Slot) -> Send:
+    def use(self, profile: ModuleProfile) -> None:
+        """Go by a profile; what the module has refused stays known."""
+        inline = self._limits.get(SendForm.INLINE, SEND_MAX_BYTES)
+        in_hex = self._limits.get(SendForm.HEX, SEND_MAX_BYTES)
+        self.profile = replace(
+            profile,
+            inline_limit_bytes=min(profile.inline_limit_bytes, inline),
+            hex_inline_limit_bytes=min(profile.hex_inline_limit_bytes, in_hex),
+        )
+
+    def begin(self, slot: Slot, line: LineTiming) -> Send:
         """Make the next send of a socket that has something to send."""
         data = slot.next_quantum()
-        self.outstanding = Send(slot, data, choose_form(data, self.profile))
+        form = choose_form(data, line, self.profile, self.permitted)
+        self.outstanding = Send(slot, data, form)
         return self.outstanding
 
     def begin_job(self, job: Job) -> None:
@@ -132,6 +153,7 @@ class Sender:
         send = self.outstanding
         assert send is not None
         self.outstanding = None
+        self._taken[send.form] = max(self._taken[send.form], len(send.data))
         if send.form is SendForm.FIXED and self.profile.suspect_after_send:
             self._suspect(now)
         slot = send.slot
@@ -155,15 +177,19 @@ class Sender:
         slot = send.slot
         if not slot.is_live:
             return None
-        if send.form is SendForm.INLINE and err in {None, Err.INVALID_PARAMETERS, Err.NO_MEMORY}:
-            # The module may not take so long a line, or this text: never again inline.
-            self.profile = replace(self.profile, inline_limit_bytes=len(send.data) - 1)
+        if send.form is not SendForm.FIXED and err in _TOO_LONG:
+            self._avoid(send)
             return None
         if err in _PASSING and not slot.is_datagram:
             return self._stall(slot, err, now)
         if slot.is_datagram:
             slot.confirm(len(send.data))
         return SendRefused(slot, err)
+
+    def _avoid(self, send: Send) -> None:
+        """Note that the module takes no such line: only what has worked is used again."""
+        self._limits[send.form] = min(self._taken[send.form], len(send.data) - 1)
+        self.use(self.profile)
 
     def _stall(self, slot: Slot, err: int | None, now: float) -> Event:
         """Send the same bytes again later, within :data:`STALL_LIMIT_S`."""

@@ -10,12 +10,12 @@ the recovery lane run until :meth:`Session.resume`, as after every loss of step.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any, Final
 
 from aiobc9x.core import effects
 from aiobc9x.core.doubt import Doubt, is_torn
-from aiobc9x.core.endings import Consequence, Endings, Explain, Purpose
+from aiobc9x.core.endings import Consequence, Endings, Explain, Purpose, unfinished
 from aiobc9x.core.events import (
     Answer,
     Damaged,
@@ -23,23 +23,25 @@ from aiobc9x.core.events import (
     Event,
     Failed,
     Finished,
-    Job,
     Lane,
     OutOfStep,
     Restarted,
     UnknownLine,
     UrcSeen,
 )
-from aiobc9x.core.exchange import ANSWER_MARGIN_S, Exchange, Step, is_final, wire_time
+from aiobc9x.core.exchange import Exchange, Step, answer_time, is_final, wire_time
+from aiobc9x.core.forms import ANY_FORM, LineTiming, SendForm
 from aiobc9x.core.profile import ModuleProfile
 from aiobc9x.core.pushes import PushGate
 from aiobc9x.core.queue import JobQueue
 from aiobc9x.core.receiving import Read
 from aiobc9x.core.routing import Routing
+from aiobc9x.core.scheduling import Scheduler
 from aiobc9x.core.sending import RESULT_LIMIT_S, Sender
 from aiobc9x.core.sockets import Slot, SocketTable
 from aiobc9x.core.statistics import Statistics
-from aiobc9x.core.turns import Cursor, Turn, TurnKind, next_turn
+from aiobc9x.core.stopwatch import Stopwatch
+from aiobc9x.core.turns import Turn, TurnKind
 from aiobc9x.errors import ModemError, ModuleReset
 from aiobc9x.spec import READ_MAX_BYTES, AccessMode
 from aiobc9x.wire.commands import Command, Qigeterror, Qird
@@ -74,6 +76,7 @@ class Session:
         *,
         baudrate: int = 115200,
         poll_interval: float = 10.0,
+        send_forms: Collection[SendForm] = ANY_FORM,
     ) -> None:
         self.sockets = SocketTable()
         self.statistics = Statistics()
@@ -88,16 +91,17 @@ class Session:
         self._framer = Framer()
         self._pushes = PushGate(self._framer)
         self._routing = Routing(self.sockets, self._framer, self.statistics)
-        self._sender = Sender(profile or ModuleProfile())
+        self._sender = Sender(profile or ModuleProfile(), send_forms)
         self._endings = Endings(self._sender, self.statistics)
         self.queue = JobQueue()
         self._exchange: Exchange | None = None
         self._explain: Explain | None = None
         self._ok_is_omitted = False
-        self._cursor = Cursor()
+        self._scheduler = Scheduler(self.sockets, self.queue, self._sender)
         self._gap_until = 0.0
         self._outbox = bytearray()
         self._doubt = Doubt()
+        self._stopwatch = Stopwatch(self.statistics)
         self._events: list[Event] = []
 
     @property
@@ -107,7 +111,12 @@ class Session:
 
     @profile.setter
     def profile(self, profile: ModuleProfile) -> None:
-        self._sender.profile = profile
+        self._sender.use(profile)
+
+    @property
+    def line(self) -> LineTiming:
+        """What the line and its two ends have been measured to take."""
+        return self._stopwatch.line(self.baudrate)
 
     @property
     def length_shown(self) -> bool:
@@ -140,19 +149,14 @@ class Session:
         self._settle_push(*self._pushes.expire(now))
         if self._sender.clear_suspicion(now):
             self._routing.suspect()
-        for slot in self.sockets:
-            if (due := slot.poll_due(self.poll_interval)) is not None and now >= due:
-                slot.readable = True
-            if now >= slot.retry_at:
-                slot.retry_at = 0.0  # nobody need wake up for it again
+        self._scheduler.wake(now, self.poll_interval)
         if now >= self._gap_until:
             self._gap_until = 0.0
         return self.take_events()
 
     def deadline(self) -> float | None:
         """When :meth:`advance` or :meth:`next_output` must be called at the latest."""
-        times = [slot.poll_due(self.poll_interval) for slot in self.sockets]
-        times += [slot.retry_at for slot in self.sockets if slot.unsent]
+        times = [*self._scheduler.deadlines(self.poll_interval)]
         times += [self._sender.suspicion_due, self._pushes.due]
         times.append(self._gap_until if self._exchange is None else self._exchange.deadline)
         if self._sender.outstanding is not None:
@@ -164,6 +168,7 @@ class Session:
         if self._outbox:
             data = bytes(self._outbox)
             self._outbox.clear()
+            self._stopwatch.written(now)
         elif (begun := self._begin_next(now)) is not None:
             data = begun
         else:
@@ -232,7 +237,8 @@ class Session:
             now: The time.
 
         """
-        for job in self._pending_jobs():
+        exchange, send = self._exchange, self._sender.outstanding
+        for job in unfinished(exchange, self._explain, send, self.queue):
             self._events.append(Finished(job, Answer(failure=error())))
         for slot in self.sockets:
             self._events.append(Failed(slot, error()))
@@ -246,13 +252,6 @@ class Session:
         self._pushes.clear()
         self._rest_framer()
         return self.take_events()
-
-    def _pending_jobs(self) -> list[Job]:
-        send, exchange = self._sender.outstanding, self._exchange
-        begun = [send and send.job, self._explain, exchange and exchange.purpose]
-        subjects = [p.subject if isinstance(p, Explain) else p for p in begun]
-        jobs = [job for job in (*subjects, *self.queue) if isinstance(job, Job)]
-        return list(dict.fromkeys(jobs))
 
     def take_events(self) -> list[Event]:
         """Return what has happened since the last call, which :meth:`next_output` can't."""
@@ -268,14 +267,7 @@ class Session:
         if self.suspended:
             job = self.queue.next(Lane.RECOVERY)
             return None if job is None else self._begin_job(job.lane, now)
-        sending = self._sender.outstanding is not None
-        turn, self._cursor = next_turn(
-            self._cursor,
-            closes=self.queue.next(Lane.CLOSE) is not None,
-            commands=self.queue.next(Lane.COMMAND, sending=sending) is not None,
-            readable=[slot.connect_id for slot in self.sockets if slot.may_read],
-            sendable=[s.connect_id for s in self.sockets if not sending and s.may_send(now)],
-        )
+        turn = self._scheduler.next(now)
         if turn is not None and now - self._last_traffic > self.idle_limit:
             self._lose_step("the module may be asleep", is_sleep=True)
             return None
@@ -293,7 +285,7 @@ class Session:
             slot.readable, slot.last_read = False, now  # what comes from now on sets it again
             read = Read(slot, READ_MAX_BYTES)
             return self._begin(Qird(slot.connect_id, read.length), read, now)
-        send = self._sender.begin(slot)
+        send = self._sender.begin(slot, self.line)
         command = send.command()
         outgoing = send.data if command.needs_prompt else None
         return self._begin(command, send, now, outgoing=outgoing)
@@ -313,12 +305,11 @@ class Session:
         outgoing: bytes | None = None,
     ) -> bytes:
         line = command.encode()
-        if limit is None:
-            limit = command.time_limit + ANSWER_MARGIN_S
         length = purpose.length if isinstance(purpose, Read) else READ_MAX_BYTES
-        limit += wire_time(len(line) + 2 * length, self.baudrate)
+        limit = answer_time(command, limit, 2 * length, self.baudrate)
         negatives = self._framer.negative_remainings
-        self._exchange = Exchange(command, purpose, now, limit, outgoing, negatives)
+        traffic = self.statistics.traffic_bytes
+        self._exchange = Exchange(command, purpose, now, limit, outgoing, negatives, traffic)
         self._framer.prompt_due = outgoing is not None
         self._framer.read_due = length
         self._framer.hold_after_final = effects.effect_of(command.text) is not None
@@ -338,9 +329,15 @@ class Session:
         elif isinstance(frame, Damage):
             self._on_damage(frame)
         elif self._exchange is not None:
+            self._measure(self._exchange, now)
+            self._stopwatch.prompted(now)
             data = self._exchange.on_prompt()
             self._outbox += data
             self._exchange.extend(now + RESULT_LIMIT_S + wire_time(len(data), self.baudrate))
+
+    def _measure(self, exchange: Exchange, now: float) -> None:
+        if not self.suspended:  # a module that is being waited for is late for other reasons
+            self._stopwatch.answered(exchange, now, self.baudrate)
 
     def _on_line(self, text: bytes, now: float) -> None:
         exchange = self._exchange
@@ -448,6 +445,7 @@ class Session:
     def _end(self, exchange: Exchange, now: float, *, lost: bool) -> None:
         self._leave(exchange, now)
         if exchange.succeeded:
+            self._measure(exchange, now)
             self._ok_is_omitted &= not effects.is_send(exchange.command.text)
             if (effect := effects.effect_of(exchange.command.text)) is not None:
                 self.apply(effect)

@@ -6,6 +6,7 @@ Layer: core. Does no I/O, reads no clock.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(slots=True)
@@ -29,6 +30,9 @@ class Statistics:
         reads: AT+QIRD sent.
         empty_reads: AT+QIRD that found nothing.
         sends: ``SEND OK`` received.
+        sends_inline: Of those, as text on the command line.
+        sends_hex: Of those, as hex on the command line.
+        sends_fixed: Of those, at the prompt.
         send_failures: ``SEND FAIL`` received.
         payload_bytes_received: Bytes that sockets delivered.
         payload_bytes_sent: Bytes that the module has taken.
@@ -57,6 +61,9 @@ class Statistics:
     reads: int = 0
     empty_reads: int = 0
     sends: int = 0
+    sends_inline: int = 0
+    sends_hex: int = 0
+    sends_fixed: int = 0
     send_failures: int = 0
     payload_bytes_received: int = 0
     payload_bytes_sent: int = 0
@@ -66,3 +73,19 @@ class Statistics:
     incoming_full: int = 0
     unowned_bytes: int = 0
     nvram_writes: int = 0
+
+    @property
+    def traffic_bytes(self) -> int:
+        """Bytes of the link, both ways."""
+        return self.bytes_received + self.bytes_sent
+
+    def count_send(self, form: Literal["inline", "hex", "fixed"], size_bytes: int) -> None:
+        """Count a ``SEND OK``."""
+        self.sends += 1
+        self.payload_bytes_sent += size_bytes
+        if form == "inline":
+            self.sends_inline += 1
+        elif form == "hex":
+            self.sends_hex += 1
+        else:
+            self.sends_fixed += 1

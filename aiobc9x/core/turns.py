@@ -1,4 +1,4 @@
-"""Whose turn it is, and by which form a payload goes: pure functions.
+"""Whose turn it is: pure functions.
 
 Layer: core. Does no I/O, reads no clock.
 """
@@ -6,11 +6,12 @@ Layer: core. Does no I/O, reads no clock.
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
-from aiobc9x.core.profile import ModuleProfile
-from aiobc9x.wire.params import inline_text_ok
+SMALL_SEND_BYTES: Final = 256
+"""A socket with no more than this to send doesn't wait for all that have a quantum."""
 
 
 class TurnKind(enum.Enum):
@@ -37,7 +38,9 @@ class Cursor:
     Attributes:
         read_in_round: Sockets that have had their read in this round.
         send_is_due: The round of reads is over, so one send comes next.
-        last_send: The socket that sent last.
+        last_send: The socket that sent last, of those with much to send.
+        last_small: The socket that sent last, of those with little to send.
+        small_was_last: The last send was one of those.
         command_was_last: The last turn was a command, so the sockets come next.
 
     """
@@ -45,6 +48,8 @@ class Cursor:
     read_in_round: frozenset[int] = frozenset()
     send_is_due: bool = False
     last_send: int = -1
+    last_small: int = -1
+    small_was_last: bool = False
     command_was_last: bool = False
 
 
@@ -55,11 +60,14 @@ def next_turn(
     commands: bool,
     readable: Sequence[int],
     sendable: Sequence[int],
+    small: Collection[int] = (),
 ) -> tuple[Turn | None, Cursor]:
     """Choose the next use of the line.
 
     Closes go first. Commands alternate with the sockets. Among the sockets, each
-    readable one is read once, then one sends, so that neither direction starves.
+    readable one is read once, then one sends, so that neither direction starves. Sends
+    that are small alternate with the others, so that a short message waits for one
+    quantum, not for one of each bulk writer.
 
     Args:
         cursor: Where the rounds stand.
@@ -67,6 +75,7 @@ def next_turn(
         commands: A command is waiting.
         readable: Connect IDs that may hold data and have room for it, ascending.
         sendable: Connect IDs with bytes to send, ascending; none while one is outstanding.
+        small: Those of them that have at most :data:`SMALL_SEND_BYTES`.
 
     Returns:
         The turn, ``None`` if nothing waits, and where the rounds stand after it.
@@ -79,18 +88,32 @@ def next_turn(
         return Turn(TurnKind.COMMAND), replace(cursor, command_was_last=True)
     if not sockets:
         return None, cursor
-    return _socket_turn(replace(cursor, command_was_last=False), readable, sendable)
-
-
-def _socket_turn(
-    cursor: Cursor, readable: Sequence[int], sendable: Sequence[int]
-) -> tuple[Turn, Cursor]:
+    cursor = replace(cursor, command_was_last=False)
     left = [i for i in readable if i not in cursor.read_in_round]
     if sendable and (cursor.send_is_due or not left):
-        connect_id = _after(cursor.last_send, sendable)
-        return Turn(TurnKind.SEND, connect_id), Cursor(last_send=connect_id)
+        return _send_turn(cursor, sendable, small)
+    return _read_turn(cursor, left, readable)
+
+
+def _send_turn(
+    cursor: Cursor, sendable: Sequence[int], small: Collection[int]
+) -> tuple[Turn, Cursor]:
+    """Let one socket send; a new round of reads begins behind it."""
+    cursor = replace(cursor, read_in_round=frozenset(), send_is_due=False)
+    few = [i for i in sendable if i in small]
+    many = [i for i in sendable if i not in small]
+    if few and not (many and cursor.small_was_last):
+        connect_id = _after(cursor.last_small, few)
+        cursor = replace(cursor, last_small=connect_id, small_was_last=True)
+    else:
+        connect_id = _after(cursor.last_send, many)
+        cursor = replace(cursor, last_send=connect_id, small_was_last=False)
+    return Turn(TurnKind.SEND, connect_id), cursor
+
+
+def _read_turn(cursor: Cursor, left: Sequence[int], readable: Sequence[int]) -> tuple[Turn, Cursor]:
     if not left:  # a new round
-        left = list(readable)
+        left = readable
         cursor = replace(cursor, read_in_round=frozenset())
     read = cursor.read_in_round | {left[0]}
     return Turn(TurnKind.READ, left[0]), replace(
@@ -101,26 +124,3 @@ def _socket_turn(
 def _after(last: int, waiting: Sequence[int]) -> int:
     """Return the first ID behind ``last``, going round."""
     return next((i for i in waiting if i > last), waiting[0])
-
-
-class SendForm(enum.Enum):
-    """How a payload goes to the module (§2.2.4)."""
-
-    INLINE = "inline"
-    FIXED = "fixed length"
-
-
-def choose_form(data: bytes, profile: ModuleProfile) -> SendForm:
-    """Choose the form of one send.
-
-    Inline saves one turnaround, but what quotes, control characters and bytes above
-    0x7E do inside quotes is undocumented, so only plain text goes that way.
-
-    Args:
-        data: 1–1440 bytes.
-        profile: Gives the longest inline payload.
-
-    """
-    if len(data) <= profile.inline_limit_bytes and inline_text_ok(data):
-        return SendForm.INLINE
-    return SendForm.FIXED

@@ -197,7 +197,7 @@ class Line:
         name, _, rest = command.partition(b"=")
         if name == b"AT+QIRD":
             return iter(self._read(int(rest.split(b",")[0]), int(rest.split(b",")[1])))
-        if name == b"AT+QISEND":
+        if name in {b"AT+QISEND", b"AT+QISENDEX"}:
             assert not self._sending, "a second send before SEND OK (§4.1.2)"
             self._sending = True
             connect_id, size, *text = rest.split(b",", 2)
@@ -205,8 +205,10 @@ class Line:
                 self._data_for = int(connect_id), int(size)
                 return iter([PROMPT])
             assert text[0][:1] == text[0][-1:] == b'"'
-            assert len(text[0]) == int(size) + 2
-            self._take(int(connect_id), text[0][1:-1])
+            data = text[0][1:-1]
+            data = bytes.fromhex(data.decode()) if name == b"AT+QISENDEX" else data
+            assert len(data) == int(size)
+            self._take(int(connect_id), data)
             return iter(())
         return iter([OK])
 

@@ -18,6 +18,7 @@ from aiobc9x.core.events import (
     Sent,
 )
 from aiobc9x.core.exchange import Exchange
+from aiobc9x.core.forms import LineTiming
 from aiobc9x.core.profile import ModuleProfile
 from aiobc9x.core.receiving import Read
 from aiobc9x.core.sending import RESULT_LIMIT_S, Send, Sender
@@ -72,7 +73,7 @@ class Desk:
             slot.datagrams.append(data)
         else:
             slot.outgoing += data
-        return self.sender.begin(slot)
+        return self.sender.begin(slot, LineTiming(11520.0))
 
     def begin_job(self) -> Job:
         """Begin a send that a caller has worded."""

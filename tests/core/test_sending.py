@@ -3,13 +3,19 @@
 import pytest
 
 from aiobc9x.core.events import DatagramLost, Failed, Job, SendRefused, SendStalled, Sent
+from aiobc9x.core.forms import LineTiming, SendForm, permitted_forms
 from aiobc9x.core.profile import ModuleProfile
 from aiobc9x.core.sending import BACKOFF_S, RESULT_LIMIT_S, STALL_LIMIT_S, Sender
 from aiobc9x.core.sockets import Slot, SlotState
-from aiobc9x.core.turns import SendForm
 from aiobc9x.errors import StreamBroken
 from aiobc9x.spec import Err, ServiceType
 from aiobc9x.wire.base import Raw
+
+LINE = LineTiming(11520.0)
+"""A line without any latency: hex never pays."""
+
+FAR = LineTiming(11520.0, latency_s=1.0)
+"""One where it pays for everything but full quanta."""
 
 
 def stream(data: bytes = b"abc") -> Slot:
@@ -39,18 +45,20 @@ class TestForms:
         [
             (b"abc", SendForm.INLINE, 'AT+QISEND=3,3,"abc"'),
             (b"a\x00\x1a", SendForm.FIXED, "AT+QISEND=3,3"),
+            (b"a\x00\x1a\xff", SendForm.HEX, 'AT+QISENDEX=3,4,"61001AFF"'),
         ],
     )
     def test_the_line_fits_the_form(self, data: bytes, form: SendForm, command: str) -> None:
         """Data inside quotes, or a length alone."""
-        send = sender().begin(stream(data))
+        line = FAR if form is SendForm.HEX else LINE
+        send = sender().begin(stream(data), line)
         assert (send.data, send.form) == (data, form)
         assert send.command().text == command
 
     def test_a_send_takes_what_waits_then(self) -> None:
         """What is written meanwhile goes with the next one."""
         made, slot = sender(), stream()
-        send = made.begin(slot)
+        send = made.begin(slot, LINE)
         slot.outgoing += b"later"
         made.finish(sent=True, now=0.0)
         assert send.data == b"abc"
@@ -63,7 +71,7 @@ class TestResults:
     def test_send_ok_confirms(self) -> None:
         """The module has the bytes; the place is free."""
         made, slot = sender(), stream()
-        made.begin(slot)
+        made.begin(slot, LINE)
         assert made.finish(sent=True, now=0.0) == Sent(slot, 3)
         assert slot.unsent == 0
         assert made.outstanding is None
@@ -71,7 +79,7 @@ class TestResults:
     def test_send_fail_keeps_the_bytes(self) -> None:
         """§2.2.4: nothing was taken. The owner finds out whether the socket stands."""
         made, slot = sender(), stream()
-        made.begin(slot)
+        made.begin(slot, LINE)
         assert made.finish(sent=False, now=5.0) == SendStalled(slot, Err.WRITE_FAILED)
         assert slot.outgoing == b"abc"
         assert slot.retry_at == float("inf")
@@ -80,7 +88,7 @@ class TestResults:
         """0.1 s at first, 5 s at most."""
         made, slot, waits = sender(), stream(), []
         for _ in range(8):
-            made.begin(slot)
+            made.begin(slot, LINE)
             made.finish(sent=False, now=0.0)
             waits.append(slot.backoff)
         assert (waits[0], waits[-1]) == BACKOFF_S
@@ -89,11 +97,11 @@ class TestResults:
     def test_a_minute_without_progress_is_too_long(self) -> None:
         """From the first failure of the run; the error says so."""
         made, slot = sender(), stream()
-        made.begin(slot)
+        made.begin(slot, LINE)
         made.finish(sent=False, now=100.0)
-        made.begin(slot)
+        made.begin(slot, LINE)
         assert made.finish(sent=False, now=99.9 + STALL_LIMIT_S) == SendStalled(slot, 558)
-        made.begin(slot)
+        made.begin(slot, LINE)
         event = made.finish(sent=False, now=100.0 + STALL_LIMIT_S)
         assert isinstance(event, Failed)
         assert isinstance(event.error, StreamBroken)
@@ -102,18 +110,18 @@ class TestResults:
     def test_progress_starts_the_minute_anew(self) -> None:
         """A slow module is no dead one."""
         made, slot = sender(), stream()
-        made.begin(slot)
+        made.begin(slot, LINE)
         made.finish(sent=False, now=100.0)
-        made.begin(slot)
+        made.begin(slot, LINE)
         made.finish(sent=True, now=150.0)
         slot.outgoing += b"more"
-        made.begin(slot)
+        made.begin(slot, LINE)
         assert isinstance(made.finish(sent=False, now=170.0), SendStalled)
 
     def test_a_module_that_may_have_taken_some_ends_the_connection(self) -> None:
         """The profile says so; sending again might double bytes."""
         made, slot = sender(ModuleProfile(send_fail_is_atomic=False)), stream()
-        made.begin(slot)
+        made.begin(slot, LINE)
         event = made.finish(sent=False, now=0.0)
         assert isinstance(event, Failed)
         assert isinstance(event.error, BrokenPipeError)
@@ -121,22 +129,22 @@ class TestResults:
     def test_send_fail_loses_a_datagram(self) -> None:
         """It is not sent again; the next one is."""
         made, slot = sender(), datagrams(b"one", b"two")
-        made.begin(slot)
+        made.begin(slot, LINE)
         assert isinstance(made.finish(sent=False, now=0.0), DatagramLost)
-        assert made.begin(slot).data == b"two"
+        assert made.begin(slot, LINE).data == b"two"
 
     @pytest.mark.parametrize("sent", [True, False])
     def test_a_socket_that_is_gone_hears_nothing(self, sent: bool) -> None:
         """The place is free all the same."""
         made, slot = sender(), stream()
-        made.begin(slot)
+        made.begin(slot, LINE)
         slot.move(SlotState.CLOSING)
         assert made.finish(sent=sent, now=0.0) is None
         assert made.outstanding is None
 
     def test_the_result_has_a_deadline_once_the_command_has_ended(self) -> None:
         """The note states none."""
-        send = sender().begin(stream())
+        send = sender().begin(stream(), LINE)
         assert send.deadline is None
         send.await_result(10.0)
         assert send.deadline == 10.0 + RESULT_LIMIT_S
@@ -146,21 +154,62 @@ class TestRefusals:
     """``ERROR`` to a send: no byte was taken."""
 
     @pytest.mark.parametrize("err", [None, Err.INVALID_PARAMETERS, Err.NO_MEMORY])
-    def test_an_inline_refusal_is_learned(self, err: int | None) -> None:
-        """So long a line, or this text, never goes inline again; the bytes do go."""
-        made, slot = sender(), stream(b"x" * 100)
-        made.begin(slot)
+    @pytest.mark.parametrize(("form", "byte"), [(SendForm.INLINE, b"x"), (SendForm.HEX, b"\x00")])
+    def test_a_refused_line_is_learned(self, form: SendForm, byte: bytes, err: int | None) -> None:
+        """The bytes go by fixed length; the form is not tried again, not even shorter."""
+        made = Sender(ModuleProfile(), {form, SendForm.FIXED})
+        slot = stream(byte * 100)
+        assert made.begin(slot, FAR).form is form
         assert made.refused(err, 0.0) is None
-        assert made.profile.inline_limit_bytes == 99
-        assert made.begin(slot).form is SendForm.FIXED
-        slot.outgoing[:] = b"short"
-        assert made.begin(slot).form is SendForm.INLINE
+        assert made.begin(slot, FAR).form is SendForm.FIXED
+        slot.outgoing[:] = byte
+        assert made.begin(slot, FAR).form is SendForm.FIXED
+
+    def test_what_the_module_has_taken_before_it_takes_again(self) -> None:
+        """A refusal of a longer line tells nothing of a shorter one that has worked."""
+        made, slot = sender(), stream(b"x" * 50)
+        made.begin(slot, LINE)
+        made.finish(sent=True, now=0.0)
+        slot.outgoing += b"x" * 100
+        made.begin(slot, LINE)
+        made.refused(None, 0.0)
+        assert made.profile.inline_limit_bytes == 50
+        assert made.profile.hex_inline_limit_bytes == 1440
+        slot.outgoing[:] = b"x" * 50
+        assert made.begin(slot, LINE).form is SendForm.INLINE
+
+    def test_a_form_that_worked_and_is_refused_is_not_tried_at_that_length(self) -> None:
+        """It may have changed its mind; the bytes go all the same."""
+        made, slot = sender(), stream(b"x" * 50)
+        made.begin(slot, LINE)
+        made.finish(sent=True, now=0.0)
+        slot.outgoing += b"x" * 50
+        made.begin(slot, LINE)
+        made.refused(None, 0.0)
+        assert made.profile.inline_limit_bytes == 49
+        assert made.begin(slot, LINE).form is SendForm.FIXED
+
+    def test_what_was_learned_outlives_a_restart(self) -> None:
+        """The module is asked again who it is, and gets its profile anew."""
+        made, slot = sender(), stream(b"x" * 50)
+        made.begin(slot, LINE)
+        made.refused(None, 0.0)
+        made.use(ModuleProfile())
+        assert made.profile == ModuleProfile(inline_limit_bytes=0)
+
+    def test_a_pinned_form_that_is_refused_gives_way(self) -> None:
+        """The bytes go by fixed length rather than never."""
+        made = Sender(ModuleProfile(), permitted_forms("hex"))
+        slot = stream(b"abc")
+        assert made.begin(slot, LINE).form is SendForm.HEX
+        made.refused(Err.INVALID_PARAMETERS, 0.0)
+        assert made.begin(slot, LINE).form is SendForm.FIXED
 
     @pytest.mark.parametrize("err", [None, Err.BLOCKED, Err.BUSY, Err.NO_MEMORY])
     def test_a_refusal_that_may_pass_is_tried_again(self, err: int | None) -> None:
         """With the same back-off as SEND FAIL."""
         made, slot = sender(), stream(b"\x00")
-        made.begin(slot)
+        made.begin(slot, LINE)
         assert made.refused(err, 0.0) == SendStalled(slot, err)
         assert slot.backoff == BACKOFF_S[0]
 
@@ -168,7 +217,7 @@ class TestRefusals:
     def test_any_other_refusal_is_for_good(self, err: int) -> None:
         """What was received before is still to be read, so nothing has failed yet."""
         made, slot = sender(), stream()
-        made.begin(slot)
+        made.begin(slot, LINE)
         assert made.refused(err, 0.0) == SendRefused(slot, err)
         assert slot.unsent == 3
 
@@ -176,14 +225,14 @@ class TestRefusals:
     def test_a_refused_datagram_is_not_sent_again(self, err: int) -> None:
         """Its sender is told."""
         made, slot = sender(), datagrams(b"\x00one", b"\x00two")
-        made.begin(slot)
+        made.begin(slot, LINE)
         assert made.refused(err, 0.0) == SendRefused(slot, err)
         assert slot.next_quantum() == b"\x00two"
 
     def test_a_socket_that_is_gone_is_refused_nothing(self) -> None:
         """The place is free all the same."""
         made, slot = sender(), stream()
-        made.begin(slot)
+        made.begin(slot, LINE)
         slot.move(SlotState.CLOSING)
         assert made.refused(Err.BUSY, 0.0) is None
         assert made.outstanding is None
@@ -196,7 +245,7 @@ class TestSuspicion:
     def sends(made: Sender, *times: float, data: bytes = b"\x00") -> None:
         """Send once at each of the times."""
         for now in times:
-            made.begin(stream(data))
+            made.begin(stream(data), LINE)
             made.finish(sent=True, now=now)
 
     def test_sockets_are_suspect_100_ms_after_the_last_send(self) -> None:
@@ -233,7 +282,7 @@ class TestSuspicion:
     def test_send_fail_is_as_suspect(self) -> None:
         """The module was in data mode."""
         made = sender()
-        made.begin(stream(b"\x00"))
+        made.begin(stream(b"\x00"), LINE)
         made.finish(sent=False, now=10.0)
         assert made.suspicion_due == pytest.approx(10.1)
 
@@ -255,7 +304,7 @@ class TestWorded:
 
     def test_a_send_of_ours_is_of_itself(self) -> None:
         """And of no job."""
-        send = sender().begin(stream())
+        send = sender().begin(stream(), LINE)
         assert send.is_of(send)
         assert not send.is_of(None)
 
@@ -264,6 +313,6 @@ def test_a_restart_forgets_everything() -> None:
     """The module knows of no send any more."""
     made = sender()
     TestSuspicion.sends(made, 10.0)
-    made.begin(stream())
+    made.begin(stream(), LINE)
     made.forget()
     assert (made.outstanding, made.suspicion_due) == (None, None)

@@ -7,6 +7,7 @@ import pytest
 from aiobc9x.core.events import (
     Failed,
     Job,
+    Lane,
     OutOfStep,
     SendStalled,
     Sent,
@@ -184,7 +185,7 @@ class TestSending:
         assert peer.session.statistics.send_failures == 3
 
     def test_an_inline_refusal_is_learned(self) -> None:
-        """The same bytes go again with a prompt, and so do all that are as long."""
+        """The same bytes go again with a prompt, and so does all that comes later."""
         peer = Peer()
         slot = peer.open()
         slot.outgoing += b"abc"
@@ -192,8 +193,39 @@ class TestSending:
         peer.turn(b"AT+QIGETERROR", explained(552))
         peer.prompted(slot, b"abc")
         peer.say(OK, SEND_OK)
-        assert peer.session.profile.inline_limit_bytes == 2
+        assert peer.session.profile.inline_limit_bytes == 0
         assert peer.kept(Sent) == [Sent(slot, 3)]
+
+    def test_short_bytes_go_as_hex_where_turnarounds_are_dear(self) -> None:
+        """The module's latency is known from its answers, ours from the prompts."""
+        peer = Peer()
+        slot = peer.open()
+        slot.outgoing += bytes(8)
+        peer.expect(b"AT+QISEND=0,8\r")
+        peer.now += 0.1
+        peer.say(PROMPT)
+        peer.now += 0.03
+        peer.expect(bytes(8))
+        peer.now += 0.1
+        peer.say(OK, SEND_OK)
+        line = peer.session.line
+        assert line.bytes_per_s == 11520.0
+        assert line.turnaround_s == pytest.approx(0.03)
+        assert line.latency_s == pytest.approx(0.1 - 18 / 11520)
+        slot.outgoing += bytes(1440)
+        peer.turn(b'AT+QISENDEX=0,1440,"%b"' % (b"00" * 1440), OK, SEND_OK)
+        counted = peer.session.statistics
+        assert (counted.sends_inline, counted.sends_hex, counted.sends_fixed) == (0, 1, 1)
+
+    def test_nothing_is_measured_out_of_step(self) -> None:
+        """A module that is being waited for is late for other reasons."""
+        peer = Peer()
+        peer.session.suspended = True
+        peer.session.queue.add(ask("AT", Lane.RECOVERY))
+        peer.expect(b"AT\r")
+        peer.now += 1.0
+        peer.say(OK)
+        assert peer.session.line.latency_s == 0
 
     def test_ok_where_the_prompt_is_due_ends_the_connection(self) -> None:
         """Its bytes are never sent again, and the step is lost."""

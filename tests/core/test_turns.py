@@ -1,14 +1,12 @@
-"""Turns: who uses the line next, and how a payload goes."""
+"""Turns: who uses the line next."""
 
 from itertools import pairwise
 from typing import TypeAlias
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aiobc9x.core.profile import ModuleProfile
-from aiobc9x.core.turns import Cursor, SendForm, Turn, TurnKind, choose_form, next_turn
+from aiobc9x.core.turns import Cursor, Turn, TurnKind, next_turn
 
 Waiting: TypeAlias = tuple[list[int], list[int], bool]
 """Who could read, who could send, and whether a command waits."""
@@ -116,21 +114,40 @@ class TestFairness:
                 assert turn.connect_id in (readable if turn.kind is TurnKind.READ else sendable)
 
 
-class TestForm:
-    """§2.2.4: inline saves one turnaround, fixed length carries any byte."""
+class TestShortMessages:
+    """A short message waits for one quantum, not for one of each bulk writer."""
 
-    @pytest.mark.parametrize("data", [b"a", b"GET / HTTP/1.1", b"a,b 'c' >~", b"x" * 1440])
-    def test_plain_text_goes_inline(self, data: bytes) -> None:
-        """Printable ASCII without a double quote."""
-        assert choose_form(data, ModuleProfile()) is SendForm.INLINE
+    def senders(self, turns: int, small: set[int], waiting: list[int]) -> list[int]:
+        """Who sends, if nobody stops waiting."""
+        cursor, found = Cursor(), []
+        for _ in range(turns):
+            turn, cursor = next_turn(
+                cursor, closes=False, commands=False, readable=[], sendable=waiting, small=small
+            )
+            assert turn is not None
+            found.append(turn.connect_id)
+        return found
 
-    @pytest.mark.parametrize("byte", [0, 0x0A, 0x0D, 0x1A, 0x1B, 0x1F, 0x22, 0x7F, 0x80, 0xFF])
-    def test_one_odd_byte_makes_it_fixed_length(self, byte: int) -> None:
-        """What it does inside quotes is undocumented."""
-        assert choose_form(b"ab" + bytes([byte]), ModuleProfile()) is SendForm.FIXED
+    def test_every_other_send_is_a_short_one(self) -> None:
+        """Whoever has much to send goes on meanwhile, in turns."""
+        assert self.senders(8, {2}, [0, 1, 2, 3]) == [2, 0, 2, 1, 2, 3, 2, 0]
 
-    def test_longer_than_the_limit_is_fixed_length(self) -> None:
-        """The profile knows how long a line the module takes."""
-        profile = ModuleProfile(inline_limit_bytes=3)
-        assert choose_form(b"abc", profile) is SendForm.INLINE
-        assert choose_form(b"abcd", profile) is SendForm.FIXED
+    def test_short_ones_take_turns_too(self) -> None:
+        """Each in its own round."""
+        assert self.senders(8, {4, 5}, [0, 1, 4, 5]) == [4, 0, 5, 1, 4, 0, 5, 1]
+
+    @given(small=st.sets(st.integers(0, 5)), waiting=ids.filter(bool), who=st.integers(0, 5))
+    def test_nobody_starves(self, small: set[int], waiting: list[int], who: int) -> None:
+        """Whatever the sizes, everyone sends within twelve sends."""
+        everyone = sorted({*waiting, who})
+        assert who in self.senders(12, small, everyone)
+
+    def test_reads_go_between(self) -> None:
+        """One round of them before each send, whatever its size."""
+        cursor, found = Cursor(), []
+        for _ in range(6):
+            turn, cursor = next_turn(
+                cursor, closes=False, commands=False, readable=[0], sendable=[1, 2], small={1}
+            )
+            found.append(turn)
+        assert kinds(found) == "R0 S1 R0 S2 R0 S1"

@@ -1,0 +1,51 @@
+"""Who waits for the line, and until when.
+
+Layer: core. Does no I/O; time comes in as ``now``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from aiobc9x.core.events import Lane
+from aiobc9x.core.queue import JobQueue
+from aiobc9x.core.sending import Sender
+from aiobc9x.core.sockets import SocketTable
+from aiobc9x.core.turns import SMALL_SEND_BYTES, Cursor, Turn, next_turn
+
+
+class Scheduler:
+    """Asks everyone who may want the line, and keeps where the rounds stand."""
+
+    def __init__(self, sockets: SocketTable, queue: JobQueue, sender: Sender) -> None:
+        self._sockets, self._queue, self._sender = sockets, queue, sender
+        self._cursor = Cursor()
+
+    def next(self, now: float) -> Turn | None:
+        """Return the next use of the line, ``None`` if nobody waits."""
+        sending = self._sender.outstanding is not None
+        sendable = [] if sending else [s for s in self._sockets if s.may_send(now)]
+        turn, self._cursor = next_turn(
+            self._cursor,
+            closes=self._queue.next(Lane.CLOSE) is not None,
+            commands=self._queue.next(Lane.COMMAND, sending=sending) is not None,
+            readable=[slot.connect_id for slot in self._sockets if slot.may_read],
+            sendable=[slot.connect_id for slot in sendable],
+            small={slot.connect_id for slot in sendable if slot.unsent <= SMALL_SEND_BYTES},
+        )
+        return turn
+
+    def wake(self, now: float, poll_interval: float) -> None:
+        """Have silent sockets read, and stalled ones try again, whose time has come."""
+        for slot in self._sockets:
+            if (due := slot.poll_due(poll_interval)) is not None and now >= due:
+                slot.readable = True
+            if now >= slot.retry_at:
+                slot.retry_at = 0.0  # nobody need wake up for it again
+
+    def deadlines(self, poll_interval: float) -> Iterator[float | None]:
+        """Go through the times at which :meth:`wake` has something to do."""
+        for slot in self._sockets:
+            yield slot.poll_due(poll_interval)
+            if slot.unsent:
+                yield slot.retry_at

@@ -1,0 +1,123 @@
+"""Stopwatch: what the module and the host take beyond the bytes on the line."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aiobc9x.core.exchange import Exchange
+from aiobc9x.core.forms import LineTiming
+from aiobc9x.core.statistics import Statistics
+from aiobc9x.core.stopwatch import Stopwatch
+from aiobc9x.wire.base import Command
+from aiobc9x.wire.commands import Qird
+from aiobc9x.wire.network import Cgatt
+
+BAUDRATE = 1000  # 100 bytes a second
+
+
+def answer(
+    watch: Stopwatch,
+    statistics: Statistics,
+    seconds: float,
+    *,
+    command: Command[Any] | None = None,
+    prompted: bool = False,
+) -> float:
+    """Let 100 bytes cross the line in an exchange that takes so long; the latency then.
+
+    (``Any``: commands answer with all types.)
+    """
+    exchange = Exchange(command or Qird(0), None, 5.0, 1.0, traffic=statistics.traffic_bytes)
+    exchange.prompted = prompted
+    statistics.bytes_sent += 40
+    statistics.bytes_received += 60
+    watch.answered(exchange, 5.0 + seconds, BAUDRATE)
+    return watch.line(BAUDRATE).latency_s
+
+
+@pytest.fixture
+def statistics() -> Statistics:
+    """Counters that don't start at 0."""
+    return Statistics(bytes_received=12345, bytes_sent=678)
+
+
+@pytest.fixture
+def watch(statistics: Statistics) -> Stopwatch:
+    """One that has measured nothing."""
+    return Stopwatch(statistics)
+
+
+class TestLatency:
+    """The time of an exchange less that of its bytes."""
+
+    def test_nothing_measured(self, watch: Stopwatch) -> None:
+        """The rate is known, the times are 0."""
+        assert watch.line(BAUDRATE) == LineTiming(100.0, 0.0, 0.0)
+
+    def test_the_first_answer_counts_in_full(
+        self, watch: Stopwatch, statistics: Statistics
+    ) -> None:
+        """There is nothing to average with."""
+        assert answer(watch, statistics, 1.02) == pytest.approx(0.02)
+
+    def test_later_ones_weigh_an_eighth(self, watch: Stopwatch, statistics: Statistics) -> None:
+        """One slow answer changes little."""
+        answer(watch, statistics, 1.02)
+        assert answer(watch, statistics, 1.1) == pytest.approx(0.03)
+
+    def test_it_follows_the_module(self, watch: Stopwatch, statistics: Statistics) -> None:
+        """After a few dozen answers the old latency is forgotten."""
+        answer(watch, statistics, 1.02)
+        for _ in range(40):
+            last = answer(watch, statistics, 1.5)
+        assert last == pytest.approx(0.5, rel=0.01)
+
+    @given(times=st.lists(st.floats(0, 100), min_size=1))
+    def test_it_stays_within_the_samples(self, times: list[float]) -> None:
+        """Never below 0, whatever the line's real rate is."""
+        statistics = Statistics()
+        watch = Stopwatch(statistics)
+        for seconds in times:
+            latency = answer(watch, statistics, seconds)
+        assert max(min(times) - 1.0, 0) - 1e-6 <= latency <= max(0, max(times) - 1.0) + 1e-6
+
+    def test_what_waits_for_the_network_tells_nothing(
+        self, watch: Stopwatch, statistics: Statistics
+    ) -> None:
+        """Attaching may take minutes."""
+        assert answer(watch, statistics, 10.0, command=Cgatt(1)) == 0
+
+    def test_a_long_exchange_tells_nothing(self, watch: Stopwatch, statistics: Statistics) -> None:
+        """The line may be slower than it is thought to be."""
+        statistics.bytes_sent += 1
+        exchange = Exchange(Qird(0), None, 5.0, 1.0)
+        watch.answered(exchange, 15.0, BAUDRATE)
+        assert watch.line(BAUDRATE).latency_s == 0
+
+    def test_an_end_behind_a_prompt_tells_nothing_new(
+        self, watch: Stopwatch, statistics: Statistics
+    ) -> None:
+        """It holds two latencies and the host's own time."""
+        assert answer(watch, statistics, 10.0, prompted=True) == 0
+
+
+class TestTurnaround:
+    """From the prompt to the payload."""
+
+    def test_it_is_averaged(self, watch: Stopwatch) -> None:
+        """Like the latency."""
+        watch.prompted(1.0)
+        watch.written(1.25)
+        assert watch.line(BAUDRATE).turnaround_s == 0.25
+        watch.prompted(2.0)
+        watch.written(2.25 + 0.08)
+        assert watch.line(BAUDRATE).turnaround_s == pytest.approx(0.26)
+
+    def test_other_writes_are_none(self, watch: Stopwatch) -> None:
+        """Only what follows a prompt."""
+        watch.prompted(1.0)
+        watch.written(1.25)
+        watch.written(99.0)
+        assert watch.line(BAUDRATE).turnaround_s == 0.25
