@@ -1,11 +1,12 @@
-"""The reader task, the watchdog, and the futures of those who wait.
+"""The reader, the watchdog, and the futures of those who wait.
 
 Layer: aio.
 
 The session owns every exchange; callers only await futures. A caller that is
 cancelled therefore leaves an exchange behind whose late answer is swallowed, and the
-line stays in step. All tasks live in one group inside one supervisor task, so no
-cancel scope ever spans user code.
+line stays in step. The link calls the reader with what has arrived, so that no task
+has to wake up for it; one watchdog timer stands in for a timer a command. All tasks live
+in one group inside one supervisor task, so no cancel scope ever spans user code.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
+import math
 from collections.abc import Callable, Coroutine
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, TypeVar
 
 import anyio
 import anyio.abc
@@ -22,23 +24,16 @@ import anyio.abc
 from aiobc9x.aio import trace
 from aiobc9x.aio.events import Hub, Reset, StepLost, Unknown
 from aiobc9x.aio.link import Link
+from aiobc9x.aio.owners import SLOT_EVENTS, Owners, SlotOwner
 from aiobc9x.core.events import (
     Answer,
     Damaged,
-    DatagramLost,
-    DataReceived,
-    Drained,
     Event,
-    Failed,
     Finished,
     Job,
     Lane,
     OutOfStep,
-    ReadRefused,
     Restarted,
-    SendRefused,
-    SendStalled,
-    Sent,
     UnknownLine,
     UrcSeen,
 )
@@ -55,39 +50,6 @@ T = TypeVar("T")
 STALL_S = 0.25
 """A watchdog that is later than this was held up with the whole event loop; what the
 module said meanwhile must be read before it is called late."""
-
-
-class SlotOwner(Protocol):
-    """Whoever a socket's events go to: a transport."""
-
-    def on_data(self, data: bytes) -> None:
-        """Take bytes of the stream, or one datagram."""
-
-    def on_sent(self, size_bytes: int) -> None:
-        """Note that the module has taken bytes."""
-
-    def on_drained(self) -> None:
-        """Note that the peer has closed and everything has been read."""
-
-    def on_failed(self, error: Exception) -> None:
-        """End the connection."""
-
-    def on_refused(self, event: SendStalled | SendRefused | ReadRefused) -> None:
-        """Find out whether the connection still stands."""
-
-    def on_send_refused(self, error: OSError) -> None:
-        """Act on a refusal by a socket that still stands."""
-
-    def on_datagram_lost(self, reason: str) -> None:
-        """Report a lost datagram."""
-
-    def close(self) -> None:
-        """Flush and close."""
-
-
-def owner_of(slot: Slot) -> SlotOwner | None:
-    """Return what :meth:`Driver.adopt` gave the socket, if it was adopted."""
-    return cast("SlotOwner | None", slot.owner)
 
 
 class Driver:
@@ -112,9 +74,15 @@ class Driver:
         self._loop = asyncio.get_running_loop()
         self._futures: dict[Job, asyncio.Future[Answer]] = {}
         self._expected: list[tuple[Callable[[Urc], Any], asyncio.Future[Any]]] = []
-        self._early: dict[Slot, list[Event]] = {}
+        self._owners = Owners()
+        # Library code must not inherit the routing of whoever opens the modem.
+        self._context = contextvars.Context()
+        self._handlers = self._event_handlers()
         self._watchdog: asyncio.TimerHandle | None = None
+        self._watchdog_at = math.inf
         self._kicked = False
+        self._is_busy = self._is_kicked_meanwhile = False
+        self._backlog: list[bytes] = []
         self._last_input = 0.0
         self._dead: str | None = None
         self._group: anyio.abc.TaskGroup | None = None
@@ -141,9 +109,8 @@ class Driver:
         return self._loop.time()
 
     async def start(self) -> None:
-        """Start the supervisor and, in it, the reader."""
+        """Start the supervisor and the reader."""
         ready = self._loop.create_future()
-        # Library tasks must not inherit the routing of whoever opens the modem.
         self._supervisor = asyncio.create_task(
             self._supervise(ready), name="aiobc9x supervisor", context=contextvars.Context()
         )
@@ -184,7 +151,10 @@ class Driver:
         future: asyncio.Future[Answer] = self._loop.create_future()
         self._futures[job] = future
         self.session.queue.add(job)
-        self.kick()
+        if self._is_busy:
+            self.kick()
+        else:
+            self._look()  # now: a turn of the loop costs more than the command itself
         try:
             answer = await future
         except asyncio.CancelledError:
@@ -237,25 +207,25 @@ class Driver:
 
     def adopt(self, slot: Slot, owner: SlotOwner) -> None:
         """Give a socket its owner, and the owner what came before it."""
-        slot.owner = owner
-        for event in self._early.pop(slot, ()):
-            self._to_owner(slot, event)
+        self._owners.adopt(slot, owner)
 
     def disown(self, slot: Slot) -> None:
         """Forget a socket that is free again."""
-        self._early.pop(slot, None)
+        self._owners.disown(slot)
 
     def kick(self) -> None:
         """Have the line looked at soon; many kicks in one turn of the loop are one."""
-        if not self._kicked and self._dead is None:
+        if self._is_busy:
+            self._is_kicked_meanwhile = True
+        elif not self._kicked and self._dead is None:
             self._kicked = True
-            self._loop.call_soon(self._on_kick)
+            self._loop.call_soon(self._on_kick, context=self._context)
 
     def dispatch(self, events: list[Event]) -> None:
         """Hand out what the session reports."""
         for event in events:
             try:
-                self._dispatch(event)
+                self._handlers[type(event)](event)
             except Exception as exc:
                 self._loop.call_exception_handler(
                     {"message": f"handling {type(event).__name__} failed", "exception": exc}
@@ -271,14 +241,14 @@ class Driver:
             self._watchdog.cancel()
         self.dispatch(self.session.fail(lambda: LinkLost(reason), self.time()))
         self._fail_expected(lambda: LinkLost(reason))
-        self._early.clear()
+        self._owners.clear()
         self.hub.close()
 
     async def _supervise(self, ready: asyncio.Future[None]) -> None:
         try:
             async with anyio.create_task_group() as group:
                 self._group = group
-                group.start_soon(self._read_forever)
+                self._link.start(self._on_bytes, self.fail)
                 if not ready.done():
                     ready.set_result(None)
                 await self._stopping.wait()
@@ -301,20 +271,37 @@ class Driver:
                 {"message": f"{function.__name__} failed", "exception": exc}
             )
 
-    async def _read_forever(self) -> None:
+    def _on_bytes(self, data: bytes) -> None:
+        """Take what has arrived: through the session, then callbacks, then the line.
+
+        It comes once a turn of the loop at most, as from any transport, so that a flood
+        doesn't starve the rest of the program.
+        """
+        if self._is_busy or self._backlog:  # a link that answers while it is written to
+            self._backlog.append(data)
+        else:
+            self._context.run(self._take, data)
+
+    def _on_backlog(self) -> None:
+        data = b"".join(self._backlog)
+        self._backlog.clear()
+        self._take(data)
+
+    def _take(self, data: bytes) -> None:
+        if self._dead is not None:
+            return
+        if logger.isEnabledFor(logging.DEBUG):
+            logger.debug("< %s", trace.received(data))
+        self._is_busy = True
         try:
-            while True:
-                data = await self._link.receive()
-                if logger.isEnabledFor(logging.DEBUG):
-                    logger.debug("< %s", trace.received(data))
-                self._last_input = self.time()
-                self.dispatch(self.session.feed(data, self._last_input))
-                self._pump()
-                await asyncio.sleep(0)  # a flood must not starve the rest of the loop
-        except LinkLost as exc:
-            self.fail(exc.strerror or str(exc))
+            self._last_input = now = self._loop.time()
+            self.dispatch(self.session.feed(data, now))
+            self._is_kicked_meanwhile = False  # what they are about is looked at right here
+            self._pump(now)
         except Exception as exc:
             self._give_up(exc)
+        finally:
+            self._rest()
 
     def _give_up(self, exc: Exception) -> None:
         """End the modem because of a bug of ours, or everything would wait for ever."""
@@ -323,86 +310,94 @@ class Driver:
 
     def _on_kick(self) -> None:
         self._kicked = False
+        self._look()
+
+    def _look(self) -> None:
+        self._is_busy = True
         try:
-            self._pump()
+            self._pump(self._loop.time())
         except Exception as exc:
             self._give_up(exc)
+        finally:
+            self._rest()
 
-    def _pump(self) -> None:
+    def _rest(self) -> None:
+        self._is_busy = False
+        if self._backlog:
+            self._loop.call_soon(self._on_backlog, context=self._context)
+        if self._is_kicked_meanwhile:
+            self._is_kicked_meanwhile = False
+            self.kick()
+
+    def _pump(self, now: float) -> None:
         """Write what is due, and set the watchdog."""
         if self._dead is not None:
             return
-        now = self.time()
-        while (data := self.session.next_output(now)) is not None:
+        session = self.session
+        while (data := session.next_output(now)) is not None:
             if logger.isEnabledFor(logging.DEBUG):
                 logger.debug("> %s", trace.sent(data))
             self._link.write(data)
-        self.dispatch(self.session.take_events())
+        self.dispatch(session.take_events())
+        deadline = session.deadline()
+        if deadline is not None:
+            self._watch(max(deadline, now + 0.001))
+
+    def _watch(self, when: float) -> None:
+        """Have the watchdog come by then; one that comes earlier sets itself anew."""
+        if when >= self._watchdog_at:
+            return
         if self._watchdog is not None:
             self._watchdog.cancel()
-            self._watchdog = None
-        deadline = self.session.deadline()
-        if deadline is not None and deadline != float("inf"):
-            when = max(deadline, now + 0.001)
-            self._watchdog = self._loop.call_at(when, self._on_watchdog, when)
+        self._watchdog_at = when
+        self._watchdog = self._loop.call_at(when, self._on_watchdog, when, context=self._context)
 
     def _on_watchdog(self, when: float) -> None:
-        self._watchdog = None
-        now = self.time()
+        self._watchdog, self._watchdog_at = None, math.inf
+        now = self._loop.time()
         if now - when > STALL_S:
-            self._watchdog = self._loop.call_at(now + STALL_S, self._on_watchdog, now + STALL_S)
+            self._watch(now + STALL_S)
             return
+        self._is_busy = True
         try:
             self.dispatch(self.session.advance(now))
-            self._pump()
+            self._is_kicked_meanwhile = False
+            self._pump(now)
         except Exception as exc:
             self._give_up(exc)
+        finally:
+            self._rest()
 
-    def _dispatch(self, event: Event) -> None:
-        match event:
-            case Finished(job, answer):
-                future = self._futures.pop(job, None)
-                if future is not None and not future.done():
-                    future.set_result(answer)
-            case UrcSeen(urc):
-                self._on_urc(urc)
-            case UnknownLine(text):
-                logger.info("! unknown line %s", _shorten(text))
-                self.hub.publish(Unknown(text))
-            case Damaged(reason, data):
-                logger.warning("! %s: %s", reason, _shorten(data))
-            case OutOfStep(reason, is_sleep):
-                logger.log(logging.DEBUG if is_sleep else logging.WARNING, "! %s", reason)
-                self.hub.publish(StepLost(reason))
-                if self.on_out_of_step is not None:
-                    self.spawn(self.on_out_of_step, reason)
-            case Restarted(banner):
-                self._on_restarted(banner)
-            case _:
-                self._to_slot(event.slot, event)
+    # Any: each handler takes the one class that it stands behind.
+    def _event_handlers(self) -> dict[type[Event], Callable[[Any], None]]:
+        return {
+            Finished: self._on_finished,
+            UrcSeen: lambda event: self._on_urc(event.urc),
+            UnknownLine: self._on_unknown,
+            Damaged: self._on_damaged,
+            OutOfStep: self._on_step_lost,
+            Restarted: lambda event: self._on_restarted(event.banner),
+            **dict.fromkeys(SLOT_EVENTS, self._owners.tell),
+        }
 
-    def _to_slot(self, slot: Slot, event: Event) -> None:
-        if slot.owner is not None:
-            self._to_owner(slot, event)
-        elif isinstance(event, DataReceived | Drained | Failed):
-            self._early.setdefault(slot, []).append(event)
+    def _on_finished(self, event: Finished) -> None:
+        future = self._futures.pop(event.job, None)
+        if future is not None and not future.done():
+            future.set_result(event.answer)
 
-    def _to_owner(self, slot: Slot, event: Event) -> None:
-        owner = owner_of(slot)
-        assert owner is not None
-        match event:
-            case DataReceived(_, data):
-                owner.on_data(data)
-            case Sent(_, size):
-                owner.on_sent(size)
-            case Drained():
-                owner.on_drained()
-            case Failed(_, error):
-                owner.on_failed(error)
-            case DatagramLost(_, reason):
-                owner.on_datagram_lost(reason)
-            case SendStalled() | SendRefused() | ReadRefused():
-                owner.on_refused(event)
+    def _on_unknown(self, event: UnknownLine) -> None:
+        logger.info("! unknown line %s", _shorten(event.text))
+        self.hub.publish(Unknown(event.text))
+
+    def _on_damaged(self, event: Damaged) -> None:
+        logger.warning("! %s: %s", event.reason, _shorten(event.data))
+
+    def _on_step_lost(self, event: OutOfStep) -> None:
+        level = logging.DEBUG if event.is_sleep else logging.WARNING
+        logger.log(level, "! %s", event.reason)
+        self.hub.publish(StepLost(event.reason))
+        if self.on_out_of_step is not None:
+            self.spawn(self.on_out_of_step, event.reason)
 
     def _on_urc(self, urc: Urc) -> None:
         for match, future in list(self._expected):
@@ -417,7 +412,7 @@ class Driver:
     def _on_restarted(self, banner: str) -> None:
         expected = self.on_restarted is None  # a module that was just switched on
         logger.log(logging.INFO if expected else logging.WARNING, "! restarted: %s", banner)
-        self._early.clear()
+        self._owners.clear()
         self._fail_expected(lambda: ModuleReset(f"the module restarted ({banner})"))
         self.hub.publish(Reset(banner))
         if self.on_restarted is not None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 
-from aiobc9x.aio.driver import owner_of
+from aiobc9x.aio.owners import owner_of
 from aiobc9x.aio.sockets import GONE, SocketKeeper
 from aiobc9x.core.events import Lane, ReadRefused, SendRefused, SendStalled
 from aiobc9x.core.sockets import Slot, SlotState

@@ -10,10 +10,11 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
-from aiobc9x.aio.driver import Driver, owner_of
+from aiobc9x.aio.driver import Driver
 from aiobc9x.aio.events import Reset, StepRegained
 from aiobc9x.aio.examine import Examiner
 from aiobc9x.aio.opening import Opener
+from aiobc9x.aio.owners import owner_of
 from aiobc9x.aio.startup import Settings, attempt, start
 from aiobc9x.aio.sync import settle, synchronize
 from aiobc9x.core.events import Lane

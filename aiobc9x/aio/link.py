@@ -14,7 +14,6 @@ import errno
 import logging
 import os
 import sys
-from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -79,26 +78,36 @@ class SerialSettings:
 
 
 class _LinkProtocol(asyncio.Protocol):
-    """Collects what arrives until the reader task takes it."""
+    """Hands over what arrives; keeps it until somebody takes it."""
 
     def __init__(self) -> None:
-        self.chunks: deque[bytes] = deque()
-        self.lost: str | None = None
         self.closed = asyncio.Event()
-        self.arrived = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._early: list[bytes] = []
+        self._lost: str | None = None
+        self._on_data: Callable[[bytes], None] = self._early.append
+        self._on_lost: Callable[[str], None] | None = None
+
+    def start(self, on_data: Callable[[bytes], None], on_lost: Callable[[str], None]) -> None:
+        self._on_data, self._on_lost = on_data, on_lost
+        for data in self._early:
+            on_data(data)
+        self._early.clear()
+        if self._lost is not None:
+            self._loop.call_soon(on_lost, self._lost)
 
     def data_received(self, data: bytes) -> None:
-        self.chunks.append(data)
-        self.arrived.set()
+        self._on_data(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.fail(str(exc) if exc is not None else "the other end closed it")
         self.closed.set()
 
     def fail(self, reason: str) -> None:
-        if self.lost is None:
-            self.lost = reason
-        self.arrived.set()
+        if self._lost is None:
+            self._lost = reason
+            if self._on_lost is not None:
+                self._loop.call_soon(self._on_lost, reason)  # whoever writes is not ready for it
 
 
 class Link:
@@ -115,31 +124,36 @@ class Link:
         self._protocol = _LinkProtocol()
         self._transport: asyncio.WriteTransport | None = None
         self._port: Any = None  # a pyserial object; pyserial has no types
+        self._write_now: Callable[[bytes], int] | None = None
         self._cleanup: Callable[[], Awaitable[None]] | None = None
         self._closing: asyncio.Task[None] | None = None
 
-    async def receive(self) -> bytes:
-        """Wait for bytes; return all that have arrived.
+    def start(self, on_data: Callable[[bytes], None], on_lost: Callable[[str], None]) -> None:
+        """Hand over what arrives from now on, and what has arrived.
 
-        Raises:
-            LinkLost: The port closed or failed, and everything before has been returned.
+        Args:
+            on_data: Called with bytes as they come.
+            on_lost: Called once, behind the last bytes, with the reason why the port closed
+                or failed.
 
-        Cancellation is safe: no byte is lost.
         """
-        protocol = self._protocol
-        while not protocol.chunks:
-            if protocol.lost is not None:
-                raise LinkLost(f"{self.name} is lost: {protocol.lost}")
-            protocol.arrived.clear()
-            await protocol.arrived.wait()
-        data = protocol.chunks[0] if len(protocol.chunks) == 1 else b"".join(protocol.chunks)
-        protocol.chunks.clear()
-        return data
+        self._protocol.start(on_data, lambda why: on_lost(f"{self.name} is lost: {why}"))
 
     def write(self, data: bytes) -> None:
-        """Queue bytes for the port."""
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(data)
+        """Write bytes to the port, or queue what it does not take at once."""
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        if self._write_now is not None and not transport.get_write_buffer_size():
+            # pyserial-asyncio would wait for the loop to find that the port can be written to.
+            try:
+                taken = self._write_now(data)
+            except (BlockingIOError, InterruptedError):
+                taken = 0
+            if taken == len(data):
+                return
+            data = data[taken:]
+        transport.write(data)
 
     async def set_baudrate(self, baudrate: int) -> None:
         """Change the speed of a serial device; other links have none and ignore it."""
@@ -186,6 +200,7 @@ class Link:
             raise
         if hasattr(port, "on_gone"):
             port.on_gone = self._protocol.fail
+            self._write_now = port.write
         transport, _ = await serial_asyncio.connection_for_serial(
             loop, lambda: self._protocol, port
         )

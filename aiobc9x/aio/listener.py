@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from aiobc9x.aio.base import ModuleTransport
-from aiobc9x.aio.driver import owner_of
+from aiobc9x.aio.owners import owner_of
 from aiobc9x.aio.socketview import SocketView
 from aiobc9x.errors import ModemError, StreamBroken
 

@@ -15,7 +15,7 @@ import anyio
 from aiobc9x.aio.configuring import SettingQueries
 from aiobc9x.aio.connecting import Connector
 from aiobc9x.aio.connections import ConnectionMethods
-from aiobc9x.aio.driver import Driver, owner_of
+from aiobc9x.aio.driver import Driver
 from aiobc9x.aio.events import Subscription
 from aiobc9x.aio.examine import Examiner
 from aiobc9x.aio.guard import check_data, check_line, opens_socket
@@ -24,6 +24,7 @@ from aiobc9x.aio.modes import ModeSwitcher
 from aiobc9x.aio.names import NameQueries
 from aiobc9x.aio.opening import Opener
 from aiobc9x.aio.options import Options
+from aiobc9x.aio.owners import owner_of
 from aiobc9x.aio.proxying import Forwards, ProxyServer
 from aiobc9x.aio.radio import RadioQueries
 from aiobc9x.aio.readiness import READY_TIMEOUT_S, Readiness

@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from aiobc9x.aio.connecting import Connector, Stage, Tls, make_request
-from aiobc9x.aio.driver import owner_of
 from aiobc9x.aio.listener import Server
 from aiobc9x.aio.opening import OpenRequest
+from aiobc9x.aio.owners import owner_of
 from aiobc9x.aio.readiness import READY_TIMEOUT_S, Readiness
 from aiobc9x.core.sockets import Slot, SlotState
 from aiobc9x.errors import CommandError

@@ -181,19 +181,9 @@ class Restarted:
     banner: str
 
 
-Event: TypeAlias = (
-    Finished
-    | DataReceived
-    | Sent
-    | SendStalled
-    | SendRefused
-    | DatagramLost
-    | ReadRefused
-    | Drained
-    | Failed
-    | UrcSeen
-    | UnknownLine
-    | Damaged
-    | OutOfStep
-    | Restarted
+SlotEvent: TypeAlias = (
+    DataReceived | Sent | SendStalled | SendRefused | DatagramLost | ReadRefused | Drained | Failed
 )
+"""What concerns one socket."""
+
+Event: TypeAlias = SlotEvent | Finished | UrcSeen | UnknownLine | Damaged | OutOfStep | Restarted

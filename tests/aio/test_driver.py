@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import gc
 import logging
 import time
@@ -11,11 +12,14 @@ from unittest.mock import patch
 import pytest
 
 import aiobc9x
-from aiobc9x.aio.driver import STALL_S
+from aiobc9x.aio.driver import STALL_S, Driver
+from aiobc9x.aio.link import SerialSettings, open_link
 from aiobc9x.core.session import Session
 from aiobc9x.sim.faults import Fault, FaultKind
-from tests.support.bench import ECHO_PORT, HOST, PORT, Bench
+from aiobc9x.wire.base import Raw
+from tests.support.bench import ADDRESS, ECHO_PORT, HOST, PORT, Bench, plugged_in
 from tests.support.clock import running, take_errors, virtual
+from tests.support.scripted import ScriptedDevice, parrot
 
 
 class TestCommands:
@@ -119,6 +123,57 @@ class TestStall:
             await reader.readexactly(100_000)
             counting.cancel()
             assert turns > 100
+
+
+class TestLine:
+    """How the line is used and watched."""
+
+    @virtual
+    async def test_link_that_answers_at_once(self) -> None:
+        """Bytes that come while the line is written to are handled after that, in order."""
+        device = ScriptedDevice(parrot)
+        with plugged_in(lambda _: device):
+            link = await open_link(ADDRESS, SerialSettings())
+        session = Session()
+        driver = Driver(link, session)
+        await driver.start()
+        session.resume()
+        answers = {b"AT+CGMM\r": b"\r\nBC65\r\n", b"AT+CGMI\r": b"\r\nQuectel\r\n"}
+
+        def write(line: bytes) -> None:
+            driver._on_bytes(answers[line])
+            driver._on_bytes(b"\r\nOK\r\n")
+
+        with patch.object(link, "write", write):
+            lines = await asyncio.gather(*(driver.run(Raw(f"AT+CGM{x}")) for x in "MIMI"))
+        assert lines == [["BC65"], ["Quectel"]] * 2
+        await driver.stop()
+
+    @virtual
+    async def test_one_timer_for_many_commands(self) -> None:
+        """A watchdog that comes early sets itself anew; none is set and cancelled a command."""
+        async with Bench() as bench:
+            modem = await bench.open()
+            loop = running()
+            with patch.object(loop, "call_at", wraps=loop.call_at) as call_at:
+                for _ in range(100):
+                    await modem.command("AT")
+            callbacks = [call.args[1] for call in call_at.call_args_list]
+            assert callbacks.count(modem._driver._on_watchdog) <= 1
+
+    @virtual
+    async def test_library_code_has_no_context_of_the_program(self) -> None:
+        """What a command sets off does not inherit the variables of who sent it."""
+        variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="none")
+        async with Bench() as bench:
+            modem = await bench.open()
+            seen = []
+            modem._driver.on_urc = lambda _: seen.append(variable.get())
+            variable.set("the program's")
+            await modem.command("AT")
+            bench.virtual.say('+QIURC: "closed",5')
+            await asyncio.sleep(1)
+            assert seen == ["none"]
 
 
 class TestEnd:

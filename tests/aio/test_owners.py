@@ -1,0 +1,78 @@
+"""Owners: a socket's events reach whoever has it, and wait for whoever will."""
+
+from __future__ import annotations
+
+from typing import Any
+from unittest.mock import Mock
+
+import pytest
+
+from aiobc9x.aio.owners import SLOT_EVENTS, Owners, owner_of
+from aiobc9x.core.events import (
+    DatagramLost,
+    DataReceived,
+    Drained,
+    Failed,
+    ReadRefused,
+    SendRefused,
+    SendStalled,
+    Sent,
+    SlotEvent,
+)
+from aiobc9x.core.sockets import Slot
+from aiobc9x.errors import StreamBroken
+from aiobc9x.spec import ServiceType
+
+SLOT = Slot(0, 1, ServiceType.TCP)
+ERROR = StreamBroken("why")
+REFUSED = SendRefused(SLOT, 3)
+CALLS: list[tuple[SlotEvent, str, tuple[Any, ...]]] = [
+    (DataReceived(SLOT, b"data"), "on_data", (b"data",)),
+    (Sent(SLOT, 7), "on_sent", (7,)),
+    (Drained(SLOT), "on_drained", ()),
+    (Failed(SLOT, ERROR), "on_failed", (ERROR,)),
+    (DatagramLost(SLOT, "why"), "on_datagram_lost", ("why",)),
+    (SendStalled(SLOT, 3), "on_refused", (SendStalled(SLOT, 3),)),
+    (REFUSED, "on_refused", (REFUSED,)),
+    (ReadRefused(SLOT, 3), "on_refused", (ReadRefused(SLOT, 3),)),
+]
+
+
+@pytest.fixture(autouse=True)
+def nobody() -> None:
+    """The socket is nobody's."""
+    SLOT.owner = None
+
+
+@pytest.mark.parametrize(("event", "method", "arguments"), CALLS)
+def test_each_event_has_its_method(event: SlotEvent, method: str, arguments: tuple[Any]) -> None:
+    """One call, and no other."""
+    owners, owner = Owners(), Mock()
+    owners.adopt(SLOT, owner)
+    assert owner_of(SLOT) is owner
+    owners.tell(event)
+    assert [(call[0], call[1]) for call in owner.method_calls] == [(method, arguments)]
+
+
+def test_every_event_is_covered() -> None:
+    """A class that is added wants a row above."""
+    assert {type(event) for event, _, _ in CALLS} == set(SLOT_EVENTS)
+
+
+def test_what_comes_early_waits() -> None:
+    """Data and ends are kept in order; what only concerns an owner is not."""
+    owners, owner = Owners(), Mock()
+    for event, _, _ in CALLS:
+        owners.tell(event)
+    owners.adopt(SLOT, owner)
+    assert [call[0] for call in owner.method_calls] == ["on_data", "on_drained", "on_failed"]
+
+
+@pytest.mark.parametrize("forget", [lambda o: o.disown(SLOT), lambda o: o.clear()])
+def test_what_nobody_wants_is_forgotten(forget: Any) -> None:  # Any: two lambdas
+    """A later owner of the connect ID gets nothing of it."""
+    owners, owner = Owners(), Mock()
+    owners.tell(DataReceived(SLOT, b"old"))
+    forget(owners)
+    owners.adopt(SLOT, owner)
+    assert owner.method_calls == []
