@@ -71,7 +71,8 @@ class TlsProtocol(sslproto.SSLProtocol):
 
     The original lets a handshake that is cut short by ``abort()`` pass for a success,
     and never tells the protocol of an upgraded connection that it is lost. At the end of
-    the stream it fills one more buffer of a ``BufferedProtocol`` and forgets the rest.
+    the stream it fills one more buffer of a ``BufferedProtocol`` and forgets the rest; and
+    it holds its own last words of the handshake back if the protocol pauses reading at once.
     """
 
     if TYPE_CHECKING:  # typeshed leaves these out
@@ -81,6 +82,7 @@ class TlsProtocol(sslproto.SSLProtocol):
 
         def _set_state(self, new_state: sslproto.SSLProtocolState) -> None: ...
         def _do_read(self) -> None: ...
+        def _process_outgoing(self) -> None: ...
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Tell the waiter and the protocol, whatever the state."""
@@ -89,6 +91,11 @@ class TlsProtocol(sslproto.SSLProtocol):
             self._wakeup_waiter(exc or ConnectionAbortedError(text))
             self._set_state(sslproto.SSLProtocolState.UNWRAPPED)
         super().connection_lost(exc)
+
+    def _on_handshake_complete(self, handshake_exc: BaseException | None) -> None:
+        super()._on_handshake_complete(handshake_exc)
+        if handshake_exc is None and self._transport is not None:
+            self._process_outgoing()  # not done if the protocol has paused reading by now
 
     def _do_flush(self) -> None:
         before = None
