@@ -35,6 +35,10 @@ class Scheduler:
         )
         return turn
 
+    def sends_wait(self, now: float) -> bool:
+        """Whether some socket has more to send."""
+        return any(slot.may_send(now) for slot in self._sockets)
+
     def wake(self, now: float, poll_interval: float) -> None:
         """Have silent sockets read, and stalled ones try again, whose time has come."""
         for slot in self._sockets:

@@ -122,6 +122,8 @@ class Sender:
         """Make the next send of a socket that has something to send."""
         data = slot.next_quantum()
         form = choose_form(data, line, self.profile, self.permitted)
+        if form is SendForm.FIXED and self._quiet_at is not None:
+            self._quiet_at = self._burst_ends  # the burst goes on
         self.outstanding = Send(slot, data, form)
         return self.outstanding
 
@@ -213,9 +215,18 @@ class Sender:
         """When sockets are to be read, because a data-mode send may have swallowed a URC."""
         return self._quiet_at
 
-    def clear_suspicion(self, now: float) -> bool:
-        """Whether that time has come; if so, it starts anew with the next send."""
+    def clear_suspicion(self, now: float, *, sends_wait: bool = False) -> bool:
+        """Whether that time has come; if so, it starts anew with the next send.
+
+        Args:
+            now: The time.
+            sends_wait: Somebody has more to send, so the burst is not over.
+
+        """
         if self._quiet_at is None or now < self._quiet_at:
+            return False
+        if sends_wait and now < self._burst_ends:
+            self._quiet_at = self._burst_ends
             return False
         self._quiet_at = None
         return True

@@ -147,7 +147,7 @@ class Session:
         if send is not None and send.deadline is not None and now >= send.deadline:
             self._act(self._endings.lose_send(send, "SEND OK did not come in time"))
         self._settle_push(*self._pushes.expire(now))
-        if self._sender.clear_suspicion(now):
+        if self._sender.clear_suspicion(now, sends_wait=self._scheduler.sends_wait(now)):
             self._routing.suspect()
         self._scheduler.wake(now, self.poll_interval)
         if now >= self._gap_until:

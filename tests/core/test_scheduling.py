@@ -76,6 +76,8 @@ class TestTurns:
         """Until its back-off is over."""
         line.open(unsent=1).retry_at = 5.0
         assert line.next(4.9) is None
+        assert not line.scheduler.sends_wait(4.9)
+        assert line.scheduler.sends_wait(5.0)
         assert line.next(5.0) == (TurnKind.SEND, 0)
 
     def test_a_short_message_overtakes_bulk_writers(self, line: Line) -> None:

@@ -258,6 +258,31 @@ class TestSuspicion:
         assert made.suspicion_due is None
         assert not made.clear_suspicion(20.0)
 
+    def test_a_send_under_way_goes_on_with_the_burst(self) -> None:
+        """A full quantum takes longer than 100 ms, and would else be followed by a read."""
+        made = sender()
+        self.sends(made, 10.0)
+        made.begin(stream(b"\x00"), LINE)
+        assert made.suspicion_due == pytest.approx(11.0)
+        assert not made.clear_suspicion(10.14)
+        made.finish(sent=True, now=10.15)
+        assert made.suspicion_due == pytest.approx(10.25)
+
+    def test_sends_that_wait_go_on_with_the_burst(self) -> None:
+        """The reads of six sockets may take longer than 100 ms."""
+        made = sender()
+        self.sends(made, 10.0)
+        assert not made.clear_suspicion(10.1, sends_wait=True)
+        assert made.suspicion_due == pytest.approx(11.0)
+        assert made.clear_suspicion(11.0, sends_wait=True)
+
+    def test_an_inline_send_does_not_put_it_off(self) -> None:
+        """It is no part of the burst."""
+        made = sender()
+        self.sends(made, 10.0)
+        made.begin(stream(b"text"), LINE)
+        assert made.suspicion_due == pytest.approx(10.1)
+
     def test_a_long_burst_is_interrupted_once_a_second(self) -> None:
         """Else a peer that answers could wait for its end."""
         made, looked = sender(), []
