@@ -24,7 +24,7 @@ _Connect: TypeAlias = Callable[
 class ModuleStreamWriter(asyncio.StreamWriter):
     """A writer of asyncio, but for :meth:`start_tls`."""
 
-    _protocol: Any  # a StreamReaderProtocol; typeshed leaves it out
+    _protocol: Any  # a StreamReaderProtocol, of which typeshed leaves most out
     _reader: Any  # its buffer and its transport are private
     _loop: asyncio.AbstractEventLoop
 
@@ -50,13 +50,16 @@ class ModuleStreamWriter(asyncio.StreamWriter):
         Raises:
             RuntimeError: A client has bytes unread: they came in the clear, and would pass
                 for bytes that came secured. The connection goes on as it was.
-            ValueError: A timeout is not above 0, or the name can't be checked.
+            ValueError: A timeout is not above 0, or the name can't be checked, or a context
+                that checks names got none (asyncio's own accepts any name then).
             OSError: The connection is closed, or the handshake failed.
 
         A failure of the handshake, and cancellation in it, close the connection.
         """
         protocol = self._protocol
         server_side = protocol._client_connected_cb is not None
+        if sslcontext.check_hostname and not (server_side or server_hostname):
+            raise ValueError("start_tls() needs server_hostname: the context checks names")
         await self.drain()
         if not server_side and self._reader is not None and self._reader._buffer:
             raise RuntimeError(
@@ -76,8 +79,6 @@ class ModuleStreamWriter(asyncio.StreamWriter):
         self._transport = transport
         protocol._transport = transport
         protocol._over_ssl = True
-        if self._reader is not None:  # so that a full reader holds TLS back, not its records
-            self._reader._transport = transport
 
 
 async def open_streams(

@@ -215,8 +215,9 @@ async def start_tls(
     result: asyncio.Transport = secured._app_transport
     # What comes meanwhile is for TLS, which must first know of its transport.
     upgraded.pause_reading()
-    if server_side:
-        secured._incoming.write(_take_unread(protocol))
+    reader = _reader_of(protocol)
+    if reader is not None and server_side:
+        secured._incoming.write(_take_unread(reader))
     upgraded.set_protocol(secured)
     made = loop.call_soon(secured.connection_made, upgraded)
     resumed = loop.call_soon(upgraded.resume_reading)
@@ -227,14 +228,19 @@ async def start_tls(
         made.cancel()
         resumed.cancel()
         raise
+    if reader is not None:  # a full one must hold TLS back, not the peer's goodbye
+        reader._transport = result
     return result
 
 
-def _take_unread(protocol: asyncio.BaseProtocol) -> bytes:
-    """Take back what a stream's reader holds."""
-    reader: Any = getattr(protocol, "_stream_reader", None)  # private, and a weak reference
-    if not isinstance(protocol, asyncio.StreamReaderProtocol) or reader is None:
-        return b""
+def _reader_of(protocol: asyncio.BaseProtocol) -> Any:
+    """Return the reader of a stream, if the protocol has one (``Any``: all is private)."""
+    is_stream = isinstance(protocol, asyncio.StreamReaderProtocol)
+    return getattr(protocol, "_stream_reader", None) if is_stream else None
+
+
+def _take_unread(reader: Any) -> bytes:
+    """Take back what a reader holds (``Any``: all is private)."""
     unread = bytes(reader._buffer)
     reader._buffer.clear()
     reader._paused = False  # it would never ask for more

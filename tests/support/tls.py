@@ -29,9 +29,10 @@ def server_context() -> ssl.SSLContext:
 
 
 @cache
-def client_context() -> ssl.SSLContext:
+def client_context(*, check_hostname: bool = True) -> ssl.SSLContext:
     """A client that trusts the authority."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = check_hostname
     authority().configure_trust(context)
     return context
 
