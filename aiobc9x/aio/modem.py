@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from types import TracebackType
 from typing import Final
 
@@ -51,6 +54,7 @@ class Modem(ConnectionMethods, NameQueries, RadioQueries, SettingQueries):
 
     def __init__(self, options: Options, driver: Driver, identification: tuple[str, ...]) -> None:
         self._driver, self._identification = driver, identification
+        self._loop = asyncio.get_running_loop()
         self._context_id = options.context_id
         self._modes = ModeSwitcher(driver)
         self._keeper = SocketKeeper(driver, options.context_id)
@@ -176,6 +180,44 @@ class Modem(ConnectionMethods, NameQueries, RadioQueries, SettingQueries):
         if timeout is not None and not timeout > 0:
             raise ValueError(f"timeout is {timeout}: use more than 0 s, or None for 15")
         return await self._driver.run(command, limit=timeout, data=data)
+
+    def installed(
+        self,
+        *,
+        strict: bool = False,
+        bypass: Iterable[str | IPv4Address | IPv6Address | IPv4Network | IPv6Network] = (
+            "localhost",
+            "127.0.0.0/8",
+            "::1",
+        ),
+    ) -> AbstractContextManager[Modem]:
+        """Route asyncio's own calls through the module, for the code inside ``with``.
+
+        That is ``create_connection``, ``create_datagram_endpoint``, ``create_server``,
+        ``getaddrinfo``, ``getnameinfo``, ``sock_connect`` and ``start_tls`` of the running
+        loop, hence ``asyncio.open_connection()``, ``asyncio.start_server()`` and most
+        libraries. Each task has its own way: those started inside keep it after the
+        block, others are never touched. docs/existing-software.md says what can't be
+        caught.
+
+        Args:
+            strict: Raise where a call of the loop can't be routed and would reach the
+                ordinary network.
+            bypass: What stays on the ordinary network: names, endings of names with a
+                leading dot, addresses and networks.
+
+        Returns:
+            A context manager that gives the modem. It may be entered several times.
+
+        Raises:
+            TypeError: ``bypass`` holds something else.
+            ValueError: A network of ``bypass`` can't be read.
+            RuntimeError: On entering: no loop runs, or another one than the modem's.
+
+        """
+        from aiobc9x.adapters import loop  # noqa: PLC0415  (adapters load on demand)
+
+        return loop.Installation(self, self._loop, strict=strict, bypass=bypass)
 
     async def serve_proxy(
         self,

@@ -5,13 +5,15 @@ Layer: aio.
 
 from __future__ import annotations
 
+import asyncio
+import contextvars
 import math
 from collections.abc import Generator
 from types import TracebackType
 from typing import Final, Literal
 
 from aiobc9x.aio.driver import Driver
-from aiobc9x.aio.link import SerialSettings, open_link
+from aiobc9x.aio.link import Link, SerialSettings, open_link
 from aiobc9x.aio.modem import Modem
 from aiobc9x.aio.options import READ_AHEAD_BYTES, Options
 from aiobc9x.aio.startup import Settings, start
@@ -52,7 +54,7 @@ class ModemOpening:
 
     async def _open(self) -> Modem:
         options = self._options
-        link = await open_link(options.address, options.serial)
+        link = await _open_link(options)
         sleeps = options.settings.allow_sleep  # polls would keep it awake (rule 5)
         poll_interval = 0.0 if sleeps else options.poll_interval
         session = Session(
@@ -69,6 +71,22 @@ class ModemOpening:
             await driver.stop()
             raise
         return Modem(options, driver, identification)
+
+
+async def _open_link(options: Options) -> Link:
+    """Open the link in a context of its own.
+
+    It must not go through another modem that the caller's context is routed through.
+    """
+    opening = asyncio.create_task(
+        open_link(options.address, options.serial), context=contextvars.Context()
+    )
+    try:
+        return await opening
+    except asyncio.CancelledError:
+        if opening.done() and not opening.cancelled() and opening.exception() is None:
+            await opening.result().aclose()  # it came in the same turn as the cancellation
+        raise
 
 
 def open_modem(
