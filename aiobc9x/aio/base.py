@@ -259,4 +259,5 @@ class ModuleTransport(transports._FlowControlMixin):
             self._loop.call_soon(self._call_connection_lost, exc)
 
     def _call_connection_lost(self, exc: Exception | None) -> None:
+        self.get_extra_info("socket").end()
         self._call("connection_lost", self._protocol.connection_lost, exc)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from collections.abc import Callable
 from typing import Final
 
 _HARMLESS: Final = {
@@ -26,7 +27,15 @@ _HARMLESS_TCP: Final = {"TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT", "TCP_USE
 class SocketView:
     """A socket of the module, seen as a socket of the system.
 
-    It has no file descriptor: :meth:`fileno` is -1.
+    Its file descriptor tells whether there is something to read, and is good for nothing
+    else: httpcore polls it before it uses a connection again.
+
+    Args:
+        kind: TCP or UDP.
+        sockname: The module's own address and port.
+        peername: The peer's.
+        is_quiet: Tells whether it is open and has nothing to read; by default never.
+
     """
 
     def __init__(
@@ -34,19 +43,39 @@ class SocketView:
         kind: socket.SocketKind,
         sockname: tuple[str, int],
         peername: tuple[str, int],
+        is_quiet: Callable[[], bool] = lambda: False,
     ) -> None:
         ipv6 = ":" in peername[0]
         self.family = socket.AF_INET6 if ipv6 else socket.AF_INET
         self.type = kind
         self.proto = socket.IPPROTO_TCP if kind is socket.SOCK_STREAM else socket.IPPROTO_UDP
         self._sockname, self._peername = sockname, peername
+        self._is_quiet = is_quiet
+        self._quiet: socket.socket | None = None
 
     def __repr__(self) -> str:
         return f"<SocketView {self.type.name} to {self._peername} through the module>"
 
     def fileno(self) -> int:
-        """Return -1: the socket is not the system's."""
-        return -1
+        """Return a descriptor on which nothing ever comes, while nothing has come here.
+
+        With something to read, or after the end, return -1, as a closed socket does: who
+        asks then finds out by reading. Nothing can be read or written through it.
+        """
+        if not self._is_quiet():
+            return -1
+        if self._quiet is None:
+            # Without an address no datagram reaches it; a pipe would need two descriptors.
+            self._quiet = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            self._quiet.setblocking(False)
+        return self._quiet.fileno()
+
+    def end(self) -> None:
+        """Free the descriptor; the connection has ended."""
+        self._is_quiet = lambda: False
+        if self._quiet is not None:
+            self._quiet.close()
+            self._quiet = None
 
     def getsockname(self) -> tuple[str, int]:
         """Return the module's own address and port; port 0 if the module chose it (§2.2.3)."""

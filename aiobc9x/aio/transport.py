@@ -62,7 +62,8 @@ class SocketTransport(ModuleTransport, asyncio.Transport):
         self._paused = False
         self._delivering = False
         self._eof = self._is_held_open = False
-        extra["socket"] = SocketView(socket.SOCK_STREAM, extra["sockname"], extra["peername"])
+        names = extra["sockname"], extra["peername"]
+        extra["socket"] = SocketView(socket.SOCK_STREAM, *names, self._is_quiet)
         super().__init__(keeper, examiner, slot, protocol, extra)
 
     def _fill_level(self) -> str:
@@ -72,6 +73,10 @@ class SocketTransport(ModuleTransport, asyncio.Transport):
         """Hand all that comes from now on to another protocol."""
         super().set_protocol(protocol)
         self._is_buffered = isinstance(protocol, asyncio.BufferedProtocol)
+
+    def _is_quiet(self) -> bool:
+        """Whether the connection stands and nothing waits for the protocol to resume reading."""
+        return not (self._closing or self._ahead or self._eof)
 
     def is_reading(self) -> bool:
         """Whether received data go to the protocol at once."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import os
+import select
 import socket
 
 import pytest
@@ -55,6 +57,36 @@ def test_other_options() -> None:
     assert caught.value.errno == errno.ENOPROTOOPT
     with pytest.raises(OSError, match="the module has none"):
         VIEW.getsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST)
+
+
+def ready(view: SocketView) -> bool:
+    """Whether a poll finds something to read, as httpcore polls."""
+    number = view.fileno()
+    return number < 0 or bool(select.select([number], [], [], 0)[0])
+
+
+def test_descriptor_to_poll() -> None:
+    """It is quiet as long as the connection is, and then -1."""
+    quiet = True
+    view = SocketView(socket.SOCK_STREAM, ("", 0), ("10.0.0.1", 1), lambda: quiet)
+    assert not ready(view)
+    assert view.fileno() == view.fileno()
+    quiet = False
+    assert ready(view)
+    quiet = True
+    assert not ready(view)
+    view.end()
+    assert ready(view)
+
+
+def test_descriptor_carries_nothing() -> None:
+    """Who takes it for the connection learns so."""
+    view = SocketView(socket.SOCK_STREAM, ("", 0), ("10.0.0.1", 1), lambda: True)
+    with pytest.raises(OSError, match="estination address required"):
+        os.write(view.fileno(), b"data")
+    with pytest.raises(BlockingIOError):
+        os.read(view.fileno(), 1)
+    view.end()
 
 
 def test_no_file_descriptor() -> None:

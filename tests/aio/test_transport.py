@@ -213,6 +213,28 @@ class TestReading:
             assert protocol.received == b"onetwo"
 
     @virtual
+    @pytest.mark.parametrize("ends", [False, True])
+    async def test_descriptor_tells_what_waits(self, ends: bool) -> None:
+        """The socket's descriptor is -1 once data or the end wait for a paused reader."""
+        async with Bench() as bench:
+            protocol, transport, peer = await recorded(bench)
+            transport.pause_reading()
+            view = transport.get_extra_info("socket")
+            assert view.fileno() >= 0
+            if ends:
+                peer.close()
+            else:
+                peer.send(b"news")
+            await asyncio.sleep(5)
+            assert view.fileno() == -1
+            transport.resume_reading()
+            await asyncio.sleep(5)
+            assert (view.fileno() == -1) is ends
+            transport.close()
+            assert await protocol.lost is None
+            assert view.fileno() == -1
+
+    @virtual
     async def test_reads_stop_only_when_the_read_ahead_is_full(self) -> None:
         """A slow reader stops its own QIRDs, and no other socket's."""
         ahead = 8 * NODE_BYTES
