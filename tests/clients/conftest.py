@@ -22,11 +22,25 @@ LATENCY_S = 0.02
 CLOSE_S = 30.0
 """Time to close what a library has left to itself."""
 
-NAMES = ("broker", "web", "sensor", "chat", "plc", "shell", "cache", "names")
+NAMES = ("broker", "web", "sensor", "chat", "plc", "shell", "cache")
 """Hosts of ``.example``, which only the module knows (RFC 2606 keeps all other resolvers out)."""
 
 LISTEN_PORTS = (2020, 8080, 8443)
 """What programs listen on, on the module."""
+
+
+DNS_SERVER = "114.114.114.114"
+"""What a module that has restarted asks (§2.2.13)."""
+
+
+def hosts() -> dict[str, Host]:
+    """Names with addresses that are no loopback's, and where those lead."""
+    table = {DNS_SERVER: Host((servers.LOOPBACK,))}
+    for number, name in enumerate(NAMES, 1):
+        address = f"203.0.113.{number}"  # RFC 5737 keeps it free of hosts
+        table[f"{name}.example"] = Host((address,))
+        table[address] = Host((servers.LOOPBACK,))
+    return table
 
 
 @dataclass
@@ -63,7 +77,7 @@ async def site() -> AsyncIterator[Site]:
     ports: dict[int, int] = {}
     options = SimOptions(
         latency=LATENCY_S,
-        hosts={f"{name}.example": Host((servers.LOOPBACK,)) for name in NAMES},
+        hosts=hosts(),
         remote_ports=ports,
         listen_ports=dict.fromkeys(LISTEN_PORTS, 0),
     )

@@ -15,12 +15,11 @@ from dnslib import AAAA, QTYPE, RR, TXT, A
 from dnslib.server import BaseResolver, DNSServer
 
 import aiobc9x
-from tests.clients.conftest import Site
+from tests.clients.conftest import DNS_SERVER, Site
 from tests.clients.servers import LOOPBACK
 from tests.support.recorders import DatagramRecorder
 
-SERVER = (LOOPBACK, 53)
-"""As the module knows it; the server's real port is another."""
+SERVER = (DNS_SERVER, 53)
 
 LONG_TEXT = "x" * 250
 
@@ -46,7 +45,7 @@ class Zone(BaseResolver):  # type: ignore[misc]  # dnslib has no types
 
 @pytest.fixture
 def names(site: Site) -> Iterator[None]:
-    """A DNS server as names.example, port 53."""
+    """The DNS server that the module knows."""
     server = DNSServer(Zone(), port=0, address=LOOPBACK)
     site.ports[53] = server.server.server_address[1]
     server.start_thread()
@@ -123,7 +122,7 @@ class Backend(dns.asyncbackend.Backend):  # type: ignore[name-defined,misc]  # r
 def resolver(names: None) -> dns.asyncresolver.Resolver:
     """A resolver that knows our server alone, and has patience on a busy machine."""
     resolver = dns.asyncresolver.Resolver(configure=False)
-    resolver.nameservers = [LOOPBACK]
+    resolver.nameservers = [DNS_SERVER]
     resolver.timeout = resolver.lifetime = 20
     resolver.use_edns(0, payload=1440)
     return resolver

@@ -1,0 +1,58 @@
+"""pymodbus's TCP client against its server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from pymodbus.client import AsyncModbusTcpClient
+from pymodbus.server import ModbusTcpServer
+from pymodbus.simulator import DataType, SimData, SimDevice
+
+import aiobc9x
+from tests.clients.conftest import Site
+from tests.clients.servers import LOOPBACK
+
+UNIT = 1
+
+
+@pytest.fixture
+async def plc(site: Site) -> AsyncIterator[None]:
+    """A controller with 200 registers, each holding its number, as plc.example, port 502."""
+    registers = SimData(0, values=list(range(200)), datatype=DataType.REGISTERS)
+    server = ModbusTcpServer(SimDevice(UNIT, simdata=[registers]), address=(LOOPBACK, 0))
+    await server.serve_forever(background=True)
+    assert isinstance(server.transport, asyncio.Server)
+    site.ports[502] = server.transport.sockets[0].getsockname()[1]
+    yield
+    await server.shutdown()  # type: ignore[no-untyped-call]  # pymodbus has it untyped
+
+
+def client() -> AsyncModbusTcpClient:
+    """A client; it takes the loop's methods when it is made, so make it inside ``installed()``."""
+    return AsyncModbusTcpClient("plc.example", timeout=45, retries=0)
+
+
+@pytest.mark.usefixtures("plc")
+class TestInstalled:
+    """Through ``installed()``: it calls ``loop.create_connection()``."""
+
+    async def test_registers(self, modem: aiobc9x.Modem, site: Site) -> None:
+        """Read, write, read; each request is sent once."""
+        with modem.installed():
+            async with client() as plc:
+                first = await plc.read_holding_registers(10, count=100, device_id=UNIT)
+                await plc.write_registers(10, [7, 8, 9], device_id=UNIT)
+                second = await plc.read_holding_registers(9, count=5, device_id=UNIT)
+        assert first.registers == list(range(10, 110))
+        assert second.registers == [9, 7, 8, 9, 13]
+        assert site.virtual.statistics.sends == 3
+
+    async def test_refused_request(self, modem: aiobc9x.Modem) -> None:
+        """The controller's exception response is no failure of the line."""
+        with modem.installed():
+            async with client() as plc:
+                answer = await plc.read_holding_registers(900, count=1, device_id=UNIT)
+        assert answer.isError()
+        assert answer.exception_code == 2

@@ -1,0 +1,75 @@
+"""websockets' client against its server."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+
+import pytest
+import websockets
+from websockets.asyncio.client import connect
+from websockets.asyncio.server import ServerConnection, serve
+
+import aiobc9x
+from tests.clients.conftest import Site
+from tests.clients.servers import LOOPBACK, Certificates
+
+PATIENCE_S = 45.0
+"""For a handshake on a busy machine."""
+
+
+async def echo(connection: ServerConnection) -> None:
+    """Send each message back; end when asked to."""
+    async for message in connection:
+        if message == "go":
+            await connection.close(1001, "as you wish")
+        await connection.send(message)
+
+
+@pytest.fixture
+async def chat(site: Site, certificates: Certificates) -> AsyncIterator[None]:
+    """A server as chat.example, ports 80 and 443."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(*certificates.issue("chat.example"))
+    async with (
+        serve(echo, LOOPBACK, 0) as plain,
+        serve(echo, LOOPBACK, 0, ssl=context) as secure,
+    ):
+        site.ports[80] = next(iter(plain.sockets)).getsockname()[1]
+        site.ports[443] = next(iter(secure.sockets)).getsockname()[1]
+        yield
+
+
+@pytest.mark.usefixtures("chat")
+class TestInstalled:
+    """Through ``installed()``: it calls ``loop.create_connection()``."""
+
+    async def test_messages(self, modem: aiobc9x.Modem) -> None:
+        """Text and bytes, short and of many sends, come back as they were."""
+        messages: list[str | bytes] = ["hello", b"\x00\xff" * 10, "ä" * 2000]
+        with modem.installed():
+            async with connect("ws://chat.example", open_timeout=PATIENCE_S) as connection:
+                for message in messages:
+                    await connection.send(message)
+                assert [await connection.recv() for _ in messages] == messages
+                assert await asyncio.wait_for(await connection.ping(), PATIENCE_S) > 0
+        assert modem.statistics.opens == 1
+
+    @pytest.mark.usefixtures("trusting")
+    async def test_over_tls(self, modem: aiobc9x.Modem) -> None:
+        """The same over wss, the certificate checked."""
+        with modem.installed():
+            async with connect("wss://chat.example", open_timeout=PATIENCE_S) as connection:
+                await connection.send(bytes(5000))
+                assert await connection.recv() == bytes(5000)
+
+    async def test_server_says_goodbye(self, modem: aiobc9x.Modem) -> None:
+        """The server's close frame arrives, with its code and reason."""
+        with modem.installed():
+            async with connect("ws://chat.example", open_timeout=PATIENCE_S) as connection:
+                await connection.send("go")
+                with pytest.raises(websockets.ConnectionClosed, match="as you wish") as caught:
+                    await connection.recv()
+        assert caught.value.rcvd is not None
+        assert caught.value.rcvd.code == 1001
