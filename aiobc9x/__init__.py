@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from aiobc9x.aio.listener import Server as Server
     from aiobc9x.aio.modem import Modem as Modem
     from aiobc9x.aio.open import open_modem as open_modem
+    from aiobc9x.aio.proxying import Forward as Forward
+    from aiobc9x.aio.proxying import ProxyServer as ProxyServer
+    from aiobc9x.aio.proxying import ProxyStatistics as ProxyStatistics
     from aiobc9x.aio.results import Identity as Identity
     from aiobc9x.aio.results import ModuleSettings as ModuleSettings
     from aiobc9x.aio.results import PingReply as PingReply
@@ -81,6 +84,7 @@ _HOMES = {
     "aio.listener": ("Server",),
     "aio.modem": ("Modem",),
     "aio.open": ("open_modem",),
+    "aio.proxying": ("Forward", "ProxyServer", "ProxyStatistics"),
     "aio.results": (
         "Identity",
         "ModuleSettings",

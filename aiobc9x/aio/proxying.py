@@ -109,9 +109,10 @@ class ProxyServer(abc.ABC):
 
     @abc.abstractmethod
     async def wait_closed(self) -> None:
-        """Return when it is closed and its last socket of the module is free.
+        """Return when it is closed and its last connection through the module has ended.
 
-        Cancellation is safe.
+        The connect ID of one that was still being opened stays reserved until the module has
+        answered. Cancellation is safe.
         """
 
     @abc.abstractmethod
