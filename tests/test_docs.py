@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import fields
 from pathlib import Path
-from typing import Final, NamedTuple, cast
+from typing import Final, cast
 
 import pytest
 
@@ -26,48 +26,27 @@ from aiobc9x.aio.configuring import COMMANDS
 from aiobc9x.cli.main import build_parser
 from aiobc9x.spec import ERR_TEXT, NTP_TEXT, PING_TEXT, ConfigKey
 from aiobc9x.wire import urcs
+from tests.support.pages import CLIENT_PAGES, DEVICE, PAGES, ROOT, Block, blocks
 
-ROOT: Final = Path(__file__).resolve().parents[1]
-PAGES: Final = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 SHELLS: Final = {"sh", "shell", "bash", "console"}
-DEVICE: Final = '"/dev/ttyUSB0"'
 
 PAGE: Final = b"HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\n\r\nhello from the loopback\n"
 
 
-class Block(NamedTuple):
-    """One fenced block of a page."""
-
-    page: str
-    line: int
-    language: str
-    text: str
-
-    def __str__(self) -> str:
-        return f"{self.page}:{self.line}"
-
-
-def blocks() -> list[Block]:
-    """All fenced blocks of all pages."""
-    fence = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-    found = []
-    for page in PAGES:
-        text = page.read_text("utf-8")
-        for match in fence.finditer(text):
-            line = text.count("\n", 0, match.start()) + 1
-            found.append(Block(str(page.relative_to(ROOT)), line, match[1], match[2]))
-    return found
-
-
-PYTHON: Final = [block for block in blocks() if block.language == "python"]
-PROGRAMS: Final = [block for block in PYTHON if "async def main(" in block.text]
-FRAGMENTS: Final = [block for block in PYTHON if block not in PROGRAMS]
+PYTHON: Final = [block for block in blocks(PAGES) if block.language == "python"]
+FRAGMENTS: Final = [block for block in PYTHON if not block.is_program]
+PROGRAMS: Final = [
+    block for block in PYTHON if block.is_program and ROOT / block.page not in CLIENT_PAGES
+]
 
 
 def commands() -> list[str]:
     """The command lines of all shell blocks, without prompts and comments."""
     lines = [
-        line for block in blocks() if block.language in SHELLS for line in block.text.splitlines()
+        line
+        for block in blocks(PAGES)
+        if block.language in SHELLS
+        for line in block.text.splitlines()
     ]
     return [line.removeprefix("$ ") for line in lines if line.strip()]
 
