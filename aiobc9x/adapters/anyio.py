@@ -32,7 +32,7 @@ from aiobc9x.adapters.anyio_socket import (
 from aiobc9x.aio.listener import Server
 from aiobc9x.aio.modem import Modem
 from aiobc9x.aio.tls import is_goodbye
-from aiobc9x.errors import LinkLost, ModemError
+from aiobc9x.errors import LinkLost
 from aiobc9x.spec import SEND_MAX_BYTES, AccessMode
 
 __all__ = [
@@ -394,7 +394,7 @@ async def connect_tcp(
             access_mode=access_mode,
             timeout=timeout,
         )
-    except (OSError, ModemError) as exc:
+    except OSError as exc:
         raise _failed(exc) from exc
     return ByteStream(protocol)
 
@@ -437,7 +437,7 @@ async def connect_udp(
             access_mode=access_mode,
             timeout=timeout,
         )
-    except (OSError, ModemError) as exc:
+    except OSError as exc:
         raise _failed(exc) from exc
     return ConnectedUDPSocket(protocol)
 
@@ -465,8 +465,8 @@ async def create_listener(modem: Modem, port: int, *, timeout: float | None = No
     return Listener(server, arrivals)
 
 
-def _failed(exc: Exception) -> anyio.ConnectionFailed:
+def _failed(exc: OSError) -> anyio.ConnectionFailed:
     """Make anyio's error of what the modem raised, with its errno and its text."""
-    if isinstance(exc, OSError) and exc.errno is not None:
-        return anyio.ConnectionFailed(exc.errno, exc.strerror)
-    return anyio.ConnectionFailed(str(exc))
+    if exc.errno is None:
+        return anyio.ConnectionFailed(str(exc))
+    return anyio.ConnectionFailed(exc.errno, exc.strerror)
