@@ -45,9 +45,11 @@ async def getaddrinfo(
     Cancellation is safe.
     """
     numeric = (flags | socket.AI_NUMERICHOST) & ~socket.AI_ADDRCONFIG
-    if not host or address_or_none(text_of(host)) is not None or flags & socket.AI_NUMERICHOST:
+    if not host or address_or_none(text_of(host)) is not None:
         return _ask(host or None, port, family, type, proto, numeric if host else flags)
     _ask("::1" if family == socket.AF_INET6 else "127.0.0.1", port, family, type, proto, numeric)
+    if flags & socket.AI_NUMERICHOST:
+        raise socket.gaierror(socket.EAI_NONAME, f"{text_of(host)!r} is no address")
     if route.bypass.covers(host):
         rows: Rows = await original(host, port, family=family, type=type, proto=proto, flags=flags)
         for row in rows:
