@@ -58,6 +58,7 @@ class Send:
         result: Set if ``SEND OK`` or ``SEND FAIL`` came before the command ended.
         job: The command that it is, for a send that no socket of ours asked for.
         lines: Information lines of that command.
+        is_covered: The reads for lost URCs come behind its data mode.
 
     """
 
@@ -68,6 +69,7 @@ class Send:
     result: bool | None = None
     job: Job | None = None
     lines: tuple[bytes, ...] = ()
+    is_covered: bool = False
 
     def command(self) -> Command[Any]:
         """Return the command line for the form."""
@@ -156,7 +158,7 @@ class Sender:
         assert send is not None
         self.outstanding = None
         self._taken[send.form] = max(self._taken[send.form], len(send.data))
-        if send.form is SendForm.FIXED and self.profile.suspect_after_send:
+        if send.form is SendForm.FIXED and not send.is_covered:
             self._suspect(now)
         slot = send.slot
         if not slot.is_live:
@@ -206,6 +208,8 @@ class Sender:
         return SendStalled(slot, err)
 
     def _suspect(self, now: float) -> None:
+        if not self.profile.suspect_after_send:
+            return
         if self._quiet_at is None:
             self._burst_ends = now + BURST_S
         self._quiet_at = min(now + QUIET_S, self._burst_ends)
@@ -229,6 +233,8 @@ class Sender:
             self._quiet_at = self._burst_ends
             return False
         self._quiet_at = None
+        if self.outstanding is not None:
+            self.outstanding.is_covered = True
         return True
 
     def forget(self) -> None:

@@ -17,9 +17,12 @@ from aiobc9x.sim.timers import Timer, Timers
 from aiobc9x.spec import OPEN_TIME_DEFAULT_S
 
 HIGH_WATER = 16384
-"""Output bytes at which the module stops to take commands and network data."""
+"""Output bytes at which the module stops to take commands and datagrams."""
 
-LOW_WATER = 4096
+STREAM_WATER = 4096
+"""Output bytes at which it holds TCP peers back: answers wait behind what is pushed."""
+
+LOW_WATER = 2048
 """Output bytes at which it goes on."""
 
 
@@ -106,6 +109,11 @@ class Board:
     def flooded(self) -> bool:
         """Whether the host has too much output to read."""
         return len(self.output) >= HIGH_WATER
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether the host has enough to read for now."""
+        return len(self.output) >= STREAM_WATER
 
     def later(self, delay: float, callback: Callable[[], None]) -> Timer | None:
         """Run ``callback`` after ``delay`` seconds, unless the module restarts before."""

@@ -73,7 +73,7 @@ class Receiver:
         """Hold the network back while the buffer has no room, or the host doesn't read."""
         if not socket.is_stream or not socket.attached:
             return
-        hold = self._board.flooded or (self._is_full(socket) and not self._drops())
+        hold = self._board.is_behind or (self._is_full(socket) and not self._drops())
         if hold and not socket.paused:
             socket.paused = True
             self._board.network.pause(socket.handle)

@@ -105,7 +105,7 @@ class Sockets:
 
     def regulate_all(self) -> None:
         """Look at every socket again after the host has read, or has not."""
-        if self.board.flooded or len(self.board.output) <= LOW_WATER:
+        if self.board.is_behind or len(self.board.output) <= LOW_WATER:
             for socket in self.by_id.values():
                 self.receiver.regulate(socket)
 

@@ -292,6 +292,17 @@ class TestSuspicion:
                 looked.append(now)
         assert looked == pytest.approx([11.0, 12.05, 13.1, 14.15])
 
+    def test_the_reads_cover_a_send_under_way(self) -> None:
+        """They wait for the end of its data mode, so it begins no new burst."""
+        made = sender()
+        self.sends(made, 10.0)
+        made.begin(stream(b"\x00"), LINE)
+        assert made.clear_suspicion(11.0)
+        made.finish(sent=True, now=11.1)
+        assert made.suspicion_due is None
+        self.sends(made, 11.2)
+        assert made.suspicion_due == pytest.approx(11.3)
+
     def test_inline_sends_are_not_suspect(self) -> None:
         """They have no data mode."""
         made = sender()
