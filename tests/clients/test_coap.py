@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import aiocoap
 import pytest
@@ -12,6 +13,7 @@ from aiocoap.numbers.constants import TransportTuning
 
 import aiobc9x
 from tests.clients.conftest import Site
+from tests.clients.programs import output
 
 SERVER = "coap://sensor.example"
 
@@ -88,3 +90,12 @@ class TestUdp:
                 notice = await asyncio.wait_for(anext(aiter(watching.observation)), 40)
                 watching.observation.cancel()
         assert notice.payload == b"open"
+
+
+@pytest.mark.usefixtures("sensor")
+async def test_program(site: Site, tmp_path: Path) -> None:
+    """docs/clients/coap.md: a log of two blocks there, and back in two."""
+    said = await output("coap", "CoAP", site, tmp_path)
+    # aiocoap logs that libcoap's server doesn't repeat the block option in its last answer.
+    assert said[-2:] == ["2.01 Created", "2.05 Content 2016"]
+    assert site.virtual.statistics.sends == 4

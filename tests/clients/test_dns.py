@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import dns.asyncbackend
 import dns.asyncresolver
 import dns.resolver
 import pytest
-from dnslib import AAAA, QTYPE, RR, TXT, A
+from dnslib import AAAA, QTYPE, RR, SRV, TXT, A
 from dnslib.server import BaseResolver, DNSServer
 
 import aiobc9x
 from tests.clients.conftest import DNS_SERVER, Site
+from tests.clients.programs import output
 from tests.clients.servers import LOOPBACK
 from tests.support.recorders import DatagramRecorder
 
@@ -35,6 +37,9 @@ class Zone(BaseResolver):  # type: ignore[misc]  # dnslib has no types
                 reply.add_answer(RR(name, QTYPE.A, rdata=A(f"192.168.2.{last}"), ttl=60))
         elif str(name) == "module.example." and kind == "AAAA":
             reply.add_answer(RR(name, QTYPE.AAAA, rdata=AAAA("2001:db8::1"), ttl=60))
+        elif str(name) == "_mqtt._tcp.module.example." and kind == "SRV":
+            service = SRV(port=8883, target="broker.example")
+            reply.add_answer(RR(name, QTYPE.SRV, rdata=service, ttl=60))
         elif str(name) == "long.example." and kind == "TXT":
             texts = [LONG_TEXT.encode()] * 4 + [b"y" * 40]
             reply.add_answer(RR(name, QTYPE.TXT, rdata=TXT(texts), ttl=60))
@@ -157,3 +162,10 @@ async def test_six_at_once(modem: aiobc9x.Modem, resolver: dns.asyncresolver.Res
         *(resolver.resolve("module.example", "A", backend=backend) for _ in range(6))
     )
     assert {len(answer) for answer in answers} == {3}
+
+
+@pytest.mark.usefixtures("names")
+async def test_program(site: Site, tmp_path: Path) -> None:
+    """docs/clients/dns.md: dnspython over ``installed()``, one question and one answer."""
+    assert await output("dns", "DNS", site, tmp_path) == ["broker.example. 8883"]
+    assert site.virtual.statistics.sends == 1

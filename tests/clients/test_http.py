@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from pathlib import Path
 
 import aiohttp
 import httpx
@@ -11,6 +12,7 @@ import pytest
 
 import aiobc9x
 from tests.clients.conftest import Site
+from tests.clients.programs import output
 from tests.clients.servers import Certificates, Nginx
 
 PLAIN, SECURE = "http://web.example", "https://web.example"
@@ -124,3 +126,22 @@ class TestAiohttp:
                         await session.get(url)
                 async with session.get(f"{PLAIN}/hello.txt") as answer:
                     assert answer.status == 200
+
+
+@pytest.mark.usefixtures("trusting")
+class TestPrograms:
+    """docs/clients/http.md."""
+
+    @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+    async def test_httpx(self, site: Site, web: Nginx, tmp_path: Path, loop: str) -> None:
+        """Two requests at once over HTTP/2, also on uvloop."""
+        said = await output("http", "httpx", site, tmp_path, loop=loop)
+        assert said == ["HTTP/2 200 hello from nginx", "", "HTTP/2 201 "]
+        assert (web.pages / "stored/report").read_text() == "21.5"
+
+    async def test_aiohttp(self, site: Site, web: Nginx, tmp_path: Path) -> None:
+        """One request after the other."""
+        said = await output("http", "aiohttp", site, tmp_path)
+        assert said == ["200 hello from nginx", "", "201"]
+        assert (web.pages / "stored/report").read_text() == "21.5"
+        assert site.virtual.statistics.opens == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from aiohttp import web
 
 import aiobc9x
 from tests.clients.conftest import Site
+from tests.clients.programs import Program, running
 from tests.clients.servers import LOOPBACK, Certificates, program
 
 CURL_TIMEOUT_S = 45
@@ -138,3 +140,47 @@ class TestTls:
             await curl(url)
         assert (await curl("--insecure", url)).startswith(b"TLSv1.3 0")
         assert modem.statistics.incoming == 2
+
+
+class TestPrograms:
+    """docs/clients/servers.md; Ctrl+C ends the programs, and their sockets on the module."""
+
+    @staticmethod
+    async def stop(program: Program, site: Site) -> None:
+        """Press Ctrl+C."""
+        program.process.send_signal(signal.SIGINT)
+        said = await program.end()
+        assert program.process.returncode == -signal.SIGINT, said
+        assert said.splitlines()[-1] == "KeyboardInterrupt", said
+        assert "never" not in said, said
+        assert site.virtual.module.sockets.by_id == {}
+
+    async def test_aiohttp(self, site: Site, tmp_path: Path) -> None:
+        """aiohttp's application says hello."""
+        async with running("servers", "aiohttp", site, tmp_path) as program:
+            await program.line("listening")
+            url = f"http://{LOOPBACK}:{site.listens_on(8080)}"
+            assert await curl(f"{url}/hello") == b"hello 127.0.0.1\n"
+            await self.stop(program, site)
+
+    @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+    async def test_uvicorn(self, site: Site, tmp_path: Path, loop: str) -> None:
+        """An ASGI application says hello, also on uvloop."""
+        async with running("servers", "uvicorn", site, tmp_path, loop=loop) as program:
+            await program.line("Uvicorn running on")
+            url = f"http://{LOOPBACK}:{site.listens_on(8080)}"
+            assert await curl(f"{url}/a", f"{url}/b") == b"hello /a\nhello /b\n"
+            await self.stop(program, site)
+
+    async def test_tls(self, site: Site, tmp_path: Path, certificates: Certificates) -> None:
+        """A server of asyncio's own says hello, over TLS."""
+        for made, wanted in zip(
+            certificates.issue(LOOPBACK), ("server.pem", "server.key"), strict=True
+        ):
+            (tmp_path / wanted).write_bytes(made.read_bytes())
+        async with running("servers", "asyncio, with TLS", site, tmp_path) as program:
+            await program.line("listening")
+            url = f"https://{LOOPBACK}:{site.listens_on(8443)}"
+            said = await curl("--cacert", certificates.authority, url)
+            assert said == b"hello over TLS\n"
+            await self.stop(program, site)

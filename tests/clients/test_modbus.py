@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from pymodbus.client import AsyncModbusTcpClient
@@ -12,6 +13,7 @@ from pymodbus.simulator import DataType, SimData, SimDevice
 
 import aiobc9x
 from tests.clients.conftest import Site
+from tests.clients.programs import output
 from tests.clients.servers import LOOPBACK
 
 UNIT = 1
@@ -56,3 +58,10 @@ class TestInstalled:
                 answer = await plc.read_holding_registers(900, count=1, device_id=UNIT)
         assert answer.isError()
         assert answer.exception_code == 2
+
+
+@pytest.mark.usefixtures("plc")
+async def test_program(site: Site, tmp_path: Path) -> None:
+    """docs/clients/modbus.md: five registers are read, one is written."""
+    assert await output("modbus", "Modbus/TCP", site, tmp_path) == ["[10, 11, 12, 13, 14]"]
+    assert site.virtual.statistics.sends == 2

@@ -6,6 +6,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import aiomqtt
@@ -15,6 +16,7 @@ import socks
 
 import aiobc9x
 from tests.clients.conftest import Site
+from tests.clients.programs import output
 from tests.clients.servers import LOOPBACK, Certificates
 
 WAIT_S = 30.0
@@ -152,3 +154,18 @@ class TestAiomqtt:
                 pytest.fail("there is no broker")
         async with paho(modem) as client:
             await client.publish("plant/valve", "shut", qos=1)
+
+
+@pytest.mark.usefixtures("broker", "trusting")
+class TestPrograms:
+    """docs/clients/mqtt.md."""
+
+    @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+    async def test_gmqtt(self, site: Site, tmp_path: Path, loop: str) -> None:
+        """It hears its own message, also on uvloop."""
+        assert await output("mqtt", "gmqtt", site, tmp_path, loop=loop) == ["b'21.5'"]
+
+    @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+    async def test_aiomqtt(self, site: Site, tmp_path: Path, loop: str) -> None:
+        """The same through the proxy."""
+        assert await output("mqtt", "aiomqtt", site, tmp_path, loop=loop) == ["b'21.5'"]

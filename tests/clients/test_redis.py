@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
@@ -14,6 +15,7 @@ from redis.exceptions import ConnectionError as NoConnection
 
 import aiobc9x
 from tests.clients.conftest import Site
+from tests.clients.programs import output
 
 
 @asynccontextmanager
@@ -71,3 +73,11 @@ class TestInstalled:
             async with client() as redis:
                 assert await asyncio.wait_for(redis.ping(), 45)
         assert site.carried() > 0
+
+
+@pytest.mark.usefixtures("cache")
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+async def test_program(site: Site, tmp_path: Path, loop: str) -> None:
+    """docs/clients/redis.md: a pipeline, also on uvloop."""
+    assert await output("redis", "Redis", site, tmp_path, loop=loop) == ["[True, b'21.5']"]
+    assert site.virtual.statistics.opens == 1

@@ -12,6 +12,7 @@ import pytest
 
 import aiobc9x
 from tests.clients.conftest import Site
+from tests.clients.programs import output
 from tests.clients.servers import LOOPBACK
 
 
@@ -107,3 +108,11 @@ async def test_nobody_listens(modem: aiobc9x.Modem, shell: asyncssh.SSHKey) -> N
     async with asyncssh.connect("shell.example", tunnel=modem, options=options(shell)):
         with pytest.raises(ConnectionRefusedError):
             await asyncssh.connect("shell.example", 9, tunnel=modem, options=options(shell))
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+async def test_program(site: Site, shell: asyncssh.SSHKey, tmp_path: Path, loop: str) -> None:
+    """docs/clients/ssh.md: a command, also on uvloop."""
+    known = f"shell.example {shell.export_public_key().decode()}"
+    (tmp_path / "known_hosts").write_text(known)
+    assert await output("ssh", "SSH", site, tmp_path, loop=loop) == ["you said uptime"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import websockets
@@ -13,6 +14,7 @@ from websockets.asyncio.server import ServerConnection, serve
 
 import aiobc9x
 from tests.clients.conftest import Site
+from tests.clients.programs import output
 from tests.clients.servers import LOOPBACK, Certificates
 
 PATIENCE_S = 45.0
@@ -73,3 +75,9 @@ class TestInstalled:
                     await connection.recv()
         assert caught.value.rcvd is not None
         assert caught.value.rcvd.code == 1001
+
+
+@pytest.mark.usefixtures("chat", "trusting")
+async def test_program(site: Site, tmp_path: Path) -> None:
+    """docs/clients/websocket.md: a message there and back."""
+    assert await output("websocket", "WebSocket", site, tmp_path) == ["21.5"]

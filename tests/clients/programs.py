@@ -1,0 +1,101 @@
+"""The programs of docs/clients/, run as printed in a process of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+from tests.clients.conftest import Site
+from tests.support.pages import CLIENT_PAGES, DEVICE, ROOT, Block, blocks
+
+RUN_S: Final = 50.0
+"""For a program to end, on a busy machine."""
+
+ON_UVLOOP: Final = """
+import asyncio, runpy, sys, uvloop
+asyncio.run = uvloop.run
+runpy.run_path(sys.argv[1], run_name="__main__")
+"""
+
+
+def heading_of(block: Block) -> str:
+    """Return the heading that a block stands under."""
+    lines = (ROOT / block.page).read_text("utf-8").splitlines()[: block.line]
+    return next(line.lstrip("# ") for line in reversed(lines) if line.startswith("#"))
+
+
+def all_programs() -> dict[tuple[str, str], Block]:
+    """Every program of the pages, by page and heading."""
+    programs = [block for block in blocks(CLIENT_PAGES) if block.is_program]
+    found = {(Path(block.page).stem, heading_of(block)): block for block in programs}
+    assert len(found) == len(programs), "two programs under one heading"
+    return found
+
+
+class Program:
+    """A program at work.
+
+    Attributes:
+        process: What it runs in.
+
+    """
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+        self._said: list[str] = []
+
+    async def line(self, text: str) -> None:
+        """Wait until it says something."""
+        assert self.process.stdout is not None
+        while text not in (line := (await self.process.stdout.readline()).decode()):
+            assert line, f"the program ended: {self._said}"
+            self._said.append(line)
+
+    async def end(self) -> str:
+        """Wait for its end; return what it had to say."""
+        rest, _ = await asyncio.wait_for(self.process.communicate(), RUN_S)
+        return "".join(self._said) + rest.decode()
+
+
+@asynccontextmanager
+async def running(
+    page: str, heading: str, site: Site, folder: Path, *, loop: str = "asyncio"
+) -> AsyncIterator[Program]:
+    """Run a program, the virtual module's pty in place of its device, in a folder."""
+    program = folder / "program.py"
+    program.write_text(all_programs()[page, heading].text.replace(DEVICE, repr(site.device)))
+    start = ["-c", ON_UVLOOP] if loop == "uvloop" else []
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-W", "error"),
+        *start,
+        str(program),
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    try:
+        yield Program(process)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def output(
+    page: str, heading: str, site: Site, folder: Path, *, loop: str = "asyncio"
+) -> list[str]:
+    """Run a program to its end; return the lines that it printed."""
+    async with running(page, heading, site, folder, loop=loop) as program:
+        said = await program.end()
+        assert program.process.returncode == 0, said
+    assert site.virtual.module.sockets.by_id == {}, "sockets are open on the module"
+    return said.splitlines()
