@@ -46,6 +46,11 @@ def check_castable(host: str | bytes) -> None:
         raise PermissionError(errno.EACCES, f"{text} to {address}")
 
 
+def full_address(host: str, port: int) -> tuple[Any, ...]:
+    """Return an address with all its fields, of which IPv6 has four (hence ``Any``)."""
+    return (host, port, 0, 0) if ":" in host else (host, port)
+
+
 class Key(NamedTuple):
     """What tells destinations apart.
 
@@ -158,7 +163,7 @@ class Destination(asyncio.DatagramProtocol):
         if self.key.is_ordinary and not self._endpoint.takes_from(addr[0]):
             return  # a stranger's: nobody has sent there
         self.last_used, self.is_answered = self._endpoint.time(), True
-        self._endpoint.on_datagram(data, addr if self._source is None else self._source)
+        self._endpoint.on_datagram(data, self._source or full_address(*addr[:2]))
 
     def error_received(self, exc: Exception) -> None:
         """Hand an error on."""

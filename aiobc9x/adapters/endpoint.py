@@ -20,6 +20,7 @@ from aiobc9x.adapters.destinations import (
     Key,
     State,
     check_castable,
+    full_address,
     key_of,
 )
 from aiobc9x.adapters.resolving import Original
@@ -91,11 +92,9 @@ class Endpoint(transports._FlowControlMixin, asyncio.DatagramTransport):
 
     async def start(self) -> None:
         """Tell the protocol that it may send; cancellation closes the endpoint."""
-        told = self._loop.create_future()
         self._loop.call_soon(self._protocol.connection_made, self, context=self._context)
-        self._loop.call_soon(told.set_result, None)
         try:
-            await told
+            await asyncio.sleep(0)
         except asyncio.CancelledError:
             self.abort()
             raise
@@ -359,9 +358,8 @@ class Endpoint(transports._FlowControlMixin, asyncio.DatagramTransport):
 def _source(addr: tuple[Any, ...]) -> tuple[Any, ...] | None:
     """Return the address by which answers are known: what the datagrams were sent to."""
     host = text_of(addr[0])
-    if address_or_none(host) is None:
-        return None  # a name: answers come from the address behind it
-    return (host, addr[1], 0, 0) if ":" in host else (host, addr[1])
+    # Answers to a name come from the address behind it.
+    return None if address_or_none(host) is None else full_address(host, addr[1])
 
 
 def _os_error(code: int, text: str) -> OSError:
