@@ -34,6 +34,7 @@ from aiobc9x.core.events import (
     Lane,
     OutOfStep,
     Restarted,
+    Sent,
     UnknownLine,
     UrcSeen,
 )
@@ -295,9 +296,14 @@ class Driver:
         self._is_busy = True
         try:
             self._last_input = now = self._loop.time()
-            self.dispatch(self.session.feed(data, now))
-            self._is_kicked_meanwhile = False  # what they are about is looked at right here
-            self._pump(now)
+            events = self.session.feed(data, now)
+            self.dispatch(events)
+            if any(type(event) is Sent for event in events):
+                # Whoever waited to write has the next turn: a full quantum may come of it.
+                self._is_kicked_meanwhile = True
+            else:
+                self._is_kicked_meanwhile = False  # looked at right here
+                self._pump(now)
         except Exception as exc:
             self._give_up(exc)
         finally:
