@@ -49,13 +49,15 @@ class TestUdp:
     """Through ``installed()``: ``simple6`` makes connected datagram endpoints."""
 
     async def test_get(self, modem: aiobc9x.Modem, site: Site) -> None:
-        """One message each way."""
+        """One message each way; a refusal is an answer too."""
         with modem.installed():
             async with client() as context:
                 answer = await ask(context, aiocoap.GET, "")
+                refusal = await ask(context, aiocoap.GET, "nothing/here")
         assert answer.code == aiocoap.CONTENT
         assert answer.payload.startswith(b"This is a test server made with libcoap")
-        assert site.virtual.statistics.sends == 1
+        assert refusal.code == aiocoap.NOT_FOUND
+        assert site.virtual.statistics.sends == 2
 
     async def test_blockwise(self, modem: aiobc9x.Modem, site: Site) -> None:
         """What is too long for a datagram goes in blocks, both ways, each of them once."""
@@ -68,13 +70,6 @@ class TestUdp:
         assert answer.payload == content
         assert site.virtual.statistics.sends == 2 + 2
         assert modem.statistics.datagrams_lost == 0
-
-    async def test_not_there(self, modem: aiobc9x.Modem) -> None:
-        """The server's refusal is an answer too."""
-        with modem.installed():
-            async with client() as context:
-                answer = await ask(context, aiocoap.GET, "nothing/here")
-        assert answer.code == aiocoap.NOT_FOUND
 
     async def test_observation(self, modem: aiobc9x.Modem) -> None:
         """The server's own messages reach the client until it loses interest."""

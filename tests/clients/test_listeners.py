@@ -81,15 +81,12 @@ class TestAiohttp:
         assert await curl(f"{url}/hello", f"{url}/hello") == b"GET /hello 127.0.0.1" * 2
         assert modem.statistics.incoming == 1
 
-    async def test_upload(self, url: str, tmp_path: Path) -> None:
-        """A body longer than the module's buffer arrives whole."""
+    async def test_files(self, url: str, tmp_path: Path) -> None:
+        """A body longer than the module's buffer arrives; a file goes by ``sendfile()``."""
         body = bytes(range(256)) * 40
         (tmp_path / "body").write_bytes(body)
         said = await curl("--data-binary", f"@{tmp_path}/body", f"{url}/size")
         assert said == f"{len(body)} {sum(body)}".encode()
-
-    async def test_file(self, url: str, modem: aiobc9x.Modem) -> None:
-        """A file goes out through the loop's ``sendfile()``, which falls back to ``write()``."""
         assert await curl(f"{url}/files/page") == b"from a file\n" * 500
 
     async def test_three_at_once(self, url: str) -> None:

@@ -41,23 +41,18 @@ class TestInstalled:
     """Through ``installed()``: it calls ``loop.create_connection()``."""
 
     async def test_registers(self, modem: aiobc9x.Modem, site: Site) -> None:
-        """Read, write, read; each request is sent once."""
+        """Read, write, read, and one the controller refuses; each request is sent once."""
         with modem.installed():
             async with client() as plc:
                 first = await plc.read_holding_registers(10, count=100, device_id=UNIT)
                 await plc.write_registers(10, [7, 8, 9], device_id=UNIT)
                 second = await plc.read_holding_registers(9, count=5, device_id=UNIT)
+                refusal = await plc.read_holding_registers(900, count=1, device_id=UNIT)
         assert first.registers == list(range(10, 110))
         assert second.registers == [9, 7, 8, 9, 13]
-        assert site.virtual.statistics.sends == 3
-
-    async def test_refused_request(self, modem: aiobc9x.Modem) -> None:
-        """The controller's exception response is no failure of the line."""
-        with modem.installed():
-            async with client() as plc:
-                answer = await plc.read_holding_registers(900, count=1, device_id=UNIT)
-        assert answer.isError()
-        assert answer.exception_code == 2
+        assert refusal.isError()
+        assert refusal.exception_code == 2
+        assert site.virtual.statistics.sends == 4
 
 
 @pytest.mark.usefixtures("plc")

@@ -65,21 +65,16 @@ def options(key: asyncssh.SSHKey) -> asyncssh.SSHClientConnectionOptions:
 
 
 async def test_commands(modem: aiobc9x.Modem, shell: asyncssh.SSHKey) -> None:
-    """Commands run side by side on one connection, and tell how they ended."""
-    async with asyncssh.connect("shell.example", tunnel=modem, options=options(shell)) as ssh:
-        first, second = await asyncio.gather(ssh.run("uptime"), ssh.run("fail"))
-        assert (first.stdout, first.exit_status) == ("you said uptime", 0)
-        assert (second.stdout, second.exit_status) == ("you said fail", 3)
-    assert modem.statistics.opens == 1
-
-
-async def test_standard_input(modem: aiobc9x.Modem, shell: asyncssh.SSHKey) -> None:
-    """What is piped in arrives whole."""
+    """Commands run side by side on one connection; what is piped in arrives whole."""
     text = "all work and no play\n" * 300
     async with asyncssh.connect("shell.example", tunnel=modem, options=options(shell)) as ssh:
-        done = await ssh.run("digest", input=text)
-    assert done.stdout == hashlib.sha256(text.encode()).hexdigest()
-    assert modem.statistics.payload_bytes_sent > len(text)
+        first, second, third = await asyncio.gather(
+            ssh.run("uptime"), ssh.run("fail"), ssh.run("digest", input=text)
+        )
+    assert (first.stdout, first.exit_status) == ("you said uptime", 0)
+    assert (second.stdout, second.exit_status) == ("you said fail", 3)
+    assert third.stdout == hashlib.sha256(text.encode()).hexdigest()
+    assert modem.statistics.opens == 1
 
 
 async def test_file_transfer(modem: aiobc9x.Modem, shell: asyncssh.SSHKey, tmp_path: Path) -> None:
@@ -96,18 +91,13 @@ async def test_file_transfer(modem: aiobc9x.Modem, shell: asyncssh.SSHKey, tmp_p
     assert modem.statistics.payload_bytes_received > len(content)
 
 
-async def test_wrong_host_key(modem: aiobc9x.Modem, shell: asyncssh.SSHKey) -> None:
-    """Another server's key ends the connection before the password is sent."""
+async def test_failures(modem: aiobc9x.Modem, shell: asyncssh.SSHKey) -> None:
+    """Another server's key ends the connection; a refusal is the error that users know."""
     other = asyncssh.generate_private_key("ssh-ed25519")
     with pytest.raises(asyncssh.HostKeyNotVerifiable):
         await asyncssh.connect("shell.example", tunnel=modem, options=options(other))
-
-
-async def test_nobody_listens(modem: aiobc9x.Modem, shell: asyncssh.SSHKey) -> None:
-    """A refusal is the error that asyncssh's users know."""
-    async with asyncssh.connect("shell.example", tunnel=modem, options=options(shell)):
-        with pytest.raises(ConnectionRefusedError):
-            await asyncssh.connect("shell.example", 9, tunnel=modem, options=options(shell))
+    with pytest.raises(ConnectionRefusedError):
+        await asyncssh.connect("shell.example", 9, tunnel=modem, options=options(shell))
 
 
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])

@@ -48,7 +48,7 @@ class TestInstalled:
     """Through ``installed()``: it calls ``loop.create_connection()``."""
 
     async def test_messages(self, modem: aiobc9x.Modem) -> None:
-        """Text and bytes, short and of many sends, come back as they were."""
+        """Text and bytes come back as they were; the server's goodbye tells its reason."""
         messages: list[str | bytes] = ["hello", b"\x00\xff" * 10, "ä" * 2000]
         with modem.installed():
             async with connect("ws://chat.example", open_timeout=PATIENCE_S) as connection:
@@ -56,6 +56,11 @@ class TestInstalled:
                     await connection.send(message)
                 assert [await connection.recv() for _ in messages] == messages
                 assert await asyncio.wait_for(await connection.ping(), PATIENCE_S) > 0
+                await connection.send("go")
+                with pytest.raises(websockets.ConnectionClosed, match="as you wish") as caught:
+                    await connection.recv()
+        assert caught.value.rcvd is not None
+        assert caught.value.rcvd.code == 1001
         assert modem.statistics.opens == 1
 
     @pytest.mark.usefixtures("trusting")
@@ -65,16 +70,6 @@ class TestInstalled:
             async with connect("wss://chat.example", open_timeout=PATIENCE_S) as connection:
                 await connection.send(bytes(5000))
                 assert await connection.recv() == bytes(5000)
-
-    async def test_server_says_goodbye(self, modem: aiobc9x.Modem) -> None:
-        """The server's close frame arrives, with its code and reason."""
-        with modem.installed():
-            async with connect("ws://chat.example", open_timeout=PATIENCE_S) as connection:
-                await connection.send("go")
-                with pytest.raises(websockets.ConnectionClosed, match="as you wish") as caught:
-                    await connection.recv()
-        assert caught.value.rcvd is not None
-        assert caught.value.rcvd.code == 1001
 
 
 @pytest.mark.usefixtures("chat", "trusting")
