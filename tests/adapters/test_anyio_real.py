@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import ssl
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
 import anyio.abc
 import pytest
-import trustme
 from anyio.streams.buffered import BufferedByteReceiveStream
 from anyio.streams.tls import TLSAttribute, TLSConnectable, TLSListener, TLSStream
 
@@ -26,64 +25,20 @@ from aiobc9x.adapters.anyio import (
 )
 from aiobc9x.sim.links import VirtualModule
 from aiobc9x.sim.network import LoopbackNetwork
-from aiobc9x.sim.options import Host, SimOptions
+from tests.adapters.real import BOTH_LOOPS, LISTEN_PORT, run, warm_up_uvloop
 from tests.support.loopback import LOOPBACK, Handler, echo, server
+from tests.support.tls import NAME, client_context, server_context
 
 pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="no ptys on Windows"),
     pytest.mark.usefixtures("closes_its_files"),
 ]
 
-NAME = "server.example"
-LISTEN_PORT = 2020
-
-Test = Callable[[aiobc9x.Modem, VirtualModule], Awaitable[None]]
-
-BOTH_LOOPS = pytest.mark.parametrize("use_uvloop", [False, True], ids=["asyncio", "uvloop"])
-
 
 @pytest.fixture(scope="module", autouse=True)
-def uvloop_warm() -> None:
-    """Have uvloop open the pipe that it keeps for the life of the process."""
-    import uvloop
-
-    uvloop.new_event_loop().close()
-
-
-@pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    """Who signs the server's certificate."""
-    return trustme.CA()
-
-
-@pytest.fixture(scope="module")
-def client_context(authority: trustme.CA) -> ssl.SSLContext:
-    """A client that trusts it."""
-    context = ssl.create_default_context()
-    authority.configure_trust(context)
-    return context
-
-
-@pytest.fixture(scope="module")
-def server_context(authority: trustme.CA) -> ssl.SSLContext:
-    """A server called :data:`NAME`, a name that the module alone can resolve."""
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert(NAME).configure_cert(context)
-    return context
-
-
-def run(test: Test, use_uvloop: bool) -> None:
-    """Run a test with a modem on a virtual module's pty."""
-
-    async def main() -> None:
-        options = SimOptions(hosts={NAME: Host((LOOPBACK,))}, listen_ports={LISTEN_PORT: 0})
-        async with VirtualModule(options) as virtual:
-            async with aiobc9x.open_modem(await virtual.start_pty()) as modem:
-                with anyio.fail_after(30):
-                    await test(modem, virtual)
-            assert virtual.module.statistics.broken_rules == 0
-
-    anyio.run(main, backend_options={"use_uvloop": use_uvloop})
+def ready() -> None:
+    """Leave no file open that a test would be blamed for."""
+    warm_up_uvloop()
 
 
 @asynccontextmanager
@@ -96,8 +51,6 @@ async def tls_echo(context: ssl.SSLContext, handler: Handler = echo) -> AsyncIte
 @BOTH_LOOPS
 @pytest.mark.parametrize("standard_compatible", [True, False])
 def test_tls_connectable(
-    client_context: ssl.SSLContext,
-    server_context: ssl.SSLContext,
     standard_compatible: bool,
     use_uvloop: bool,
 ) -> None:
@@ -105,11 +58,11 @@ def test_tls_connectable(
 
     async def test(modem: aiobc9x.Modem, virtual: VirtualModule) -> None:
         data = bytes(range(256)) * 200
-        async with tls_echo(server_context) as port:
+        async with tls_echo(server_context()) as port:
             connectable = TLSConnectable(
                 ByteStreamConnectable(modem, NAME, port),
                 hostname=NAME,
-                ssl_context=client_context,
+                ssl_context=client_context(),
                 standard_compatible=standard_compatible,
             )
             async with await connectable.connect() as stream, anyio.create_task_group() as tasks:
@@ -126,13 +79,11 @@ def test_tls_connectable(
 
 
 @BOTH_LOOPS
-def test_the_server_says_goodbye_first(
-    client_context: ssl.SSLContext, server_context: ssl.SSLContext, use_uvloop: bool
-) -> None:
+def test_the_server_says_goodbye_first(use_uvloop: bool) -> None:
     """A clean end of TLS, and closing behind it is no error, though nobody reads our goodbye."""
 
     async def page(stream: anyio.abc.SocketStream) -> None:
-        secured = await TLSStream.wrap(stream, server_side=True, ssl_context=server_context)
+        secured = await TLSStream.wrap(stream, server_side=True, ssl_context=server_context())
         assert await secured.receive() == b"GET"
         await secured.send(b"page")
         with anyio.move_on_after(0.01):  # enough to say goodbye, but not to hear ours
@@ -147,7 +98,7 @@ def test_the_server_says_goodbye_first(
             tasks.start_soon(listener.serve, page)
             port = listener.extra(anyio.abc.SocketAttribute.local_port)
             raw = await connect_tcp(modem, NAME, port)
-            stream = await TLSStream.wrap(raw, hostname=NAME, ssl_context=client_context)
+            stream = await TLSStream.wrap(raw, hostname=NAME, ssl_context=client_context())
             await stream.send(b"GET")
             assert [chunk async for chunk in stream] == [b"page"]
             with pytest.raises(anyio.EndOfStream):
@@ -159,17 +110,15 @@ def test_the_server_says_goodbye_first(
 
 
 @BOTH_LOOPS
-def test_wrong_certificate(
-    client_context: ssl.SSLContext, server_context: ssl.SSLContext, use_uvloop: bool
-) -> None:
+def test_wrong_certificate(use_uvloop: bool) -> None:
     """The handshake fails and the socket of the module is closed."""
 
     async def test(modem: aiobc9x.Modem, virtual: VirtualModule) -> None:
-        async with tls_echo(server_context) as port:
+        async with tls_echo(server_context()) as port:
             connectable = TLSConnectable(
                 ByteStreamConnectable(modem, NAME, port),
                 hostname="other.example",
-                ssl_context=client_context,
+                ssl_context=client_context(),
             )
             with pytest.raises(ssl.SSLCertVerificationError):
                 await connectable.connect()
@@ -181,13 +130,11 @@ def test_wrong_certificate(
 
 
 @BOTH_LOOPS
-def test_tls_in_tls(
-    client_context: ssl.SSLContext, server_context: ssl.SSLContext, use_uvloop: bool
-) -> None:
+def test_tls_in_tls(use_uvloop: bool) -> None:
     """A tunnel within a tunnel."""
 
     async def test(modem: aiobc9x.Modem, virtual: VirtualModule) -> None:
-        async with tls_echo(server_context) as inner:
+        async with tls_echo(server_context()) as inner:
 
             async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
                 there = await asyncio.open_connection(LOOPBACK, inner)
@@ -199,13 +146,13 @@ def test_tls_in_tls(
 
                 await asyncio.gather(pump(reader, there[1]), pump(there[0], writer))
 
-            async with tls_echo(server_context, relay) as outer:
+            async with tls_echo(server_context(), relay) as outer:
                 stream: Any = await connect_tcp(modem, NAME, outer)  # Any: it is wrapped twice
                 for _ in range(2):
                     stream = await TLSStream.wrap(
                         stream,
                         hostname=NAME,
-                        ssl_context=client_context,
+                        ssl_context=client_context(),
                         standard_compatible=False,
                     )
                 await stream.send(b"deep")
@@ -216,9 +163,7 @@ def test_tls_in_tls(
 
 
 @BOTH_LOOPS
-def test_tls_listener(
-    client_context: ssl.SSLContext, server_context: ssl.SSLContext, use_uvloop: bool
-) -> None:
+def test_tls_listener(use_uvloop: bool) -> None:
     """A TLS server on the module, asked by asyncio's own client."""
 
     async def upper(stream: TLSStream) -> None:
@@ -231,7 +176,7 @@ def test_tls_listener(
         async with (
             TLSListener(
                 await create_listener(modem, LISTEN_PORT),
-                server_context,
+                server_context(),
                 standard_compatible=False,
             ) as listener,
             anyio.create_task_group() as tasks,
@@ -240,7 +185,7 @@ def test_tls_listener(
             reader, writer = await asyncio.open_connection(
                 LOOPBACK,
                 network.port_map[LISTEN_PORT],
-                ssl=client_context,
+                ssl=client_context(),
                 server_hostname=NAME,
             )
             writer.write(b"hello")

@@ -1,0 +1,209 @@
+"""A transport that sends httpx's requests over the modem.
+
+Layer: adapters.
+
+    transport = ModemTransport(modem)
+    async with httpx.AsyncClient(transport=transport, timeout=TIMEOUT) as client:
+        response = await client.get("https://example.com/")
+
+httpx has no argument for httpcore's network backend; this is its own transport with one,
+written on public interfaces, and with defaults for six sockets and a slow line.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncIterable, AsyncIterator, Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Final, TypeAlias
+
+try:
+    import httpcore
+    import httpx
+except ImportError as exc:
+    raise ImportError(f"{exc}; install it with: pip install 'aiobc9x[http]'") from exc
+
+from aiobc9x.adapters.httpcore import ModemBackend
+from aiobc9x.aio.modem import Modem
+from aiobc9x.spec import CONNECT_IDS
+
+__all__ = ["LIMITS", "TIMEOUT", "ModemTransport"]
+
+LIMITS: Final = httpx.Limits(max_connections=4, max_keepalive_connections=2, keepalive_expiry=60)
+"""Two of the module's six sockets stay free for others; a connection is dear, and kept."""
+
+TIMEOUT: Final = httpx.Timeout(60, connect=120, pool=None)
+"""For a client on such a line: httpx's own 5 s are over before a handshake with TLS is."""
+
+MAX_CONNECTIONS: Final = len(CONNECT_IDS)
+
+CertTypes: TypeAlias = str | tuple[str, str] | tuple[str, str, str]
+"""httpx's ways to name a client's certificate."""
+
+_EXCEPTIONS: Final = (  # the special ones before the general ones
+    (httpcore.ConnectTimeout, httpx.ConnectTimeout),
+    (httpcore.ReadTimeout, httpx.ReadTimeout),
+    (httpcore.WriteTimeout, httpx.WriteTimeout),
+    (httpcore.PoolTimeout, httpx.PoolTimeout),
+    (httpcore.ConnectError, httpx.ConnectError),
+    (httpcore.ReadError, httpx.ReadError),
+    (httpcore.WriteError, httpx.WriteError),
+    (httpcore.ProxyError, httpx.ProxyError),
+    (httpcore.UnsupportedProtocol, httpx.UnsupportedProtocol),
+    (httpcore.LocalProtocolError, httpx.LocalProtocolError),
+    (httpcore.RemoteProtocolError, httpx.RemoteProtocolError),
+    (httpcore.TimeoutException, httpx.TimeoutException),
+    (httpcore.NetworkError, httpx.NetworkError),
+    (httpcore.ProtocolError, httpx.ProtocolError),
+)
+
+
+class ModemTransport(httpx.AsyncBaseTransport):
+    """What :class:`httpx.AsyncHTTPTransport` is, over the modem.
+
+    A client that is given a transport takes no ``verify=``, ``cert=``, ``http2=``, ``limits=``
+    and ``proxy=`` of its own: they go here. The modem must outlive the client.
+
+    Args:
+        modem: The modem.
+        verify: ``True`` for the usual authorities, ``False`` for no check at all, or a context.
+        cert: A client's certificate, as in httpx.
+        trust_env: Whether ``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` count; proxies of the
+            environment never do.
+        http1: Whether HTTP/1.1 may be spoken.
+        http2: Whether HTTP/2 may be spoken; needs ``pip install 'httpx[http2]'``.
+        limits: Connections and how long they are kept; never more than six, the module's
+            sockets. Requests beyond wait for one, as long as the client's ``pool`` timeout.
+        proxy: An HTTP or SOCKS proxy to be reached through the modem.
+        retries: How often a failed connect is tried again.
+
+    Raises:
+        ValueError: The proxy is of an unknown kind.
+        ImportError: ``http2=True`` or a SOCKS proxy wants a package that is missing.
+
+    """
+
+    def __init__(
+        self,
+        modem: Modem,
+        *,
+        verify: ssl.SSLContext | bool = True,
+        cert: CertTypes | None = None,
+        trust_env: bool = True,
+        http1: bool = True,
+        http2: bool = False,
+        limits: httpx.Limits = LIMITS,
+        proxy: httpx.Proxy | httpx.URL | str | None = None,
+        retries: int = 0,
+    ) -> None:
+        context = httpx.create_ssl_context(verify=verify, cert=cert, trust_env=trust_env)
+        wanted = limits.max_connections
+        self._pool = httpcore.AsyncConnectionPool(
+            ssl_context=context,
+            proxy=_proxy(proxy),
+            max_connections=MAX_CONNECTIONS if wanted is None else min(wanted, MAX_CONNECTIONS),
+            max_keepalive_connections=limits.max_keepalive_connections,
+            keepalive_expiry=limits.keepalive_expiry,
+            http1=http1,
+            http2=http2,
+            retries=retries,
+            network_backend=ModemBackend(modem),
+        )
+
+    def __repr__(self) -> str:
+        return f"<ModemTransport {self._pool!r}>"
+
+    async def __aenter__(self) -> ModemTransport:
+        """Return the transport itself."""
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc_value: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> None:
+        """Close it; see :meth:`aclose`."""
+        await self.aclose()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request and return the response, its body still to be read.
+
+        Raises:
+            httpx.TransportError: As :class:`httpx.AsyncHTTPTransport`; the causes behind it
+                lead to what the modem raised.
+
+        Cancellation closes the connection that the request was on.
+
+        """
+        assert isinstance(request.stream, httpx.AsyncByteStream)  # httpx has seen to that
+        with _errors_of_httpx():
+            response = await self._pool.handle_async_request(
+                httpcore.Request(
+                    method=request.method,
+                    url=_url(request.url),
+                    headers=request.headers.raw,
+                    content=request.stream,
+                    extensions=request.extensions,
+                )
+            )
+        return httpx.Response(
+            status_code=response.status,
+            headers=response.headers,
+            stream=_Body(response),
+            extensions=response.extensions,
+        )
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        with _errors_of_httpx():
+            await self._pool.aclose()
+
+
+class _Body(httpx.AsyncByteStream):
+    """The body of a response, as it comes."""
+
+    def __init__(self, response: httpcore.Response) -> None:
+        assert isinstance(response.stream, AsyncIterable)  # the pool is an asynchronous one
+        self._response, self._parts = response, response.stream
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        with _errors_of_httpx():
+            async for part in self._parts:
+                yield part
+
+    async def aclose(self) -> None:
+        with _errors_of_httpx():
+            await self._response.aclose()
+
+
+def _url(url: httpx.URL) -> httpcore.URL:
+    return httpcore.URL(
+        scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path
+    )
+
+
+def _proxy(proxy: httpx.Proxy | httpx.URL | str | None) -> httpcore.Proxy | None:
+    if proxy is None:
+        return None
+    given = proxy if isinstance(proxy, httpx.Proxy) else httpx.Proxy(proxy)
+    return httpcore.Proxy(
+        url=_url(given.url),
+        auth=given.raw_auth,
+        headers=given.headers.raw,
+        ssl_context=given.ssl_context,
+    )
+
+
+@contextmanager
+def _errors_of_httpx() -> Iterator[None]:
+    """Turn httpcore's exceptions into httpx's of the same name."""
+    try:
+        yield
+    except Exception as exc:
+        for theirs, ours in _EXCEPTIONS:
+            if isinstance(exc, theirs):
+                exc.__cause__ = exc.__cause__ or exc.__context__  # the pool took it away
+                raise ours(str(exc)) from exc
+        raise
