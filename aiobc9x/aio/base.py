@@ -40,6 +40,7 @@ class ModuleTransport(transports._FlowControlMixin):
     """
 
     if TYPE_CHECKING:  # typeshed leaves these out of the private base
+        _protocol_paused: bool
 
         def _maybe_pause_protocol(self) -> None: ...
         def _maybe_resume_protocol(self) -> None: ...
@@ -63,6 +64,8 @@ class ModuleTransport(transports._FlowControlMixin):
         self._closing = False
         self._lost = False
         self._ignored_writes = 0
+        self._replaced: tuple[Any, bool] | None = None
+        self._protocol: Any = protocol  # which methods it has depends on its kind
         self.set_protocol(protocol)
 
     def __repr__(self) -> str:
@@ -89,7 +92,11 @@ class ModuleTransport(transports._FlowControlMixin):
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
         """Hand all that comes from now on to another protocol."""
-        self._protocol: Any = protocol  # which methods it has depends on its kind
+        replaced, self._replaced = self._replaced, (self._protocol, self._protocol_paused)
+        self._protocol = protocol
+        if self._protocol_paused and replaced == (protocol, False):
+            # loop.sendfile() puts it back while writing is paused, which it has not heard of.
+            self._call("pause_writing", self._protocol.pause_writing)
 
     def get_protocol(self) -> asyncio.BaseProtocol:
         """Return the protocol."""

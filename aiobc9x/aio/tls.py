@@ -218,6 +218,8 @@ async def start_tls(
     reader = _reader_of(protocol)
     if reader is not None and server_side:
         secured._incoming.write(_take_unread(reader))
+    if upgraded._protocol_paused:  # TLS will be told when that is over, and must tell
+        secured._ssl_writing_paused = secured._app_writing_paused = True
     upgraded.set_protocol(secured)
     made = loop.call_soon(secured.connection_made, upgraded)
     resumed = loop.call_soon(upgraded.resume_reading)

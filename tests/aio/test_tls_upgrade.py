@@ -384,6 +384,26 @@ class TestFunction:
             assert protocol.received == b"answer"
 
     @virtual
+    async def test_while_writing_is_paused(self) -> None:
+        """What was written goes out in the clear; the protocol hears when it may go on."""
+        async with Bench() as bench:
+            protocol, transport, peer = await recorded(bench)
+            transport.write(bytes(20_000))
+            assert protocol.calls == ["made", "pause"]
+
+            def hear(_data: bytes) -> None:
+                if len(peer.received) >= 20_000:
+                    TlsPeer(peer).take(bytes(peer.received[20_000:]))
+
+            peer.answer_with(hear)
+            upgraded = await start_tls(
+                running(), transport, protocol, client_context(), server_hostname=NAME
+            )
+            assert protocol.calls == ["made", "pause", "resume"]
+            upgraded.close()
+            assert await protocol.lost is None
+
+    @virtual
     async def test_asyncio_has_it_too(self) -> None:
         """loop.start_tls() of the standard library takes our transports."""
         async with Bench() as bench:

@@ -1,0 +1,67 @@
+"""What a protocol sees over the module and would not see over asyncio's own transports.
+
+docs/reference.md has the same list for readers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One difference, which must be there.
+
+    Attributes:
+        why: The reason.
+        ours: What a scenario gives over the module; ``None`` where it has several outcomes.
+        reports: What goes to the loop's exception handler over the module.
+        tls: Only with TLS, or only without; ``None``: with both.
+        loop_name: Only on this loop; ``None``: on both.
+
+    """
+
+    why: str
+    ours: object = None
+    reports: list[str | None] = field(default_factory=list)
+    tls: bool | None = None
+    loop_name: str | None = None
+
+    def applies(self, *, tls: bool, loop_name: str) -> bool:
+        """Whether it is to be expected here."""
+        return self.tls in {None, tls} and self.loop_name in {None, loop_name}
+
+
+_MADE_DATA_EOF_LOST = [("made", None), ("data", b"data"), ("eof", None), ("lost", None)]
+
+DIFFERENCES: dict[str, Difference] = {
+    "protocol_that_holds_on": Difference(
+        "the module has no half-close: at the peer's end it wants its own side closed (§2.3.1)",
+        ([("made", None), ("data", b"last"), ("eof", None), ("lost", None)], b""),
+    ),
+    "peer_resets": Difference('the module says "closed" for a reset too', _MADE_DATA_EOF_LOST),
+    "exception_in_connection_made": Difference(
+        "an exception of a protocol ends its connection, here too",
+        [("made", None), ("lost", "LookupError")],
+        ["LookupError"],
+    ),
+    "end_in_a_callback-made-close": Difference(
+        "uvloop's own TLS tells of an end, asyncio's does not",
+        [("made", None), ("lost", None)],
+        tls=True,
+        loop_name="uvloop",
+    ),
+    "pause_in_connection_made": Difference(
+        "uvloop's own transport reads although it was paused",
+        [("made", None), ("resumed", None), ("data", b"data")],
+        loop_name="uvloop",
+    ),
+    "after_the_end": Difference(
+        "uvloop's own transport raises after its end, asyncio's does not",
+        [("made", None), ("lost", None)],
+        tls=False,
+        loop_name="uvloop",
+    ),
+    "can_write_eof": Difference("the module can't end one direction alone", False),
+    "default_limits": Difference("64 KiB would hide six seconds at 115200 baud", (1440, 2880)),
+}
