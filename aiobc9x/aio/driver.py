@@ -146,7 +146,8 @@ class Driver:
         Cancellation is safe: a command that waits is withdrawn, the answer to one that
         is on its way is swallowed.
         """
-        self.check()
+        if self._dead is not None:
+            raise LinkLost(self._dead)
         # In an unknown state AT+QIGETERROR might tell of another command.
         job = Job(command, lane, data, limit, explain and lane is not Lane.RECOVERY)
         future: asyncio.Future[Answer] = self._loop.create_future()
@@ -344,9 +345,10 @@ class Driver:
             if logger.isEnabledFor(logging.DEBUG):
                 logger.debug("> %s", trace.sent(data))
             self._link.write(data)
-        self.dispatch(session.take_events())
+        if events := session.take_events():
+            self.dispatch(events)
         deadline = session.deadline()
-        if deadline is not None:
+        if deadline is not None and deadline < self._watchdog_at:
             self._watch(max(deadline, now + 0.001))
 
     def _watch(self, when: float) -> None:

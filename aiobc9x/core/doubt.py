@@ -40,6 +40,8 @@ class Doubt:
 
     def release(self, *, damaged: bool) -> list[Urc]:
         """Give back what was kept, or forget it for good if the answer is damaged."""
+        if not self._withheld and not damaged:
+            return []
         urcs, self._withheld = self._withheld, []
         self.persists = self.persists or damaged
         return [] if damaged else urcs

@@ -46,6 +46,34 @@ class EchoLines:
 
 Effect: TypeAlias = ReceiveHex | ShowLength | SwitchMode | EchoLines
 
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What a command's text means for us.
+
+    Attributes:
+        effect: What its ``OK`` changes here.
+        is_send: ``SEND OK`` or ``SEND FAIL`` will follow (§2.2.4, §2.2.5).
+        is_read: The answer may be a counted payload (§2.2.6).
+        writes_nvram: It writes a setting that outlives a restart (§2.2.7, §2.2.11).
+
+    """
+
+    effect: Effect | None = None
+    is_send: bool = False
+    is_read: bool = False
+    writes_nvram: bool = False
+
+
+PLAIN = Meaning()
+"""Of a command whose text means nothing in particular."""
+
+SEND = Meaning(is_send=True)
+"""Of AT+QISEND and AT+QISENDEX."""
+
+READ = Meaning(is_read=True)
+"""Of AT+QIRD."""
+
 _DATA_FORMAT = re.compile(r'AT\+QICFG\s*=\s*"dataformat"\s*,\s*[01]\s*,\s*([01])\s*', re.IGNORECASE)
 _SHOW_LENGTH = re.compile(r'AT\+QICFG\s*=\s*"showlength"\s*,\s*([01])\s*', re.IGNORECASE)
 _VIEW_MODE = re.compile(r'AT\+QICFG\s*=\s*"viewmode"\s*,\s*[01]\s*', re.IGNORECASE)
@@ -58,6 +86,13 @@ _OPEN = re.compile(
 _SEND = re.compile(r"AT\+QISEND(?:EX)?\s*=\s*\d", re.IGNORECASE)
 _READ = re.compile(r"AT\+QIRD\s*=\s*\d", re.IGNORECASE)
 _ECHO = re.compile(r"ATE([01]?)\s*", re.IGNORECASE)
+
+
+def meaning_of(text: str) -> Meaning:
+    """Return all that the functions below say about a command."""
+    if text[2:3] not in {"E", "e"} and text[3:4] not in {"Q", "q"}:
+        return PLAIN
+    return Meaning(effect_of(text), is_send(text), is_read(text), writes_nvram(text))
 
 
 def effect_of(text: str) -> Effect | None:

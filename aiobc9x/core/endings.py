@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from aiobc9x.core.events import Answer, DatagramLost, Event, Failed, Finished, Job, OutOfStep
 from aiobc9x.core.exchange import Exchange
@@ -34,6 +34,9 @@ Purpose: TypeAlias = Job | Read | Send | Explain
 Consequence: TypeAlias = Event | Explain
 
 
+_OK: Final = Answer(ok=True)
+
+
 class Endings:
     """Knows what each kind of exchange was for."""
 
@@ -42,7 +45,7 @@ class Endings:
 
     def answered(
         self, exchange: Exchange, now: float, *, lost: bool, length_shown: bool
-    ) -> Iterator[Consequence]:
+    ) -> Iterable[Consequence]:
         """Say what a final result means.
 
         Args:
@@ -54,6 +57,8 @@ class Endings:
         """
         purpose = exchange.purpose
         if isinstance(purpose, Job):
+            if self._sender.outstanding is None and exchange.final == b"OK" and not lost:
+                return (_done(purpose, exchange),)  # nearly always
             return self._job(purpose, exchange, now, lost=lost)
         if isinstance(purpose, Read):
             return self._read(purpose, exchange, now, length_shown=length_shown)
@@ -136,8 +141,7 @@ class Endings:
         elif exchange.final == b"ERROR" and job.explain and job.command.tcpip:
             yield Explain(job)
         else:
-            lines = (*exchange.lines, *_payload_lines(exchange))
-            yield Finished(job, Answer(exchange.succeeded, lines, cme=exchange.cme))
+            yield _done(job, exchange)
 
     def _read(
         self, read: Read, exchange: Exchange, now: float, *, length_shown: bool
@@ -205,6 +209,14 @@ def _lost(slot: Slot, reason: str) -> Event:
         return Failed(slot, StreamBroken(reason))
     slot.fragments.clear()
     return DatagramLost(slot, reason)
+
+
+def _done(job: Job, exchange: Exchange) -> Finished:
+    """Return what comes of a job whose final result settles it."""
+    if not exchange.has_data and exchange.succeeded:
+        return Finished(job, _OK)
+    lines = (*exchange.lines, *_payload_lines(exchange))
+    return Finished(job, Answer(exchange.succeeded, lines, cme=exchange.cme))
 
 
 def _payload_lines(exchange: Exchange) -> tuple[bytes, ...]:

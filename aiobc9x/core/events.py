@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from aiobc9x.wire.urcs import Urc
 
 
-class Lane(enum.Enum):
+class Lane(enum.StrEnum):  # whose members hash as fast as strings
     """Which queue a job waits in."""
 
     CLOSE = "close"

@@ -10,6 +10,8 @@ from __future__ import annotations
 import enum
 from typing import TYPE_CHECKING, Any, Final
 
+from aiobc9x.core.effects import PLAIN, Meaning
+
 if TYPE_CHECKING:
     from aiobc9x.wire.commands import Command
     from aiobc9x.wire.framer import Payload
@@ -31,6 +33,10 @@ _CUT_SLACK_LIMITS: Final = 10
 """The same in limits: whoever waits briefly has something else to try."""
 
 
+_FINALS: Final = frozenset({b"OK", b"ERROR"})
+_FINAL_ERRORS: Final = (b"+CME ERROR:", b"+CMS ERROR:")
+
+
 class Step(enum.Enum):
     """What a frame means for the exchange in flight."""
 
@@ -40,9 +46,12 @@ class Step(enum.Enum):
     LOST = "lost"
 
 
+TAKEN, DONE, NOT_MINE, LOST = Step  # to look an attribute of an enum up takes its time
+
+
 def is_final(text: bytes) -> bool:
     """Whether a line is a final result (27.007; the note's commands give the first two)."""
-    return text in {b"OK", b"ERROR"} or text.startswith((b"+CME ERROR:", b"+CMS ERROR:"))
+    return text in _FINALS or text.startswith(_FINAL_ERRORS)
 
 
 def wire_time(size_bytes: int, baudrate: int) -> float:
@@ -74,6 +83,7 @@ class Exchange:
     Attributes:
         command: The command.
         purpose: What the session wants it for; never looked at here.
+        meaning: What the command's text means for the session; nor is this.
         started: When the line was written.
         traffic_before: All bytes of the link until then, both ways.
         deadline: When the final result must have come.
@@ -97,6 +107,7 @@ class Exchange:
         "echoed",
         "final",
         "lines",
+        "meaning",
         "negative",
         "payload",
         "prompted",
@@ -114,9 +125,11 @@ class Exchange:
         outgoing: bytes | None = None,
         negatives: int = 0,
         traffic: int = 0,
+        meaning: Meaning = PLAIN,
     ) -> None:
         self.command = command
         self.purpose = purpose
+        self.meaning = meaning
         self.started = now
         self.traffic_before = traffic
         self.deadline = now + limit
@@ -157,14 +170,14 @@ class Exchange:
         """Say what a line means."""
         if is_final(text):
             self.final = text
-            return Step.LOST if text == b"OK" and self.prompt_is_due else Step.DONE
+            return LOST if text == b"OK" and self.prompt_is_due else DONE
         if text == self._echo and not self.lines:
             self.echoed = True
-            return Step.TAKEN
+            return TAKEN
         if self.command.claims(text):
             self.lines.append(text)
-            return Step.TAKEN
-        return Step.NOT_MINE
+            return TAKEN
+        return NOT_MINE
 
     def on_payload(self, payload: Payload, negatives: int = 0) -> Step:
         """Say what a counted payload means: one is due for AT+QIRD, and only one.
@@ -188,7 +201,8 @@ class Exchange:
 
     def progress(self, now: float) -> None:
         """Bytes are arriving: an answer that is on its way may finish, within bounds."""
-        self.deadline = max(self.deadline, min(now + ANSWER_MARGIN_S, self._hard_deadline))
+        if now + ANSWER_MARGIN_S > self.deadline < self._hard_deadline:
+            self.deadline = min(now + ANSWER_MARGIN_S, self._hard_deadline)
 
     def extend(self, deadline: float, slack: float = CUT_SLACK_S) -> None:
         """Set a later deadline for what comes next, such as the result of a payload.

@@ -30,33 +30,32 @@ class PushGate:
 
     Attributes:
         due: When :meth:`expire` must be called; ``None`` if nothing is held.
+        is_unchecked: A payload's end is still to come, whether or not it was delivered.
 
     """
 
     def __init__(self, framer: Framer) -> None:
         self.due: float | None = None
+        self.is_unchecked = False
         self._framer = framer
         self._held: Payload | None = None
         self._since = 0.0
-        self._is_unchecked = False  # delivered or not, its end is still to come
         self._ends_own_line: bool | None = None
 
     def hold(self, payload: Payload, now: float) -> None:
         """Keep a payload back."""
         self._held, self._since, self.due = payload, now, now + SILENCE_S
-        self._is_unchecked = True
+        self.is_unchecked = True
 
     def check(self, frame: Frame) -> tuple[Payload | None, str | None]:
-        """Look at the frame behind a payload.
+        """Look at the frame behind a payload; there must be one that :attr:`is_unchecked`.
 
         Returns:
             The payload if it is whole, and what is wrong if it, or one that was delivered
             after silence, is not.
 
         """
-        if not self._is_unchecked:
-            return None, None
-        self._is_unchecked = False
+        self.is_unchecked = False
         held, self._held, self.due = self._held, None, None
         end = self._framer.push_ends.popleft() if self._framer.push_ends else None
         if isinstance(frame, Damage) and frame.reason == NO_PUSH_END:
@@ -83,5 +82,5 @@ class PushGate:
     def clear(self) -> None:
         """Drop what is held."""
         self._held = self.due = None
-        self._is_unchecked = False
+        self.is_unchecked = False
         self._framer.push_ends.clear()

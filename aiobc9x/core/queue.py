@@ -43,13 +43,15 @@ class JobQueue:
 
         """
         jobs = self._lanes[lane]
-        return next((j for j in jobs if not (sending and effects.is_send(j.command.text))), None)
+        if not sending:
+            return jobs[0] if jobs else None
+        return next((job for job in jobs if not effects.is_send(job.command.text)), None)
 
     def take(self, lane: Lane, *, sending: bool = False) -> Job:
         """Remove and return what :meth:`next` returns; something must be there."""
         job = self.next(lane, sending=sending)
         assert job is not None
-        self._lanes[lane].remove(job)
+        self._lanes[lane].remove(job)  # by identity: no two jobs are equal
         return job
 
     def clear(self) -> None:

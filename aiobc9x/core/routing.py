@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from aiobc9x.core.effects import ReceiveHex, ShowLength, SwitchMode
 from aiobc9x.core.events import DatagramLost, DataReceived, Drained, Event, Failed
 from aiobc9x.core.profile import ModuleProfile
 from aiobc9x.core.receiving import announce
@@ -63,6 +64,26 @@ class Routing:
             self._statistics.unowned_bytes += len(payload.data)
         else:
             yield DataReceived(slot, payload.data)
+
+    def apply(self, effect: ReceiveHex | ShowLength | SwitchMode) -> None:
+        """Take note of a setting that changes how received data are framed."""
+        match effect:
+            case ReceiveHex(on):
+                self._framer.hex_receive = on
+            case ShowLength(on):
+                self._framer.length_shown = on
+            case _:
+                self.set_access_mode(effect.connect_id, effect.access_mode)
+
+    def set_access_mode(self, connect_id: int, mode: AccessMode) -> None:
+        """Note how a socket's data arrive from now on."""
+        slot = self._sockets.get(connect_id)
+        if slot is not None:
+            slot.access_mode = mode
+        if mode is AccessMode.PUSH:
+            self._framer.push_sockets.add(connect_id)
+        else:
+            self._framer.push_sockets.discard(connect_id)
 
     def suspect(self) -> None:
         """Have every open buffer-mode socket read once: a URC may have been lost."""

@@ -5,13 +5,15 @@ Layer: core. Does no I/O; time comes in as ``now``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
 
 from aiobc9x.core.events import Lane
 from aiobc9x.core.queue import JobQueue
 from aiobc9x.core.sending import Sender
 from aiobc9x.core.sockets import SocketTable
 from aiobc9x.core.turns import SMALL_SEND_BYTES, Cursor, Turn, next_turn
+
+_CLOSE, _COMMAND = Lane.CLOSE, Lane.COMMAND  # to look an attribute of an enum up takes its time
 
 
 class Scheduler:
@@ -24,12 +26,18 @@ class Scheduler:
     def next(self, now: float) -> Turn | None:
         """Return the next use of the line, ``None`` if nobody waits."""
         sending = self._sender.outstanding is not None
-        sendable = [] if sending else [s for s in self._sockets if s.may_send(now)]
+        closes = self._queue.next(_CLOSE) is not None
+        commands = self._queue.next(_COMMAND, sending=sending) is not None
+        sockets = self._sockets.in_use
+        readable = [slot.connect_id for slot in sockets if slot.may_read]
+        sendable = [] if sending else [slot for slot in sockets if slot.may_send(now)]
+        if not (readable or sendable or commands or closes):
+            return None
         turn, self._cursor = next_turn(
             self._cursor,
-            closes=self._queue.next(Lane.CLOSE) is not None,
-            commands=self._queue.next(Lane.COMMAND, sending=sending) is not None,
-            readable=[slot.connect_id for slot in self._sockets if slot.may_read],
+            closes=closes,
+            commands=commands,
+            readable=readable,
             sendable=[slot.connect_id for slot in sendable],
             small={slot.connect_id for slot in sendable if slot.unsent <= SMALL_SEND_BYTES},
         )
@@ -47,9 +55,13 @@ class Scheduler:
             if now >= slot.retry_at:
                 slot.retry_at = 0.0  # nobody need wake up for it again
 
-    def deadlines(self, poll_interval: float) -> Iterator[float | None]:
-        """Go through the times at which :meth:`wake` has something to do."""
-        for slot in self._sockets:
-            yield slot.poll_due(poll_interval)
-            if slot.unsent:
-                yield slot.retry_at
+    def deadline(self, poll_interval: float) -> float:
+        """Return when :meth:`wake` has something to do; infinity for never."""
+        first = math.inf
+        for slot in self._sockets.in_use:
+            due = slot.poll_due(poll_interval)
+            if due is not None and due < first:
+                first = due
+            if 0.0 < slot.retry_at < first and slot.unsent:
+                first = slot.retry_at
+        return first

@@ -10,7 +10,7 @@ the recovery lane run until :meth:`Session.resume`, as after every loss of step.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, Final
 
 from aiobc9x.core import effects
@@ -29,7 +29,16 @@ from aiobc9x.core.events import (
     UnknownLine,
     UrcSeen,
 )
-from aiobc9x.core.exchange import Exchange, Step, answer_time, is_final, wire_time
+from aiobc9x.core.exchange import (
+    LOST,
+    NOT_MINE,
+    TAKEN,
+    Exchange,
+    Step,
+    answer_time,
+    is_final,
+    wire_time,
+)
 from aiobc9x.core.forms import ANY_FORM, LineTiming, SendForm
 from aiobc9x.core.profile import ModuleProfile
 from aiobc9x.core.pushes import PushGate
@@ -156,22 +165,23 @@ class Session:
 
     def deadline(self) -> float | None:
         """When :meth:`advance` or :meth:`next_output` must be called at the latest."""
-        times = [*self._scheduler.deadlines(self.poll_interval)]
-        times += [self._sender.suspicion_due, self._pushes.due]
-        times.append(self._gap_until if self._exchange is None else self._exchange.deadline)
-        if self._sender.outstanding is not None:
-            times.append(self._sender.outstanding.deadline)
-        return min((t for t in times if t), default=None)
+        first = self._scheduler.deadline(self.poll_interval)
+        end = self._gap_until if self._exchange is None else self._exchange.deadline
+        send = self._sender.outstanding
+        result = None if send is None else send.deadline
+        for due in (end, result, self._sender.suspicion_due, self._pushes.due):
+            if due and due < first:
+                first = due
+        return None if first == math.inf else first
 
     def next_output(self, now: float) -> bytes | None:
         """Return what to write now, ``None`` if nothing; call until it gives ``None``."""
+        data: bytes | None
         if self._outbox:
             data = bytes(self._outbox)
             self._outbox.clear()
             self._stopwatch.written(now)
-        elif (begun := self._begin_next(now)) is not None:
-            data = begun
-        else:
+        elif self._exchange is not None or (data := self._begin_next(now)) is None:
             return None
         self.statistics.bytes_sent += len(data)
         self._last_traffic = now
@@ -196,13 +206,7 @@ class Session:
 
     def set_access_mode(self, connect_id: int, mode: AccessMode) -> None:
         """Note how a socket's data arrive from now on."""
-        slot = self.sockets.get(connect_id)
-        if slot is not None:
-            slot.access_mode = mode
-        if mode is AccessMode.PUSH:
-            self._framer.push_sockets.add(connect_id)
-        else:
-            self._framer.push_sockets.discard(connect_id)
+        self._routing.set_access_mode(connect_id, mode)
 
     def is_sending(self, slot: Slot) -> bool:
         """Whether the result of a send of this socket is still to come."""
@@ -211,15 +215,10 @@ class Session:
 
     def apply(self, effect: effects.Effect) -> None:
         """Take note of a setting that changes what later bytes mean."""
-        match effect:
-            case effects.ReceiveHex(on):
-                self._framer.hex_receive = on
-            case effects.ShowLength(on):
-                self._framer.length_shown = on
-            case effects.SwitchMode(connect_id, mode):
-                self.set_access_mode(connect_id, mode)
-            case _:
-                self.echo_expected, self.echo_seen = effect.on, False
+        if isinstance(effect, effects.EchoLines):
+            self.echo_expected, self.echo_seen = effect.on, False
+        else:
+            self._routing.apply(effect)
 
     def release(self, slot: Slot, now: float) -> None:
         """Free a connect ID whose close the module has confirmed."""
@@ -255,15 +254,16 @@ class Session:
 
     def take_events(self) -> list[Event]:
         """Return what has happened since the last call, which :meth:`next_output` can't."""
-        events, self._events = self._events, []
+        events = self._events
+        self._events = []
         return events
 
     def _begin_next(self, now: float) -> bytes | None:
-        if self._exchange is not None or now < self._gap_until:
+        if now < self._gap_until:
             return None
         if self._explain is not None:
             explain, self._explain = self._explain, None
-            return self._begin(Qigeterror(), explain, now)
+            return self._begin(Qigeterror(), explain, now, effects.PLAIN)
         if self.suspended:
             job = self.queue.next(Lane.RECOVERY)
             return None if job is None else self._begin_job(job.lane, now)
@@ -274,45 +274,45 @@ class Session:
         return None if turn is None else self._begin_turn(turn, now)
 
     def _begin_turn(self, turn: Turn, now: float) -> bytes:
-        if turn.kind is TurnKind.CLOSE:
-            return self._begin_job(Lane.CLOSE, now)
-        if turn.kind is TurnKind.COMMAND:
-            return self._begin_job(Lane.COMMAND, now)
+        if turn.lane is not None:
+            return self._begin_job(turn.lane, now)
         slot = self.sockets.get(turn.connect_id)
         assert slot is not None
         if turn.kind is TurnKind.READ:
             self.statistics.reads += 1
             slot.readable, slot.last_read = False, now  # what comes from now on sets it again
             read = Read(slot, READ_MAX_BYTES)
-            return self._begin(Qird(slot.connect_id, read.length), read, now)
+            return self._begin(Qird(slot.connect_id, read.length), read, now, effects.READ)
         send = self._sender.begin(slot, self.line)
         command = send.command()
         outgoing = send.data if command.needs_prompt else None
-        return self._begin(command, send, now, outgoing=outgoing)
+        return self._begin(command, send, now, effects.SEND, outgoing=outgoing)
 
     def _begin_job(self, lane: Lane, now: float) -> bytes:
         job = self.queue.take(lane, sending=self._sender.outstanding is not None)
-        if effects.is_send(job.command.text):
+        meaning = effects.meaning_of(job.command.text)
+        if meaning.is_send:
             self._sender.begin_job(job)
-        return self._begin(job.command, job, now, job.limit, job.data)
+        return self._begin(job.command, job, now, meaning, job.limit, job.data)
 
     def _begin(
         self,
         command: Command[Any],
         purpose: Purpose,
         now: float,
+        meaning: effects.Meaning,
         limit: float | None = None,
         outgoing: bytes | None = None,
     ) -> bytes:
         line = command.encode()
         length = purpose.length if isinstance(purpose, Read) else READ_MAX_BYTES
         limit = answer_time(command, limit, 2 * length, self.baudrate)
-        negatives = self._framer.negative_remainings
-        traffic = self.statistics.traffic_bytes
-        self._exchange = Exchange(command, purpose, now, limit, outgoing, negatives, traffic)
-        self._framer.prompt_due = outgoing is not None
-        self._framer.read_due = length
-        self._framer.hold_after_final = effects.effect_of(command.text) is not None
+        framer = self._framer
+        counts = framer.negative_remainings, self.statistics.traffic_bytes
+        self._exchange = Exchange(command, purpose, now, limit, outgoing, *counts, meaning)
+        framer.prompt_due = outgoing is not None
+        framer.read_due = length
+        framer.hold_after_final = meaning.effect is not None
         self.statistics.commands += 1
         return line
 
@@ -321,7 +321,8 @@ class Session:
         self._framer.read_due = READ_MAX_BYTES
 
     def _on_frame(self, frame: Frame, now: float) -> None:
-        self._settle_push(*self._pushes.check(frame))
+        if self._pushes.is_unchecked:
+            self._settle_push(*self._pushes.check(frame))
         if isinstance(frame, Line):
             self._on_line(frame.text, now)
         elif isinstance(frame, Payload):
@@ -341,20 +342,20 @@ class Session:
 
     def _on_line(self, text: bytes, now: float) -> None:
         exchange = self._exchange
-        if exchange is None and is_final(text):
+        if exchange is not None and (step := exchange.on_line(text)) is not NOT_MINE:
+            self._on_answer(exchange, step, now)
+        elif exchange is None and is_final(text):
             self.stray_answers += 1
             self._lose_step(f"a stray {text.decode('ascii', 'backslashreplace')}")
-        elif exchange is not None and (step := exchange.on_line(text)) is not Step.NOT_MINE:
-            self._on_answer(exchange, step, now)
         elif (urc := parse_urc(text)) is not None:
             self._on_urc(urc, now)
         else:
             self._on_unknown(text)
 
     def _on_answer(self, exchange: Exchange, step: Step, now: float) -> None:
-        if step is not Step.TAKEN:
+        if step is not TAKEN:
             unwritten = exchange.prompted and bool(self._outbox)
-            self._end(exchange, now, lost=step is Step.LOST or unwritten)
+            self._end(exchange, now, lost=step is LOST or unwritten)
             return
         if exchange.has_data:
             self._release_urcs(exchange, now)
@@ -383,7 +384,7 @@ class Session:
     def _on_payload(self, payload: Payload, now: float) -> None:
         if payload.connect_id is not None:
             self._pushes.hold(payload, now)
-        elif self._exchange is not None and effects.is_read(self._exchange.command.text):
+        elif self._exchange is not None and self._exchange.meaning.is_read:
             self._exchange.on_payload(payload, self._framer.negative_remainings)
             self._release_urcs(self._exchange, now)
         else:
@@ -446,10 +447,11 @@ class Session:
         self._leave(exchange, now)
         if exchange.succeeded:
             self._measure(exchange, now)
-            self._ok_is_omitted &= not effects.is_send(exchange.command.text)
-            if (effect := effects.effect_of(exchange.command.text)) is not None:
-                self.apply(effect)
-            self.statistics.nvram_writes += effects.writes_nvram(exchange.command.text)
+            meaning = exchange.meaning
+            self._ok_is_omitted &= not meaning.is_send
+            if meaning.effect is not None:
+                self.apply(meaning.effect)
+            self.statistics.nvram_writes += meaning.writes_nvram
         else:
             self.statistics.errors += 1
         self._act(self._endings.answered(exchange, now, lost=lost, length_shown=self.length_shown))
@@ -476,7 +478,7 @@ class Session:
         gap_ms = self.profile.command_gap_ms
         self._gap_until = now + gap_ms / 1000 if gap_ms else 0.0
 
-    def _act(self, consequences: Iterator[Consequence]) -> None:
+    def _act(self, consequences: Iterable[Consequence]) -> None:
         for consequence in consequences:
             if isinstance(consequence, Explain):
                 self._explain = consequence

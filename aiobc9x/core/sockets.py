@@ -36,6 +36,7 @@ class SlotState(enum.Enum):
 
 _OPENING, _OPEN, _REMOTE = SlotState.OPENING, SlotState.OPEN, SlotState.REMOTE_CLOSED
 _CLOSING, _FREE = SlotState.CLOSING, SlotState.FREE
+_BUFFER, _PUSH = AccessMode.BUFFER, AccessMode.PUSH
 
 TRANSITIONS: dict[SlotState, frozenset[SlotState]] = {
     _OPENING: frozenset({_OPEN, _CLOSING, _FREE}),
@@ -114,32 +115,33 @@ class Slot:
     @property
     def unsent(self) -> int:
         """Bytes not confirmed by ``SEND OK``."""
-        return len(self.outgoing) + sum(map(len, self.datagrams))
+        return len(self.outgoing) + (sum(map(len, self.datagrams)) if self.datagrams else 0)
 
     @property
     def is_live(self) -> bool:
         """Whether the module may still send us bytes of this socket."""
-        return not self.failed and self.state in {SlotState.OPEN, SlotState.REMOTE_CLOSED}
+        return not self.failed and (self.state is _OPEN or self.state is _REMOTE)
 
     @property
     def is_sendable(self) -> bool:
         """Whether the module may still take bytes of this socket."""
-        return not self.failed and self.state is SlotState.OPEN
+        return not self.failed and self.state is _OPEN
 
     @property
     def may_read(self) -> bool:
         """Whether a read is due: the module may hold bytes, and there is room for them."""
-        buffered = self.access_mode is AccessMode.BUFFER
-        return self.is_live and buffered and self.readable and self.wants_read
+        wanted = self.readable and self.wants_read
+        return wanted and self.is_live and self.access_mode is _BUFFER
 
     def may_send(self, now: float) -> bool:
         """Whether there is something to send, and now is the time."""
-        return self.is_sendable and bool(self.unsent) and self.retry_at <= now
+        waiting = self.outgoing or (self.datagrams and self.unsent)
+        return bool(waiting) and self.is_sendable and self.retry_at <= now
 
     def poll_due(self, interval: float) -> float | None:
         """When a silent socket is read, in case a URC got lost; ``None`` for never (rule 5)."""
-        idle = self.wants_read and not self.readable and self.state is SlotState.OPEN
-        if not interval or not idle or self.access_mode is AccessMode.PUSH:
+        idle = self.wants_read and not self.readable and self.state is _OPEN
+        if not interval or not idle or self.access_mode is _PUSH:
             return None
         return self.last_read + interval
 
@@ -177,10 +179,16 @@ class Slot:
 
 
 class SocketTable:
-    """Who owns which connect ID."""
+    """Who owns which connect ID.
+
+    Attributes:
+        in_use: The slots in use, by connect ID.
+
+    """
 
     def __init__(self) -> None:
         self._slots: dict[int, Slot] = {}
+        self.in_use: tuple[Slot, ...] = ()
         self._generations = count(1)
         # Least recently used first: the longer an ID rests, the less a late URC can do.
         self._free = deque(CONNECT_IDS)
@@ -188,7 +196,7 @@ class SocketTable:
 
     def __iter__(self) -> Iterator[Slot]:
         """Go through the slots in use, by connect ID."""
-        return iter([self._slots[i] for i in sorted(self._slots)])
+        return iter(self.in_use)
 
     def __len__(self) -> int:
         return len(self._slots)
@@ -238,6 +246,7 @@ class SocketTable:
             slot.state = SlotState.FREE
             slot.clear()
             self._free.append(connect_id)
+            self._list_slots()
         return slot
 
     def _take(
@@ -246,7 +255,11 @@ class SocketTable:
         self._free.remove(connect_id)
         slot = Slot(connect_id, next(self._generations), service_type, access_mode, local_port)
         self._slots[connect_id] = slot
+        self._list_slots()
         return slot
+
+    def _list_slots(self) -> None:
+        self.in_use = tuple(self._slots[i] for i in sorted(self._slots))
 
     def release(self, slot: Slot, now: float) -> None:
         """Free the ID: the module has confirmed that it is closed, or has restarted."""
@@ -255,6 +268,7 @@ class SocketTable:
         slot.move(SlotState.FREE)
         slot.clear()
         del self._slots[slot.connect_id]
+        self._list_slots()
         self._free.append(slot.connect_id)
         if slot.local_port:
             self._resting[slot.local_port] = now + LOCAL_PORT_QUARANTINE_S

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
+
+from aiobc9x.core.events import Lane
 
 SMALL_SEND_BYTES: Final = 256
 """A socket with no more than this to send doesn't wait for all that have a quantum."""
@@ -25,10 +27,22 @@ class TurnKind(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One use of the line; ``connect_id`` is -1 where no socket is meant."""
+    """One use of the line.
+
+    Attributes:
+        kind: What for.
+        connect_id: The socket, -1 where none is meant.
+        lane: Where its command waits, ``None`` for a read or a send.
+
+    """
 
     kind: TurnKind
     connect_id: int = -1
+    lane: Lane | None = field(default=None, compare=False)
+
+
+_CLOSE: Final = Turn(TurnKind.CLOSE, lane=Lane.CLOSE)
+_COMMAND: Final = Turn(TurnKind.COMMAND, lane=Lane.COMMAND)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +96,16 @@ def next_turn(
 
     """
     if closes:
-        return Turn(TurnKind.CLOSE), cursor
+        return _CLOSE, cursor
     sockets = bool(readable or sendable)
     if commands and not (cursor.command_was_last and sockets):
-        return Turn(TurnKind.COMMAND), replace(cursor, command_was_last=True)
+        if not cursor.command_was_last:
+            cursor = replace(cursor, command_was_last=True)
+        return _COMMAND, cursor
     if not sockets:
         return None, cursor
-    cursor = replace(cursor, command_was_last=False)
+    if cursor.command_was_last:
+        cursor = replace(cursor, command_was_last=False)
     left = [i for i in readable if i not in cursor.read_in_round]
     if sendable and (cursor.send_is_due or not left):
         return _send_turn(cursor, sendable, small)
