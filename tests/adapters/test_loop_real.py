@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import ssl
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -28,12 +29,10 @@ import websockets.asyncio.server
 import aiobc9x
 from aiobc9x.sim.links import VirtualModule
 from aiobc9x.sim.options import Host, SimOptions
+from tests.conftest import new_files, open_files
 from tests.support.recorders import DatagramRecorder
 
-pytestmark = [
-    pytest.mark.skipif(sys.platform == "win32", reason="no ptys on Windows"),
-    pytest.mark.usefixtures("closes_its_files"),
-]
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no ptys on Windows")
 
 LOOPBACK, NAME, ADDRESS = "127.0.0.1", "server.example", "203.0.113.1"
 SIM = SimOptions(hosts={NAME: Host((ADDRESS,)), ADDRESS: Host((LOOPBACK,))})
@@ -45,11 +44,15 @@ LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
 
 
 @pytest.fixture(scope="module", autouse=True)
-def warmed_up() -> None:
-    """The first loop of a kind opens pipes that the process keeps."""
-    for factory in LOOPS.values():
+def nothing_stays_open() -> Iterator[None]:
+    """Fail if the scenes leave file descriptors open."""
+    for factory in LOOPS.values():  # the first loop of a kind opens pipes that it keeps
         with asyncio.Runner(loop_factory=factory) as runner:
             runner.run(asyncio.to_thread(int))
+    before = open_files()
+    yield
+    gc.collect()
+    assert not new_files(before), "the tests left file descriptors open"
 
 
 @dataclass
@@ -264,9 +267,7 @@ async def test_aiohttp(here: Site) -> None:
     """aiohttp's client with its own connector and resolver: HTTP and HTTPS."""
     async with serving(web) as plain, serving(web, here.server_tls()) as secure:
         with here.modem.installed(strict=True):
-            connector = aiohttp.TCPConnector(
-                ssl=here.client_tls(), resolver=aiohttp.ThreadedResolver()
-            )
+            connector = aiohttp.TCPConnector(ssl=here.client_tls())
             async with aiohttp.ClientSession(connector=connector) as session:
                 for url in (f"http://{NAME}:{plain}", f"https://{NAME}:{secure}"):
                     async with session.get(url) as response:
@@ -399,7 +400,8 @@ async def test_a_modem_behind_a_serial_server(here: Site) -> None:
     async with VirtualModule(SIM) as other, serving(echo) as port:
         link = f"socket://{LOOPBACK}:{await other.start_tcp()}"
         with here.modem.installed(strict=True, bypass=()):
-            for address in (link, f"sim://?host={NAME}:{LOOPBACK}"):
+            sim = f"sim://?host={NAME}:{LOOPBACK}"
+            for address in (link, sim, f"{sim}&link=memory"):
                 async with aiobc9x.open_modem(address) as second:
                     reader, writer = await second.open_connection(NAME, port)
                     writer.write(b"second")
