@@ -62,6 +62,22 @@ DIFFERENCES: dict[str, Difference] = {
         tls=False,
         loop_name="uvloop",
     ),
+    "after_closing": Difference(
+        "uvloop's own transport raises after its end, asyncio's does not",
+        [b"", True],
+        tls=False,
+        loop_name="uvloop",
+    ),
+    "eof_of_a_writer": Difference("the module can't end one direction alone", "refused"),
+    "peer_that_only_stops_sending": Difference(
+        "the module has no half-close: at the peer's end it wants its own side closed (§2.3.1)",
+        True,
+    ),
+    "empty_datagram": Difference("the module can't send one (§2.2.4, note 4)", "refused"),
+    "nobody_there": Difference("the module doesn't tell of ICMP", False),
+    "exception_in_datagram_received": Difference(
+        "an exception of a protocol ends its connection, here too", True, ["LookupError"]
+    ),
     "can_write_eof": Difference("the module can't end one direction alone", False),
     "default_limits": Difference("64 KiB would hide six seconds at 115200 baud", (1440, 2880)),
 }

@@ -48,11 +48,15 @@ class Far:
         """Close both directions."""
         self.writer.close()
 
+    def abort(self) -> None:
+        """End everything at once."""
+        self.writer.transport.abort()
+
     def reset(self) -> None:
         """Have the connection reset."""
         sock = self.writer.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.writer.transport.abort()
+        self.abort()
 
     async def hears(self, size_bytes: int) -> bytes:
         """Return so many bytes."""
@@ -227,7 +231,7 @@ class Net:
 
         def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             far = Far(reader, writer)
-            self._undo.append(writer.transport.abort)
+            self._undo.append(far.abort)
             fars.put_nowait(far)
 
         server = await asyncio.start_server(accept, LOOPBACK, 0, **self.securing)
@@ -255,7 +259,7 @@ class Net:
             reader, writer = await self.calls.open_connection(
                 LOOPBACK, port, **self.secured, **options
             )
-            self._undo.append(writer.transport.abort)
+            self._undo.append(Far(reader, writer).abort)
             return reader, writer, await fars.get()
 
     async def dead_port(self) -> tuple[socket.socket, int]:
@@ -280,7 +284,7 @@ class Net:
     async def dial(self, port: int) -> Far:
         """Connect a far end to a server."""
         far = Far(*await asyncio.open_connection(LOOPBACK, port, **self.secured))
-        self._undo.append(far.writer.transport.abort)
+        self._undo.append(far.abort)
         return far
 
     async def endpoint(self, factory: Callable[[], R], **options: Any) -> tuple[R, socket.socket]:
