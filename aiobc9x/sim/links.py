@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import os
 from collections.abc import Callable
 from typing import Any, Literal, cast
@@ -38,6 +39,8 @@ class MemoryTransport(asyncio.Transport):
         super().__init__()
         self._driver = driver
         self._loop = asyncio.get_running_loop()
+        # The module acts in the context of whoever plugged it in, not of whoever writes to it.
+        self._context = contextvars.copy_context()
         self._protocol = cast(asyncio.Protocol, protocol)
         self._outgoing = bytearray()
         self._reading = True
@@ -56,7 +59,7 @@ class MemoryTransport(asyncio.Transport):
         if self._closing or not data:
             return
         if not self._outgoing:
-            self._loop.call_soon(self._deliver)
+            self._loop.call_soon(self._deliver, context=self._context)
         self._outgoing += data
 
     def _deliver(self) -> None:

@@ -350,6 +350,12 @@ class TestMisuse:
                 modem.installed(bypass=(b"localhost",))  # type: ignore[arg-type]  # on purpose
 
 
+def greet(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Say hello and hang up."""
+    writer.write(b"hello")
+    writer.close()
+
+
 @virtual
 async def test_streams_and_servers_of_asyncio_follow() -> None:
     """asyncio's own functions call the loop, so they need no other change."""
@@ -360,7 +366,7 @@ async def test_streams_and_servers_of_asyncio_follow() -> None:
             assert await reader.readexactly(14) == b"there and back"
             writer.close()
             await writer.wait_closed()
-            async with await asyncio.start_server(lambda _r, w: w.write(b"hello"), port=8000):
+            async with await asyncio.start_server(greet, port=8000):
                 peer = bench.network.dial(8000)
                 assert peer is not None
                 await asyncio.sleep(1)
