@@ -144,7 +144,8 @@ class Board:
     ) -> None:
         """Say one line between ``<CR><LF>`` (§2.1.2), a payload at its end if there is one."""
         head = lead + line.encode("latin-1") + separator
-        shown = f"{line} {_printable(data)}" if data else line
+        watched = data and self.options.on_line is not None
+        shown = f"{line} {_printable(data)}" if watched else line
         fault = self.faults.strike(PAYLOAD_KINDS, line) if data else None
         if fault is not None and fault.kind is FaultKind.RESET_IN_PAYLOAD:
             self._put(line, head + data[: fault.count], shown)

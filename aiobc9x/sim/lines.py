@@ -15,6 +15,9 @@ LINE_LIMIT = 4096
 LINE_NOISE = " " + "".join(map(chr, range(0x7F, 0x100)))
 """What a line at the wrong speed leaves in front of the next one; skipped."""
 
+CONTROL = bytes(range(0x20))
+"""Characters that are no part of a line."""
+
 
 class LineEditor:
     """Echo what is typed and cut it into lines.
@@ -44,7 +47,7 @@ class LineEditor:
         used = len(data) if end < 0 else end + 1
         if self._board.settings.echo:
             self._board.echo(data[:used])
-        self._line += bytes(char for char in data[:used] if char >= 0x20)
+        self._line += data[:used].translate(None, CONTROL)
         del self._line[LINE_LIMIT + 1 :]
         if end < 0:
             return used

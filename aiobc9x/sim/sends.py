@@ -16,6 +16,8 @@ from aiobc9x.sim.slots import Socket
 from aiobc9x.sim.sockets import Sockets
 from aiobc9x.spec import CONNECT_IDS, CTRL_Z, ESC, SEND_LENGTHS, SEND_MAX_BYTES, Err, SocketState
 
+_HEX_DIGITS = b"0123456789abcdefABCDEF"
+
 
 @dataclass(slots=True)
 class DataMode:
@@ -192,7 +194,6 @@ class Sends:
 
 def _decoded(digits: bytes) -> bytes:
     """Return the bytes that hex digits spell, or refuse anything else."""
-    text = digits.decode("latin-1")
-    if len(text) % 2 or any(char not in "0123456789abcdefABCDEF" for char in text):
+    if len(digits) % 2 or digits.translate(None, _HEX_DIGITS):
         raise Refused(Err.INVALID_PARAMETERS)
-    return bytes.fromhex(text)
+    return bytes.fromhex(digits.decode("ascii"))
