@@ -29,7 +29,11 @@ class Scheduler:
         closes = self._queue.next(_CLOSE) is not None
         commands = self._queue.next(_COMMAND, sending=sending) is not None
         sockets = self._sockets.in_use
-        readable = [slot.connect_id for slot in sockets if slot.may_read]
+        waiting = [slot for slot in sockets if slot.may_read]
+        if len(waiting) > 1:
+            # What is known to wait goes before what is only looked after (rule 5).
+            waiting.sort(key=lambda slot: not slot.holds_data)
+        readable = [slot.connect_id for slot in waiting]
         sendable = [] if sending else [slot for slot in sockets if slot.may_send(now)]
         if not (readable or sendable or commands or closes):
             return None

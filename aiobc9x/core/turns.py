@@ -87,7 +87,7 @@ def next_turn(
         cursor: Where the rounds stand.
         closes: A close is waiting.
         commands: A command is waiting.
-        readable: Connect IDs that may hold data and have room for it, ascending.
+        readable: Connect IDs that may hold data and have room for it, the most urgent first.
         sendable: Connect IDs with bytes to send, ascending; none while one is outstanding.
         small: Those of them that have at most :data:`SMALL_SEND_BYTES`.
 

@@ -66,6 +66,13 @@ class TestTurns:
         assert line.next() == (TurnKind.READ, 0)
         assert line.next() == (TurnKind.SEND, 1)
 
+    def test_announced_data_are_read_first(self, line: Line) -> None:
+        """Before sockets that are only looked after."""
+        for _ in range(3):
+            line.open(readable=True)
+        line.open(readable=True).announced = 3
+        assert [line.next() for _ in range(4)] == [(TurnKind.READ, i) for i in (3, 0, 1, 2)]
+
     def test_nobody_sends_while_a_send_is_outstanding(self, line: Line) -> None:
         """§4.1.2; reads go on."""
         sending, reading = line.open(unsent=1), line.open()
