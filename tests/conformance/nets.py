@@ -186,7 +186,7 @@ class Plug:
 async def module() -> AsyncIterator[Module]:
     """A modem in real time, without a pty in between."""
     ports = dict.fromkeys(range(FIRST_PORT, LAST_PORT), 0)
-    async with VirtualModule(SimOptions(listen_ports=ports)) as virtual:
+    async with VirtualModule(SimOptions(listen_ports=ports, close_time=0)) as virtual:
         with plugged_in(lambda _: Plug(virtual)):
             modem = await aiobc9x.open_modem("sim://?link=memory")
         async with modem:
