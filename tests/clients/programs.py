@@ -19,7 +19,12 @@ RUN_S: Final = 50.0
 
 ON_UVLOOP: Final = """
 import asyncio, runpy, sys, uvloop
-asyncio.run = uvloop.run
+
+def run(main):
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(main)
+
+asyncio.run = run
 runpy.run_path(sys.argv[1], run_name="__main__")
 """
 

@@ -50,7 +50,7 @@ class TestUdp:
 
     async def test_get(self, modem: aiobc9x.Modem, site: Site) -> None:
         """One message each way; a refusal is an answer too."""
-        with modem.installed():
+        with modem.installed(strict=True):
             async with client() as context:
                 answer = await ask(context, aiocoap.GET, "")
                 refusal = await ask(context, aiocoap.GET, "nothing/here")
@@ -62,7 +62,7 @@ class TestUdp:
     async def test_blockwise(self, modem: aiobc9x.Modem, site: Site) -> None:
         """What is too long for a datagram goes in blocks, both ways, each of them once."""
         content = bytes(range(256)) * 8
-        with modem.installed():
+        with modem.installed(strict=True):
             async with client() as context:
                 stored = await ask(context, aiocoap.PUT, "log", content)
                 answer = await ask(context, aiocoap.GET, "log")
@@ -73,7 +73,7 @@ class TestUdp:
 
     async def test_observation(self, modem: aiobc9x.Modem) -> None:
         """The server's own messages reach the client until it loses interest."""
-        with modem.installed():
+        with modem.installed(strict=True):
             async with client() as context:
                 await ask(context, aiocoap.PUT, "valve", b"shut")
                 request = aiocoap.Message(

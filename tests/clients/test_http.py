@@ -29,7 +29,7 @@ class TestHttpx:
     async def test_requests(self, modem: aiobc9x.Modem, web: Nginx) -> None:
         """GET and PUT on one connection that is kept alive."""
         body = bytes(range(256)) * 20
-        with modem.installed():
+        with modem.installed(strict=True):
             async with httpx.AsyncClient(base_url=PLAIN, timeout=TIMEOUT) as client:
                 assert (await client.get("/hello.txt")).text == "hello from nginx\n"
                 assert (await client.put("/stored/body", content=body)).status_code == 201
@@ -45,7 +45,7 @@ class TestHttpx:
     @pytest.mark.usefixtures("trusting")
     async def test_https(self, modem: aiobc9x.Modem, web: Nginx) -> None:
         """Twenty thousand bytes over TLS, the certificate checked."""
-        with modem.installed():
+        with modem.installed(strict=True):
             async with httpx.AsyncClient(base_url=SECURE, timeout=TIMEOUT) as client:
                 answer = await client.get("/big.bin")
         assert answer.http_version == "HTTP/1.1"
@@ -55,7 +55,7 @@ class TestHttpx:
     @pytest.mark.usefixtures("trusting")
     async def test_http2(self, modem: aiobc9x.Modem, web: Nginx) -> None:
         """Requests side by side share one connection."""
-        with modem.installed():
+        with modem.installed(strict=True):
             async with httpx.AsyncClient(base_url=SECURE, timeout=TIMEOUT, http2=True) as client:
                 first = await client.get("/hello.txt")
                 answers = await asyncio.gather(*(client.get("/hello.txt") for _ in range(5)))
@@ -67,7 +67,7 @@ class TestHttpx:
     @pytest.mark.usefixtures("web")
     async def test_failures(self, modem: aiobc9x.Modem, site: Site) -> None:
         """An unknown name, a refusal and an unknown authority are httpx's ``ConnectError``."""
-        with modem.installed():
+        with modem.installed(strict=True):
             async with httpx.AsyncClient(timeout=TIMEOUT) as client:
                 for url in ("http://nobody.example", "http://web.example:9", SECURE):
                     with pytest.raises(httpx.ConnectError):
@@ -82,7 +82,7 @@ class TestAiohttp:
     async def test_requests(self, modem: aiobc9x.Modem, web: Nginx) -> None:
         """GET and PUT on one connection that is kept alive."""
         body = bytes(range(256)) * 20
-        with modem.installed():
+        with modem.installed(strict=True):
             async with aiohttp.ClientSession(PLAIN, timeout=PATIENCE) as session:
                 async with session.get("/hello.txt") as answer:
                     assert await answer.text() == "hello from nginx\n"
@@ -95,7 +95,7 @@ class TestAiohttp:
     async def test_https(self, modem: aiobc9x.Modem, web: Nginx, trusting: Certificates) -> None:
         """Twenty thousand bytes over TLS, the certificate checked."""
         trust = ssl.create_default_context(cafile=str(trusting.authority))
-        with modem.installed():
+        with modem.installed(strict=True):
             async with (
                 aiohttp.ClientSession(SECURE, timeout=PATIENCE) as session,
                 session.get("/big.bin", ssl=trust) as answer,
@@ -111,7 +111,7 @@ class TestAiohttp:
             "http://web.example:9": aiohttp.ClientConnectorError,
             f"{SECURE}/hello.txt": aiohttp.ClientConnectorCertificateError,
         }
-        with modem.installed():
+        with modem.installed(strict=True):
             async with aiohttp.ClientSession(timeout=PATIENCE) as session:
                 for url, error in expected.items():
                     with pytest.raises(error):

@@ -42,7 +42,7 @@ class TestInstalled:
 
     async def test_registers(self, modem: aiobc9x.Modem, site: Site) -> None:
         """Read, write, read, and one the controller refuses; each request is sent once."""
-        with modem.installed():
+        with modem.installed(strict=True):
             async with client() as plc:
                 first = await plc.read_holding_registers(10, count=100, device_id=UNIT)
                 await plc.write_registers(10, [7, 8, 9], device_id=UNIT)

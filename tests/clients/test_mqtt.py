@@ -69,7 +69,7 @@ class TestGmqtt:
 
     async def test_messages(self, modem: aiobc9x.Modem, site: Site) -> None:
         """From one client to the other, in order, at each quality of service."""
-        with modem.installed():
+        with modem.installed(strict=True):
             async with connected("a") as sender, connected("b") as receiver:
                 await receiver.subscribe("plant/#")
                 for qos in (0, 1, 2):
@@ -81,7 +81,7 @@ class TestGmqtt:
     async def test_over_tls(self, modem: aiobc9x.Modem, certificates: Certificates) -> None:
         """A message of 5,000 bytes crosses TLS both ways, with a broker to be trusted."""
         payload = bytes(range(250)) * 20
-        with modem.installed():
+        with modem.installed(strict=True):
             with pytest.raises(ssl.SSLCertVerificationError):
                 await gmqtt.Client("a").connect("broker.example", 8883, ssl=True)
             context = ssl.create_default_context(cafile=str(certificates.authority))
@@ -92,7 +92,7 @@ class TestGmqtt:
 
     async def test_reconnects_over_the_modem(self, modem: aiobc9x.Modem, site: Site) -> None:
         """What the library starts when its connection is lost goes over the modem too."""
-        with modem.installed():
+        with modem.installed(strict=True):
             async with connected("a") as client:
                 client.back.clear()
                 site.virtual.set_coverage(False)

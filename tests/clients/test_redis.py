@@ -41,7 +41,7 @@ class TestInstalled:
     async def test_commands(self, modem: aiobc9x.Modem) -> None:
         """Values of any bytes, and a pipeline, on one connection."""
         value = bytes(range(256)) * 20
-        with modem.installed():
+        with modem.installed(strict=True):
             async with client() as redis:
                 assert await redis.ping()
                 await redis.set("blob", value)
@@ -55,7 +55,7 @@ class TestInstalled:
 
     async def test_subscription(self, modem: aiobc9x.Modem) -> None:
         """What one connection publishes reaches the other."""
-        with modem.installed():
+        with modem.installed(strict=True):
             async with client() as redis, redis.pubsub() as inbox:
                 await inbox.subscribe("news")
                 assert (await inbox.get_message(timeout=45))["type"] == "subscribe"
@@ -66,7 +66,7 @@ class TestInstalled:
 
     async def test_nobody_listens(self, modem: aiobc9x.Modem, site: Site) -> None:
         """A refusal is redis-py's own error; the next client is served."""
-        with modem.installed():
+        with modem.installed(strict=True):
             async with client(9) as redis:
                 with pytest.raises(NoConnection, match=r"cache\.example:9"):
                     await redis.ping()

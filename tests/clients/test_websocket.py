@@ -50,7 +50,7 @@ class TestInstalled:
     async def test_messages(self, modem: aiobc9x.Modem) -> None:
         """Text and bytes come back as they were; the server's goodbye tells its reason."""
         messages: list[str | bytes] = ["hello", b"\x00\xff" * 10, "ä" * 2000]
-        with modem.installed():
+        with modem.installed(strict=True):
             async with connect("ws://chat.example", open_timeout=PATIENCE_S) as connection:
                 for message in messages:
                     await connection.send(message)
@@ -66,7 +66,7 @@ class TestInstalled:
     @pytest.mark.usefixtures("trusting")
     async def test_over_tls(self, modem: aiobc9x.Modem) -> None:
         """The same over wss, the certificate checked."""
-        with modem.installed():
+        with modem.installed(strict=True):
             async with connect("wss://chat.example", open_timeout=PATIENCE_S) as connection:
                 await connection.send(bytes(5000))
                 assert await connection.recv() == bytes(5000)
