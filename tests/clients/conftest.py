@@ -72,11 +72,6 @@ class Site:
         assert isinstance(self.virtual.network, LoopbackNetwork)
         return self.virtual.network.port_map[port]
 
-    def carried(self) -> int:
-        """Return how many bytes of connections and datagrams went over the line so far."""
-        counted = self.virtual.statistics
-        return counted.sent_bytes + counted.received_bytes
-
 
 @pytest.fixture
 async def site(request: pytest.FixtureRequest) -> AsyncIterator[Site]:

@@ -56,9 +56,9 @@ def program(package: str, *names: str) -> str:
     pytest.skip(reason)
 
 
-def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
+def free_port() -> int:
     """Return a port of loopback that nobody uses just now."""
-    with socket.socket(socket.AF_INET, kind) as probe:
+    with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
         port: int = probe.getsockname()[1]
         return port
@@ -192,7 +192,7 @@ class Certificates:
         self._root.cert_pem.write_to_path(self.authority)
 
     def issue(self, *names: str) -> tuple[Path, Path]:
-        """Sign a certificate; return its chain and its key as files that only we may read."""
+        """Sign a certificate; return the files of its chain and its key."""
         leaf = self._root.issue_cert(*names)
         chain, key = self._folder / f"{names[0]}.pem", self._folder / f"{names[0]}.key"
         chain.write_bytes(b"".join(blob.bytes() for blob in leaf.cert_chain_pems))
