@@ -132,7 +132,10 @@ class Destination(asyncio.DatagramProtocol):
         return True
 
     def _send(self, data: bytes, addr: tuple[Any, ...]) -> None:
-        self._transport.sendto(data, addr if self.key.is_ordinary else None)
+        try:
+            self._transport.sendto(data, addr if self.key.is_ordinary else None)
+        except (OSError, ValueError) as exc:  # uvloop takes no names
+            self._endpoint.on_error(exc)
 
     def close(self) -> None:
         """Close the socket behind what waits; one that is not open yet closes then."""

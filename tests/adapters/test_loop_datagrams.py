@@ -285,6 +285,46 @@ class TestEndpoint:
             assert opens(bench) == []
 
 
+class Refusing(asyncio.DatagramTransport):
+    """A transport that takes no names, as uvloop's."""
+
+    def sendto(self, data: Any, addr: Any = None) -> None:
+        if not addr[0][0].isdecimal():
+            raise ValueError("a DNS lookup is required")
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """Nothing is ever buffered."""
+
+    def get_write_buffer_size(self) -> int:
+        """Nothing is ever buffered."""
+        return 0
+
+    def abort(self) -> None:
+        """Nothing is held."""
+
+
+@virtual
+async def test_what_an_ordinary_socket_refuses() -> None:
+    """It is reported, and what waited behind it is sent."""
+    async with bench_with_udp() as bench:
+        modem, loop = await bench.open(), running()
+        made: list[tuple[Any, ...]] = []
+
+        async def original(factory: Any, *args: Any, **options: Any) -> None:
+            made.append((args, options))
+            factory().connection_made(Refusing())
+
+        loop.create_datagram_endpoint = original  # type: ignore[assignment,method-assign]
+        with modem.installed(), nothing_leaves():
+            transport, protocol = await endpoint()
+            transport.sendto(b"x", ("localhost", 9))
+            transport.sendto(b"x", ("127.0.0.1", 9))
+            await protocol.until(errors=1)
+            assert isinstance(protocol.errors[0], ValueError)
+            transport.abort()
+        assert made == [((), {"local_addr": ("0.0.0.0", 0)})]
+
+
 class TestSockets:
     """Six sockets, and more destinations."""
 
