@@ -17,6 +17,7 @@ import contextlib
 import enum
 import logging
 import math
+import os
 import socket
 import struct
 from collections.abc import Callable
@@ -46,7 +47,7 @@ STALL_LIMIT_S: Final = 60.0
 
 _Callback = Callable[[], object]
 
-_RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
+_RESET_ON_CLOSE: Final = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
 """SO_LINGER with no time: the system sends RST in place of FIN."""
 
 
@@ -259,6 +260,8 @@ class Relay(asyncio.BufferedProtocol):
         if len(self._early) >= EARLY_LIMIT_BYTES:
             self._client.pause_reading()
         self._task = asyncio.create_task(self._open(request), name="aiobc9x proxy open")
+        # No finally in the coroutine: one that is cancelled at once never begins.
+        self._task.add_done_callback(self._on_open_over)
 
     async def _open(self, request: Request) -> None:
         logger.debug("= the proxy connects to %s:%d", request.host, request.port)
@@ -268,9 +271,10 @@ class Relay(asyncio.BufferedProtocol):
             raise
         except Exception as exc:
             self._on_failed(request, exc)
-        finally:
-            self._task = None
-            self._hub.forget_if_done(self)
+
+    def _on_open_over(self, _: asyncio.Task[None]) -> None:
+        self._task = None
+        self._hub.forget_if_done(self)
 
     def _on_failed(self, request: Request, exc: Exception) -> None:
         self._hub.statistics.failed += 1

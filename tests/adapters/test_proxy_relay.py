@@ -35,7 +35,7 @@ async def started(*faults: Fault, **options: Any) -> AsyncIterator[tuple[Bench, 
         hub = Hub(await bench.open(), Settings(HANDSHAKE_S, LINGER_S, None))
         yield bench, hub
         hub.close()
-        await hub.wait_empty()
+        await asyncio.wait_for(hub.wait_empty(), 200)
         assert len(hub) == 0
         await until(lambda: not bench.open_ids)  # of failed opens too
 
@@ -305,6 +305,16 @@ class TestOpening:
                 await hub.wait_empty()
                 await until(lambda: not bench.open_ids)
             assert hub.statistics.failed == 0
+
+    @virtual
+    async def test_a_client_that_leaves_at_once_is_forgotten(self) -> None:
+        """Its opening is cancelled before it has begun."""
+        async with started() as (bench, hub):
+            client = Client(hub)
+            client.say(ASK + PORT.to_bytes(2, "big"))
+            client.finish()
+            await asyncio.wait_for(hub.wait_empty(), 10)
+            assert not bench.network.peers
 
     @virtual
     async def test_closing_ends_what_is_being_opened(self) -> None:
