@@ -206,6 +206,44 @@ class TestSend:
             await stream.aclose()
 
     @virtual
+    async def test_data_behind_which_the_peer_closes(self) -> None:
+        """Unlike a goodbye they are a loss, though the peer's end is a clean one."""
+        async with Bench(Fault(FaultKind.SEND_FAIL, times=None)) as bench:
+            stream, peer = await connected(bench)
+            await stream.send(b"data")
+            peer.close()
+            with pytest.raises(anyio.EndOfStream):
+                await stream.receive()
+            with pytest.raises(anyio.BrokenResourceError, match="4 bytes not sent"):
+                await stream.aclose()
+
+    @virtual
+    async def test_cancelled_before(self) -> None:
+        """A scope that is cancelled already lets no byte out."""
+        async with Bench() as bench:
+            stream, peer = await connected(bench)
+            with anyio.CancelScope() as scope:
+                scope.cancel()
+                await stream.send(b"x")
+            assert scope.cancelled_caught
+            await stream.aclose()
+            assert peer.received == b""
+
+    @virtual
+    async def test_cancelled_too_late(self) -> None:
+        """Once the item is on its way, send() says so."""
+        async with Bench() as bench:
+            stream, peer = await connected(bench)
+            has_sent = False
+            with anyio.CancelScope() as scope:
+                asyncio.get_running_loop().call_soon(scope.cancel)
+                await stream.send(b"x")
+                has_sent = True
+            assert has_sent
+            await stream.aclose()
+            assert peer.received == b"x"
+
+    @virtual
     async def test_a_failure_while_it_waits(self) -> None:
         """BrokenResourceError, whose cause says why."""
         async with Bench(Fault(FaultKind.SEND_FAIL, times=None)) as bench:

@@ -223,6 +223,14 @@ class TestErrors:
             assert caught.value.request.url == url
 
     @virtual
+    async def test_retries(self) -> None:
+        """A connect that fails may be tried again."""
+        refused = Fault(FaultKind.REPLACE_LINE, on="+QIOPEN: 0", data=b"+QIOPEN: 0,566")
+        async with bench_with_name(refused) as bench, client_of(bench, retries=1) as client:
+            serve(bench, sends(page("hello")))
+            assert (await client.get(URL)).text == "hello"
+
+    @virtual
     async def test_connect_timeout(self) -> None:
         """The client's own."""
         async with bench_with_name() as bench, client_of(bench) as client:
