@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 import aiobc9x
@@ -109,3 +111,74 @@ async def test_a_listener_sends_nothing() -> None:
         with pytest.raises(aiobc9x.CommandError) as caught:
             await modem.command('AT+QISEND=4,1,"x"')
         assert caught.value.err is not None
+
+
+class TestChoice:
+    """What a connection's bytes go as: the cheapest form on this line."""
+
+    @staticmethod
+    async def send(bench: Bench, *payloads: bytes) -> list[str]:
+        """Send payloads one by one; the names of the commands that took them."""
+        _, writer = await bench.streams()
+        writer.transport.set_write_buffer_limits(0)
+        bench.dialogue.clear()
+        for data in payloads:
+            writer.write(data)
+            await writer.drain()
+        assert bench.peer.received == b"".join(payloads)
+        return [text.partition("=")[0] for text in bench.commands if text.startswith("AT+QISEND")]
+
+    @virtual
+    async def test_latency_decides(self) -> None:
+        """At 20 ms hex pays up to 229 bytes; text goes inline."""
+        async with Bench(baud=115200, latency=0.02) as bench:
+            modem = await bench.open()
+            names = await self.send(bench, bytes(100), b"text", bytes(600))
+            assert names == ["AT+QISENDEX", "AT+QISEND", "AT+QISEND"]
+            assert modem.line.latency_s == pytest.approx(0.02, abs=0.001)
+            counted = modem.statistics
+            assert (counted.sends_inline, counted.sends_hex, counted.sends_fixed) == (1, 1, 1)
+
+    @pytest.mark.parametrize(
+        ("form", "names"),
+        [
+            ("inline", ["AT+QISEND", "AT+QISEND"]),
+            ("hex", ["AT+QISENDEX", "AT+QISENDEX"]),
+            ("fixed", ["AT+QISEND", "AT+QISEND"]),
+        ],
+    )
+    @virtual
+    async def test_pinned(self, form: str, names: list[str]) -> None:
+        """Whatever it costs."""
+        async with Bench(latency=0.02) as bench:
+            modem = await bench.open(send_form=form)
+            assert await self.send(bench, bytes(100), b"text") == names
+            assert modem.statistics.sends_inline == (form == "inline")
+
+    @virtual
+    async def test_a_refused_form_is_not_tried_again(self) -> None:
+        """The bytes arrive all the same; the next connection knows it too."""
+        refusal = Fault(FaultKind.ERROR, on="AT+QISENDEX", times=None)
+        async with Bench(refusal, latency=0.02) as bench:
+            modem = await bench.open()
+            names = await self.send(bench, bytes(100), bytes(50), bytes(1))
+            assert names == ["AT+QISENDEX", *["AT+QISEND"] * 3]
+            assert modem.profile.hex_inline_limit_bytes == 0
+            assert await self.send(bench, bytes(100)) == ["AT+QISEND"]
+
+    @virtual
+    async def test_a_refusal_outlives_a_restart(self) -> None:
+        """The module is the same one."""
+        refusal = Fault(FaultKind.ERROR, on="AT+QISENDEX", times=None)
+        async with Bench(refusal, latency=0.02) as bench:
+            modem = await bench.open()
+            await self.send(bench, bytes(100))
+            bench.virtual.reset()
+            await asyncio.sleep(10)
+            assert modem.statistics.resets == 2  # switching it on was the first
+            assert await self.send(bench, bytes(100)) == ["AT+QISEND"]
+
+    def test_an_unknown_form_is_refused(self) -> None:
+        """At the call."""
+        with pytest.raises(ValueError, match="send_form is 'quick'"):
+            aiobc9x.open_modem("sim://", send_form="quick")  # type: ignore[arg-type]  # the point

@@ -42,7 +42,13 @@ QUIET_S: Final = 0.1
 BURST_S: Final = 1.0
 """In a long burst of data-mode sends, sockets are read once in this time (rule 5)."""
 
-_TOO_LONG: Final = {None, Err.INVALID_PARAMETERS, Err.NO_MEMORY}
+_FORM_REFUSED: Final = {
+    None,
+    Err.UNKNOWN,
+    Err.INVALID_PARAMETERS,
+    Err.NO_MEMORY,
+    Err.NOT_SUPPORTED,
+}
 _PASSING: Final = {None, Err.BLOCKED, Err.BUSY, Err.NO_MEMORY}
 
 
@@ -181,7 +187,7 @@ class Sender:
         slot = send.slot
         if not slot.is_live:
             return None
-        if send.form is not SendForm.FIXED and err in _TOO_LONG:
+        if send.form is not SendForm.FIXED and err in _FORM_REFUSED:
             self._avoid(send)
             return None
         if err in _PASSING and not slot.is_datagram:

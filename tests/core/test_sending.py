@@ -153,7 +153,7 @@ class TestResults:
 class TestRefusals:
     """``ERROR`` to a send: no byte was taken."""
 
-    @pytest.mark.parametrize("err", [None, Err.INVALID_PARAMETERS, Err.NO_MEMORY])
+    @pytest.mark.parametrize("err", [None, 550, 552, 553, 555])
     @pytest.mark.parametrize(("form", "byte"), [(SendForm.INLINE, b"x"), (SendForm.HEX, b"\x00")])
     def test_a_refused_line_is_learned(self, form: SendForm, byte: bytes, err: int | None) -> None:
         """The bytes go by fixed length; the form is not tried again, not even shorter."""
