@@ -299,7 +299,7 @@ class Driver:
             self._last_input = now = self._loop.time()
             events = self.session.feed(data, now)
             self.dispatch(events)
-            if any(type(event) is Sent for event in events):
+            if Sent in map(type, events):
                 # Whoever waited to write has the next turn: a full quantum may come of it.
                 self._is_kicked_meanwhile = True
             else:

@@ -74,6 +74,8 @@ SEND = Meaning(is_send=True)
 READ = Meaning(is_read=True)
 """Of AT+QIRD."""
 
+_E, _Q = {b"E", b"e"}, {b"Q", b"q"}
+
 _DATA_FORMAT = re.compile(r'AT\+QICFG\s*=\s*"dataformat"\s*,\s*[01]\s*,\s*([01])\s*', re.IGNORECASE)
 _SHOW_LENGTH = re.compile(r'AT\+QICFG\s*=\s*"showlength"\s*,\s*([01])\s*', re.IGNORECASE)
 _VIEW_MODE = re.compile(r'AT\+QICFG\s*=\s*"viewmode"\s*,\s*[01]\s*', re.IGNORECASE)
@@ -88,10 +90,11 @@ _READ = re.compile(r"AT\+QIRD\s*=\s*\d", re.IGNORECASE)
 _ECHO = re.compile(r"ATE([01]?)\s*", re.IGNORECASE)
 
 
-def meaning_of(text: str) -> Meaning:
-    """Return all that the functions below say about a command."""
-    if text[2:3] not in {"E", "e"} and text[3:4] not in {"Q", "q"}:
+def meaning_of(line: bytes) -> Meaning:
+    """Return all that the functions below say about a command, by its line with the CR."""
+    if line[2:3] not in _E and line[3:4] not in _Q:
         return PLAIN
+    text = line[:-1].decode("ascii")
     return Meaning(effect_of(text), is_send(text), is_read(text), writes_nvram(text))
 
 

@@ -13,10 +13,16 @@ from aiobc9x.core.events import Job, Lane
 
 
 class JobQueue:
-    """First come, first served in each lane."""
+    """First come, first served in each lane.
+
+    Attributes:
+        waiting: How many jobs there are in all lanes.
+
+    """
 
     def __init__(self) -> None:
         self._lanes: dict[Lane, deque[Job]] = {lane: deque() for lane in Lane}
+        self.waiting = 0
 
     def __iter__(self) -> Iterator[Job]:
         """Go through every waiting job."""
@@ -24,6 +30,7 @@ class JobQueue:
 
     def add(self, job: Job) -> None:
         """Append a job to its lane."""
+        self.waiting += 1
         self._lanes[job.lane].append(job)
 
     def withdraw(self, job: Job) -> bool:
@@ -32,6 +39,7 @@ class JobQueue:
             self._lanes[job.lane].remove(job)
         except ValueError:
             return False
+        self.waiting -= 1
         return True
 
     def next(self, lane: Lane, *, sending: bool = False) -> Job | None:
@@ -52,9 +60,11 @@ class JobQueue:
         job = self.next(lane, sending=sending)
         assert job is not None
         self._lanes[lane].remove(job)  # by identity: no two jobs are equal
+        self.waiting -= 1
         return job
 
     def clear(self) -> None:
         """Forget every job."""
         for lane in self._lanes.values():
             lane.clear()
+        self.waiting = 0

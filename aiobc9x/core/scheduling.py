@@ -25,10 +25,12 @@ class Scheduler:
 
     def next(self, now: float) -> Turn | None:
         """Return the next use of the line, ``None`` if nobody waits."""
+        sockets = self._sockets.in_use
+        if not (sockets or self._queue.waiting):
+            return None
         sending = self._sender.outstanding is not None
         closes = self._queue.next(_CLOSE) is not None
         commands = self._queue.next(_COMMAND, sending=sending) is not None
-        sockets = self._sockets.in_use
         waiting = [slot for slot in sockets if slot.may_read]
         if len(waiting) > 1:
             # What is known to wait goes before what is only looked after (rule 5).

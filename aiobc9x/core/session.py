@@ -290,7 +290,7 @@ class Session:
 
     def _begin_job(self, lane: Lane, now: float) -> bytes:
         job = self.queue.take(lane, sending=self._sender.outstanding is not None)
-        meaning = effects.meaning_of(job.command.text)
+        meaning = effects.meaning_of(job.command.encode())
         if meaning.is_send:
             self._sender.begin_job(job)
         return self._begin(job.command, job, now, meaning, job.limit, job.data)

@@ -5,12 +5,14 @@ import pytest
 from aiobc9x.core.effects import (
     EchoLines,
     Effect,
+    Meaning,
     ReceiveHex,
     ShowLength,
     SwitchMode,
     effect_of,
     is_read,
     is_send,
+    meaning_of,
     writes_nvram,
 )
 from aiobc9x.spec import AccessMode
@@ -109,3 +111,16 @@ def test_the_librarys_own_commands_count_alike() -> None:
     assert effect_of(Qicfg("showlength", 0).text) == ShowLength(False)
     assert effect_of(Qiswtmd(3, 1).text) == SwitchMode(3, AccessMode.PUSH)
     assert effect_of(Echo(False).text) == EchoLines(False)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(text for text, _ in SETTINGS),
+        *("AT", "ATI", "ate0", "ATE", "AT+CEREG=1", "at+qisend=0,1", "AT+QIRD=0,9", "AT+QPING=1"),
+    ],
+)
+def test_all_at_once(text: str) -> None:
+    """Whoever wants to know everything about a command line asks once."""
+    meaning = Meaning(effect_of(text), is_send(text), is_read(text), writes_nvram(text))
+    assert meaning_of(text.encode() + b"\r") == meaning
