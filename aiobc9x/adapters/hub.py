@@ -23,6 +23,14 @@ logger = logging.getLogger("aiobc9x.adapters")
 CLIENT_LIMIT: Final = 64
 """Clients at once. The module serves six; the others ask, are told no, or wait for a close."""
 
+GRACE_S: Final = 5.0
+"""Seconds of silence after which a connection whose client has ended makes room for another.
+
+Its client may still wait for the answer, so it isn't done at once; a client that wants its
+place waits meanwhile."""
+
+_LOOK_AGAIN_S: Final = 0.5
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -85,7 +93,7 @@ class Hub:
         """Connect through the module; with no free socket, take one that only lingers.
 
         Raises:
-            NoFreeSocket: All are in use, and none only lingers.
+            NoFreeSocket: All are in use by clients that have not ended.
             ModemError: As :meth:`Modem.create_connection`.
             ValueError: The target can't be right.
 
@@ -98,19 +106,25 @@ class Hub:
                     lambda: far, request.host, request.port, timeout=timeout
                 )
             except NoFreeSocket:
-                if not self._make_room():
+                wait = self._make_room()
+                if wait is None:
                     raise
+                await asyncio.sleep(wait)
             else:
                 return
 
-    def _make_room(self) -> bool:
+    def _make_room(self) -> float | None:
+        """Release a connection that lingers; return when to try again, ``None`` if none does."""
         lingering = [(r.quiet_since, r) for r in self._relays if r.quiet_since is not None]
         if not lingering:
-            return False
-        _, relay = min(lingering, key=lambda pair: pair[0])
+            return None
+        quiet_since, relay = min(lingering, key=lambda pair: pair[0])
+        left = quiet_since + GRACE_S - asyncio.get_running_loop().time()
+        if left > 0:
+            return min(left, _LOOK_AGAIN_S)
         logger.debug("= %r makes room for another client", relay)
         relay.release()
-        return True
+        return 0.0
 
     def close(self) -> None:
         """Admit nobody any more, and end all connections."""

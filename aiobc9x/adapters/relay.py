@@ -7,7 +7,7 @@ client that stands still stops its own socket of the module, and nothing else.
 
 The module has no half-close. A client's EOF is therefore kept here: its bytes go out, the
 answer comes in, and the connection ends with the peer, or when both sides have been silent
-for a while, or when its socket is wanted for somebody else.
+for a while, a shorter one if its socket is wanted for somebody else.
 """
 
 from __future__ import annotations
