@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import anyio
+import anyio.abc
 import pytest
 
 import aiobc9x
@@ -49,12 +50,14 @@ async def test_opening(opening: Opening, least: int, moment: Moment) -> None:
             modem = await bench.open()
             before = other_tasks()
 
-            async def open_and_close(modem: aiobc9x.Modem = modem) -> None:
-                opened = await opening(modem)
-                with anyio.CancelScope(shield=True):
-                    await anyio.aclose_forcefully(opened)
+            opened: list[anyio.abc.AsyncResource] = []
 
-            cancelled = await cancel_at(open_and_close(), step, moment)
+            async def keep(modem: aiobc9x.Modem = modem, to: list[Any] = opened) -> None:
+                to.append(await opening(modem))
+
+            cancelled = await cancel_at(keep(), step, moment)
+            for resource in opened:
+                await resource.aclose()
             await anyio.sleep(45)
             assert bench.open_ids == []
             await no_task_left(before)
