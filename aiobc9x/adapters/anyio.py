@@ -338,7 +338,7 @@ class ByteStreamConnectable(anyio.abc.ByteStreamConnectable):
         modem: The modem.
         host: As for :func:`connect_tcp`, as are the rest.
         port: Remote port.
-        options: The other keywords.
+        options: The other keywords (``Any``: they have its types).
 
     """
 
