@@ -64,7 +64,7 @@ class Server(asyncio.AbstractServer):
         """The listening socket, as something with ``getsockname()``; empty when closed."""
         if not self.is_serving():
             return ()
-        return (SocketView(socket.SOCK_STREAM, self._address, ("0.0.0.0", 0)),)
+        return (SocketView(socket.SOCK_STREAM, self._address, None),)
 
     def get_loop(self) -> asyncio.AbstractEventLoop:
         """Return the loop that the server belongs to."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import pickle
 import select
 import socket
+import sys
 
 import pytest
 
@@ -45,9 +47,12 @@ def test_kind(kind: socket.SocketKind, address: str, family: int, proto: int) ->
     ],
 )
 def test_harmless_options(level: int, option: int) -> None:
-    """They change no byte, so they are accepted, and read as 0."""
-    VIEW.setsockopt(level, option, 1)
-    assert VIEW.getsockopt(level, option) == 0
+    """They change no byte, so they are accepted, and read as they were set."""
+    view = SocketView(socket.SOCK_STREAM, ("", 0), ("10.0.0.1", 1))
+    assert view.getsockopt(level, option) == 0
+    view.setsockopt(level, option, True)
+    assert view.getsockopt(level, option) == 1
+    assert view.getsockopt(level, option, 4) == (1).to_bytes(4, sys.byteorder)
 
 
 def test_other_options() -> None:
@@ -57,6 +62,39 @@ def test_other_options() -> None:
     assert caught.value.errno == errno.ENOPROTOOPT
     with pytest.raises(OSError, match="the module has none"):
         VIEW.getsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST)
+
+
+def test_kind_as_an_option() -> None:
+    """Some ask for it so."""
+    assert VIEW.getsockopt(socket.SOL_SOCKET, socket.SO_TYPE) == socket.SOCK_STREAM
+
+
+def test_never_blocks() -> None:
+    """As asyncio's own sockets, it can't be made to."""
+    VIEW.setblocking(False)
+    VIEW.settimeout(0)
+    with pytest.raises(ValueError, match="cannot be blocking"):
+        VIEW.setblocking(True)
+    for seconds in (None, 1.5):
+        with pytest.raises(ValueError, match="only 0 timeout"):
+            VIEW.settimeout(seconds)
+
+
+def test_stays_in_this_process() -> None:
+    """It is of no use anywhere else."""
+    assert not VIEW.get_inheritable()
+    with pytest.raises(TypeError, match="can't be pickled"):
+        pickle.dumps(VIEW)
+
+
+def test_listening() -> None:
+    """There is no peer."""
+    view = SocketView(socket.SOCK_STREAM, ("2001:db8::1", 80), None)
+    assert view.family is socket.AF_INET6
+    assert "listening" in repr(view)
+    with pytest.raises(OSError, match="not connected") as caught:
+        view.getpeername()
+    assert caught.value.errno == errno.ENOTCONN
 
 
 def ready(view: SocketView) -> bool:
