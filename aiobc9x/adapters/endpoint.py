@@ -238,24 +238,23 @@ class Endpoint(transports._FlowControlMixin, asyncio.DatagramTransport):
     async def _make_room(self, asking: Destination) -> bool:
         """Close a socket, or wait for one; return ``False`` if none of ours can be."""
         others = [each for each in self._alive if each is not asking and not each.key.is_ordinary]
-        states = [each.state for each in others]
-        if states.count(State.WAITING) == len(states):
+        if all(each.state is State.WAITING for each in others):
             return False
-        candidates = [each for each in others if each.state is State.OPEN]
         patience = None
-        if candidates and states.count(State.CLOSING) <= states.count(State.WAITING):
+        candidates = [each for each in others if each.state is State.OPEN and not each.unsent]
+        if candidates:
             now = self.time()
             victim = min(candidates, key=lambda each: (each.patience(now) > 0, each.last_used))
             patience = victim.patience(now)
             if patience <= 0:
-                patience = None
                 self._forget(victim)
                 victim.close()
+                return True  # an open waits for a socket that is being closed
         await self._change(patience)
         return True
 
     async def _change(self, timeout: float | None) -> None:
-        """Wait until a socket is opened, answered or closed, or the time is over."""
+        """Wait until a socket is opened, idle, answered or closed, or the time is over."""
         self._changed.clear()
         try:
             async with asyncio.timeout(timeout):
@@ -310,6 +309,7 @@ class Endpoint(transports._FlowControlMixin, asyncio.DatagramTransport):
 
     def on_progress(self) -> None:
         """Let the protocol send on, if it was paused and little enough is left."""
+        self._changed.set()
         self._maybe_resume_protocol()
 
     def on_closed(self, destination: Destination, exc: Exception | None) -> None:

@@ -87,8 +87,12 @@ class TestContexts:
         """The inner block counts, then the outer one again."""
         async with two_modems() as (one, other):
             Ordinary()
-            with one.installed():
+            again = one.installed()
+            with again:
                 with other.installed():
+                    assert await way() is other
+                    with again:
+                        assert await way() is one
                     assert await way() is other
                 assert await way() is one
             assert await way() == "ordinary"

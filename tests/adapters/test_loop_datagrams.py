@@ -373,6 +373,45 @@ class TestSockets:
             assert protocol.errors == []
 
     @virtual
+    async def test_a_destination_whose_socket_goes(self) -> None:
+        """A datagram to it takes a new socket; it is not written to the old one."""
+        async with bench_with_udp(close_time=3) as bench:
+            with (await bench.open()).installed(), nothing_leaves():
+                transport, protocol = await endpoint()
+                for number in range(6):
+                    transport.sendto(b"x", (host(number), ECHO))
+                    await protocol.until(received=number + 1)
+                transport.sendto(b"new", (host(6), ECHO))
+                await asyncio.sleep(1)
+                transport.sendto(b"again", (host(0), ECHO))
+                await protocol.until(received=8)
+                assert sorted(protocol.received[6:]) == [b"again", b"new"]
+                assert [peer.address for peer in bench.network.peers].count(host(0)) == 2
+
+    @virtual
+    async def test_what_is_being_sent_is_not_held_up(self) -> None:
+        """A socket makes room once it has sent everything, and one is enough for one."""
+        async with bench_with_udp(send_time=2) as bench:
+            with (await bench.open()).installed(), nothing_leaves():
+                transport, protocol = await endpoint()
+                for number in range(6):
+                    transport.sendto(b"x", (host(number), ECHO))
+                await protocol.until(received=6)
+                started = running().now
+                for number in range(6):
+                    transport.sendto(b"slow", (host(number), ECHO))
+                    bench.network.peers[number].send(b"unasked")
+                await protocol.until(received=12)
+                transport.sendto(b"new", (host(6), ECHO))
+                while b"new" not in protocol.received:
+                    await protocol.until(received=len(protocol.received) + 1)
+                assert 4 < running().now - started < 20  # the first sends take 2 s each
+                await asyncio.sleep(20)
+                assert protocol.received.count(b"slow") == 6
+                assert sum(peer.closed for peer in bench.network.peers) == 1
+                assert protocol.errors == []
+
+    @virtual
     async def test_more_destinations_at_once_than_sockets(self) -> None:
         """Twenty questions at once are all answered."""
         async with routed():

@@ -431,3 +431,21 @@ async def test_two_modems_side_by_side(here: Site) -> None:
 
         ways = [ask(here.modem, NAME), ask(second, NAME), ask(None, LOOPBACK)]
         assert await asyncio.gather(*ways) == [True, True, True]
+
+
+@pytest.fixture
+async def routed_port() -> AsyncIterator[int]:
+    """A fixture that holds the block, as a test of somebody's software may; an echo port."""
+    async with serving(echo) as port, site() as here:
+        with here.modem.installed(strict=True):
+            yield port
+
+
+async def test_a_fixture_holds_the_block(routed_port: int) -> None:
+    """Set-up, test and teardown are different tasks of one context."""
+    reader, writer = await asyncio.open_connection(NAME, routed_port)
+    writer.write(b"hello")
+    assert await reader.readexactly(5) == b"hello"
+    assert isinstance(writer.get_extra_info("modem"), aiobc9x.Modem)
+    writer.close()
+    await writer.wait_closed()
