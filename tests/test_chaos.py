@@ -115,7 +115,8 @@ async def usable_again(modem: Modem, bench: Bench) -> None:
 async def run(seed: int, mode: AccessMode) -> None:
     """Let faults strike while three connections talk."""
     rng = random.Random(seed)
-    async with Bench(seed=seed, chunk=rng.choice([0, 0, 1, "random"])) as bench:
+    chunk, latency = rng.choice([0, 0, 1, "random"]), rng.choice([0, 0.02, 0.2])
+    async with Bench(seed=seed, chunk=chunk, latency=latency) as bench:
         modem = await bench.open()
         await modem.wait_ready()
         for _ in range(rng.choice([1, 1, 2])):

@@ -42,6 +42,7 @@ class Endings:
 
     def __init__(self, sender: Sender, statistics: Statistics) -> None:
         self._sender, self._statistics = sender, statistics
+        self._last_read: Slot | None = None
 
     def answered(
         self, exchange: Exchange, now: float, *, lost: bool, length_shown: bool
@@ -117,6 +118,17 @@ class Endings:
             answer = Answer(ok=True, lines=(*send.lines, b"SEND OK"))
             yield Finished(send.job, answer if sent else Answer(cme="SEND FAIL"))
 
+    def stray_payload(self) -> Iterator[Consequence]:
+        """Say what data of an AT+QIRD mean that come when none is awaited.
+
+        An ``ERROR`` that belonged elsewhere has answered it: the bytes are those of the
+        last read, and its stream must not go on without them.
+        """
+        reason = "a payload that nobody asked for"
+        if self._last_read is not None and self._last_read.is_live:
+            yield _lost(self._last_read, f"received bytes are lost: {reason}")
+        yield OutOfStep(reason)
+
     def _forget_send_of(self, job: Job) -> None:
         send = self._sender.outstanding
         if send is not None and send.job is job:
@@ -146,6 +158,7 @@ class Endings:
     def _read(
         self, read: Read, exchange: Exchange, now: float, *, length_shown: bool
     ) -> Iterator[Consequence]:
+        self._last_read = read.slot
         if not exchange.succeeded and exchange.payload is None and exchange.damage is None:
             yield Explain(read)
             return

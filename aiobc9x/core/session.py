@@ -388,7 +388,7 @@ class Session:
             self._exchange.on_payload(payload, self._framer.negative_remainings)
             self._release_urcs(self._exchange, now)
         else:
-            self._lose_step("a payload that nobody asked for")
+            self._act(self._endings.stray_payload())
 
     def _settle_push(self, payload: Payload | None, reason: str | None) -> None:
         if payload is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from aiobc9x.core.events import (
+    DatagramLost,
     DataReceived,
     Failed,
     OutOfStep,
@@ -13,7 +14,7 @@ from aiobc9x.core.events import (
     UrcSeen,
 )
 from aiobc9x.core.sockets import SlotState
-from aiobc9x.spec import AccessMode
+from aiobc9x.spec import AccessMode, ServiceType
 from tests.core.peer import (
     ERROR,
     OK,
@@ -46,6 +47,28 @@ class TestNoHole:
         assert [event.slot for event in of(Failed, events)] == [slot]
         peer.wait(0.1)
         assert peer.session.statistics.unowned_bytes == 6
+
+    @pytest.mark.parametrize("service", [ServiceType.TCP, ServiceType.UDP])
+    def test_data_behind_a_stray_error_belong_to_the_last_read(self, service: ServiceType) -> None:
+        """The ERROR was another command's; a stream can't go on without them."""
+        peer = Peer()
+        other, slot = peer.open(), peer.open(service)
+        peer.say(announced(1, 5))
+        peer.turn(b"AT+QIRD=1,1024", ERROR)
+        peer.expect(b"AT+QIGETERROR\r")
+        events = peer.say(received(b"12345"))
+        assert of(OutOfStep, events) == [OutOfStep("a payload that nobody asked for")]
+        lost = of(Failed, events) if service is ServiceType.TCP else of(DatagramLost, events)
+        assert [event.slot for event in lost] == [slot]
+        assert other.is_live
+
+    def test_data_that_no_read_of_ours_can_have_asked_for(self) -> None:
+        """The step is lost, and that is all that is known."""
+        peer = Peer()
+        slot = peer.open()
+        events = peer.say(received(b"12345"))
+        assert of(OutOfStep, events)
+        assert slot.is_live
 
     def test_nothing_is_sent_or_read_behind_a_failure(self) -> None:
         """Until its owner closes it."""
