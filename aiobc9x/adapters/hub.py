@@ -23,12 +23,6 @@ logger = logging.getLogger("aiobc9x.adapters")
 CLIENT_LIMIT: Final = 64
 """Clients at once. The module serves six; the others ask, are told no, or wait for a close."""
 
-GRACE_S: Final = 5.0
-"""Seconds of silence after which a connection whose client has ended makes room for another.
-
-Its client may still wait for the answer, so it isn't done at once; a client that wants its
-place waits meanwhile."""
-
 _LOOK_AGAIN_S: Final = 0.5
 
 
@@ -115,11 +109,11 @@ class Hub:
 
     def _make_room(self) -> float | None:
         """Release a connection that lingers; return when to try again, ``None`` if none does."""
-        lingering = [(r.quiet_since, r) for r in self._relays if r.quiet_since is not None]
+        lingering = [(r.free_from, r) for r in self._relays if r.free_from is not None]
         if not lingering:
             return None
-        quiet_since, relay = min(lingering, key=lambda pair: pair[0])
-        left = quiet_since + GRACE_S - asyncio.get_running_loop().time()
+        free_from, relay = min(lingering, key=lambda pair: pair[0])
+        left = free_from - asyncio.get_running_loop().time()
         if left > 0:
             return min(left, _LOOK_AGAIN_S)
         logger.debug("= %r makes room for another client", relay)

@@ -35,6 +35,15 @@ logger = logging.getLogger("aiobc9x.adapters")
 EARLY_LIMIT_BYTES: Final = 16 * 1024
 """What a client may send before it is connected; it is not read further then."""
 
+GRACE_S: Final = 5.0
+"""Seconds of silence after which a connection whose client has ended makes room for another.
+
+Nobody can tell a client that has closed from one that awaits the answer with one direction
+closed, so it isn't done at once; who wants the place waits meanwhile."""
+
+GRACE_ANSWERED_S: Final = 1.0
+"""The same if the peer had the last word: then the client has most likely got its answer."""
+
 CHUNK_BYTES: Final = 16 * 1024
 """The most that is taken from a client at once, so that it feels the line's pace."""
 
@@ -108,6 +117,7 @@ class Relay(asyncio.BufferedProtocol):
         self._body_left = math.inf
         self._has_eof = False
         self._last_traffic = 0.0
+        self._is_answered = False
 
     def __repr__(self) -> str:
         return f"<Relay {self._state.value} eof={self._has_eof}>"
@@ -118,12 +128,21 @@ class Relay(asyncio.BufferedProtocol):
         return self._state is State.CLOSED and self._far.transport is None and self._task is None
 
     @property
-    def quiet_since(self) -> float | None:
+    def free_from(self) -> float | None:
+        """When another client may have the module's socket; ``None`` if it is in use."""
+        if self._quiet_since is None:
+            return None
+        return self._quiet_since + (GRACE_ANSWERED_S if self._is_answered else GRACE_S)
+
+    @property
+    def _quiet_since(self) -> float | None:
         """When the last byte flowed, if the client will send no more; else ``None``."""
         far = self._far.transport
         if self._state is not State.OPEN or not self._has_eof or far is None:
             return None
-        return None if far.get_write_buffer_size() else self._last_traffic
+        if far.get_write_buffer_size():  # bytes are still on their way to the module
+            return asyncio.get_running_loop().time()
+        return self._last_traffic
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Wait for the request, if this is no forward."""
@@ -223,6 +242,7 @@ class Relay(asyncio.BufferedProtocol):
         """Give bytes to the client."""
         if self._state is State.OPEN and not self._client.is_closing():
             self._touch()
+            self._is_answered = True
             self._hub.statistics.bytes_down += len(data)
             self._client.write(data)
 
@@ -296,6 +316,7 @@ class Relay(asyncio.BufferedProtocol):
         far = self._far.transport
         if data and far is not None and not far.is_closing():
             self._touch()
+            self._is_answered = False
             self._hub.statistics.bytes_up += len(data)
             far.write(data)
 
@@ -308,12 +329,9 @@ class Relay(asyncio.BufferedProtocol):
         self._start_timer(self._hub.settings.linger, self._check_linger)
 
     def _check_linger(self) -> None:
-        limit = self._hub.settings.linger
-        quiet_since = self.quiet_since
-        if quiet_since is None:  # bytes are still on their way to the module
-            self._start_timer(limit, self._check_linger)
-            return
-        left = quiet_since + limit - asyncio.get_running_loop().time()
+        if self._quiet_since is None:
+            return  # it is ending already
+        left = self._quiet_since + self._hub.settings.linger - asyncio.get_running_loop().time()
         if left > 0:
             self._start_timer(left, self._check_linger)
         else:

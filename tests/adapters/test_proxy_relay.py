@@ -10,8 +10,8 @@ from typing import Any, cast
 import pytest
 
 from aiobc9x.adapters.dialogue import Request
-from aiobc9x.adapters.hub import CLIENT_LIMIT, GRACE_S, Hub, Settings
-from aiobc9x.adapters.relay import EARLY_LIMIT_BYTES
+from aiobc9x.adapters.hub import CLIENT_LIMIT, Hub, Settings
+from aiobc9x.adapters.relay import EARLY_LIMIT_BYTES, GRACE_ANSWERED_S, GRACE_S
 from aiobc9x.errors import StreamBroken
 from aiobc9x.sim.faults import Fault, FaultKind
 from aiobc9x.sim.memory import Peer
@@ -252,11 +252,12 @@ class TestHalfClose:
         async with started() as (bench, hub):
             clients = [await connected(hub) for _ in range(6)]
             for number in (3, 1):
-                clients[number].finish()
+                bench.network.peers[number].send(b"answer")
                 await asyncio.sleep(1)
+                clients[number].finish()
             start = asyncio.get_running_loop().time()
             seventh = await connected(hub, ECHO_PORT)
-            assert asyncio.get_running_loop().time() - start < GRACE_S
+            assert asyncio.get_running_loop().time() - start <= GRACE_ANSWERED_S
             assert [client.end for client in clients] == [None, None, None, "RST", None, None]
             seventh.say(b"ping")
             await until(lambda: seventh.received == b"ping")
@@ -264,16 +265,18 @@ class TestHalfClose:
 
     @virtual
     async def test_no_room_is_made_while_the_answer_comes(self) -> None:
-        """A client that wants the place waits until the connection has been silent for a while."""
+        """Who wants the place waits until the connection has been silent for a while."""
         async with started() as (bench, hub):
             clients = [await connected(hub) for _ in range(6)]
             answering = bench.network.peers[0]
+            clients[0].say(b"question")
             clients[0].finish()
             seventh = Client(hub)
             seventh.say(ASK + ECHO_PORT.to_bytes(2, "big"))
+            await asyncio.sleep(GRACE_S - 0.5)
             for _ in range(5):
-                await asyncio.sleep(GRACE_S - 1)
                 answering.send(b"answer")
+                await asyncio.sleep(GRACE_ANSWERED_S - 0.5)
             answering.close()
             await until(lambda: seventh.received == GRANTED)
             assert clients[0].outcome == (b"answer" * 5, "FIN")
