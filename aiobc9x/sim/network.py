@@ -90,6 +90,7 @@ class LoopbackNetwork:
         self._servers: dict[int, tuple[asyncio.Server, int]] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._void: set[int] = set()
+        self._paused: set[int] = set()
         self._all_lost: asyncio.Event | None = None
         self.node_bytes = options.node_bytes
         self.port_map: dict[int, int] = {}
@@ -154,6 +155,7 @@ class LoopbackNetwork:
     def close(self, handle: int, *, abort: bool = False) -> None:
         """See :meth:`Network.close`."""
         self._void.discard(handle)
+        self._paused.discard(handle)
         task = self._tasks.get(handle)
         if task is not None:
             task.cancel()
@@ -170,13 +172,15 @@ class LoopbackNetwork:
                 end.transport.close()
 
     def pause(self, handle: int) -> None:
-        """See :meth:`Network.pause`."""
+        """See :meth:`Network.pause`; a connection that is still to come is held back too."""
+        self._paused.add(handle)
         end = self._ends.get(handle)
         if isinstance(end, _TcpEnd):
             end.transport.pause_reading()
 
     def resume(self, handle: int) -> None:
         """See :meth:`Network.resume`."""
+        self._paused.discard(handle)
         end = self._ends.get(handle)
         if isinstance(end, _TcpEnd):
             end.transport.resume_reading()
@@ -190,6 +194,8 @@ class LoopbackNetwork:
         self._alive.add(end)
         if end.handle is not None:
             self._ends[end.handle] = end
+            if end.handle in self._paused:
+                self.pause(end.handle)
             self._events.opened(end.handle, 0, self._clock())
 
     def lost(self, end: _End) -> None:

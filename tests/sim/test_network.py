@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import cast
+from unittest.mock import Mock
 
 import pytest
 
@@ -130,6 +131,25 @@ class TestTcp:
                 header, _, rest = answer.partition(b"\r\n")
                 got += rest[: int(header.split()[1])]
             assert bytes(got) == stream
+
+    async def test_connection_that_comes_while_data_are_held_back(self) -> None:
+        """A module that can't take more when the connection opens isn't flooded by it."""
+        async with serving() as server:
+            network, events = LoopbackNetwork(SimOptions()), Mock()
+            network.attach(events, asyncio.get_running_loop().time)
+            network.connect(7, "127.0.0.1", server.port, udp=False)
+            network.pause(7)
+            _, writer = await asyncio.wait_for(server.connected.get(), 5)
+            await turns_until(lambda: events.opened.called)
+            writer.write(b"early")
+            await writer.drain()
+            for _ in range(20):
+                await asyncio.sleep(0)
+            events.received.assert_not_called()
+            network.resume(7)
+            await turns_until(lambda: events.received.called)
+            assert events.received.call_args.args[:2] == (7, b"early")
+            await network.aclose()
 
     async def test_refused(self) -> None:
         """566, at once."""
