@@ -1,133 +1,61 @@
-"""What a payload costs through the whole stack, as a multiple of asyncio's own streams.
+"""Where does the time go, from the line to the application and back?
 
-    python -m benchmarks.bench_stack          # one TSV row per way and payload size
-    python -m benchmarks.bench_stack --smoke  # one round; CI runs this
+    python -m benchmarks stack          # a minute or two
+    python -m benchmarks stack --smoke  # one round; CI runs this
 
 The stack is all of it, from ``StreamWriter`` and ``StreamReader`` to the link, in memory;
-at the far end is a script that answers from bytes made beforehand, so that 3 % of the
-time or less is the module's. The floor is the same payload through a socket pair, one at
-a time, with asyncio's streams at both ends. System calls are most of that, and the stack
-makes none here, so the ratio says more on the machine that it comes from than elsewhere.
+at the far end is a script that answers from bytes made beforehand.
 
-``core_percent_at_115200`` is how much of one core keeps a line of that speed busy with
-such payloads, by the bytes that cross it for each. A second table has the memory.
+The first table compares a payload at a time with the same payload through a socket pair
+and asyncio's streams at both ends. System calls are most of that, and the stack makes none
+here, so the ratio says more on the machine that it comes from than elsewhere.
+``core_percent_at_115200`` is how much of one core keeps a line of that speed busy with such
+payloads, by the bytes that cross it for each.
+
+The second says which layer the time of a payload, or of a command, goes to, by samples
+(:mod:`benchmarks.sampling`). The third has what one more chunk, one more frame and one more
+command cost up to each layer, as a multiple of the framer's share. The fourth has memory.
 """
 
 import asyncio
 import gc
 import random
 import socket
+import time
 import tracemalloc
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
-from unittest.mock import patch
+from statistics import median
+from typing import Final, NamedTuple
 
 import aiobc9x
 from aiobc9x import AccessMode
-from aiobc9x.sim import links
-from benchmarks.harness import paired, print_tsv, rounds_from_command_line
+from benchmarks.harness import Options, Plot, Table, paired, run
+from benchmarks.layer_costs import COLUMNS as COST_COLUMNS
+from benchmarks.layer_costs import rows as cost_rows
+from benchmarks.sampling import NAMES, sampled
+from benchmarks.script import PAYLOADS, Script, open_modem
 
-SEND_SIZES_BYTES = (16, 256, 1440)  # 1440 is the most that AT+QISEND takes (§2.2.4)
-READ_SIZES_BYTES = (16, 256, 1024)  # 1024 is the most that AT+QIRD gives (§2.2.6)
-PAYLOADS = 32
-CONNECTIONS = 6
-BYTES_PER_S = 11520  # 115200 baud, ten bits a byte
-
-OK = b"\r\nOK\r\n"
-SENT = b"\r\nOK\r\n\r\nSEND OK\r\n"
-PROMPT = b"\r\n> "
-NOTHING = b"\r\n+QIRD: 0\r\n\r\nOK\r\n"
-CLOSED = b"\r\nOK\r\n\r\nCLOSE OK\r\n"
-IDLE = b"\r\n+CSCON: 0\r\n"
-ANSWERS = {
-    b"ATI\r": b"\r\nScript\r\n" + OK,
-    b"AT+CFUN?\r": b"\r\n+CFUN: 1\r\n" + OK,
-    b"AT+CPSMS?\r": b"\r\n+CPSMS: 0\r\n" + OK,
-    b'AT+QICFG="dataformat"\r': b'\r\n+QICFG: "dataformat",0,0\r\n' + OK,
-    b'AT+QICFG="viewmode"\r': b'\r\n+QICFG: "viewmode",0\r\n' + OK,
-    b'AT+QICFG="showlength"\r': b'\r\n+QICFG: "showlength",1\r\n' + OK,
-    b'AT+QICFG="open_time"\r': b'\r\n+QICFG: "open_time",36\r\n' + OK,
-    b"AT+CPIN?\r": b"\r\n+CPIN: READY\r\n" + OK,
-    b"AT+CEREG?\r": b"\r\n+CEREG: 1,1\r\n" + OK,
-    b"AT+CGATT?\r": b"\r\n+CGATT: 1\r\n" + OK,
-    b"AT+CGPADDR?\r": b'\r\n+CGPADDR: 1,"10.0.0.1"\r\n' + OK,
-}
+ROUNDS: Final = 9
+SEND_SIZES_BYTES: Final = (16, 256, 1440)  # 1440 is the most that AT+QISEND takes (§2.2.4)
+READ_SIZES_BYTES: Final = (16, 256, 1024)  # 1024 is the most that AT+QIRD gives (§2.2.6)
+SAMPLED_SIZE_BYTES: Final = 256
+SAMPLED_S: Final = 4.0
+CONNECTIONS: Final = 6
+BYTES_PER_S: Final = 11520  # 115200 baud, ten bits a byte
+PLOTS: Final = (
+    Plot(
+        x="layer",
+        y="us",
+        series="way",
+        x_label="",
+        y_label="µs for each payload or command",
+        title="Where the time goes",
+        table=1,
+    ),
+)
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
-
-
-class Script(asyncio.Transport):
-    """Stands in for a virtual module: says what it was told to say, and nothing else."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._loop = asyncio.get_running_loop()
-        self._payload_left = 0
-        self._reads_left = 0
-        self._read = b""
-
-    # What the link expects of a virtual module.
-
-    def connect_memory(self, protocol: asyncio.Protocol) -> asyncio.Transport:
-        self._protocol = protocol
-        protocol.connection_made(self)
-        return self
-
-    async def aclose(self) -> None:
-        """Do nothing."""
-
-    # What the link expects of a transport.
-
-    def write(self, data: Any) -> None:  # Any: typeshed's buffer type is private
-        if self._payload_left:
-            self._payload_left -= len(data)
-            if not self._payload_left:
-                self._say(SENT)
-        elif data.startswith(b"AT+QIRD"):
-            self._say(self._read if self._reads_left else NOTHING)
-            self._reads_left = max(0, self._reads_left - 1)
-        elif data.startswith(b"AT+QISEND"):
-            self._on_send(data)
-        elif data.startswith(b"AT+QIOPEN"):
-            self._say(b"\r\nOK\r\n\r\n+QIOPEN: %b,0\r\n" % data[12:13])
-        else:
-            self._say(CLOSED if data.startswith(b"AT+QICLOSE") else ANSWERS.get(data, OK))
-
-    def is_closing(self) -> bool:
-        return False
-
-    def close(self) -> None:
-        self._loop.call_soon(self._protocol.connection_lost, None)
-
-    # What the benchmark has it do.
-
-    def offer(self, payload: bytes) -> None:
-        """Have so many reads find the payload."""
-        self._read = b"\r\n+QIRD: %d,0\r\n%b\r\n\r\nOK\r\n" % (len(payload), payload)
-        self._reads_left = PAYLOADS
-        self._say(b'\r\n+QIURC: "recv",0,%d\r\n' % len(payload))
-
-    def push(self, payload: bytes) -> None:
-        """Push it so many times; the line behind the last shows that it is whole."""
-        urc = b'\r\n+QIURC: "recv",0,%d\r\n%b\r\n' % (len(payload), payload)
-        self._push(urc, PAYLOADS)
-
-    def _push(self, urc: bytes, left: int) -> None:
-        self._protocol.data_received(urc if left else IDLE)
-        if left:
-            self._loop.call_soon(self._push, urc, left - 1)
-
-    def _on_send(self, line: bytes) -> None:
-        if b'"' in line:
-            self._say(SENT)
-        else:
-            self._payload_left = int(line[:-1].partition(b",")[2])
-            self._say(PROMPT)
-
-    def _say(self, data: bytes) -> None:
-        self._loop.call_soon(self._protocol.data_received, data)
 
 
 @dataclass
@@ -140,15 +68,18 @@ class Stack:
     writer: asyncio.StreamWriter
 
     async def send(self, payload: bytes) -> None:
+        """Write payloads; wait for each ``SEND OK``."""
         for _ in range(PAYLOADS):
             self.writer.write(payload)
             await self.writer.drain()
 
     async def read(self, payload: bytes) -> None:
+        """Read payloads that the module keeps."""
         self.script.offer(payload)
         await self._receive(len(payload))
 
     async def take_pushed(self, payload: bytes) -> None:
+        """Take payloads that the module pushes."""
         self.script.push(payload)
         await self._receive(len(payload))
 
@@ -156,23 +87,18 @@ class Stack:
         for _ in range(PAYLOADS):
             await self.reader.readexactly(size)
 
+    async def command(self, _payload: bytes) -> None:
+        """Send commands."""
+        for _ in range(PAYLOADS):
+            await self.modem.command("AT")
+
     def line_bytes(self) -> int:
+        """Return how much has crossed the line."""
         return self.modem.statistics.bytes_sent + self.modem.statistics.bytes_received
 
 
-@contextmanager
-def scripted(script: Script) -> Iterator[None]:
-    """Have ``sim://`` connect to the script."""
-    with patch.object(links, "VirtualModule", lambda _options: script):
-        yield
-
-
-async def open_modem(script: Script) -> aiobc9x.Modem:
-    with scripted(script):
-        return await aiobc9x.open_modem("sim://?link=memory", poll_interval=0, state_interval=0)
-
-
 async def open_stack(mode: AccessMode) -> Stack:
+    """Open a modem and a connection on a script."""
     script = Script()
     modem = await open_modem(script)
     reader, writer = await modem.open_connection("192.0.2.1", 80, access_mode=mode)
@@ -181,11 +107,13 @@ async def open_stack(mode: AccessMode) -> Stack:
 
 
 async def open_pair() -> tuple[Streams, Streams]:
+    """Open asyncio's streams on both ends of a socket pair."""
     one, other = socket.socketpair()
     return await asyncio.open_connection(sock=one), await asyncio.open_connection(sock=other)
 
 
 async def cross(pair: tuple[Streams, Streams], payload: bytes) -> None:
+    """Send payloads through the pair, one at a time."""
     (_, writer), (reader, _) = pair
     for _ in range(PAYLOADS):
         writer.write(payload)
@@ -194,20 +122,34 @@ async def cross(pair: tuple[Streams, Streams], payload: bytes) -> None:
 
 
 async def close_pair(pair: tuple[Streams, Streams]) -> None:
+    """Close both ends."""
     for _, writer in pair:
         writer.close()
         await writer.wait_closed()
 
 
 def some_text(size: int) -> bytes:
+    """Make a payload that goes inline."""
     return b"a" * size
 
 
 def some_bytes(size: int) -> bytes:
+    """Make a payload that doesn't."""
     return random.Random(size).randbytes(size)
 
 
 class Way(NamedTuple):
+    """One direction.
+
+    Attributes:
+        name: What to call it.
+        run: Moves :data:`PAYLOADS` payloads.
+        make: Makes one of so many bytes.
+        sizes_bytes: To be measured.
+        mode: How received data arrive.
+
+    """
+
     name: str
     run: Callable[[Stack, bytes], Awaitable[None]]
     make: Callable[[int], bytes]
@@ -215,15 +157,17 @@ class Way(NamedTuple):
     mode: AccessMode = AccessMode.BUFFER
 
 
-WAYS = (
+WAYS: Final = (
     Way("send text, inline", Stack.send, some_text, SEND_SIZES_BYTES),
     Way("send bytes, fixed length", Stack.send, some_bytes, SEND_SIZES_BYTES),
     Way("read, buffer mode", Stack.read, some_bytes, READ_SIZES_BYTES),
     Way("receive, push mode", Stack.take_pushed, some_bytes, READ_SIZES_BYTES, AccessMode.PUSH),
 )
+COMMAND: Final = Way("a command", Stack.command, some_text, ())
 
 
-def rows(rounds: int) -> Iterator[tuple[object, ...]]:
+def way_rows(rounds: int) -> Iterator[Sequence[object]]:
+    """One row per way and payload size."""
     with asyncio.Runner() as runner:
         loop = runner.get_loop()
         pair = loop.run_until_complete(open_pair())
@@ -242,7 +186,8 @@ def figures(
     pair: tuple[Streams, Streams],
     size: int,
     rounds: int,
-) -> tuple[object, ...]:
+) -> Sequence[object]:
+    """Measure one payload size."""
     payload = way.make(size)
     before = stack.line_bytes()
     loop.run_until_complete(way.run(stack, payload))
@@ -263,7 +208,30 @@ def figures(
     )
 
 
-async def memory_rows() -> list[tuple[str, int]]:
+def layer_rows(options: Options) -> Iterator[Sequence[object]]:
+    """One row per way and layer."""
+    with asyncio.Runner() as runner:
+        for way in (*WAYS, COMMAND):
+            stack = runner.run(open_stack(way.mode))
+            payload = way.make(SAMPLED_SIZE_BYTES)
+            end = time.process_time() + (0.1 if options.smoke else SAMPLED_S)
+            took: list[float] = []
+            with sampled() as counts:
+                while time.process_time() < end:
+                    began = time.perf_counter()
+                    runner.run(way.run(stack, payload))  # type: ignore[arg-type]  # a coroutine
+                    took.append(time.perf_counter() - began)
+            each_us = median(took) / PAYLOADS * 1e6
+            total = sum(counts[name] for name in NAMES) or 1
+            for name in NAMES:
+                share = counts[name] / total
+                yield way.name, name, share * each_us, 100 * share
+            runner.run(stack.modem.aclose())
+
+
+async def memory_rows() -> list[Sequence[object]]:
+    """Measure what a modem and a connection hold."""
+
     async def traced() -> int:
         await asyncio.sleep(0)
         gc.collect()
@@ -282,8 +250,8 @@ async def memory_rows() -> list[tuple[str, int]]:
     return [("modem", idle - empty), ("idle connection", (full - idle) // CONNECTIONS)]
 
 
-def main() -> None:
-    rounds = rounds_from_command_line(__doc__, default=9)
+def tables(options: Options) -> Iterator[Table]:
+    """The four tables."""
     columns = (
         "way",
         "payload_bytes",
@@ -294,10 +262,12 @@ def main() -> None:
         "streams_us_per_payload",
         "times_streams",
     )
-    print_tsv(columns, rows(rounds))
-    print()
-    print_tsv(("object", "memory_bytes"), asyncio.run(memory_rows()))
+    yield Table(columns, way_rows(options.rounds), "a payload, against asyncio's own streams")
+    title = f"by layer, {SAMPLED_SIZE_BYTES} bytes each"
+    yield Table(("way", "layer", "us", "percent"), layer_rows(options), title)
+    yield Table(COST_COLUMNS, cost_rows(options), "one more chunk, frame and command")
+    yield Table(("object", "memory_bytes"), asyncio.run(memory_rows()), "memory")
 
 
 if __name__ == "__main__":
-    main()
+    run(__name__)
