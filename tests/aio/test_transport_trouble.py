@@ -178,7 +178,7 @@ class TestTroubleWithReads:
     async def test_swallowed_recv(self) -> None:
         """What a data-mode send swallows is read a moment after it."""
         async with Bench(Fault(FaultKind.SWALLOW_RECV, times=None), latency=0.05) as bench:
-            protocol, transport, peer = await recorded(bench)
+            protocol, transport, peer = await recorded(bench, send_form="fixed")
             bench.on_command = lambda line: peer.send(b"x") if "QISEND=" in line else None
             for turn in range(1, 11):
                 transport.write(bytes(10))

@@ -1,6 +1,6 @@
 """What a protocol sees over the module and would not see over asyncio's own transports.
 
-docs/reference.md has the same list for readers.
+docs/reference.md has a row for each :attr:`Difference.topic`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ class Difference:
     """One difference, which must be there.
 
     Attributes:
+        topic: What differs, as docs/reference.md calls it.
         why: The reason.
         ours: What a scenario gives over the module; ``None`` where it has several outcomes.
         reports: What goes to the loop's exception handler over the module.
@@ -21,6 +22,7 @@ class Difference:
 
     """
 
+    topic: str
     why: str
     ours: object = None
     reports: list[str | None] = field(default_factory=list)
@@ -32,52 +34,75 @@ class Difference:
         return self.tls in {None, tls} and self.loop_name in {None, loop_name}
 
 
+_HALF_CLOSE = "half-close"
+_EXCEPTION = "an exception in a protocol"
+_UVLOOP = "what uvloop does its own way"
 _MADE_DATA_EOF_LOST = [("made", None), ("data", b"data"), ("eof", None), ("lost", None)]
 
 DIFFERENCES: dict[str, Difference] = {
     "protocol_that_holds_on": Difference(
+        _HALF_CLOSE,
         "the module has no half-close: at the peer's end it wants its own side closed (§2.3.1)",
         ([("made", None), ("data", b"last"), ("eof", None), ("lost", None)], b""),
     ),
-    "peer_resets": Difference('the module says "closed" for a reset too', _MADE_DATA_EOF_LOST),
+    "peer_resets": Difference(
+        "a reset by the peer", 'the module says "closed" for a reset too', _MADE_DATA_EOF_LOST
+    ),
     "exception_in_connection_made": Difference(
+        _EXCEPTION,
         "an exception of a protocol ends its connection, here too",
         [("made", None), ("lost", "LookupError")],
         ["LookupError"],
     ),
     "end_in_a_callback-made-close": Difference(
+        _UVLOOP,
         "uvloop's own TLS tells of an end, asyncio's does not",
         [("made", None), ("lost", None)],
         tls=True,
         loop_name="uvloop",
     ),
     "pause_in_connection_made": Difference(
+        _UVLOOP,
         "uvloop's own transport reads although it was paused",
         [("made", None), ("resumed", None), ("data", b"data")],
         loop_name="uvloop",
     ),
     "after_the_end": Difference(
+        _UVLOOP,
         "uvloop's own transport raises after its end, asyncio's does not",
         [("made", None), ("lost", None)],
         tls=False,
         loop_name="uvloop",
     ),
     "after_closing": Difference(
+        _UVLOOP,
         "uvloop's own transport raises after its end, asyncio's does not",
         [b"", True],
         tls=False,
         loop_name="uvloop",
     ),
-    "eof_of_a_writer": Difference("the module can't end one direction alone", "refused"),
+    "eof_of_a_writer": Difference(
+        _HALF_CLOSE, "the module can't end one direction alone", "refused"
+    ),
     "peer_that_only_stops_sending": Difference(
+        _HALF_CLOSE,
         "the module has no half-close: at the peer's end it wants its own side closed (§2.3.1)",
         True,
     ),
-    "empty_datagram": Difference("the module can't send one (§2.2.4, note 4)", "refused"),
-    "nobody_there": Difference("the module doesn't tell of ICMP", False),
-    "exception_in_datagram_received": Difference(
-        "an exception of a protocol ends its connection, here too", True, ["LookupError"]
+    "empty_datagram": Difference(
+        "an empty datagram", "the module can't send one (§2.2.4, note 4)", "refused"
     ),
-    "can_write_eof": Difference("the module can't end one direction alone", False),
-    "default_limits": Difference("64 KiB would hide six seconds at 115200 baud", (1440, 2880)),
+    "nobody_there": Difference(
+        "a port where nobody listens, UDP", "the module doesn't tell of ICMP", False
+    ),
+    "exception_in_datagram_received": Difference(
+        _EXCEPTION,
+        "an exception of a protocol ends its connection, here too",
+        True,
+        ["LookupError"],
+    ),
+    "can_write_eof": Difference(_HALF_CLOSE, "the module can't end one direction alone", False),
+    "default_limits": Difference(
+        "write buffer limits", "64 KiB would hide six seconds at 115200 baud", (1440, 2880)
+    ),
 }
