@@ -382,8 +382,6 @@ class Relay(asyncio.BufferedProtocol):
 
     def _watch_ending(self, last_size: float = math.inf, stalled_s: float = 0.0) -> None:
         self._stop_timer()
-        if self._state is not State.ENDING:
-            return
         size = self._client.get_write_buffer_size()
         stalled_s = stalled_s + ENDING_TICK_S if size == last_size else 0.0
         if not size and last_size == 0:

@@ -20,6 +20,8 @@ import trustme
 import uvloop
 from python_socks import ProxyError
 from python_socks.async_.asyncio import Proxy
+from websockets.asyncio.client import connect
+from websockets.asyncio.server import ServerConnection, serve
 
 import aiobc9x
 from aiobc9x.adapters.proxy import parse_forward
@@ -145,6 +147,19 @@ class TestClients:
                 session.post(f"http://{NAME}:{port}/x", proxy=url, data=b"body") as answer,
             ):
                 assert (await answer.text()).endswith("body")
+
+    @pytest.mark.parametrize("scheme", ["socks5h", "http"])
+    async def test_websockets(self, scheme: str) -> None:
+        async def send_back(connection: ServerConnection) -> None:
+            async for message in connection:
+                await connection.send(message)
+
+        async with serve(send_back, LOOPBACK, 0) as sockets, proxied() as (_, proxy):
+            port = next(iter(sockets.sockets)).getsockname()[1]
+            url = f"{scheme}://{LOOPBACK}:{proxy.port}"
+            async with connect(f"ws://{NAME}:{port}/", proxy=url) as connection:
+                await connection.send("ping")
+                assert await connection.recv() == "ping"
 
     async def test_a_synchronous_program_in_a_thread(self) -> None:
         async with server(web) as port, proxied() as (_, proxy):
@@ -346,6 +361,18 @@ class TestLife:
             assert all(is_free(port) for port in ports)
             with pytest.raises(RuntimeError, match="closed"):
                 await proxy.add_forward(0, NAME, port)
+
+    @virtual
+    async def test_a_forward_that_comes_too_late_is_closed(self) -> None:
+        async with Bench() as bench:
+            proxy = await (await bench.open()).serve_proxy(port=0)
+            port = free_port()
+            adding = asyncio.create_task(proxy.add_forward(port, NAME, 1))
+            await asyncio.sleep(0)
+            proxy.close()
+            with pytest.raises(RuntimeError, match="closed"):
+                await adding
+            assert is_free(port)
 
     @pytest.mark.parametrize("strict", [False, True])
     async def test_routing_leaves_its_sockets_alone(self, strict: bool) -> None:

@@ -143,6 +143,12 @@ class TestWholeAddresses:
         fields = [f"Content-Length: {value}" for value in length]
         assert refusal(lines("POST http://a.example/ HTTP/1.1", *fields))[0] == 400
 
+    @pytest.mark.parametrize("authority", ["", ":80", "a.example:x", "a.example:0", "[::1"])
+    def test_a_server_that_is_none(self, authority: str) -> None:
+        status, text = refusal(lines(f"GET http://{authority}/ HTTP/1.1"))
+        assert status == 400
+        assert "host:port" in text
+
     def test_https_needs_connect(self) -> None:
         status, text = refusal(lines("GET https://a.example/ HTTP/1.1"))
         assert status == 501

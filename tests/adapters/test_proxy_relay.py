@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, cast
+from unittest.mock import patch
 
 import pytest
 
@@ -17,7 +18,7 @@ from aiobc9x.sim.faults import Fault, FaultKind
 from aiobc9x.sim.memory import Peer
 from tests.adapters.proxy_client import Client
 from tests.support.bench import ECHO_PORT, HOST, PORT, Bench
-from tests.support.clock import virtual
+from tests.support.clock import take_errors, virtual
 
 ASK = b"\x05\x01\x00\x05\x01\x00\x01\xdc\x12\x27\x16"
 """SOCKS5 for :data:`HOST`, without the port."""
@@ -398,6 +399,39 @@ class TestOpening:
             await asyncio.sleep(5)
             assert bench.peer.received.endswith(b"\r\n\r\n123456")
             assert b"other.example" not in bench.peer.received
+
+    @virtual
+    async def test_a_long_request_is_no_loss(self) -> None:
+        """What comes with it is kept up to a limit, and what is behind that waits outside."""
+        async with started(latency=0.2) as (bench, hub):
+            bench.network.serve_tcp(80)
+            client = Client(hub)
+            body = bytes(EARLY_LIMIT_BYTES)
+            head = b"PUT http://220.18.39.22/ HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % len(body)
+            client.say(head + b"X" * (EARLY_LIMIT_BYTES - len(head)))
+            assert not client.is_reading_it
+            await until(lambda: client.is_reading_it)
+            client.say(b"X" * len(head))
+            await until(lambda: bench.peer.received.count(b"X") == len(body))
+
+    @virtual
+    async def test_a_defect_of_ours_is_reported_and_answered(self) -> None:
+        async with started() as (_, hub):
+            client = Client(hub)
+            with patch.object(hub, "connect", side_effect=RuntimeError("a defect")):
+                client.say(ASK + PORT.to_bytes(2, "big"))
+                await until(lambda: client.end)
+            assert client.received[2:4] == b"\x05\x01"
+            assert [str(error["exception"]) for error in take_errors()] == ["a defect"]
+
+    @virtual
+    async def test_a_connection_that_comes_too_late_is_given_back(self) -> None:
+        async with started() as (_, hub):
+            client, late = await connected(hub), Client(hub)
+            client.break_off()
+            await asyncio.sleep(0)
+            client.relay.on_connected(late)
+            assert late.done.is_set()
 
 
 @virtual
