@@ -3,6 +3,7 @@
 from typing import Final
 
 OK: Final = b"\r\nOK\r\n"
+CLOSED: Final = b"\r\nOK\r\n\r\nCLOSE OK\r\n"
 
 ANSWERS: Final = {
     b"ATI\r": b"\r\nScript\r\n" + OK,
@@ -17,3 +18,8 @@ ANSWERS: Final = {
     b"AT+CGATT?\r": b"\r\n+CGATT: 1\r\n" + OK,
     b"AT+CGPADDR?\r": b'\r\n+CGPADDR: 1,"10.0.0.1"\r\n' + OK,
 }
+
+
+def answer(line: bytes) -> bytes:
+    """Return what the module says to a command line."""
+    return CLOSED if line.startswith(b"AT+QICLOSE") else ANSWERS.get(line, OK)

@@ -26,7 +26,7 @@ from types import TracebackType
 from typing import Any, Final
 
 from aiobc9x.sim.links import VirtualModule, parse_address
-from benchmarks.answers import ANSWERS, OK
+from benchmarks.answers import answer
 
 LIMIT_S: Final = 20.0
 """Seconds that a child may take to start, to answer and to end."""
@@ -191,7 +191,7 @@ def run_script() -> None:
             say_cpu()
         if master in ready:
             *lines, rest = (rest + os.read(master, 4096)).split(b"\r")
-            os.write(master, b"".join(ANSWERS.get(line + b"\r", OK) for line in lines))
+            os.write(master, b"".join(answer(line + b"\r") for line in lines))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from unittest.mock import patch
 
 import aiobc9x
 from aiobc9x.sim import links
-from benchmarks.answers import ANSWERS, OK
+from benchmarks.answers import answer
 
 PAYLOADS = 32
 """How many payloads are offered or pushed at once."""
@@ -20,7 +20,6 @@ PAYLOADS = 32
 SENT = b"\r\nOK\r\n\r\nSEND OK\r\n"
 PROMPT = b"\r\n> "
 NOTHING = b"\r\n+QIRD: 0\r\n\r\nOK\r\n"
-CLOSED = b"\r\nOK\r\n\r\nCLOSE OK\r\n"
 IDLE = b"\r\n+CSCON: 0\r\n"
 
 
@@ -59,7 +58,7 @@ class Script(asyncio.Transport):
         elif data.startswith(b"AT+QIOPEN"):
             self._say(b"\r\nOK\r\n\r\n+QIOPEN: %b,0\r\n" % data[12:13])
         else:
-            self._say(CLOSED if data.startswith(b"AT+QICLOSE") else ANSWERS.get(data, OK))
+            self._say(answer(data))
 
     def is_closing(self) -> bool:
         return False
