@@ -18,7 +18,7 @@ from aiobc9x.core.profile import ModuleProfile
 from aiobc9x.wire.params import inline_text_ok
 
 
-class SendForm(enum.Enum):
+class SendForm(enum.StrEnum):  # whose members hash as fast as strings
     """How a payload goes to the module (§2.2.4, §2.2.5)."""
 
     INLINE = "inline"
