@@ -73,15 +73,21 @@ class TlsProtocol(sslproto.SSLProtocol):
     and never tells the protocol of an upgraded connection that it is lost. At the end of
     the stream it fills one more buffer of a ``BufferedProtocol`` and forgets the rest; and
     it holds its own last words of the handshake back if the protocol pauses reading at once.
+    A connection that the peer has closed while its reader was full can't be closed there.
     """
+
+    _is_flushing = False
 
     if TYPE_CHECKING:  # typeshed leaves these out
         _state: sslproto.SSLProtocolState
         _incoming: ssl.MemoryBIO
         _sslobj: ssl.SSLObject
+        _eof_received: bool
+        _app_reading_paused: bool
 
         def _set_state(self, new_state: sslproto.SSLProtocolState) -> None: ...
         def _do_read(self) -> None: ...
+        def _do_shutdown(self) -> None: ...
         def _process_outgoing(self) -> None: ...
 
     def connection_lost(self, exc: BaseException | None) -> None:
@@ -97,12 +103,25 @@ class TlsProtocol(sslproto.SSLProtocol):
         if handshake_exc is None and self._transport is not None:
             self._process_outgoing()  # not done if the protocol has paused reading by now
 
+    def _start_shutdown(self) -> None:
+        waits = self._state is sslproto.SSLProtocolState.FLUSHING and not self._is_flushing
+        if waits and self._eof_received and self._app_reading_paused:
+            # Nobody wants the rest any more.
+            self._set_state(sslproto.SSLProtocolState.SHUTDOWN)
+            self._do_shutdown()
+        else:
+            super()._start_shutdown()
+
     def _do_flush(self) -> None:
-        before = None
-        while self._app_protocol_is_buffer and self._held_back not in {0, before}:
-            before = self._held_back
-            self._do_read()
-        super()._do_flush()  # type: ignore[misc]  # not in typeshed either
+        self._is_flushing = True
+        try:
+            before = None
+            while self._app_protocol_is_buffer and self._held_back not in {0, before}:
+                before = self._held_back
+                self._do_read()
+            super()._do_flush()  # type: ignore[misc]  # not in typeshed either
+        finally:
+            self._is_flushing = False
 
     @property
     def _held_back(self) -> int:
@@ -247,6 +266,12 @@ def _take_unread(reader: Any) -> bytes:
     reader._buffer.clear()
     reader._paused = False  # it would never ask for more
     return unread
+
+
+def improve(protocol: asyncio.BaseProtocol) -> None:
+    """Make asyncio's own TLS, which ``loop.start_tls()`` brings, a :class:`TlsProtocol`."""
+    if type(protocol) is sslproto.SSLProtocol:
+        protocol.__class__ = TlsProtocol
 
 
 def is_tls(protocol: asyncio.BaseProtocol) -> bool:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiobc9x.aio.base import ModuleTransport
 from aiobc9x.aio.socketview import SocketView
-from aiobc9x.aio.tls import is_tls
+from aiobc9x.aio.tls import improve, is_tls
 from aiobc9x.errors import StreamBroken
 from aiobc9x.spec import AccessMode
 
@@ -71,6 +71,7 @@ class SocketTransport(ModuleTransport, asyncio.Transport):
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
         """Hand all that comes from now on to another protocol."""
+        improve(protocol)
         super().set_protocol(protocol)
         self._is_buffered = isinstance(protocol, asyncio.BufferedProtocol)
 

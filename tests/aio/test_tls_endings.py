@@ -228,6 +228,25 @@ class TestPeerClosesFirst:
             await writer.wait_closed()
             assert bench.open_ids == []
 
+    @pytest.mark.parametrize("goodbye", [True, False])
+    @virtual
+    async def test_reader_that_stays_full(self, goodbye: bool) -> None:
+        """Who has had enough can close."""
+        async with Bench() as bench:
+            (_, writer), far = await secured(bench, limit=100)
+            far.send(noise(3000))
+            if goodbye:
+                far.close()
+            else:
+                far.peer.close()
+            await asyncio.sleep(5)
+            assert not writer.is_closing()
+            began = running().now
+            writer.close()
+            await writer.wait_closed()
+            assert running().now - began < 5
+            assert bench.open_ids == []
+
     @pytest.mark.parametrize("pause", [False, True])
     @virtual
     async def test_buffered_protocol(self, pause: bool) -> None:

@@ -416,7 +416,11 @@ class TestFunction:
             upgraded.write(b"secret")
             await asyncio.sleep(1)
             assert far.received == b"secret"
-            upgraded.close()
+            upgraded.pause_reading()
+            far.send(b"answer")
+            far.close()
+            await asyncio.sleep(5)
+            upgraded.close()  # asyncio's TLS could not end a connection that waits like this
             assert await protocol.lost is None
 
     @virtual
