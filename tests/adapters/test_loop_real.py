@@ -35,7 +35,10 @@ from tests.support.recorders import DatagramRecorder
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no ptys on Windows")
 
 LOOPBACK, NAME, ADDRESS = "127.0.0.1", "server.example", "203.0.113.1"
-SIM = SimOptions(hosts={NAME: Host((ADDRESS,)), ADDRESS: Host((LOOPBACK,))})
+SIM = SimOptions(
+    hosts={NAME: Host((ADDRESS,)), ADDRESS: Host((LOOPBACK,))},
+    listen_ports={8000: 0},
+)
 
 LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
     "asyncio": asyncio.SelectorEventLoop,
