@@ -190,6 +190,7 @@ class Endings:
         elif exchange.succeeded:
             send.await_result(now)
         else:
+            send.is_written = exchange.prompted
             yield Explain(send)
 
     def _explained(

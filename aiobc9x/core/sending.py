@@ -65,6 +65,7 @@ class Send:
         job: The command that it is, for a send that no socket of ours asked for.
         lines: Information lines of that command.
         is_covered: The reads for lost URCs come behind its data mode.
+        is_written: The data were written behind the prompt before the module said no.
 
     """
 
@@ -76,6 +77,7 @@ class Send:
     job: Job | None = None
     lines: tuple[bytes, ...] = ()
     is_covered: bool = False
+    is_written: bool = False
 
     def command(self) -> Command[Any]:
         """Return the command line for the form."""
@@ -180,7 +182,10 @@ class Sender:
         return self._stall(slot, Err.WRITE_FAILED, now)
 
     def refused(self, err: int | None, now: float) -> Event | None:
-        """Account for ``ERROR`` to the outstanding send: no byte was taken."""
+        """Account for ``ERROR`` to the outstanding send: no byte was taken.
+
+        Behind the data it may mean anything, unless its code says more.
+        """
         send = self.outstanding
         assert send is not None
         self.outstanding = None
@@ -190,6 +195,8 @@ class Sender:
         if send.form is not SendForm.FIXED and err in _FORM_REFUSED:
             self._avoid(send)
             return None
+        if send.is_written and err is None and not slot.is_datagram:
+            return Failed(slot, StreamBroken("sent bytes may be lost: ERROR came behind them"))
         if err in _PASSING and not slot.is_datagram:
             return self._stall(slot, err, now)
         if slot.is_datagram:

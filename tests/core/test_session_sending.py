@@ -227,6 +227,28 @@ class TestSending:
         peer.say(OK)
         assert peer.session.line.latency_s == 0
 
+    def test_error_behind_the_data_is_not_taken_for_a_refusal(self) -> None:
+        """Unexplained, it may be another command's: sent again, the bytes could arrive twice."""
+        peer = Peer()
+        slot = peer.open()
+        slot.outgoing += b"\x00"
+        peer.prompted(slot, b"\x00")
+        peer.say(ERROR)
+        peer.turn(b"AT+QIGETERROR", ERROR)
+        assert [event.slot for event in peer.kept(Failed)] == [slot]
+        peer.wait(60)
+        peer.expect()
+
+    def test_error_behind_the_data_that_is_explained_counts(self) -> None:
+        """The module says that it took none."""
+        peer = Peer()
+        slot = peer.open()
+        slot.outgoing += b"\x00"
+        peer.prompted(slot, b"\x00")
+        peer.say(ERROR)
+        peer.turn(b"AT+QIGETERROR", explained(568))
+        assert [event.slot for event in peer.kept(SendStalled)] == [slot]
+
     def test_ok_where_the_prompt_is_due_ends_the_connection(self) -> None:
         """Its bytes are never sent again, and the step is lost."""
         peer = Peer()
