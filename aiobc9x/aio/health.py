@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
 
 from aiobc9x.aio.driver import Driver
 from aiobc9x.aio.events import Reset, StepRegained
@@ -19,7 +19,7 @@ from aiobc9x.aio.startup import Settings, attempt, start
 from aiobc9x.aio.sync import settle, synchronize
 from aiobc9x.core.events import Lane
 from aiobc9x.core.sockets import SlotState
-from aiobc9x.errors import CommandError, ModemError, ModuleReset
+from aiobc9x.errors import CommandError, LinkTimeout, ModemError, ModuleReset
 from aiobc9x.spec import OPEN_TIME_DEFAULT_S, ConfigKey
 from aiobc9x.wire.commands import Qicfg
 from aiobc9x.wire.network import Echo
@@ -29,6 +29,9 @@ logger = logging.getLogger("aiobc9x.aio")
 
 RECOVERY_LIMIT_S: Final = 30.0
 """Seconds until a module that stopped answering is given up."""
+
+_PAUSE_S: Final = 0.5
+"""Between two repairs: a module that restarts needs a moment."""
 
 
 class Health:
@@ -81,11 +84,27 @@ class Health:
                 return
             resets = session.statistics.resets
             try:
-                await self._regain(resets)
+                await self._until_it_works(lambda: self._regain(resets))
             except ModuleReset:
                 return  # the restart is handled by itself
             except ModemError as exc:
                 self._driver.fail(f"the module stopped answering ({reason}): {exc.args[-1]}")
+
+    async def _until_it_works(
+        self, repair: Callable[[], Coroutine[Any, Any, None]], *again: type[ModemError]
+    ) -> None:
+        """Repeat a repair that got no answer, or failed by ``again``, while there is time."""
+        end = self._driver.time() + RECOVERY_LIMIT_S
+        while True:
+            try:
+                await repair()
+            except (LinkTimeout, *again) as exc:
+                if self._driver.time() + _PAUSE_S >= end:
+                    raise
+                logger.debug("! the repair begins anew: %s", exc)
+                await asyncio.sleep(_PAUSE_S)
+            else:
+                return
 
     async def _regain(self, resets: int) -> None:
         driver = self._driver
@@ -115,11 +134,14 @@ class Health:
             if not self._driver.session.suspended:
                 return  # the start after an earlier restart has covered this one
             try:
-                await start(self._driver, self.settings)
+                await self._until_it_works(self._start, ModuleReset)
             except ModemError as exc:
                 self._driver.fail(f"the module restarted ({banner}) and stayed away: {exc}")
             else:
                 self._go_on()
+
+    async def _start(self) -> None:
+        await start(self._driver, self.settings)
 
     def _go_on(self) -> None:
         self._driver.session.resume()

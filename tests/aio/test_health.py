@@ -102,6 +102,18 @@ class TestStep:
             writer.write(b"still here")
             assert await reader.readexactly(10) == b"still here"
 
+    @pytest.mark.parametrize("count", [1, 3])
+    @virtual
+    async def test_an_answer_lost_during_the_repair(self, count: int) -> None:
+        """It begins anew; one more lost line doesn't cost the modem."""
+        async with Bench() as bench:
+            modem = await bench.open()
+            bench.add_fault(Fault(FaultKind.IGNORE, on="AT+QISTATE?", times=count))
+            bench.virtual.say("OK")
+            await asyncio.sleep(20)
+            assert modem.statistics.timeouts == count
+            await works(bench)
+
 
 class TestRestart:
     """A reset fails everything, then the modem is usable again."""
@@ -141,6 +153,17 @@ class TestRestart:
             await asyncio.sleep(5)
             writer.write(b"still here")
             assert await asyncio.wait_for(reader.readexactly(10), 5) == b"still here"
+
+    @virtual
+    async def test_many_restarts_in_a_row(self) -> None:
+        """A weak supply may need a while; the modem is there again when it has recovered."""
+        async with Bench(boot_time=0.5) as bench:
+            modem = await bench.open()
+            bench.add_fault(Fault(FaultKind.RESET, on="ATE0", times=8))
+            bench.virtual.reset()
+            await asyncio.sleep(RECOVERY_LIMIT_S)
+            assert modem.statistics.resets >= 9
+            await works(bench)
 
     @virtual
     async def test_network_is_awaited_again(self) -> None:
