@@ -7,18 +7,18 @@ All modems are in one process, each with a connection to an echo; the virtual mo
 two other processes, each behind its own pty. Idle means that nobody sends: what is left is
 the poll of each connection and the look at the sockets (see "Power" in
 docs/performance.md). Under load each modem has 100 bytes echoed once a second. Each number
-of modems has a process of its own, which has opened and closed one modem before it counts.
+of modems has a process of its own, and one more for the memory of its Python objects.
 """
 
 import asyncio
+import gc
 import multiprocessing
-import resource
-import sys
 import time
-from collections.abc import Iterator, Sequence
+import tracemalloc
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import AsyncExitStack, ExitStack
-from typing import Final, NamedTuple
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from typing import Any, Final, NamedTuple, TypeVar
 
 import aiobc9x
 from benchmarks.children import Child
@@ -63,6 +63,7 @@ PLOTS: Final = (
     ),
 )
 
+T = TypeVar("T")
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
@@ -70,16 +71,9 @@ class Figures(NamedTuple):
     """What some modems took."""
 
     start_s: float
-    memory_kb: float
     idle_cpu: float
     load_cpu: float
     echoes: int
-
-
-def peak_kb() -> float:
-    """Return the most memory that this process has had."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 1024 if sys.platform == "darwin" else peak
 
 
 async def echo(streams: Streams, seconds: float) -> int:
@@ -95,35 +89,60 @@ async def echo(streams: Streams, seconds: float) -> int:
     return echoes
 
 
-async def use(devices: Sequence[str], port: int, seconds: float) -> Figures:
-    """Open a modem on each device, be idle, work, and close them."""
+@asynccontextmanager
+async def opened(devices: Sequence[str], port: int) -> AsyncIterator[Sequence[Streams]]:
+    """Open a modem on each device, with a connection; close them again."""
     async with asyncio.timeout(LIMIT_S), AsyncExitStack() as stack:
-        await (await aiobc9x.open_modem(devices[0])).aclose()  # what is loaded once
-        before, began = peak_kb(), time.perf_counter()
 
         async def connect(device: str) -> Streams:
             modem = await stack.enter_async_context(aiobc9x.open_modem(device))
             return await modem.open_connection("127.0.0.1", port)
 
-        opened = await asyncio.gather(*map(connect, devices))
+        yield await asyncio.gather(*map(connect, devices))
+
+
+async def use(devices: Sequence[str], port: int, seconds: float) -> Figures:
+    """Be idle with a modem on each device, then work."""
+    began = time.perf_counter()
+    async with opened(devices, port) as connections:
         start_s = time.perf_counter() - began
         cpu = time.process_time()
         await asyncio.sleep(seconds)
         idle_cpu = time.process_time() - cpu
         cpu = time.process_time()
-        echoes = await asyncio.gather(*(echo(streams, seconds) for streams in opened))
-        load_cpu = time.process_time() - cpu
-        return Figures(start_s, peak_kb() - before, idle_cpu, load_cpu, sum(echoes))
+        echoes = await asyncio.gather(*(echo(streams, seconds) for streams in connections))
+        return Figures(start_s, idle_cpu, time.process_time() - cpu, sum(echoes))
 
 
-def measure(count: int, seconds: float) -> Figures:
-    """Run so many modems on virtual modules in other processes."""
+async def hold(devices: Sequence[str], port: int) -> int:
+    """Return the bytes that a modem on each device, with a connection, holds."""
+    async with opened(devices[:1], port):
+        pass  # what is loaded once counts for nobody
+    tracemalloc.start()
+    async with opened(devices, port):
+        await asyncio.sleep(0)
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0]
+
+
+def with_modules(count: int, run: Callable[[Sequence[str], int], Coroutine[Any, Any, T]]) -> T:
+    """Run something with so many virtual modules, which are in other processes."""
     shares = [len(range(index, count, PROCESSES)) for index in range(PROCESSES)]
     with ExitStack() as stack:
         children = [stack.enter_context(Child("modules", str(n))) for n in shares if n]
         devices = [device for child in children for device in child.devices]
         # A port of one child serves the modules of all.
-        return asyncio.run(use(devices, children[0].ports["echo"], seconds))
+        return asyncio.run(run(devices, children[0].ports["echo"]))
+
+
+def measure(count: int, seconds: float) -> Figures:
+    """Measure times."""
+    return with_modules(count, lambda devices, port: use(devices, port, seconds))
+
+
+def measure_memory(count: int) -> int:
+    """Measure memory: what tells how much there is would take the others' time."""
+    return with_modules(count, hold)
 
 
 def rows(options: Options) -> Iterator[Sequence[object]]:
@@ -132,11 +151,12 @@ def rows(options: Options) -> Iterator[Sequence[object]]:
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=spawn, max_tasks_per_child=1) as pool:
         for count in SMOKE_MODEMS if options.smoke else MODEMS:
-            took = pool.submit(measure, count, seconds).result(timeout=LIMIT_S + 60)
+            took = pool.submit(measure, count, seconds).result(timeout=2 * LIMIT_S)
+            memory = pool.submit(measure_memory, count).result(timeout=2 * LIMIT_S)
             yield (
                 count,
                 took.start_s,
-                took.memory_kb / count,
+                memory / count / 1000,
                 100 * took.idle_cpu / seconds / count,
                 100 * took.load_cpu / seconds / count,
                 (took.load_cpu - took.idle_cpu) / took.echoes * 1e6,

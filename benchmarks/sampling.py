@@ -30,8 +30,17 @@ LAYERS: Final = (
 )
 """Parts of paths, and the layer that the code there belongs to; the first that fits."""
 
-NAMES: Final = tuple(dict.fromkeys(name for _, name in LAYERS))
-"""The layers, from the line to the application and what is around them."""
+NAMES: Final = (
+    "link",
+    "framer",
+    "commands and URCs",
+    "session",
+    "driver",
+    "transport",
+    "streams",
+    "event loop",
+)
+"""The layers, from the line to the application, and what is around them."""
 
 OTHER: Final = "the measurement itself"
 
