@@ -15,10 +15,9 @@ class Tokenizer:
     def __init__(self, push_sockets: AbstractSet[int]) -> None:
         ids = b"".join(b"%d" % number for number in sorted(push_sockets))
         self._match = re.compile(
-            rb"(?:\r\n)*(?:"
             rb"\+QIRD: ([1-9]\d{0,3})(?:,(\d+))?\r\n|"
             rb'\+QIURC: "recv",([%b]),([1-9]\d{0,3})\r\n|'
-            rb"([^\r\n]+)\r\n)" % ids
+            rb"([^\r\n]+)\r\n|[\r\n]+" % ids
         ).match
         self._rest = b""
         self._size = 0
@@ -44,14 +43,14 @@ class Tokenizer:
                 break
             start = match.end()
             read, remaining, connect_id, pushed, line = match.groups()
+            size = 0
             if line:
                 frames.append((line,))
-                size = 0
             elif read:
                 size = int(read)
                 self._connect_id = None
                 self._remaining = None if remaining is None else int(remaining)
-            else:
+            elif pushed:
                 size = int(pushed)
                 self._connect_id, self._remaining = int(connect_id), None
         self._rest = text[start:]

@@ -38,6 +38,15 @@ class TestLines:
         assert frames(longest + b"\r" * 5000 + b"\n") == [Line(longest)]
         assert [type(f) for f in frames(longest + b"\r" * 5000 + b"x\n")] == [Damage]
 
+    def test_crs_in_front_of_the_longest_line_do_not_count(self) -> None:
+        """Nor does the rest of such a line begin another one."""
+        push = b'+QIURC: "recv",0,1,x\r\n'
+        line = b"z" * (LINE_MAX_BYTES - 1) + b'+QIURC: "recv",0,4097'
+        payload, damage = frames(push + b"\r\r\r" + line + b"\r\n", push_sockets={0})
+        assert payload == Payload(0, None, b"x")
+        assert isinstance(damage, Damage)
+        assert damage.data == line[:LINE_MAX_BYTES]
+
 
 class TestPayloads:
     """What the note or we allow, and no more."""

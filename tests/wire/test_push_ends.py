@@ -3,7 +3,7 @@
 import pytest
 
 from aiobc9x.wire.framer import Damage, Framer, Line, Payload
-from tests.support.chunks import bytewise
+from tests.support.chunks import bytewise, pieces
 from tests.wire.reference import fed, framer
 
 PUSH = b'\r\n+QIURC: "recv",0,2\r\nAB'
@@ -59,3 +59,12 @@ class TestPushEnds:
         for _ in range(3000):
             made.feed(PUSH)
         assert len(made.push_ends) == 1024
+
+    @pytest.mark.parametrize("size", [10, 24, 27, 64])
+    @pytest.mark.parametrize("own", [b"", b"\r\n"])
+    def test_either_kind_is_told_however_it_is_cut(self, size: int, own: bytes) -> None:
+        """Also where the data end and the next line begins in one chunk."""
+        made = pushing()
+        stream = (PUSH + own) * 5 + b"\r\nOK\r\n"
+        assert fed(made, pieces(stream, size)) == [*[DATA] * 5, Line(b"OK")]
+        assert list(made.push_ends) == [bool(own)] * 5
