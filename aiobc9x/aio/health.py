@@ -94,11 +94,12 @@ class Health:
         self, repair: Callable[[], Coroutine[Any, Any, None]], *again: type[ModemError]
     ) -> None:
         """Repeat a repair that got no answer, or failed by ``again``, while there is time."""
+        passing: tuple[type[ModemError], ...] = (LinkTimeout, *again)
         end = self._driver.time() + RECOVERY_LIMIT_S
         while True:
             try:
                 await repair()
-            except (LinkTimeout, *again) as exc:
+            except passing as exc:
                 if self._driver.time() + _PAUSE_S >= end:
                     raise
                 logger.debug("! the repair begins anew: %s", exc)

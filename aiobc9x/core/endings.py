@@ -22,6 +22,8 @@ from aiobc9x.core.statistics import Statistics
 from aiobc9x.errors import LinkTimeout, StreamBroken, UnexpectedAnswer, quoted_command
 from aiobc9x.wire.commands import Qigeterror
 
+_TWO_ENDS: Final = "AT+QIRD was answered twice"
+
 
 @dataclass(eq=False, slots=True)
 class Explain:
@@ -66,6 +68,8 @@ class Endings:
         if isinstance(purpose, Send):
             return self._send(purpose, exchange, now, lost=lost)
         assert isinstance(purpose, Explain)
+        if isinstance(purpose.subject, Read) and exchange.succeeded and not exchange.lines:
+            return self._lose_last_read(_TWO_ENDS)  # the OK is the one that was the read's own
         return self._explained(purpose.subject, _code(exchange), now)
 
     def expired(self, exchange: Exchange, now: float, reason: str = "") -> Iterator[Consequence]:
@@ -125,9 +129,26 @@ class Endings:
         last read, and its stream must not go on without them.
         """
         reason = "a payload that nobody asked for"
-        if self._last_read is not None and self._last_read.is_live:
-            yield _lost(self._last_read, f"received bytes are lost: {reason}")
+        yield from self._lose_last_read(reason)
         yield OutOfStep(reason)
+
+    def stray_result(self, text: bytes, explain: Explain | None) -> Iterator[Consequence]:
+        """Say what a final result means that nobody awaits.
+
+        Args:
+            text: The result.
+            explain: What is to be explained next. Behind an ``ERROR`` to a read it shows
+                that the ``ERROR`` was not the read's own end.
+
+        """
+        if explain is not None and isinstance(explain.subject, Read):
+            yield from self._lose_last_read(_TWO_ENDS)
+        yield OutOfStep(f"a stray {text.decode('ascii', 'backslashreplace')}")
+
+    def _lose_last_read(self, reason: str) -> Iterator[Consequence]:
+        slot, self._last_read = self._last_read, None
+        if slot is not None and slot.is_live:
+            yield _lost(slot, f"received bytes may be lost: {reason}")
 
     def _forget_send_of(self, job: Job) -> None:
         send = self._sender.outstanding

@@ -346,7 +346,7 @@ class Session:
             self._on_answer(exchange, step, now)
         elif exchange is None and is_final(text):
             self.stray_answers += 1
-            self._lose_step(f"a stray {text.decode('ascii', 'backslashreplace')}")
+            self._act(self._endings.stray_result(text, self._explain))
         elif (urc := parse_urc(text)) is not None:
             self._on_urc(urc, now)
         else:

@@ -9,6 +9,7 @@ from aiobc9x.core.events import (
     DataReceived,
     Failed,
     OutOfStep,
+    ReadRefused,
     Restarted,
     SendStalled,
     UrcSeen,
@@ -22,6 +23,7 @@ from tests.core.peer import (
     Peer,
     announced,
     closed,
+    explained,
     line,
     of,
     pushed,
@@ -61,6 +63,40 @@ class TestNoHole:
         lost = of(Failed, events) if service is ServiceType.TCP else of(DatagramLost, events)
         assert [event.slot for event in lost] == [slot]
         assert other.is_live
+
+    def test_a_read_with_two_ends(self) -> None:
+        """The ERROR stood for its data, or was another command's: they are lost."""
+        peer = Peer()
+        other, slot = peer.open(), peer.open()
+        peer.say(announced(1, 5))
+        peer.turn(b"AT+QIRD=1,1024", received(b"12345"))
+        peer.expect(b"AT+QIRD=1,1024\r")
+        events = peer.say(ERROR, OK)
+        assert [event.slot for event in of(Failed, events)] == [slot]
+        assert of(OutOfStep, events) == [OutOfStep("a stray OK")]
+        assert other.is_live
+
+    def test_a_read_whose_second_end_comes_late(self) -> None:
+        """It is taken for the answer to AT+QIGETERROR, which it can't be."""
+        peer = Peer()
+        slot = peer.open()
+        peer.say(announced(0, 5))
+        peer.turn(READ, received(b"12345"))
+        peer.turn(READ, ERROR)
+        peer.expect(b"AT+QIGETERROR\r")
+        events = peer.say(OK)
+        assert [event.slot for event in of(Failed, events)] == [slot]
+
+    def test_a_refused_read_that_is_explained(self) -> None:
+        """A module that is busy has lost nothing."""
+        peer = Peer()
+        slot = peer.open()
+        peer.say(announced(0, 5))
+        peer.turn(READ, received(b"12345"))
+        peer.turn(READ, ERROR)
+        peer.turn(b"AT+QIGETERROR", explained(568))
+        assert peer.kept(ReadRefused) == [ReadRefused(slot, 568)]
+        assert peer.kept(Failed) == []
 
     def test_data_that_no_read_of_ours_can_have_asked_for(self) -> None:
         """The step is lost, and that is all that is known."""
