@@ -14,6 +14,8 @@ import ssl
 from asyncio import sslproto
 from typing import TYPE_CHECKING, Any, Final
 
+from aiobc9x.errors import StreamBroken
+
 HANDSHAKE_TIMEOUT_S: Final = 180.0
 """asyncio allows 60 s; over NB-IoT that is not always enough."""
 
@@ -66,6 +68,15 @@ def check_timeouts(*, with_tls: bool, **timeouts: float | None) -> None:
             raise ValueError(f"{name} should be a positive number, got {seconds}")
 
 
+class TlsTransport(sslproto._SSLProtocolTransport):
+    """asyncio's, which a second ``close()`` would leave unable to answer anything."""
+
+    def close(self) -> None:
+        """Say goodbye; again, do nothing."""
+        if not self._closed:
+            super().close()
+
+
 class TlsProtocol(sslproto.SSLProtocol):
     """asyncio's TLS, which tells everybody about every end.
 
@@ -73,10 +84,12 @@ class TlsProtocol(sslproto.SSLProtocol):
     and never tells the protocol of an upgraded connection that it is lost. At the end of
     the stream it fills one more buffer of a ``BufferedProtocol`` and forgets the rest; and
     it holds its own last words of the handshake back if the protocol pauses reading at once.
-    A connection that the peer has closed while its reader was full can't be closed there.
+    A connection that the peer has closed while its reader was full can't be closed there,
+    and forgets what is written to it.
     """
 
     _is_flushing = False
+    _refused = 0
 
     if TYPE_CHECKING:  # typeshed leaves these out
         _state: sslproto.SSLProtocolState
@@ -96,12 +109,28 @@ class TlsProtocol(sslproto.SSLProtocol):
             text = "the connection was closed in the TLS handshake"
             self._wakeup_waiter(exc or ConnectionAbortedError(text))
             self._set_state(sslproto.SSLProtocolState.UNWRAPPED)
+        if exc is None and self._refused:
+            text = f"the peer closed the connection with {self._refused} bytes not sent"
+            exc = StreamBroken(text)
         super().connection_lost(exc)
+
+    def _write_appdata(self, list_of_data: list[bytes]) -> None:
+        flushing = self._state is sslproto.SSLProtocolState.FLUSHING
+        if flushing and self._eof_received and not self._app_transport._closed:
+            # The peer has closed, which the protocol is told behind the data that it has
+            # not read yet; what it writes until then is dropped.
+            self._refused += sum(map(len, list_of_data))
+        super()._write_appdata(list_of_data)
 
     def _on_handshake_complete(self, handshake_exc: BaseException | None) -> None:
         super()._on_handshake_complete(handshake_exc)
         if handshake_exc is None and self._transport is not None:
             self._process_outgoing()  # not done if the protocol has paused reading by now
+
+    def _get_app_transport(self) -> TlsTransport:
+        transport: TlsTransport = super()._get_app_transport()  # type: ignore[misc]  # see above
+        transport.__class__ = TlsTransport
+        return transport
 
     def _start_shutdown(self) -> None:
         waits = self._state is sslproto.SSLProtocolState.FLUSHING and not self._is_flushing
@@ -272,6 +301,7 @@ def improve(protocol: asyncio.BaseProtocol) -> None:
     """Make asyncio's own TLS, which ``loop.start_tls()`` brings, a :class:`TlsProtocol`."""
     if type(protocol) is sslproto.SSLProtocol:
         protocol.__class__ = TlsProtocol
+        protocol._get_app_transport()  # type: ignore[attr-defined]  # it is one now
 
 
 def is_tls(protocol: asyncio.BaseProtocol) -> bool:

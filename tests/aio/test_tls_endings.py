@@ -98,6 +98,20 @@ class TestWeCloseFirst:
             assert far.received == b"bye"
 
     @virtual
+    async def test_twice(self) -> None:
+        """The second time changes nothing: what was read can be had, and who the peer was."""
+        async with Bench() as bench:
+            (reader, writer), far = await secured(bench, limit=100)
+            far.send(bytes(3000))
+            await asyncio.sleep(1)
+            writer.close()
+            writer.close()
+            await writer.wait_closed()
+            assert await reader.readexactly(3000) == bytes(3000)
+            assert writer.get_extra_info("peername") is None
+            assert writer.get_extra_info("cipher") is not None
+
+    @virtual
     async def test_peer_closes_without_a_goodbye(self) -> None:
         """Many do; it is no error."""
         async with Bench() as bench:
@@ -246,6 +260,19 @@ class TestPeerClosesFirst:
             await writer.wait_closed()
             assert running().now - began < 5
             assert bench.open_ids == []
+
+    @virtual
+    async def test_words_to_a_peer_that_has_gone(self) -> None:
+        """Who has not read that it has gone still learns that they are lost."""
+        async with Bench() as bench:
+            (_, writer), far = await secured(bench, limit=100)
+            far.send(noise(3000))
+            far.close()
+            await asyncio.sleep(5)
+            writer.write(b"important")
+            writer.close()
+            with pytest.raises(StreamBroken, match="9 bytes not sent"):
+                await writer.wait_closed()
 
     @pytest.mark.parametrize("pause", [False, True])
     @virtual
