@@ -276,7 +276,8 @@ class Exact:
         elif not prompted and not behind.startswith(b"\r") and not _BANNER.match(behind):
             frames.append(Damage(NO_PUSH_END, b""))
         self.push_ends.append(end)
-        return start - 1
+        # The byte that tells is of the next line, unless it ends an empty one.
+        return start if end else start - 1
 
     @property
     def behind_push(self) -> bytes | None:

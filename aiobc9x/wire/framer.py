@@ -202,7 +202,8 @@ class Framer(Exact):
         if self._left:
             self._take_payload(data, 0, frames)
         elif data != b"\n":
-            if not self._keep(self._tail + data):
+            text = self._tail + data
+            if not self._keep(text) and not (data == b"\r" and self._expect(text + b"\n", frames)):
                 self._take_line(data, 0, frames)
         else:
             if self._pushing != self.push_sockets:
@@ -214,6 +215,21 @@ class Framer(Exact):
                 self._tail = b""
                 self._inert = _INERT
                 frames += found
+
+    def _expect(self, text: bytes, frames: list[Frame]) -> bool:
+        """Begin a payload if the text is a header in the usual form, but for its last LF."""
+        if self._pushing != self.push_sockets:
+            self._learn_rules()
+        header = self._find_header(text, 0)
+        if header is None or header.end() < len(text):
+            return False
+        if self._take_plain(text, 0, header, frames) < len(text):
+            return False
+        self._tail = b""
+        self._inert = NONE_INERT
+        self._size, self._left, self._hex = self._left, 0, False
+        self._step = Exact._take_separator
+        return True
 
     def _take_chunk(self, data: bytes, frames: list[Frame]) -> int:
         """Take a chunk at C speed; return where that doesn't go on."""
@@ -242,11 +258,14 @@ class Framer(Exact):
             return self._take_short(data, frames)
         text = tail + data
         self._tail = b""
-        if inert is _INERT_IN_HEADER and len(text) <= _FEW_BYTES:
-            if _LF in data:
-                stop = self._take_plain(text, 0, self._find_header(text, 0), frames)
-            else:
-                stop = len(text) if self._keep(text) else 0
+        if _LF not in data and len(text) <= LINE_MAX_BYTES:
+            if self._keep(text):
+                return len(data)
+            self._tail = tail
+            return 0
+        header = self._find_header(text, 0) if inert is _INERT_IN_HEADER else None
+        if header and not header.start() and header.end() > len(tail):
+            stop = self._take_plain(text, 0, header, frames)
         else:
             stop = self._take_short(text, frames)
         if stop:

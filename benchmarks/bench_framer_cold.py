@@ -1,0 +1,72 @@
+"""How much does the framer gain from lines that it has seen before?
+
+    python -m benchmarks framer_cold
+
+A warm framer has seen the stream; a cold one is new, and gets a stream of another seed
+each time. Both are compared with the plain framer on the same bytes. Chunks of 64 bytes
+and whole streams.
+"""
+
+from collections.abc import Iterator
+from functools import partial
+from itertools import cycle
+from statistics import median
+from typing import Final
+
+from benchmarks.contenders import Contender, ours, plain
+from benchmarks.harness import Options, Table, in_turns, ratio, run
+from benchmarks.workloads import NAMES, stream
+
+STREAM_BYTES: Final = 100_000
+SMOKE_BYTES: Final = 6000
+CHUNK_SIZES_BYTES: Final = (64, 0)
+STREAMS: Final = 8
+COLUMNS: Final = (
+    "workload",
+    "chunk_bytes",
+    "cold_ns_per_frame",
+    "cold_over_warm",
+    "plain_over_cold",
+)
+
+
+def tables(options: Options) -> Iterator[Table]:
+    """Measure every workload."""
+    yield Table(COLUMNS, _rows(options))
+
+
+def _rows(options: Options) -> Iterator[tuple[object, ...]]:
+    size = SMOKE_BYTES if options.smoke else STREAM_BYTES
+    for name in NAMES:
+        streams = [stream(name, options.seed + number, size) for number in range(STREAMS)]
+        for chunk in CHUNK_SIZES_BYTES:
+            chunked = [each.chunks(chunk) for each in streams]
+            fresh = cycle(chunked)
+            times = in_turns(
+                {
+                    "cold": lambda fresh=fresh: ours().run(next(fresh)),  # type: ignore[misc]  # mypy can't infer a default
+                    "warm": partial(_all, ours(), chunked),
+                    "plain": partial(_all, plain(), chunked),
+                },
+                rounds=options.rounds,
+                round_seconds=0.0005 if options.smoke else 0.01,
+            )
+            warm = [seconds / STREAMS for seconds in times["warm"]]
+            usual = [seconds / STREAMS for seconds in times["plain"]]
+            frames = sum(len(each.frames) for each in streams) / STREAMS
+            yield (
+                name,
+                str(chunk or "whole"),
+                median(times["cold"]) * 1e9 / frames,
+                ratio(times["cold"], warm),
+                ratio(usual, times["cold"]),
+            )
+
+
+def _all(contender: Contender, chunked: list[list[bytes]]) -> None:
+    for chunks in chunked:
+        contender.run(chunks)
+
+
+if __name__ == "__main__":
+    run(__name__)

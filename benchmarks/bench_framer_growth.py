@@ -1,0 +1,46 @@
+"""Does framing get slower, byte for byte, as hostile input gets longer?
+
+    python -m benchmarks framer_growth
+
+The adversarial workloads at 64 KiB and four times that, in chunks and whole. Linear work
+gives a growth of 1; 1.3 is demanded, 1.1 aimed at.
+"""
+
+from collections.abc import Iterator
+from functools import partial
+from statistics import median
+from typing import Final
+
+from benchmarks.contenders import ours
+from benchmarks.harness import Options, Table, in_turns, ratio, run
+from benchmarks.workloads import ADVERSARIAL, CHUNK_SIZES_BYTES, stream
+
+SIZES_BYTES: Final = (64 * 1024, 256 * 1024)
+SMOKE_SIZES_BYTES: Final = (8 * 1024, 32 * 1024)
+COLUMNS: Final = ("workload", "chunk_bytes", "short_ns_per_byte", "long_ns_per_byte", "growth")
+
+
+def tables(options: Options) -> Iterator[Table]:
+    """Measure each adversarial workload at two lengths."""
+    yield Table(COLUMNS, _rows(options))
+
+
+def _rows(options: Options) -> Iterator[tuple[object, ...]]:
+    short, long = SMOKE_SIZES_BYTES if options.smoke else SIZES_BYTES
+    for name in ADVERSARIAL:
+        for chunk in CHUNK_SIZES_BYTES:
+            streams = [stream(name, options.seed, size) for size in (short, long)]
+            times = in_turns(
+                {str(n): partial(ours().run, each.chunks(chunk)) for n, each in enumerate(streams)},
+                rounds=options.rounds,
+                round_seconds=0.0005 if options.smoke else 0.02,
+            )
+            few, many = (
+                [seconds * 1e9 / len(each.data) for seconds in times[str(n)]]
+                for n, each in enumerate(streams)
+            )
+            yield name, str(chunk or "whole"), median(few), median(many), ratio(many, few)
+
+
+if __name__ == "__main__":
+    run(__name__)
