@@ -6,6 +6,7 @@ Layer: aio.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Final
 
 from aiobc9x.core.sockets import SocketTable
@@ -37,7 +38,7 @@ def check_line(line: str, sockets: SocketTable) -> None:
     """
     if not isinstance(line, str):
         raise TypeError(f"line must be str, not {type(line).__name__}")
-    for match in _SOCKET_COMMAND.finditer(line):
+    for match in _socket_commands(line):
         name = match["name"].upper()
         number = match["second"] if name == "QIOPEN" else match["first"]
         if number is not None and sockets.get(int(number[:4])) is not None:
@@ -73,5 +74,8 @@ def check_data(line: str, data: bytes | None) -> bytes | None:
 
 def opens_socket(line: str) -> bool:
     """Whether the line opens a socket that nobody but its caller knows."""
-    names = {match["name"].upper() for match in _SOCKET_COMMAND.finditer(line)}
-    return "QIOPEN" in names
+    return any(match["name"].upper() == "QIOPEN" for match in _socket_commands(line))
+
+
+def _socket_commands(line: str) -> Iterable[re.Match[str]]:
+    return _SOCKET_COMMAND.finditer(line) if "QI" in line.upper() else ()

@@ -33,7 +33,7 @@ from aiobc9x.aio.radio import RadioQueries
 from aiobc9x.aio.readiness import READY_TIMEOUT_S, Readiness
 from aiobc9x.aio.serving import Acceptor
 from aiobc9x.aio.sockets import SocketKeeper
-from aiobc9x.core.effects import effect_of
+from aiobc9x.core.effects import meaning_of
 from aiobc9x.core.forms import LineTiming
 from aiobc9x.core.profile import ModuleProfile
 from aiobc9x.core.statistics import Statistics
@@ -174,7 +174,7 @@ class Modem(ConnectionMethods, NameQueries, RadioQueries, SettingQueries):
         """
         command = Raw(line, prompt=data is not None)
         check_line(line, self._driver.session.sockets)
-        self._check_lengths(effect_of(line))
+        self._check_lengths(meaning_of(command.encode()).effect)
         data = check_data(line, data)
         self._has_foreign_sockets |= opens_socket(line)
         if timeout is not None and not timeout > 0:
