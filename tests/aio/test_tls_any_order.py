@@ -8,6 +8,7 @@ import random
 import pytest
 
 from aiobc9x.errors import StreamBroken
+from aiobc9x.spec import AccessMode
 from tests.support.bench import HOST, Bench, Streams
 from tests.support.clock import take_errors, virtual
 from tests.support.tls import NAME, TlsPeer, client_context
@@ -85,12 +86,12 @@ async def test_any_order(seed: int) -> None:
     """Nothing is lost without an error, nothing is an error without a loss, nothing stays open."""
     chance = random.Random(seed)
     latency, limit = chance.choice([0, 0.01, 0.1]), chance.choice([100, 65536])
+    mode = chance.choice([AccessMode.BUFFER, AccessMode.PUSH])
     async with Bench(latency=latency) as bench:
         peers: list[TlsPeer] = []
         bench.network.serve_tcp(TLS_PORT, lambda peer: peers.append(TlsPeer(peer)))
-        streams = await bench.streams(
-            HOST, TLS_PORT, ssl=client_context(), server_hostname=NAME, limit=limit
-        )
+        securing = {"ssl": client_context(), "server_hostname": NAME}
+        streams = await bench.streams(HOST, TLS_PORT, limit=limit, access_mode=mode, **securing)
         await asyncio.sleep(2)
         (far,) = peers
         ours, theirs = Ours(streams, chance), Theirs(far, chance)
