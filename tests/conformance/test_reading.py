@@ -47,7 +47,7 @@ async def test_pause_in_connection_made(net: Net) -> Trace:
     """Even the first data wait."""
     protocol, far = await net.connected(lambda: Stream(made=lambda p: p.transport.pause_reading()))
     far.send(b"data")
-    for _ in range(20):  # turns of the loop; the data are there at once
+    for _ in range(200):  # turns of the loop; the data are there at once
         await asyncio.sleep(0)
     protocol.note("resumed")
     protocol.transport.resume_reading()
