@@ -79,7 +79,7 @@ def async_gsm_modem(chunks: Sequence[bytes]) -> list[bytes]:
 
 
 async def _read_all(data: bytes) -> list[bytes]:
-    modem = import_module("async_gsm_modem.base.modem").Modem("", 0)
+    modem = import_module("async_gsm_modem.base.modem").ATModem("", 0)
     modem.reader = asyncio.StreamReader(limit=2**24)
     modem.reader.feed_data(data)
     modem.reader.feed_eof()
