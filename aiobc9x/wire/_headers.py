@@ -107,11 +107,13 @@ def header_finder(push_sockets: frozenset[int]) -> Finder:
     return re.compile(pattern).search
 
 
-_BEGINNINGS: Final = frozenset(
+BEGINNINGS: Final = frozenset(
     literal[:size]
     for literal in (b"+QIRD: ", b'+QIURC: "recv",')
-    for size in range(len(literal) + 1)
+    for size in range(1, len(literal) + 1)
 )
+"""What the constant parts of both headers begin with."""
+
 _KINDS: Final = frozenset({b"+QIRD:", b"+QIURC"})
 _OTHER_URC: Final = re.compile(rb'\+QIURC: "[^r]').match
 _UNFINISHED: Final = re.compile(
@@ -133,9 +135,13 @@ class Outlook(Enum):
 
 def outlook(text: bytes, length_shown: bool) -> Outlook:
     """Tell what may become of a line that begins with ``text``, cheaply."""
-    if text in _BEGINNINGS or (length_shown and _UNFINISHED(text)):
+    if text in BEGINNINGS:
         return Outlook.OPEN
-    if text[:6] not in _KINDS or _OTHER_URC(text):
+    if text[:6] not in _KINDS:
+        return Outlook.TEXT
+    if length_shown and _UNFINISHED(text):
+        return Outlook.OPEN
+    if _OTHER_URC(text):
         return Outlook.TEXT
     return Outlook.ODD if _HEADER_LIKE(text) else Outlook.OPEN
 

@@ -45,6 +45,10 @@ class Known(dict[bytes, _Frames]):
         line = text.strip(b"\r\n")
         if _LF in line or len(line) > LINE_MAX_BYTES:
             return frames_of(text)
+        return self.learn(text, line)
+
+    def learn(self, text: bytes, line: bytes) -> _Frames:
+        """Make the frame of the one line in a text, or of none, and keep it for the next."""
         frames = (_new(Line, (line,)),) if line else ()
         if len(text) <= KNOWN_MAX_BYTES:
             if len(self) >= _KNOWN:
@@ -71,15 +75,15 @@ class Known(dict[bytes, _Frames]):
                 found = get(record)
                 if found is not None:
                     frames += found
-                elif not has_learned:  # one at a time will do to learn them all
-                    has_learned = True
-                    frames += self[record]
+                    continue
+                line = record.strip(b"\r\n")
+                if not line or _LF in line:
+                    frames += frames_of(record)
+                elif has_learned or len(record) > KNOWN_MAX_BYTES:
+                    frames.append(_new(Line, (line,)))
                 else:
-                    line = record.strip(b"\r\n")
-                    if _LF in line:
-                        frames += frames_of(record)
-                    elif line:
-                        frames.append(_new(Line, (line,)))
+                    has_learned = True  # one at a time will do to learn them all
+                    frames += self.learn(record, line)
 
     def _take_many(self, text: bytes, frames: list[Frame]) -> None:
         records = text.split(BETWEEN)

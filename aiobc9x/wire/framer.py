@@ -24,6 +24,7 @@ from aiobc9x.spec import LINE_MAX_BYTES, PUSH_MAX_BYTES, READ_MAX_BYTES
 from aiobc9x.wire._exact import BEHIND_READ, NONE_INERT, Exact
 from aiobc9x.wire._frames import Damage, Frame, Line, Payload, Prompt
 from aiobc9x.wire._headers import (
+    BEGINNINGS,
     Outlook,
     header_finder,
     outlook,
@@ -39,8 +40,8 @@ _LF: Final = 0x0A
 _CR: Final = 0x0D
 _PLUS: Final = 0x2B
 _ZERO: Final = 0x30
-# What a line begins with that may be a header, once CRs are stripped.
-_BEGINNINGS: Final = frozenset({b"", b"+", b"+Q", b"+QI"})
+# Nothing, and what a longer beginning of a header begins with.
+_BEGINNINGS: Final = frozenset({b"", b"+QI"})
 # In chunks up to this size all lines are likely to be known ones.
 _FEW_BYTES: Final = 512
 # More than any header has, in a spelling that may be one.
@@ -302,19 +303,26 @@ class Framer(Exact):
             records.append(rest[:cut])
             rest = rest[cut:]
         known = self._known
+        start = 0
         for record in records:
             found = known.get(record)
             if found is None:
                 line = record.strip(b"\r\n")
                 if line[:3] == b"+QI" or _LF in line:
-                    start = 0 if record is records[0] else _offset(records, record)
                     if header := self._find_header(text, start):
                         return self._take_plain(text, start, header, frames)
+                    found = known[record]
                 elif len(record) > KNOWN_MAX_BYTES:
                     frames.append(_new(Line, (line,)))
-                    continue
-                found = known[record]
+                    found = ()
+                else:
+                    found = known.learn(record, line)
             frames += found
+            start += len(record) + _BETWEEN_BYTES
+        if rest in BEGINNINGS:
+            self._tail = rest
+            self._inert = _INERT_IN_HEADER
+            return len(text)
         if rest[:3] in _BEGINNINGS or rest[0] == _CR:
             return len(text) if self._keep(rest) else len(text) - len(rest)
         self._tail = rest
@@ -391,9 +399,3 @@ class Framer(Exact):
             self._inert = _INERT_IN_TEXT if what is Outlook.TEXT else _INERT_IN_HEADER
         self._tail = tail
         return True
-
-
-def _offset(records: list[bytes], record: bytes) -> int:
-    """Find where a record began, before the text was split."""
-    index = next(number for number, other in enumerate(records) if other is record)
-    return sum(map(len, records[:index])) + index * _BETWEEN_BYTES
