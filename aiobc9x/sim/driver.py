@@ -135,8 +135,11 @@ class Driver:
 
     def _move_output(self, now: float) -> None:
         while self._flush():
-            room = OUT_ROOM - len(self._to_host)
-            self._to_host.put(self._module.take_output(room), now)
+            if self._module.output_pending:
+                room = OUT_ROOM - len(self._to_host)
+                self._to_host.put(self._module.take_output(room), now)
+            elif not self._to_host:
+                return
             self._unsent = self._to_host.take(now)
             if not self._unsent:
                 return

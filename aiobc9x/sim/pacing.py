@@ -51,6 +51,12 @@ class Lane:
 
     def take(self, now: float) -> bytes:
         """Take the bytes that are across at ``now``."""
+        if not self._bytes:
+            return b""
+        if not self.baud and self._free <= now:  # there is nothing to count
+            taken = bytes(self._bytes)
+            self._bytes.clear()
+            return taken
         due = self.due()
         if due is None or due > now:
             return b""
