@@ -23,6 +23,7 @@ from time import perf_counter
 from typing import Any, NamedTuple
 
 Run = Callable[[], object]
+Clock = Callable[[], float]
 Row = Sequence[object]
 
 
@@ -97,24 +98,28 @@ class Paired(NamedTuple):
     ratio: float
 
 
-def seconds(run: Run, number: int) -> float:
+def seconds(run: Run, number: int, clock: Clock = perf_counter) -> float:
     """Mean seconds of ``number`` calls."""
-    start = perf_counter()
+    start = clock()
     for _ in range(number):
         run()
-    return (perf_counter() - start) / number
+    return (clock() - start) / number
 
 
-def calls_for(run: Run, least_seconds: float) -> int:
+def calls_for(run: Run, least_seconds: float, clock: Clock = perf_counter) -> int:
     """How many calls take at least so long, as a power of two."""
     number = 1
-    while seconds(run, number) * number < least_seconds:
+    while seconds(run, number, clock) * number < least_seconds:
         number *= 2
     return number
 
 
 def in_turns(
-    runs: Mapping[str, Run], *, rounds: int, round_seconds: float = 0.005
+    runs: Mapping[str, Run],
+    *,
+    rounds: int,
+    round_seconds: float = 0.005,
+    clock: Clock = perf_counter,
 ) -> dict[str, list[float]]:
     """Measure several in turns, so that noise hits all alike.
 
@@ -122,22 +127,29 @@ def in_turns(
         runs: What to measure, by name; each is called some times more to warm up.
         rounds: How many times each has its turn.
         round_seconds: Least duration of a turn.
+        clock: What tells the time: :func:`time.thread_time`, for what never waits, leaves
+            out the time in which other programs had the core.
 
     Returns:
         Seconds a call, one for each round; the same index is the same moment.
 
     """
-    calls = {name: calls_for(run, round_seconds) for name, run in runs.items()}
+    calls = {name: calls_for(run, round_seconds, clock) for name, run in runs.items()}
     times: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(rounds):
         for name, run in runs.items():
-            times[name].append(seconds(run, calls[name]))
+            times[name].append(seconds(run, calls[name], clock))
     return times
 
 
 def ratio(times: Sequence[float], to: Sequence[float]) -> float:
     """The median of the ratios of each round."""
     return median(time / other for time, other in zip(times, to, strict=True))
+
+
+def quickest_ratio(times: Sequence[float], to: Sequence[float]) -> float:
+    """The ratio of the quickest rounds: what disturbs a computation only ever adds to it."""
+    return min(times) / min(to)
 
 
 def paired(run: Run, floor: Run, *, rounds: int, round_seconds: float = 0.005) -> Paired:

@@ -204,7 +204,7 @@ class Framer(Exact):
             self._take_payload(data, 0, frames)
         elif data != b"\n":
             text = self._tail + data
-            if not self._keep(text) and not (data == b"\r" and self._expect(text + b"\n", frames)):
+            if not self._keep(text) and not self._take_separator_byte(text, frames):
                 self._take_line(data, 0, frames)
         else:
             if self._pushing != self.push_sockets:
@@ -217,14 +217,21 @@ class Framer(Exact):
                 self._inert = _INERT
                 frames += found
 
-    def _expect(self, text: bytes, frames: list[Frame]) -> bool:
-        """Begin a payload if the text is a header in the usual form, but for its last LF."""
+    def _take_separator_byte(self, text: bytes, frames: list[Frame]) -> bool:
+        """Take a byte behind a number, if it ends a header in the usual form or none at all."""
         if self._pushing != self.push_sockets:
             self._learn_rules()
-        header = self._find_header(text, 0)
-        if header is None or header.end() < len(text):
+        whole = text + b"\n" if text[-1] == _CR else text
+        header = self._find_header(whole, 0)
+        if header is None:
+            if len(text) > LINE_MAX_BYTES:
+                return False
+            self._tail = text
+            self._inert = _INERT_IN_HEADER
+            return True
+        if whole is text or header.end() < len(whole):
             return False
-        if self._take_plain(text, 0, header, frames) < len(text):
+        if self._take_plain(whole, 0, header, frames) < len(whole):
             return False
         self._tail = b""
         self._inert = NONE_INERT
