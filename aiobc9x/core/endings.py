@@ -17,7 +17,7 @@ from aiobc9x.core.events import Answer, DatagramLost, Event, Failed, Finished, J
 from aiobc9x.core.exchange import Exchange
 from aiobc9x.core.receiving import Read, absorb, distrust, refuse
 from aiobc9x.core.sending import Send, Sender
-from aiobc9x.core.sockets import Slot
+from aiobc9x.core.sockets import Slot, SlotState
 from aiobc9x.core.statistics import Statistics
 from aiobc9x.errors import LinkTimeout, StreamBroken, UnexpectedAnswer, quoted_command
 from aiobc9x.wire.commands import Qigeterror
@@ -95,11 +95,11 @@ class Endings:
         A late ``SEND OK`` must not count for another socket, so a stream's send keeps its
         place until the module has closed the socket.
         """
-        if send.job is not None or send.slot.is_datagram:
+        slot = send.slot
+        if send.job is not None or slot.is_datagram or slot.state is SlotState.FREE:
             self._sender.outstanding = None
         else:
             send.deadline = math.inf
-            self._sender.drop_dead()
         if send.job is not None:
             yield Finished(send.job, Answer(failure=StreamBroken(f"no result: {reason}")))
         if send.slot.is_live:

@@ -7,6 +7,7 @@ Layer: core. Does no I/O; time comes in as ``now``.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -29,6 +30,10 @@ from aiobc9x.wire.commands import Command, Qisend, Qisendex
 
 RESULT_LIMIT_S: Final = 15.0
 """Seconds from the payload to ``SEND OK``. Ours: the note states none."""
+
+AFTERMATH_S: Final = 2.0
+"""Seconds from the end of a socket until the result of its last send is due no more. Ours:
+the note doesn't say whether a module that closes a socket still prints it."""
 
 STALL_LIMIT_S: Final = 60.0
 """Seconds of ``SEND FAIL`` without progress before the connection ends."""
@@ -143,13 +148,20 @@ class Sender:
         form = SendForm.INLINE if job.data is None else SendForm.FIXED
         self.outstanding = Send(nobody, job.data or b"", form, job=job)
 
-    def drop_dead(self) -> None:
-        """Forget a send whose socket is free: its result won't come any more."""
+    def drop_dead(self, now: float) -> None:
+        """Forget a send whose socket is free, once its result won't come any more.
+
+        The result names no socket: one that still comes must not count for another.
+        """
         send = self.outstanding
         if send is None or send.job is not None or send.deadline is None:
             return
-        if send.slot.state is SlotState.FREE:
+        if send.slot.state is not SlotState.FREE:
+            return
+        if math.isinf(send.deadline):  # it has been waited for long enough
             self.outstanding = None
+        else:
+            send.deadline = min(send.deadline, now + AFTERMATH_S)
 
     def finish(self, *, sent: bool, now: float) -> Event | None:
         """Account for the result of the outstanding send.

@@ -226,7 +226,7 @@ class Session:
             return
         self.sockets.release(slot, now)
         self._framer.push_sockets.discard(slot.connect_id)
-        self._sender.drop_dead()
+        self._sender.drop_dead(now)
 
     def fail(self, error: Callable[[], ModemError], now: float) -> list[Event]:
         """Fail everything at once: the link is gone, or the module has restarted.
@@ -423,7 +423,7 @@ class Session:
                 self._on_send_result(sent=isinstance(urc, SendOk), now=now)
             else:
                 self._act(self._routing.on_urc(urc, self.profile))
-                self._sender.drop_dead()
+                self._sender.drop_dead(now)
             self._events.append(UrcSeen(urc))
 
     def _restart(self, banner: str, now: float) -> None:

@@ -331,7 +331,7 @@ class TestSends:
         assert isinstance(step, OutOfStep)
         assert desk.sender.outstanding is send  # a late SEND OK must not count for another
         slot.move(SlotState.FREE)
-        desk.sender.drop_dead()
+        desk.sender.drop_dead(0.0)
         assert desk.sender.outstanding is None
 
     def test_silence_in_mid_send_ends_the_connection(self, desk: Desk) -> None:

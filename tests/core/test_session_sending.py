@@ -13,7 +13,7 @@ from aiobc9x.core.events import (
     Sent,
 )
 from aiobc9x.core.profile import ModuleProfile
-from aiobc9x.core.sending import RESULT_LIMIT_S
+from aiobc9x.core.sending import AFTERMATH_S, RESULT_LIMIT_S
 from aiobc9x.core.sockets import SlotState
 from aiobc9x.spec import AccessMode
 from aiobc9x.wire.base import Raw
@@ -258,8 +258,8 @@ class TestSending:
         assert [event.slot for event in of(Failed, events)] == [slot]
         assert len(of(OutOfStep, events)) == 1
 
-    def test_a_released_sockets_send_blocks_nobody(self) -> None:
-        """Its ``SEND OK`` won't come any more."""
+    def test_a_released_sockets_send_blocks_nobody_for_long(self) -> None:
+        """Its ``SEND OK`` may still come, or never."""
         peer = Peer()
         gone, other = peer.open(), peer.open()
         gone.outgoing += b"a"
@@ -268,8 +268,11 @@ class TestSending:
         gone.move(SlotState.CLOSING)
         peer.expect()
         peer.session.release(gone, peer.now)
+        peer.expect()
+        peer.wait(AFTERMATH_S)
         peer.turn(b'AT+QISEND=1,1,"b"', OK, SEND_OK)
         assert peer.kept(Sent) == [Sent(other, 1)]
+        assert not peer.kept(OutOfStep)
 
     def test_releasing_a_socket_leaves_the_others_sends_alone(self) -> None:
         """And a second release changes nothing."""
@@ -348,16 +351,34 @@ class TestLateResults:
         peer.say(SEND_OK)
         assert other.unsent == 0
 
-    def test_a_closed_socket_gives_its_place_up(self) -> None:
-        """No result comes any more."""
+    @pytest.mark.parametrize("result", [SEND_OK, SEND_FAIL])
+    def test_one_behind_the_close_counts_for_no_other_socket(self, result: bytes) -> None:
+        """A module that closes a socket may still say what became of its last send."""
         peer = Peer()
         late, other = peer.open(), peer.open()
         late.outgoing += b"late"
         peer.turn(b'AT+QISEND=0,4,"late"', OK)
         other.outgoing += b"other"
         late.move(SlotState.CLOSING)
+        peer.session.release(late, peer.now)
+        peer.wait(AFTERMATH_S / 2)
         peer.expect()
-        peer.session.release(late, 1.0)
+        peer.say(result)
+        assert other.unsent == 5
+        peer.turn(b'AT+QISEND=1,5,"other"', OK, SEND_OK)
+        assert other.unsent == 0
+
+    def test_a_socket_that_is_closed_after_the_limit_gives_its_place_up(self) -> None:
+        """No result is waited for any more."""
+        peer = Peer()
+        late, other = peer.open(), peer.open()
+        late.outgoing += b"late"
+        peer.turn(b'AT+QISEND=0,4,"late"', OK)
+        other.outgoing += b"other"
+        peer.wait(RESULT_LIMIT_S)
+        late.move(SlotState.CLOSING)
+        peer.expect()
+        peer.session.release(late, peer.now)
         peer.turn(b'AT+QISEND=1,5,"other"', OK, SEND_OK)
         assert other.unsent == 0
 
@@ -369,5 +390,7 @@ class TestLateResults:
         peer.turn(b'AT+QISEND=0,4,"late"', OK)
         peer.say(b'\r\n+QIURC: "incoming",0,5,"192.168.2.2",36566\r\n')
         other.outgoing += b"other"
+        peer.expect()
+        peer.wait(AFTERMATH_S)
         peer.turn(b'AT+QISEND=1,5,"other"', OK, SEND_OK)
         assert other.unsent == 0
