@@ -60,7 +60,7 @@ class Table(NamedTuple):
 
 @dataclass(frozen=True)
 class Plot:
-    """How to draw one table: lines over ``x``, or bars if ``x`` has names.
+    """How to draw one table: lines over ``x``, or bars if ``x`` has names and isn't in ``log``.
 
     Attributes:
         x: Column along the bottom.

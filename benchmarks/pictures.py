@@ -104,12 +104,12 @@ def _panel(axes: Axes, plot: Plot, table: Table) -> None:
             axes.plot(xs, heights, marker=marker, markersize=4, label=label)  # type: ignore[arg-type]  # x is a number here
     if has_names:
         axes.set_xticks(range(len(places)), places, rotation=20, ha="right")
+    elif "x" in plot.log:
+        axes.set_xscale("log")
     _decorate(axes, plot)
 
 
 def _decorate(axes: Axes, plot: Plot) -> None:
-    if "x" in plot.log:
-        axes.set_xscale("log")
     if "y" in plot.log:
         axes.set_yscale("log")
     if plot.level is not None:
