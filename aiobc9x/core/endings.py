@@ -82,12 +82,25 @@ class Endings:
             failure = LinkTimeout(f"{reason}: the module is silent, asleep or not connected")
             yield Finished(purpose, Answer(lines=tuple(exchange.lines), failure=failure))
         elif isinstance(purpose, Explain):
-            yield from self._explained(purpose.subject, None, now)
+            yield from self._unexplained(purpose.subject, reason, now)
         elif isinstance(purpose, Send):
             yield from self.lose_send(purpose, reason)
         elif isinstance(purpose, Read) and purpose.slot.is_live:
             yield _lost(purpose.slot, f"received bytes may be lost: {reason}")
         yield OutOfStep(reason)
+
+    def _unexplained(
+        self, subject: Job | Read | Send, reason: str, now: float
+    ) -> Iterator[Consequence]:
+        """Say what it means that AT+QIGETERROR got no answer.
+
+        If the ``ERROR`` belonged elsewhere, the module waits for the payload of a send, and
+        takes all that is written for it: nobody knows what it has sent.
+        """
+        if isinstance(subject, Send) and subject is self._sender.outstanding:
+            yield from self.lose_send(subject, reason)
+        else:
+            yield from self._explained(subject, None, now)
 
     def lose_send(self, send: Send, reason: str) -> Iterator[Consequence]:
         """Give a send up: nobody knows whether the module took the bytes.

@@ -428,3 +428,4 @@ class TestExplanations:
         """Nobody wants to know."""
         read = Read(socket(SlotState.CLOSING), 1024)
         assert desk.answer(Qigeterror(), Explain(read), b"OK") == []
+        assert desk.answer(Qigeterror(), Explain(read), b"+QIGETERROR: 567,x", b"OK") == []

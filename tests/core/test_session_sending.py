@@ -239,6 +239,19 @@ class TestSending:
         peer.wait(60)
         peer.expect()
 
+    @pytest.mark.parametrize("data", [b"\x00", b"text"])
+    def test_error_that_is_never_explained(self, data: bytes) -> None:
+        """The module may have taken AT+QIGETERROR for the payload that it waits for."""
+        peer = Peer()
+        slot = peer.open()
+        slot.outgoing += data
+        peer.written()
+        peer.say(ERROR)
+        peer.expect(b"AT+QIGETERROR\r")
+        events = peer.wait(10)
+        assert [event.slot for event in of(Failed, events)] == [slot]
+        assert of(OutOfStep, events)
+
     def test_error_behind_the_data_that_is_explained_counts(self) -> None:
         """The module says that it took none."""
         peer = Peer()
