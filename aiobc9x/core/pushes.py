@@ -55,22 +55,19 @@ class PushGate:
             after silence, is not.
 
         """
-        self.is_unchecked = False
-        held, self._held, self.due = self._held, None, None
-        end = self._framer.push_ends.popleft() if self._framer.push_ends else None
         if isinstance(frame, Damage) and frame.reason == NO_PUSH_END:
+            self._settle()
             return None, None  # it says itself what is wrong
-        if end is None or self._ends_own_line in {None, end}:
-            self._ends_own_line = self._ends_own_line if end is None else end
-            return held, None
-        self._ends_own_line = None
-        return None, _SWALLOWED
+        return self._settle()
 
     def expire(self, now: float) -> tuple[Payload | None, str | None]:
         """Deliver what silence has shown to be whole; see :meth:`check`."""
         if self.due is None or now < self.due:
             return None, None
-        if self._ends_own_line and self._framer.behind_push not in {_LINE_END, None}:
+        behind = self._framer.behind_push
+        if behind is None and self._framer.push_ends:
+            return self._settle()  # the end is known, but the next frame is slow
+        if self._ends_own_line and behind not in {_LINE_END, None}:
             if now < self._since + PATIENCE_S:
                 self.due = self._since + PATIENCE_S
                 return None, None
@@ -78,6 +75,17 @@ class PushGate:
             return None, _SWALLOWED
         held, self._held, self.due = self._held, None, None
         return held, None
+
+    def _settle(self) -> tuple[Payload | None, str | None]:
+        """Judge the oldest payload by its end; see :meth:`check`."""
+        self.is_unchecked = False
+        held, self._held, self.due = self._held, None, None
+        end = self._framer.push_ends.popleft() if self._framer.push_ends else None
+        if end is None or self._ends_own_line in {None, end}:
+            self._ends_own_line = self._ends_own_line if end is None else end
+            return held, None
+        self._ends_own_line = None
+        return None, _SWALLOWED
 
     def clear(self) -> None:
         """Drop what is held."""

@@ -91,3 +91,14 @@ class TestLostBytes:
         peer.wait(PATIENCE_S)
         assert delivered(peer) == [b"first"]
         assert len(peer.kept(Failed)) == 1
+
+    def test_a_trace_counts_though_the_next_frame_is_slow(self) -> None:
+        """On a slow line a long payload may take seconds behind the trace."""
+        peer, slot = pushing()
+        peer.say(push(b"first") + OWN_END + push(b"second", lost=2) + OWN_END)
+        peer.wait(SILENCE_S)
+        peer.say(push(b"third", lost=3))
+        peer.wait(PATIENCE_S)
+        peer.say(b"ird" + OWN_END + NEXT)
+        assert delivered(peer) == [b"first"]
+        assert [event.slot for event in peer.kept(Failed)] == [slot]
