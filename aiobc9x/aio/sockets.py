@@ -150,14 +150,22 @@ class SocketKeeper:
 
     async def _close_once(self, slot: Slot, lane: Lane) -> bool:
         """Close and wait for ``CLOSE OK``; without one, ask whether the socket is gone."""
-        if await self.close_quietly(slot.connect_id, lane):
+        if await self.close_quietly(slot.connect_id, lane, slot):
             return True
         row = await self.status(slot, Lane.CLOSE)
         return row is None or row.socket_state in GONE
 
-    async def close_quietly(self, connect_id: int, lane: Lane = Lane.CLOSE) -> bool:
-        """Send AT+QICLOSE; return whether ``CLOSE OK`` came."""
+    async def close_quietly(
+        self, connect_id: int, lane: Lane = Lane.CLOSE, slot: Slot | None = None
+    ) -> bool:
+        """Send AT+QICLOSE; return whether ``CLOSE OK`` came.
+
+        A ``slot`` that is free by the time that it is its turn has nothing left to close:
+        the module has restarted, and the ID may be somebody else's.
+        """
         async with self._one_close:  # CLOSE OK names no socket (rule 4)
+            if slot is not None and slot.state is SlotState.FREE:
+                return True
             done = self.driver.expect(lambda urc: True if isinstance(urc, CloseOk) else None)
             try:
                 command = Qiclose(connect_id)

@@ -8,7 +8,7 @@ import pytest
 
 import aiobc9x
 from aiobc9x.sim.faults import Fault, FaultKind
-from tests.support.bench import HOST, PORT, Bench
+from tests.support.bench import ECHO_PORT, HOST, PORT, Bench
 from tests.support.clock import running, virtual
 
 
@@ -80,6 +80,22 @@ class TestClose:
             bench.virtual.reset()
             with pytest.raises(aiobc9x.ModuleReset):
                 await asyncio.wait_for(writer.wait_closed(), 3)
+
+    @virtual
+    async def test_restart_ends_closes_that_wait_for_their_turn(self) -> None:
+        """They don't reach the new owners of their IDs."""
+        async with Bench(close_time=5, boot_time=1) as bench:
+            writers = [(await bench.streams(HOST, PORT))[1] for _ in range(6)]
+            for writer in reversed(writers):
+                writer.transport.abort()
+            await asyncio.sleep(1)
+            bench.virtual.reset()
+            await asyncio.sleep(0.5)
+            streams = await asyncio.gather(*(bench.streams(HOST, ECHO_PORT) for _ in range(6)))
+            await asyncio.sleep(20)
+            for reader, writer in streams:
+                writer.write(b"still here")
+                assert await reader.readexactly(10) == b"still here"
 
     @virtual
     async def test_late_urcs_of_the_last_owner(self) -> None:
