@@ -10,15 +10,18 @@ hole.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from aiobc9x.core.events import DatagramLost, DataReceived, Drained, Event, Failed, ReadRefused
 from aiobc9x.core.sockets import Slot, SlotState
 from aiobc9x.errors import StreamBroken
+from aiobc9x.spec import Err
 
 if TYPE_CHECKING:
     from aiobc9x.core.exchange import Exchange
     from aiobc9x.wire.framer import Payload
+
+_GONE: Final = {None, Err.OK, Err.INVALID_PARAMETERS, Err.SOCKET_CLOSED}
 
 
 @dataclass(eq=False, slots=True)
@@ -97,12 +100,14 @@ def refuse(slot: Slot, err: int | None) -> Event:
     """Say what ``ERROR`` to a read means.
 
     A socket that is known to hold data has lost them. One that the peer has closed, and
-    that isn't, is at its end.
+    that isn't, is at its end if the code is one of a socket that is gone; with another one
+    it may hold more.
     """
     slot.readable = False
-    if slot.holds_data or slot.fragments:
+    ended = slot.state is SlotState.REMOTE_CLOSED
+    if slot.holds_data or slot.fragments or (ended and err not in _GONE):
         code = "" if err is None else f" (modem error {err})"
         return Failed(slot, StreamBroken(f"the module lost received bytes: ERROR to AT+QIRD{code}"))
-    if slot.state is SlotState.REMOTE_CLOSED:
+    if ended:
         return Drained(slot)
     return ReadRefused(slot, err)
