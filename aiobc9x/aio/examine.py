@@ -37,7 +37,12 @@ class Examiner:
     async def examine(self, event: SendStalled | SendRefused | ReadRefused) -> None:
         """Find out what ``SEND FAIL`` or ``ERROR`` means for a connection, and act on it."""
         slot, err = event.slot, event.err
-        row = await self._keeper.status(slot)
+        try:
+            row = await self._keeper.status(slot)
+        except ModemError:
+            if isinstance(event, SendStalled):
+                self._retry(slot)  # the next send finds out
+            raise
         owner = owner_of(slot)
         if not slot.is_live or owner is None:
             return
@@ -48,10 +53,13 @@ class Examiner:
         elif isinstance(event, SendRefused):
             owner.on_send_refused(command_error(f"AT+QISEND={slot.connect_id}", err))
         elif isinstance(event, SendStalled):
-            slot.retry_send(self._driver.time())
-            self._driver.kick()
+            self._retry(slot)
         else:  # a read that was refused for no visible reason: the next poll reads again
             slot.last_read = self._driver.time()
+
+    def _retry(self, slot: Slot) -> None:
+        slot.retry_send(self._driver.time())
+        self._driver.kick()
 
     def note_remote_close(self, slot: Slot, *, drained: bool = False) -> None:
         """Note a ``"closed"`` whose URC got lost."""

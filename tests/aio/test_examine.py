@@ -52,6 +52,19 @@ class TestRefusals:
             with pytest.raises(aiobc9x.StreamBroken, match="14 bytes not sent"):
                 await writer.wait_closed()
 
+    @pytest.mark.parametrize("kind", [FaultKind.ERROR, FaultKind.IGNORE])
+    @virtual
+    async def test_refused_send_that_nobody_can_explain(self, kind: FaultKind) -> None:
+        """The module doesn't say whether it has the socket: the next send finds out."""
+        busy = Fault(FaultKind.REPLACE_LINE, on="+QIGETERROR", data=b"+QIGETERROR: 568")
+        async with Bench(busy) as bench:
+            (_, writer), peer = await bench.connect()
+            bench.add_fault(Fault(FaultKind.ERROR, on="AT+QISEND"))
+            bench.add_fault(Fault(kind, on="AT+QISTATE=1"))
+            writer.write(b"once")
+            await asyncio.sleep(10)
+            assert peer.received == b"once"
+
     @virtual
     async def test_refused_send_that_may_pass(self) -> None:
         """The same bytes go out later, once."""
