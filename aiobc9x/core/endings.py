@@ -86,7 +86,7 @@ class Endings:
         elif isinstance(purpose, Send):
             yield from self.lose_send(purpose, reason)
         elif isinstance(purpose, Read) and purpose.slot.is_live:
-            yield _lost(purpose.slot, f"received bytes may be lost: {reason}")
+            yield _lost_read(purpose.slot, f"received bytes may be lost: {reason}")
         yield OutOfStep(reason)
 
     def _unexplained(
@@ -161,7 +161,7 @@ class Endings:
     def _lose_last_read(self, reason: str) -> Iterator[Consequence]:
         slot, self._last_read = self._last_read, None
         if slot is not None and slot.is_live:
-            yield _lost(slot, f"received bytes may be lost: {reason}")
+            yield _lost_read(slot, f"received bytes may be lost: {reason}")
 
     def _forget_send_of(self, job: Job) -> None:
         send = self._sender.outstanding
@@ -200,7 +200,9 @@ class Endings:
         if reason is not None:
             exchange.damage = reason
             if read.slot.is_live:
-                yield _lost(read.slot, f"received bytes are lost: {reason}")
+                ends = exchange.payload is not None and exchange.payload.remaining == 0
+                text = f"received bytes are lost: {reason}"
+                yield _lost(read.slot, text) if ends else _lost_read(read.slot, text)
             yield OutOfStep(reason)
             return
         if exchange.payload is None:
@@ -257,6 +259,12 @@ def _lost(slot: Slot, reason: str) -> Event:
         return Failed(slot, StreamBroken(reason))
     slot.fragments.clear()
     return DatagramLost(slot, reason)
+
+
+def _lost_read(slot: Slot, reason: str) -> Event:
+    """Report a read that gave nothing; the rest of its datagram may be read next."""
+    slot.rest_due = slot.is_datagram
+    return _lost(slot, reason)
 
 
 def _done(job: Job, exchange: Exchange) -> Finished:

@@ -68,6 +68,9 @@ def absorb(slot: Slot, payload: Payload | None, now: float) -> Event | None:
     slot.readable = True
     if not slot.is_datagram:
         return DataReceived(slot, payload.data)
+    if slot.rest_due:
+        slot.rest_due = left > 0
+        return None if left else DatagramLost(slot, "its beginning was lost")
     slot.fragments += payload.data
     if left:  # the datagram goes on (§2.2.6, note 3)
         return None
@@ -77,6 +80,7 @@ def absorb(slot: Slot, payload: Payload | None, now: float) -> Event | None:
 
 
 def _absorb_nothing(slot: Slot) -> Event | None:
+    slot.rest_due = False
     if slot.fragments:
         slot.fragments.clear()
         slot.readable = True

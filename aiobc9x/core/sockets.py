@@ -70,6 +70,7 @@ class Slot:
         outgoing: Stream bytes not confirmed by ``SEND OK``.
         datagrams: The same for UDP, one send each.
         fragments: Pieces of a datagram that goes on (§2.2.6, note 3).
+        rest_due: A datagram's beginning may be lost, so what is read next may be its rest.
         retry_at: No send before this time, after ``SEND FAIL``.
         backoff: Seconds to wait after the next ``SEND FAIL``.
         stalled_since: When the first of the current run of ``SEND FAIL`` came.
@@ -92,6 +93,7 @@ class Slot:
     outgoing: bytearray = field(default_factory=bytearray)
     datagrams: deque[bytes] = field(default_factory=deque)
     fragments: bytearray = field(default_factory=bytearray)
+    rest_due: bool = False
     retry_at: float = 0.0
     backoff: float = 0.0
     stalled_since: float | None = None

@@ -84,6 +84,39 @@ def test_damaged_read() -> None:
     assert peer.kept(DataReceived) == []
 
 
+def test_the_end_of_a_datagram_whose_beginning_is_damaged() -> None:
+    """It is no datagram of its own; the next one is whole again."""
+    peer = Peer()
+    peer.open(ServiceType.UDP)
+    peer.say(announced(0, 1100))
+    peer.turn(READ, b"\r\n+QIRD: 1024,76\r\n" + bytes(1000) + b"\r\n\r\nOK\r\n")
+    peer.wait(30)
+    peer.session.resync()
+    peer.session.resume()
+    peer.turn(READ, received(b"t" * 50, 26))
+    peer.turn(READ, received(b"t" * 26))
+    assert peer.kept(DataReceived) == []
+    peer.turn(READ, received(b"whole"))
+    assert [event.data for event in peer.kept(DataReceived)] == [b"whole"]
+    assert len(reasons(peer)) == 2
+
+
+def test_a_damaged_read_behind_which_nothing_is() -> None:
+    """The next datagram is whole."""
+    peer = Peer()
+    peer.open(ServiceType.UDP)
+    peer.say(announced(0, 4))
+    peer.turn(READ, b"\r\n+QIRD: 4,0\r\nabc\r\n\r\nOK\r\n")
+    peer.wait(1)
+    peer.session.resync()
+    peer.session.resume()
+    peer.turn(READ, EMPTY)
+    peer.say(announced(0, 5))
+    peer.turn(READ, received(b"whole"))
+    assert [event.data for event in peer.kept(DataReceived)] == [b"whole"]
+    assert len(reasons(peer)) == 1
+
+
 def test_the_end_of_a_datagram_that_never_came() -> None:
     """It is counted like any other loss."""
     peer = Peer()
