@@ -262,6 +262,7 @@ class TestReads:
         slot = socket(kind=UDP)
         desk.read(slot, Payload(None, 2, b"ab"), b"OK")
         assert isinstance(desk.read(slot, b"OK")[0], DatagramLost)
+        assert isinstance(desk.read(slot, Payload(None, 0, b"cd"), b"OK")[0], DatagramLost)
         assert desk.read(slot, Payload(None, 0, b"x"), b"OK") == [DataReceived(slot, b"x")]
 
     def test_error_alone_is_explained(self, desk: Desk) -> None:
