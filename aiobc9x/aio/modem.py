@@ -37,6 +37,7 @@ from aiobc9x.core.effects import meaning_of
 from aiobc9x.core.forms import LineTiming
 from aiobc9x.core.profile import ModuleProfile
 from aiobc9x.core.statistics import Statistics
+from aiobc9x.errors import LinkLost
 from aiobc9x.wire.base import Raw
 from aiobc9x.wire.urcs import Urc
 
@@ -44,6 +45,9 @@ logger = logging.getLogger("aiobc9x.aio")
 
 FLUSH_LIMIT_S: Final = 12.0
 """Seconds that :meth:`Modem.aclose` gives the sockets; the port closes within 15."""
+
+DROP_LIMIT_S: Final = 2.5
+"""Seconds that it then gives those that could not be flushed."""
 
 
 class Modem(ConnectionMethods, NameQueries, RadioQueries, SettingQueries):
@@ -284,8 +288,11 @@ class Modem(ConnectionMethods, NameQueries, RadioQueries, SettingQueries):
             proxy.close()
         try:
             if self._driver.is_alive:
-                with anyio.move_on_after(FLUSH_LIMIT_S):
+                with anyio.move_on_after(FLUSH_LIMIT_S) as flush:
                     await self._close_sockets()
+                if flush.cancelled_caught:
+                    with anyio.move_on_after(DROP_LIMIT_S):
+                        await self._drop_sockets()
         finally:
             await self._driver.stop()
 
@@ -297,11 +304,22 @@ class Modem(ConnectionMethods, NameQueries, RadioQueries, SettingQueries):
                 self._keeper.close(slot)
             else:
                 owner.close()
+        await self._all_freed()
+        if self._has_foreign_sockets:
+            await self._keeper.close_foreign()
+
+    async def _drop_sockets(self) -> None:
+        """Close what could not be flushed: an open socket costs the module more."""
+        for slot in self._driver.session.sockets:
+            owner = owner_of(slot)
+            if owner is not None:
+                owner.on_failed(LinkLost("the modem was closed"))
+        await self._all_freed()
+
+    async def _all_freed(self) -> None:
         async with self._keeper.freed:
             while len(self._driver.session.sockets) and self._driver.is_alive:
                 await self._keeper.freed.wait()
-        if self._has_foreign_sockets:
-            await self._keeper.close_foreign()
 
     def _take_over(self, driver: Driver) -> None:
         """Look after a module that start-up has brought in step."""

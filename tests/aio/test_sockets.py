@@ -140,6 +140,7 @@ class TestModemClose:
             assert running().now - began < 15
             with pytest.raises(aiobc9x.LinkLost, match="the modem was closed"):
                 await reader.read()
+            assert bench.open_ids == []
 
     @virtual
     async def test_line_that_breaks_meanwhile(self) -> None:
