@@ -295,6 +295,6 @@ def _code(exchange: Exchange) -> int | None:
     if not exchange.succeeded:
         return None
     try:
-        return Qigeterror().parse(exchange.lines)[0]
+        return Qigeterror().parse(exchange.lines)[0] or None  # success explains no refusal
     except UnexpectedAnswer:
         return None

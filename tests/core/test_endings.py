@@ -406,6 +406,16 @@ class TestExplanations:
         send = desk.begin(socket())
         assert desk.answer(Qigeterror(), Explain(send), b"+QIGETERROR: 552,x", b"OK") == []
 
+    def test_success_explains_no_refusal(self, desk: Desk) -> None:
+        """The module doesn't count what it doesn't know as a TCP/IP command (§2.2.12)."""
+        for data in (b"abc", b"\x00"):
+            send = desk.begin(socket(), data)
+            events = desk.answer(Qigeterror(), Explain(send), b"+QIGETERROR: 0,x", b"OK")
+            assert [type(event) for event in events] == ([SendStalled] if data[0] == 0 else [])
+        job = Job(Qistate())
+        events = desk.answer(Qigeterror(), Explain(job), b"+QIGETERROR: 0,x", b"OK")
+        assert events == [Finished(job, Answer(err=None))]
+
     def test_a_send_that_was_settled_meanwhile_is_left_alone(self, desk: Desk) -> None:
         """Its socket may be gone."""
         send = desk.begin(socket())
