@@ -93,13 +93,19 @@ class Exact:
                 self.push_ends.append(True)
             return stop + 4
         if not is_push:
-            self._line_ends_due = BEHIND_READ
             self._step = Exact._take_line_end
+            if stop + len(behind) == len(text) and BEHIND_READ.startswith(behind):
+                self._line_ends_due = BEHIND_READ[len(behind) :]
+                return len(text)
+            self._line_ends_due = BEHIND_READ
         elif len(behind) > 2 and behind.startswith(_PUSH_END) and not self.prompt_due:
             self.push_ends.append(behind[2] in _PUSH_END)
             return stop + 2
         else:
             self._step = Exact._take_push_end
+            if behind in _PUSH_ENDS_UNDECIDED:
+                self._behind_push = behind
+                return len(text)
         return stop
 
     def _take_line(self, data: bytes, start: int, frames: list[Frame]) -> int:

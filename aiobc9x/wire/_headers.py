@@ -107,6 +107,28 @@ def header_finder(push_sockets: frozenset[int]) -> Finder:
     return re.compile(pattern).search
 
 
+@lru_cache(maxsize=64)  # as above
+def token_matcher(push_sockets: frozenset[int]) -> Finder:
+    """Make a function that matches the next line or payload header at an offset.
+
+    The groups are ``connectID`` and length of a push, length and remaining length of a
+    read, and the text of a line; the last one that matched tells which it is. What isn't
+    printed as in the note, and what :func:`header_finder` finds odd, doesn't match.
+    """
+    connect_ids = b"".join(b"%d" % number for number in CONNECT_IDS if number in push_sockets)
+    push, odd_push = rb"()()(?!)", rb"(?!)"
+    if connect_ids:
+        push = rb'URC: "recv",([%b]),([1-9]\d{0,3}+)\r\n' % connect_ids
+        odd_push = rb'URC: {0,8}+"recv", {0,8}+[%b]' % connect_ids
+    read = rb"RD: ([1-9]\d{0,3}+)(?:,(\d{1,9}+))?+\r\n"
+    odd_read = rb"RD:(?! 0\r\n)"
+    line = rb"([^\r\n]++)\r\n"
+    pattern = rb"[\r\n]*+(?:\+QI(?:%b|%b)|(?!\+QI(?:%b|%b))%b)" % (
+        push, read, odd_push, odd_read, line,
+    )  # fmt: skip
+    return re.compile(pattern).match
+
+
 BEGINNINGS: Final = frozenset(
     literal[:size]
     for literal in (b"+QIRD: ", b'+QIURC: "recv",')
@@ -114,9 +136,9 @@ BEGINNINGS: Final = frozenset(
 )
 """What the constant parts of both headers begin with."""
 
-_KINDS: Final = frozenset({b"+QIRD:", b"+QIURC"})
-_OTHER_URC: Final = re.compile(rb'\+QIURC: "[^r]').match
-_UNFINISHED: Final = re.compile(
+KINDS: Final = frozenset({b"+QIRD:", b"+QIURC"})
+OTHER_URC: Final = re.compile(rb'\+QIURC: "[^r]').match
+UNFINISHED: Final = re.compile(
     rb'\+QI(?:RD: \d{1,4}+(?:,\d{0,9}+)?|URC: "recv",[0-5](?:,\d{0,4}+)?)'
 ).fullmatch
 _HEADER_LIKE: Final = re.compile(rb'\+QI(?:RD:|URC: {0,8}"recv",)').match
@@ -137,11 +159,11 @@ def outlook(text: bytes, length_shown: bool) -> Outlook:
     """Tell what may become of a line that begins with ``text``, cheaply."""
     if text in BEGINNINGS:
         return Outlook.OPEN
-    if text[:6] not in _KINDS:
+    if text[:6] not in KINDS:
         return Outlook.TEXT
-    if length_shown and _UNFINISHED(text):
+    if length_shown and UNFINISHED(text):
         return Outlook.OPEN
-    if _OTHER_URC(text):
+    if OTHER_URC(text):
         return Outlook.TEXT
     return Outlook.ODD if _HEADER_LIKE(text) else Outlook.OPEN
 

@@ -25,9 +25,13 @@ from aiobc9x.wire._exact import BEHIND_READ, NONE_INERT, Exact
 from aiobc9x.wire._frames import Damage, Frame, Line, Payload, Prompt
 from aiobc9x.wire._headers import (
     BEGINNINGS,
+    KINDS,
+    OTHER_URC,
+    UNFINISHED,
     Outlook,
     header_finder,
     outlook,
+    token_matcher,
 )
 from aiobc9x.wire._lines import BETWEEN, KNOWN_MAX_BYTES, Known
 
@@ -40,15 +44,25 @@ _LF: Final = 0x0A
 _CR: Final = 0x0D
 _PLUS: Final = 0x2B
 _ZERO: Final = 0x30
-# Nothing, and what a longer beginning of a header begins with.
-_BEGINNINGS: Final = frozenset({b"", b"+QI"})
 # In chunks up to this size all lines are likely to be known ones.
 _FEW_BYTES: Final = 512
 # More than any header has, in a spelling that may be one.
 _HEADER_BYTES: Final = 64
+_LOOKOUT: Final = 16
+# Groups of a token.
+_PUSH: Final = 2
+_READ: Final = 3
+_LINE: Final = 5
 # Half the time of a NamedTuple's own constructor, which is written in Python.
 _new: Final = tuple.__new__
 _BETWEEN_BYTES: Final = len(BETWEEN)
+
+
+# What is left of a text that ends behind a line or in the beginning of a header, as it is
+# kept. Line ends in front of a line mean nothing.
+_RESTS: Final = {
+    line_end + rest: rest for line_end in (b"", b"\r", b"\r\n") for rest in (b"", *BEGINNINGS)
+}
 
 
 def _all_but(ends: bytes) -> frozenset[bytes]:
@@ -97,6 +111,9 @@ class Framer(Exact):
         self._known = Known()
         self._pushing: frozenset[int] = frozenset()
         self._find_header = header_finder(self._pushing)
+        self._match_token = token_matcher(self._pushing)
+        # For how many short chunks without a payload the next one is still looked out for.
+        self._lookout = 0
 
     def __repr__(self) -> str:
         """Name the state in one line."""
@@ -125,29 +142,130 @@ class Framer(Exact):
             self._left = left - size
             self._pieces.append(data)
             return ()
+        if size == 1 and data in self._inert and len(self._tail) < LINE_MAX_BYTES:
+            self._tail += data
+            return ()
+        if self._step is not None or self.prompt_due or self.hold_after_final or self._held:
+            return self._feed_exactly(data)
         if size == 1:
-            if data in self._inert and len(self._tail) < LINE_MAX_BYTES:
-                self._tail += data
+            return self._feed_byte(data)
+        if size > _FEW_BYTES:
+            return self._feed_lines(data)
+        if not left and _LF not in data:
+            return self._feed_part(data)
+        return (
+            self._feed_tokens(data, left) if left or self._lookout > 0 else self._feed_lines(data)
+        )
+
+    def _feed_exactly(self, data: bytes) -> Sequence[Frame]:
+        """Take a chunk where something must be looked at closely."""
+        step = self._step
+        if step is Exact._take_push_end or step is Exact._take_line_end:
+            pushed = step is Exact._take_push_end
+            due = BEHIND_READ[len(self._behind_push) :] if pushed else self._line_ends_due
+            is_plain = not (self.prompt_due or self.hold_after_final or self._held)
+            if is_plain and len(data) == 1 and due.startswith(data) and len(due) > 2:
+                if pushed:
+                    self._behind_push += data
+                else:
+                    self._line_ends_due = due[1:]
                 return ()
-        elif self._inert is _INERT_IN_TEXT and _LF not in data and not self.prompt_due:
-            tail = self._tail + data
-            if len(tail) <= LINE_MAX_BYTES:
-                self._tail = tail
-                return ()
+            if is_plain and len(data) <= _FEW_BYTES and data.startswith(due):
+                self._step, self._behind_push, self._line_ends_due = None, b"", b""
+                if pushed:
+                    self.push_ends.append(True)
+                return self._feed_tokens(data[len(due) :], 0)
         frames: list[Frame] = []
         if self._held or self.hold_after_final:
             self._held.append((data, 0))
             self._release(frames)
-        elif self._step is not None or self.prompt_due:
-            self._run(data, 0, frames)
-        elif size == 1:
-            self._take_byte(data, frames)
         else:
-            start = self._take_chunk(data, frames)
-            if start < size:
-                if self._step is None:
-                    start = self._take_line(data, start, frames)
+            self._run(data, 0, frames)
+        return frames or ()
+
+    def _feed_byte(self, data: bytes) -> Sequence[Frame]:
+        """Take a single byte that may end something."""
+        frames: list[Frame] = []
+        self._take_byte(data, frames)
+        return frames or ()
+
+    def _feed_part(self, data: bytes) -> Sequence[Frame]:
+        """Take some more of a line."""
+        tail = self._tail
+        text = tail + data
+        if self._inert is _INERT_IN_TEXT and len(text) <= LINE_MAX_BYTES:
+            self._tail = text
+            return ()
+        kept = _RESTS.get(text)
+        if kept is not None:
+            self._tail = kept
+            self._inert = _INERT_IN_HEADER if kept else _INERT
+            return ()
+        self._tail = b""
+        self._inert = NONE_INERT
+        if self._keep_rest(text, 0) == len(text):
+            return ()
+        self._tail = tail
+        frames: list[Frame] = []
+        self._run(data, 0, frames)
+        return frames or ()
+
+    def _feed_short(self, data: bytes) -> Sequence[Frame]:
+        """Take a short chunk, in which all is likely to be lines."""
+        if self._pushing != self.push_sockets:
+            self._learn_rules()
+        frames: list[Frame] = []
+        tail = self._tail
+        text = tail + data
+        self._tail = b""
+        self._inert = NONE_INERT
+        stop = self._take_short(text, frames)
+        if stop < len(tail):
+            self._tail = tail
+            self._run(data, 0, frames)
+        elif stop < len(text):
+            self._run(text, stop, frames)
+        return frames or ()
+
+    def _feed_lines(self, data: bytes) -> Sequence[Frame]:
+        """Take a long chunk."""
+        frames: list[Frame] = []
+        start = self._take_chunk(data, frames)
+        if start < len(data):
+            if self._step is None:
+                start = self._take_line(data, start, frames)
+            self._run(data, start, frames)
+        return frames or ()
+
+    def _feed_tokens(self, data: bytes, left: int) -> Sequence[Frame]:
+        """Take a short chunk, in which a payload or a header is likely."""
+        frames: list[Frame] = []
+        if left:
+            start = self._end_payload(data, left, frames)
+            if self._step is not None:
                 self._run(data, start, frames)
+                return frames
+            text, known = data, 0
+        else:
+            tail = self._tail
+            text, known, start = tail + data, len(tail), 0
+        self._tail = b""
+        self._inert = NONE_INERT
+        if self._pushing != self.push_sockets:
+            self._learn_rules()
+        start = self._take_tokens(text, start, frames)
+        if start < 0:
+            return frames or ()
+        rest = _RESTS.get(text[start:])
+        if rest is not None:
+            self._tail = rest
+            return frames or ()
+        stop = self._keep_rest(text, start)
+        if stop < known:
+            self._tail = tail
+            self._run(data, 0, frames)
+        elif stop < len(text):
+            self._run(text, stop, frames)
         return frames or ()
 
     def resync(self) -> Sequence[Frame]:
@@ -204,7 +322,9 @@ class Framer(Exact):
             self._take_payload(data, 0, frames)
         elif data != b"\n":
             text = self._tail + data
-            if not self._keep(text) and not self._take_separator_byte(text, frames):
+            if data == b"\r" and self._take_separator_byte(text):
+                return
+            if not self._keep(text):
                 self._take_line(data, 0, frames)
         else:
             if self._pushing != self.push_sockets:
@@ -217,74 +337,130 @@ class Framer(Exact):
                 self._inert = _INERT
                 frames += found
 
-    def _take_separator_byte(self, text: bytes, frames: list[Frame]) -> bool:
-        """Take a byte behind a number, if it ends a header in the usual form or none at all."""
+    def _take_separator_byte(self, text: bytes) -> bool:
+        """Begin a payload behind a header in the usual form whose CR has come, if it is one."""
         if self._pushing != self.push_sockets:
             self._learn_rules()
-        whole = text + b"\n" if text[-1] == _CR else text
-        header = self._find_header(whole, 0)
-        if header is None:
-            if len(text) > LINE_MAX_BYTES:
-                return False
-            self._tail = text
-            self._inert = _INERT_IN_HEADER
-            return True
-        if whole is text or header.end() < len(whole):
+        token = self._match_token(text + b"\n", 0)
+        if token is None or token.lastindex == _LINE or not self.length_shown:
             return False
-        if self._take_plain(whole, 0, header, frames) < len(whole):
+        if pushed := token[_PUSH]:
+            number, rest, size = token[1][0] - _ZERO, None, int(pushed)
+            fits = size <= PUSH_MAX_BYTES
+        else:
+            number, size = None, int(token[_READ])
+            rest = int(token[4]) if token[4] else None
+            fits = size <= self.read_due and size <= READ_MAX_BYTES
+        if not fits or self.hex_receive:
             return False
-        self._tail = b""
+        self._connect_id, self._remaining = number, rest
+        self._tail, self._pieces, self._size, self._hex = b"", [], size, False
         self._inert = NONE_INERT
-        self._size, self._left, self._hex = self._left, 0, False
         self._step = Exact._take_separator
         return True
 
     def _take_chunk(self, data: bytes, frames: list[Frame]) -> int:
         """Take a chunk at C speed; return where that doesn't go on."""
-        inert, self._inert = self._inert, NONE_INERT
+        self._inert = NONE_INERT
         if self._pushing != self.push_sockets:
             self._learn_rules()
         size = self._left
         if size:
-            number = self._connect_id
-            self._pieces.append(data[:size])
-            frames.append(_new(Payload, (number, self._remaining, b"".join(self._pieces))))
-            self._left = 0
-            start = size + 4
-            if data[size:start] != BEHIND_READ:
-                start = self._look_behind(number is not None, data, size)
-                if self._step is not None:
-                    return start
-            elif number is not None:
-                self.push_ends.append(True)
-            rest = data[start:]
-            if _LF in rest:
-                return self._take_plain(data, start, self._find_header(data, start), frames)
-            return len(data) if self._keep(rest) else start
+            start = self._end_payload(data, size, frames)
+            if self._step is not None:
+                return start
+            return self._take_text(data, start, frames)
         tail = self._tail
         if not tail:
-            return self._take_short(data, frames)
-        text = tail + data
+            return self._take_text(data, 0, frames)
         self._tail = b""
-        if _LF not in data and len(text) <= LINE_MAX_BYTES:
-            if self._keep(text):
-                return len(data)
-            self._tail = tail
-            return 0
-        header = self._find_header(text, 0) if inert is _INERT_IN_HEADER else None
-        if header and not header.start() and header.end() > len(tail):
-            stop = self._take_plain(text, 0, header, frames)
-        else:
-            stop = self._take_short(text, frames)
-        if stop:
-            return stop - len(tail)
+        known = len(tail)
+        stop = self._take_text(tail + data, 0, frames)
+        if stop >= known:
+            return stop - known
         self._tail = tail  # the line in progress needs a closer look
         return 0
+
+    def _end_payload(self, data: bytes, size: int, frames: list[Frame]) -> int:
+        """Take the last bytes of a payload, and the line ends behind it."""
+        pieces, number = self._pieces, self._connect_id
+        pieces.append(data[:size])
+        frames.append(_new(Payload, (number, self._remaining, b"".join(pieces))))
+        self._left = 0
+        self._lookout = _LOOKOUT
+        if not data.startswith(BEHIND_READ, size):
+            return self._look_behind(number is not None, data, size)
+        if number is not None:
+            self.push_ends.append(True)
+        return size + 4
+
+    def _take_text(self, text: bytes, start: int, frames: list[Frame]) -> int:
+        """Take lines and payloads by what is quickest for this text."""
+        if not start and len(text) <= _FEW_BYTES:
+            return self._take_short(text, frames)
+        return self._take_plain(text, start, self._find_header(text, start), frames)
+
+    def _take_tokens(self, text: bytes, start: int, frames: list[Frame]) -> int:
+        """Take lines and payloads one by one, up to the first that needs a closer look.
+
+        Returns where that is, or what is left begins; -1 if all is taken.
+        """
+        match = self._match_token
+        self._lookout -= 1
+        while token := match(text, start):
+            start = token.end()
+            kind = token.lastindex
+            if kind == _LINE:
+                frames.append(_new(Line, (token[_LINE],)))
+                continue
+            if kind == _PUSH:
+                number, rest, size = token[1][0] - _ZERO, None, int(token[_PUSH])
+                fits = size <= PUSH_MAX_BYTES
+            else:
+                number, size = None, int(token[_READ])
+                rest = int(token[4]) if kind > _READ else None
+                fits = size <= self.read_due and size <= READ_MAX_BYTES
+            if not fits or self.hex_receive or not self.length_shown:
+                return token.start()
+            self._lookout = _LOOKOUT
+            stop = start + size
+            if stop > len(text):
+                self._connect_id, self._remaining, self._left = number, rest, stop - len(text)
+                self._pieces = [text[start:]]
+                return -1
+            frames.append(_new(Payload, (number, rest, text[start:stop])))
+            if text.startswith(BEHIND_READ, stop):
+                start = stop + 4
+                if number is not None:
+                    self.push_ends.append(True)
+            else:
+                start = self._look_behind(number is not None, text, stop)
+                if self._step is not None:
+                    self._run(text, start, frames)
+                    return -1
+        return start
+
+    def _keep_rest(self, text: bytes, start: int) -> int:
+        """Keep the beginning of a line; return where it is, if it needs a closer look."""
+        rest = text[start:].lstrip(b"\r\n")
+        if _LF in rest or len(rest) > LINE_MAX_BYTES:
+            return len(text) - len(rest)
+        if rest in BEGINNINGS:
+            self._inert = _INERT_IN_HEADER
+        elif rest[:6] not in KINDS or OTHER_URC(rest):
+            self._inert = _INERT_IN_TEXT
+        elif not self.length_shown or not UNFINISHED(rest):
+            if rest[-1] == _CR and self._take_separator_byte(rest):
+                return len(text)
+            return len(text) if self._keep(rest) else len(text) - len(rest)
+        self._tail = rest
+        return len(text)
 
     def _learn_rules(self) -> None:
         """Take note that other sockets push."""
         self._pushing = frozenset(self.push_sockets)
         self._find_header = header_finder(self._pushing)
+        self._match_token = token_matcher(self._pushing)
         self._known.clear()
 
     def _take_lines(self, data: bytes, start: int, frames: list[Frame]) -> int:
@@ -301,8 +477,6 @@ class Framer(Exact):
 
     def _take_short(self, text: bytes, frames: list[Frame]) -> int:
         """Take the lines of a short text up to a header; then the rest."""
-        if len(text) > _FEW_BYTES:
-            return self._take_plain(text, 0, self._find_header(text, 0), frames)
         records = text.split(BETWEEN)
         rest = records.pop()
         if _LF in rest:
@@ -317,6 +491,7 @@ class Framer(Exact):
                 line = record.strip(b"\r\n")
                 if line[:3] == b"+QI" or _LF in line:
                     if header := self._find_header(text, start):
+                        self._lookout = _LOOKOUT
                         return self._take_plain(text, start, header, frames)
                     found = known[record]
                 elif len(record) > KNOWN_MAX_BYTES:
@@ -326,14 +501,15 @@ class Framer(Exact):
                     found = known.learn(record, line)
             frames += found
             start += len(record) + _BETWEEN_BYTES
-        if rest in BEGINNINGS:
+        kept = _RESTS.get(rest)
+        if kept is None:
+            if rest[:3] == b"+QI" or rest[0] == _CR or len(rest) > LINE_MAX_BYTES:
+                return self._keep_rest(text, len(text) - len(rest))
             self._tail = rest
-            self._inert = _INERT_IN_HEADER
+            self._inert = _INERT_IN_TEXT
             return len(text)
-        if rest[:3] in _BEGINNINGS or rest[0] == _CR:
-            return len(text) if self._keep(rest) else len(text) - len(rest)
-        self._tail = rest
-        self._inert = _INERT_IN_TEXT
+        self._tail = kept
+        self._inert = _INERT_IN_HEADER if kept else _INERT
         return len(text)
 
     def _take_plain(
