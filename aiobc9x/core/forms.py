@@ -35,7 +35,7 @@ class LineTiming:
     """What the line and its two ends take.
 
     Attributes:
-        bytes_per_s: Rate of the serial line.
+        bytes_per_s: Rate of the serial line: as told, or as measured if that is clearly less.
         latency_s: From the last byte of a command to the first of its answer.
         turnaround_s: From the prompt to the payload: the host's own time.
 

@@ -5,9 +5,10 @@ Layer: core. Does no I/O; time comes in as ``now``.
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Final
 
-from aiobc9x.core.exchange import BITS_A_BYTE, Exchange, wire_time
+from aiobc9x.core.exchange import BITS_A_BYTE, Exchange
 from aiobc9x.core.forms import LineTiming
 from aiobc9x.core.statistics import Statistics
 from aiobc9x.spec import MAX_RESPONSE_TIME_S
@@ -18,6 +19,15 @@ _WEIGHT: Final = 1 / 8
 _SHORT_BYTES: Final = 100
 """An exchange of more tells of the line's rate rather than of latency."""
 
+_LONG_BYTES: Final = 500
+"""An exchange of more tells little of latency."""
+
+_RATES_KEPT: Final = 8
+"""Long exchanges whose best rate counts: whatever delays one only takes away from it."""
+
+_CLEARLY_LESS: Final = 0.7
+"""Of the rate that was told: a measured one below that is believed."""
+
 
 class Stopwatch:
     """Averages the latency of the module and the turnaround of the host."""
@@ -27,29 +37,42 @@ class Stopwatch:
         self._latency: float | None = None
         self._turnaround: float | None = None
         self._prompt_at: float | None = None
+        self._rates: deque[float] = deque(maxlen=_RATES_KEPT)
 
     def line(self, baudrate: int) -> LineTiming:
-        """Return what has been measured; 0 where nothing has."""
-        rate = baudrate / BITS_A_BYTE
+        """Return what has been measured; 0 where nothing has.
+
+        A serial server's port may be slower than ``baudrate``, which nobody has checked.
+        """
+        rate = self._rate(baudrate)
         return LineTiming(rate, self._latency or 0.0, self._turnaround or 0.0)
+
+    def _rate(self, baudrate: int) -> float:
+        told = baudrate / BITS_A_BYTE
+        if len(self._rates) < 2 or (best := max(self._rates)) >= _CLEARLY_LESS * told:
+            return told
+        return best
 
     def answered(self, exchange: Exchange, now: float, baudrate: int) -> None:
         """Take a sample of the latency at a prompt, or at the end of an exchange without one.
 
         Args:
             exchange: What the module answered. One that the note gives more time than
-                usual may wait for the network, so it tells nothing. Nor does a long one:
-                if the line is slower than it is thought to be, that is no latency.
+                usual may wait for the network, so it tells nothing. A long one tells of
+                the rate: if the line is slower than it was said to be, that is no latency.
             now: The time.
             baudrate: Bits per second.
 
         """
         size = self._statistics.traffic_bytes - exchange.traffic_before
         quick = exchange.command.time_limit <= MAX_RESPONSE_TIME_S and not exchange.prompted
-        if quick and size <= _SHORT_BYTES:
-            self._latency = _averaged(
-                self._latency, now - exchange.started - wire_time(size, baudrate)
-            )
+        if not quick:
+            return
+        took = now - exchange.started
+        if size <= _SHORT_BYTES:
+            self._latency = _averaged(self._latency, took - size / self._rate(baudrate))
+        elif size > _LONG_BYTES and took > (latency := self._latency or 0.0):
+            self._rates.append(size / (took - latency))
 
     def prompted(self, now: float) -> None:
         """Note that a prompt has come: the payload is due."""

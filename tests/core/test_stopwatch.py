@@ -103,6 +103,47 @@ class TestLatency:
         assert answer(watch, statistics, 10.0, prompted=True) == 0
 
 
+class TestRate:
+    """A serial server's port may be slower than it is said to be."""
+
+    @staticmethod
+    def cross(watch: Stopwatch, statistics: Statistics, size: int, seconds: float) -> None:
+        """Let bytes cross the line in an exchange that takes so long."""
+        exchange = Exchange(Qird(0), None, 5.0, 1.0, traffic=statistics.traffic_bytes)
+        statistics.bytes_received += size
+        watch.answered(exchange, 5.0 + seconds, BAUDRATE)
+
+    def test_long_exchanges_show_a_slower_line(
+        self, watch: Stopwatch, statistics: Statistics
+    ) -> None:
+        """It is taken for the rate, and no longer for latency: here 10 bytes/s and 0.5 s."""
+        for _ in range(2):
+            self.cross(watch, statistics, 50, 5.5)
+            self.cross(watch, statistics, 1000, 100.5)
+        assert watch.line(BAUDRATE).bytes_per_s == pytest.approx(10, rel=0.06)
+        for _ in range(60):
+            self.cross(watch, statistics, 50, 5.5)
+            self.cross(watch, statistics, 1000, 100.5)
+        assert watch.line(BAUDRATE).bytes_per_s == pytest.approx(10, rel=0.01)
+        assert watch.line(BAUDRATE).latency_s == pytest.approx(0.5, rel=0.1)
+
+    @pytest.mark.parametrize("latency", [0.0, 0.5, 5.0])
+    def test_a_line_as_fast_as_it_was_said(
+        self, watch: Stopwatch, statistics: Statistics, latency: float
+    ) -> None:
+        """Whatever the module takes; a few delays change nothing."""
+        for late in [0, 0, 20, 0, 0, 0, 0]:
+            self.cross(watch, statistics, 50, 0.5 + latency)
+            self.cross(watch, statistics, 1000, 10 + latency + late)
+        assert watch.line(BAUDRATE).bytes_per_s == 100
+
+    def test_one_delay_shows_nothing(self, watch: Stopwatch, statistics: Statistics) -> None:
+        """The host may have been busy."""
+        self.cross(watch, statistics, 50, 0.5)
+        self.cross(watch, statistics, 1000, 30)
+        assert watch.line(BAUDRATE).bytes_per_s == 100
+
+
 class TestTurnaround:
     """From the prompt to the payload."""
 
