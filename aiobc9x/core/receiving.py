@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from aiobc9x.core.exchange import Exchange
     from aiobc9x.wire.framer import Payload
 
-_GONE: Final = {None, Err.OK, Err.INVALID_PARAMETERS, Err.SOCKET_CLOSED}
+_GONE: Final = {Err.INVALID_PARAMETERS, Err.SOCKET_CLOSED}
 
 
 @dataclass(eq=False, slots=True)

@@ -207,20 +207,20 @@ class TestRefusal:
         assert isinstance(event, Failed)
         assert str(event.error).endswith("ERROR to AT+QIRD")
 
-    @pytest.mark.parametrize("err", [None, 0, 552, 567])
-    def test_a_closed_socket_that_holds_nothing_is_at_its_end(self, err: int | None) -> None:
+    @pytest.mark.parametrize("err", [552, 567])
+    def test_a_closed_socket_that_holds_nothing_is_at_its_end(self, err: int) -> None:
         """Relatives free the socket as they close it."""
         slot = socket(state=SlotState.REMOTE_CLOSED)
         slot.readable = True
         assert refuse(slot, err) == Drained(slot)
         assert not slot.readable
 
-    @pytest.mark.parametrize("err", [550, 559, 568])
-    def test_a_closed_socket_that_can_not_be_read_may_hold_the_end(self, err: int) -> None:
+    @pytest.mark.parametrize("err", [None, 550, 559, 568])
+    def test_a_closed_socket_that_can_not_be_read_may_hold_the_end(self, err: int | None) -> None:
         """An answer that doesn't say that the socket is gone doesn't say that it is empty."""
         event = refuse(socket(state=SlotState.REMOTE_CLOSED), err)
         assert isinstance(event, Failed)
-        assert f"modem error {err}" in str(event.error)
+        assert (f"modem error {err}" in str(event.error)) == (err is not None)
 
     def test_an_open_socket_is_to_be_looked_into(self) -> None:
         """Nothing is known to be lost, but the module no longer reads it."""
