@@ -111,9 +111,10 @@ def header_finder(push_sockets: frozenset[int]) -> Finder:
 def token_matcher(push_sockets: frozenset[int]) -> Finder:
     """Make a function that matches the next line or payload header at an offset.
 
-    The groups are ``connectID`` and length of a push, length and remaining length of a
-    read, and the text of a line; the last one that matched tells which it is. What isn't
-    printed as in the note, and what :func:`header_finder` finds odd, doesn't match.
+    The groups are the text of a line, ``connectID`` and length of a push, length and
+    remaining length of a read, and the text of a line that begins with a plus; the last
+    one that matched tells which it is. What isn't printed as in the note, and what
+    :func:`header_finder` finds odd, doesn't match.
     """
     connect_ids = b"".join(b"%d" % number for number in CONNECT_IDS if number in push_sockets)
     push, odd_push = rb"()()(?!)", rb"(?!)"
@@ -122,10 +123,10 @@ def token_matcher(push_sockets: frozenset[int]) -> Finder:
         odd_push = rb'URC: {0,8}+"recv", {0,8}+[%b]' % connect_ids
     read = rb"RD: ([1-9]\d{0,3}+)(?:,(\d{1,9}+))?+\r\n"
     odd_read = rb"RD:(?! 0\r\n)"
-    line = rb"([^\r\n]++)\r\n"
-    pattern = rb"[\r\n]*+(?:\+QI(?:%b|%b)|(?!\+QI(?:%b|%b))%b)" % (
-        push, read, odd_push, odd_read, line,
-    )  # fmt: skip
+    line, plus_line = rb"([^+\r\n][^\r\n]*+)\r\n", rb"(\+(?!QI(?:%b|%b))[^\r\n]*+)\r\n"
+    header = rb"\+QI(?:%b|%b)" % (push, read)
+    tokens = (line, header, plus_line % (odd_push, odd_read))
+    pattern = rb"[\r\n]*+(?:%b)" % b"|".join(tokens)
     return re.compile(pattern).match
 
 
