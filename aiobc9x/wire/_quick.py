@@ -11,6 +11,7 @@ looks odd these ways stop, and the exact one goes on.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 from aiobc9x.spec import LINE_MAX_BYTES, PUSH_MAX_BYTES, READ_MAX_BYTES
@@ -195,45 +196,73 @@ class Quick(Exact):
             return self._take_short(text, frames)
         return self._take_plain(text, start, self._find_header(text, start), frames)
 
-    def _take_tokens(self, text: bytes, start: int, frames: list[Frame]) -> int:
-        """Take lines and payloads one by one, up to the first that needs a closer look.
-
-        Returns where that is, or what is left begins; -1 if all is taken.
-        """
-        match = self._match_token
+    def _feed_tokens(self, data: bytes, left: int) -> Sequence[Frame]:
+        """Take a short chunk, in which a payload or a header is likely, token by token."""
+        frames: list[Frame] = []
+        tail = self._tail
+        text, start = tail + data, 0
+        if left:
+            number = self._connect_id
+            self._pieces.append(data[:left])
+            frames.append(_new(Payload, (number, self._remaining, b"".join(self._pieces))))
+            self._left, self._lookout = 0, LOOKOUT
+            start = self._pass_behind(text, left, number, frames)
+            if start < 0:
+                return frames
+        if self._pushing != self.push_sockets:
+            self._learn_rules()
+        self._tail, self._inert = b"", NONE_INERT
         self._lookout -= 1
+        match = self._match_token
         while token := match(text, start):
-            start = token.end()
-            kind = token.lastindex or 0
+            start, kind = token.end(), token.lastindex or 0
             if kind < _PUSH or kind > _REMAINING:
                 frames.append(_new(Line, (token[kind],)))
                 continue
+            number, rest, size, most = None, None, int(token[_PUSH] or token[_READ]), self.read_due
             if kind == _PUSH:
-                number, rest, size = token[2][0] - _ZERO, None, int(token[_PUSH])
-                fits = size <= PUSH_MAX_BYTES
-            else:
-                number, size = None, int(token[_READ])
-                rest = int(token[_REMAINING]) if token[_REMAINING] else None
-                fits = size <= self.read_due and size <= READ_MAX_BYTES
-            if not fits or self.hex_receive or not self.length_shown:
-                return token.start()
-            self._lookout = LOOKOUT
-            stop = start + size
+                number, most = token[2][0] - _ZERO, PUSH_MAX_BYTES
+            elif kind == _REMAINING:
+                rest = int(token[_REMAINING])
+            if size > most or self.hex_receive or not self.length_shown:
+                start = token.start()
+                break
+            self._lookout, stop = LOOKOUT, start + size
             if stop > len(text):
                 self._connect_id, self._remaining, self._left = number, rest, stop - len(text)
                 self._pieces = [text[start:]]
-                return -1
+                return frames or ()
             frames.append(_new(Payload, (number, rest, text[start:stop])))
-            if text.startswith(BEHIND_READ, stop):
-                start = stop + 4
-                if number is not None:
-                    self.push_ends.append(True)
-            else:
-                start = self._look_behind(number is not None, text, stop)
-                if self._step is not None:
-                    self._run(text, start, frames)
-                    return -1
-        return start
+            start = self._pass_behind(text, stop, number, frames)
+            if start < 0:
+                return frames
+        self._end_tokens(text, start, len(tail), frames)
+        return frames or ()
+
+    def _pass_behind(self, text: bytes, stop: int, number: int | None, frames: list[Frame]) -> int:
+        """Pass the line ends behind a payload; return -1 if all of the text is taken."""
+        if text.startswith(BEHIND_READ, stop):
+            if number is not None:
+                self.push_ends.append(True)
+            return stop + 4
+        start = self._look_behind(number is not None, text, stop)
+        if self._step is None:
+            return start
+        self._run(text, start, frames)
+        return -1
+
+    def _end_tokens(self, text: bytes, start: int, known: int, frames: list[Frame]) -> None:
+        """Keep what is left of a text, or take it the exact way."""
+        rest = RESTS.get(text[start:])
+        if rest is not None:
+            self._tail = rest
+            return
+        stop = self._keep_rest(text, start)
+        if stop < known:  # the line in progress, of which so much was known before
+            self._tail = text[:known]
+            self._run(text[known:], 0, frames)
+        elif stop < len(text):
+            self._run(text, stop, frames)
 
     def _keep_rest(self, text: bytes, start: int) -> int:
         """Keep the beginning of a line; return where it is, if it needs a closer look."""
@@ -242,14 +271,15 @@ class Quick(Exact):
             return len(text) - len(rest)
         if not rest:
             self._inert = INERT
-        elif rest in BEGINNINGS:
-            self._inert = INERT_IN_HEADER
-        elif rest[:6] not in KINDS or OTHER_URC(rest):
-            self._inert = INERT_IN_TEXT
+        elif rest[:6] not in KINDS:
+            self._inert = INERT_IN_HEADER if rest in BEGINNINGS else INERT_IN_TEXT
         elif not self.length_shown or not UNFINISHED(rest):
-            if rest[-1] == _CR and self._take_separator_byte(rest):
+            if OTHER_URC(rest):
+                self._inert = INERT_IN_TEXT
+            elif rest[-1] == _CR and self._take_separator_byte(rest):
                 return len(text)
-            return len(text) if self._keep(rest) else len(text) - len(rest)
+            else:
+                return len(text) if self._keep(rest) else len(text) - len(rest)
         self._tail = rest
         return len(text)
 

@@ -22,12 +22,12 @@ from typing import Final
 from aiobc9x.spec import LINE_MAX_BYTES
 from aiobc9x.wire._exact import BEHIND_READ, NONE_INERT, Exact
 from aiobc9x.wire._frames import Damage, Frame, Line, Payload, Prompt
+from aiobc9x.wire._headers import KINDS, UNFINISHED
 from aiobc9x.wire._quick import (
     FEW_BYTES,
     INERT,
     INERT_IN_HEADER,
     INERT_IN_TEXT,
-    LOOKOUT,
     RESTS,
     Quick,
 )
@@ -38,6 +38,7 @@ _LINE_CUT: Final = "line given up"
 _PAYLOAD_CUT: Final = "payload given up"
 
 _LF: Final = 0x0A
+_CR: Final = 0x0D
 # Half the time of a NamedTuple's own constructor, which is written in Python.
 _new: Final = tuple.__new__
 
@@ -162,8 +163,14 @@ class Framer(Quick):
             self._tail = kept
             self._inert = INERT_IN_HEADER if kept else INERT
             return ()
-        self._tail = b""
         self._inert = NONE_INERT
+        if self.length_shown and text[:6] in KINDS:
+            if UNFINISHED(text):
+                self._tail = text
+                return ()
+            if data[-1] == _CR and self._take_separator_byte(text):
+                return ()
+        self._tail = b""
         if self._keep_rest(text, 0) == len(text):
             return ()
         self._tail = tail
@@ -196,45 +203,6 @@ class Framer(Quick):
             if self._step is None:
                 start = self._take_line(data, start, frames)
             self._run(data, start, frames)
-        return frames or ()
-
-    def _feed_tokens(self, data: bytes, left: int) -> Sequence[Frame]:
-        """Take a short chunk, in which a payload or a header is likely."""
-        frames: list[Frame] = []
-        if left:
-            self._pieces.append(data[:left])
-            number = self._connect_id
-            frames.append(_new(Payload, (number, self._remaining, b"".join(self._pieces))))
-            self._left = 0
-            self._lookout = LOOKOUT
-            text, known, start = data, 0, left + 4
-            if not data.startswith(BEHIND_READ, left):
-                start = self._look_behind(number is not None, data, left)
-                if self._step is not None:
-                    self._run(data, start, frames)
-                    return frames
-            elif number is not None:
-                self.push_ends.append(True)
-        else:
-            tail = self._tail
-            text, known, start = tail + data, len(tail), 0
-        self._tail = b""
-        self._inert = NONE_INERT
-        if self._pushing != self.push_sockets:
-            self._learn_rules()
-        start = self._take_tokens(text, start, frames)
-        if start < 0:
-            return frames or ()
-        rest = RESTS.get(text[start:])
-        if rest is not None:
-            self._tail = rest
-            return frames or ()
-        stop = self._keep_rest(text, start)
-        if stop < known:
-            self._tail = tail
-            self._run(data, 0, frames)
-        elif stop < len(text):
-            self._run(text, stop, frames)
         return frames or ()
 
     def resync(self) -> Sequence[Frame]:
