@@ -106,9 +106,13 @@ class Quick(Exact):
             self._take_payload(data, 0, frames)
         elif data != b"\n":
             text = self._tail + data
-            if data == b"\r" and self._take_separator_byte(text):
+            kept = RESTS.get(text)
+            if kept is not None:
+                self._tail = kept
+                self._inert = INERT_IN_HEADER if kept else INERT
+            elif text[0] == _PLUS and data == b"\r" and self._take_separator_byte(text):
                 return
-            if not self._keep(text):
+            elif not self._keep(text):
                 self._take_line(data, 0, frames)
         else:
             if self._pushing != self.push_sockets:
@@ -122,12 +126,15 @@ class Quick(Exact):
                 frames += found
 
     def _take_separator_byte(self, text: bytes) -> bool:
-        """Begin a payload behind a header in the usual form whose CR has come, if it is one."""
+        """Take the CR behind a header in the usual form, or behind what is none for sure."""
         if self._pushing != self.push_sockets:
             self._learn_rules()
         token = self._match_token(text + b"\n", 0)
-        if token is None or token.lastindex in {_LINE, _PLUS_LINE} or not self.length_shown:
+        if token is None or not self.length_shown or len(text) > LINE_MAX_BYTES:
             return False
+        if token.lastindex in {_LINE, _PLUS_LINE}:
+            self._tail, self._inert = text, INERT_IN_HEADER
+            return True
         if pushed := token[_PUSH]:
             number, rest, size = token[2][0] - _ZERO, None, int(pushed)
             fits = size <= PUSH_MAX_BYTES
