@@ -36,7 +36,9 @@ LOOKOUT: Final = 16
 """For how many short chunks behind a payload another one is likely."""
 
 RESTS: Final = {
-    line_end + rest: rest for line_end in (b"", b"\r", b"\r\n") for rest in (b"", *BEGINNINGS)
+    line_end + rest: rest
+    for line_end in (b"", b"\r", b"\n", b"\r\n")
+    for rest in (b"", *BEGINNINGS)
 }
 """What is left of a text that ends behind a line or in the beginning of a header, and what
 is kept of it. Line ends in front of a line mean nothing."""
