@@ -22,7 +22,7 @@ from typing import Final
 from aiobc9x.spec import LINE_MAX_BYTES
 from aiobc9x.wire._exact import BEHIND_READ, NONE_INERT, Exact
 from aiobc9x.wire._frames import Damage, Frame, Line, Payload, Prompt
-from aiobc9x.wire._headers import KINDS, UNFINISHED
+from aiobc9x.wire._headers import KINDS, OTHER_URC, UNFINISHED
 from aiobc9x.wire._quick import (
     FEW_BYTES,
     INERT,
@@ -113,8 +113,11 @@ class Framer(Quick):
             return self._feed_byte(data)
         if size > FEW_BYTES:
             return self._feed_lines(data)
-        if not left and _LF not in data:
-            return self._feed_part(data)
+        if not left:
+            if not self._tail:
+                data = data.lstrip(b"\r\n")
+            if _LF not in data:
+                return self._feed_part(data)
         if left or self._lookout > 0:
             return self._feed_tokens(data, left)
         return self._feed_short(data)
@@ -164,7 +167,11 @@ class Framer(Quick):
             self._inert = INERT_IN_HEADER if kept else INERT
             return ()
         self._inert = NONE_INERT
-        if self.length_shown and text[:6] in KINDS:
+        if text[:6] not in KINDS or OTHER_URC(text):
+            if text[0] != _CR and len(text) <= LINE_MAX_BYTES:
+                self._tail, self._inert = text, INERT_IN_TEXT
+                return ()
+        elif self.length_shown:
             if UNFINISHED(text):
                 self._tail = text
                 return ()
