@@ -175,7 +175,7 @@ class Framer(Quick):
             if UNFINISHED(text):
                 self._tail = text
                 return ()
-            if data[-1] == _CR and self._take_separator_byte(text):
+            if text[-1] == _CR and self._take_separator_byte(text):
                 return ()
         self._tail = b""
         if self._keep_rest(text, 0) == len(text):

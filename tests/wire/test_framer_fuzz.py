@@ -47,12 +47,12 @@ def rules_by(dice: random.Random) -> Rules:
 
 
 def cuts(dice: random.Random, stream: bytes) -> Iterator[list[bytes]]:
-    """Cut a stream: not at all, at every byte, and in pieces of up to some size."""
+    """Cut a stream: not at all, at every byte, and in pieces of up to some size, or of none."""
     yield [stream]
     for most in (1, 2, 5, 16, 64, 200, 600):
         pieces, at = [], 0
         while at < len(stream):
-            size = dice.randint(1, most)
+            size = dice.randint(0 if dice.random() < 0.1 else 1, most)
             pieces.append(stream[at : at + size])
             at += size
         yield pieces
