@@ -102,30 +102,41 @@ class Quick(Exact):
                 start = self._take_lines(data, start, frames)
         return start
 
-    def _take_byte(self, data: bytes, frames: list[Frame]) -> None:
+    def _feed_byte(self, data: bytes) -> Sequence[Frame]:
         """Take a single byte that may end something."""
-        if self._left:
-            self._take_payload(data, 0, frames)
-        elif data != b"\n":
-            text = self._tail + data
-            kept = RESTS.get(text)
-            if kept is not None:
-                self._tail = kept
-                self._inert = INERT_IN_HEADER if kept else INERT
-            elif text[0] == _PLUS and data == b"\r" and self._take_separator_byte(text):
-                return
-            elif not self._keep(text):
-                self._take_line(data, 0, frames)
-        else:
+        frames: list[Frame] = []
+        if self._left:  # its last byte
+            self._left = 0
+            self._pieces.append(data)
+            raw = b"".join(self._pieces)
+            if self._connect_id is None:
+                self._step, self._line_ends_due = Exact._take_line_end, BEHIND_READ
+            else:
+                self._step = Exact._take_push_end
+            frames.append(_new(Payload, (self._connect_id, self._remaining, raw)))
+            return frames
+        text = self._tail + data
+        if data == b"\n":
             if self._pushing != self.push_sockets:
                 self._learn_rules()
-            found = self._known.get(self._tail + data)
-            if found is None:
-                self._run(data, 0, frames)
-            else:
-                self._tail = b""
-                self._inert = INERT
+            found = self._known.get(text)
+            if found is not None:
+                self._tail, self._inert = b"", INERT
                 frames += found
+                return frames or ()
+            self._run(data, 0, frames)
+            return frames or ()
+        kept = RESTS.get(text)
+        if kept is not None:
+            self._tail = kept
+            self._inert = INERT_IN_HEADER if kept else INERT
+        elif OTHER_URC(text) and len(text) <= LINE_MAX_BYTES:
+            self._tail, self._inert = text, INERT_IN_TEXT
+        elif text[0] == _PLUS and data == b"\r" and self._take_separator_byte(text):
+            return ()
+        elif not self._keep(text):
+            self._take_line(data, 0, frames)
+        return frames or ()
 
     def _take_separator_byte(self, text: bytes) -> bool:
         """Take the CR behind a header in the usual form, or behind what is none for sure."""

@@ -37,6 +37,8 @@ __all__ = ["Damage", "Frame", "Framer", "Line", "Payload", "Prompt"]
 _LINE_CUT: Final = "line given up"
 _PAYLOAD_CUT: Final = "payload given up"
 
+# So many bytes of CRLF CRLF are due when the next one tells how a push ended.
+_DECISIVE_BYTES: Final = 2
 _LF: Final = 0x0A
 _CR: Final = 0x0D
 # Half the time of a NamedTuple's own constructor, which is written in Python.
@@ -130,6 +132,9 @@ class Framer(Quick):
                 self.push_ends.append(True)
             self._step, self._behind_push, self._line_ends_due = None, b"", b""
             return self._feed_tokens(data[len(due) :], 0)
+        if len(data) == 1 and due.startswith(data):
+            self._take_due(due)
+            return ()
         frames: list[Frame] = []
         if self._held or self.hold_after_final:
             self._held.append((data, 0))
@@ -137,6 +142,16 @@ class Framer(Quick):
         else:
             self._run(data, 0, frames)
         return frames or ()
+
+    def _take_due(self, due: bytes) -> None:
+        """Take the first of the bytes that are due behind a payload, and not the last."""
+        if self._step is Exact._take_line_end:
+            self._line_ends_due = due[1:]
+        elif len(due) > _DECISIVE_BYTES:
+            self._behind_push += due[:1]
+        else:  # the CR in front of the next line: there is a line end of the data's own
+            self._step, self._behind_push, self._inert = None, b"", INERT
+            self.push_ends.append(True)
 
     def _due_behind(self) -> bytes:
         """Return what is due behind a payload, if nothing else is to be looked out for."""
@@ -147,12 +162,6 @@ class Framer(Quick):
         if self._step is Exact._take_push_end and BEHIND_READ.startswith(self._behind_push):
             return BEHIND_READ[len(self._behind_push) :]
         return b""
-
-    def _feed_byte(self, data: bytes) -> Sequence[Frame]:
-        """Take a single byte that may end something."""
-        frames: list[Frame] = []
-        self._take_byte(data, frames)
-        return frames or ()
 
     def _feed_part(self, data: bytes) -> Sequence[Frame]:
         """Take some more of a line."""
