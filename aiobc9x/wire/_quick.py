@@ -219,8 +219,7 @@ class Quick(Exact):
     def _feed_tokens(self, data: bytes, left: int) -> Sequence[Frame]:
         """Take a short chunk, in which a payload or a header is likely, token by token."""
         frames: list[Frame] = []
-        tail = self._tail
-        text, start = tail + data, 0
+        text, start, known = self._tail + data, 0, len(self._tail)
         if left:
             number = self._connect_id
             self._pieces.append(data[:left])
@@ -244,7 +243,8 @@ class Quick(Exact):
                 number, most = token[2][0] - _ZERO, PUSH_MAX_BYTES
             elif kind == _REMAINING:
                 rest = int(token[_REMAINING])
-            if size > most or self.hex_receive or not self.length_shown:
+            fits = size <= most and (number is not None or size <= READ_MAX_BYTES)
+            if not fits or self.hex_receive or not self.length_shown:
                 start = token.start()
                 break
             self._lookout, stop = LOOKOUT, start + size
@@ -256,7 +256,7 @@ class Quick(Exact):
             start = self._pass_behind(text, stop, number, frames)
             if start < 0:
                 return frames
-        self._end_tokens(text, start, len(tail), frames)
+        self._end_tokens(text, start, known, frames)
         return frames or ()
 
     def _pass_behind(self, text: bytes, stop: int, number: int | None, frames: list[Frame]) -> int:

@@ -42,7 +42,7 @@ def rules_by(dice: random.Random) -> Rules:
         prompt_due=dice.random() < 0.1,
         hex_receive=dice.random() < 0.05,
         length_shown=dice.random() < 0.9,
-        read_due=dice.choice((1024, 1024, 1024, 0, 100)),
+        read_due=dice.choice((1024, 1024, 2000, 0, 100)),
     )
 
 
@@ -107,3 +107,14 @@ def test_workloads_in_chunks(name: str, size: int) -> None:
     made = rules.apply(Framer())
     assert without_reasons(fed(made, stream.chunks(size))) == reference.frames
     assert list(made.push_ends) == reference.push_ends[-1024:]
+
+
+@pytest.mark.parametrize("size", [1, 16, 64, 5000])
+def test_no_read_is_larger_than_the_note_allows(size: int) -> None:
+    """Whatever is said to be due; behind a payload too, where chunks go another way."""
+    read = b"\r\n+QIRD: %d,0\r\n%b\r\n\r\nOK\r\n"
+    stream = read % (3, b"abc") + read % (1025, b"x" * 1025) + b"\r\nOK\r\n"
+    rules, reference = Rules(read_due=2000), Reference()
+    reference.feed(deepcopy(rules), stream)
+    chunks = [stream[at : at + size] for at in range(0, len(stream), size)]
+    assert without_reasons(fed(rules.apply(Framer()), chunks)) == reference.frames
