@@ -112,7 +112,7 @@ class Board:
 
     @property
     def is_behind(self) -> bool:
-        """Whether the host has enough to read for now."""
+        """Whether the host has enough to read already."""
         return len(self.output) >= STREAM_WATER
 
     def later(self, delay: float, callback: Callable[[], None]) -> Timer | None:
