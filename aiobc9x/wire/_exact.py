@@ -15,14 +15,17 @@ from typing import Final, TypeAlias
 from aiobc9x.spec import LINE_MAX_BYTES, READ_MAX_BYTES
 from aiobc9x.wire._frames import NO_PUSH_END, Damage, Frame, Line, Payload, Prompt
 from aiobc9x.wire._headers import LINE, MALFORMED, Header, read_header
-from aiobc9x.wire._lines import frame_of
 
 BEHIND_READ: Final = b"\r\n\r\n"
 """One ends the payload, one begins the next answer or URC (§2.1.2, example 4.1.3)."""
 
+PUSH_END: Final = b"\r\n"
+"""This is optional behind pushed data; that in front of what comes next is not."""
+
 NONE_INERT: Final[frozenset[bytes]] = frozenset()
 """No single byte goes unseen."""
 
+_LINE_TOO_LONG: Final = f"line exceeds {LINE_MAX_BYTES} bytes; these are its first"
 _NO_LINE_END: Final = "no two CRLFs behind a +QIRD payload"
 _NOT_HEX: Final = "hex payload holds other bytes than hex digits"
 
@@ -31,11 +34,14 @@ _CR: Final = 0x0D
 _SPACE: Final = 0x20
 _QUOTE: Final = 0x22
 _PROMPT: Final = b">"
-# The CRLF behind pushed data is optional, the one in front of what comes next is not;
-# a boot banner begins with LF CR instead.
-_PUSH_END: Final = b"\r\n"
+# A boot banner begins with LF CR, where anything else begins with CR LF.
 _BANNER: Final = re.compile(rb"\n\r[^\n]")
-_PUSH_ENDS_UNDECIDED: Final = frozenset({b"", b"\r", b"\n", b"\r\n", b"\n\r"})
+UNDECIDED: Final = (
+    frozenset({b"", b"\r", b"\r\n", b"\r\n\r"}),
+    frozenset({b"", b"\r", b"\n", b"\r\n", b"\n\r"}),
+)
+"""What may follow a +QIRD payload, and a pushed one, so that more bytes must tell."""
+
 # More pushes than fit in any chunk that a port delivers.
 _PUSH_ENDS_KEPT: Final = 1024
 # A line, its line end, and a byte that makes it too long.
@@ -66,13 +72,15 @@ class Exact:
         self._start_afresh()
 
     def _start_afresh(self) -> None:
-        # The line in progress, and which single bytes may be added to it unseen.
+        # The line in progress, with line ends in front of it or without, and which single
+        # bytes may be added to it unseen.
         self._tail: bytes = b""
         self._inert: frozenset[bytes] = NONE_INERT
         # The payload in progress: what its header says, the bytes that are here, and how
         # many bytes, or hex digits and quotes, are still to come.
         self._connect_id: int | None = None
         self._remaining: int | None = None
+        self._part: bytes = b""
         self._pieces: list[bytes] = []
         self._left: int = 0
         self._digits_left = 0
@@ -81,32 +89,22 @@ class Exact:
         self._hex = False
         # What takes the next byte, where that is neither of a line nor of a payload.
         self._step: Step | None = None
-        self._line_ends_due = b""
-        # What has followed a pushed payload, until it tells how that ended.
-        self._behind_push = b""
+        # What has followed a payload, until that tells how it ended.
+        self._behind = b""
 
-    def _look_behind(self, is_push: object, text: bytes, stop: int) -> int:
+    def _look_behind(self, is_push: bool, text: bytes, stop: int) -> int:
         """Look at the line ends behind a payload; return where the next line may begin."""
         behind = text[stop : stop + 4]
-        if behind == BEHIND_READ:
-            if is_push:
-                self.push_ends.append(True)
-            return stop + 4
-        if not is_push:
-            self._step = Exact._take_line_end
-            if stop + len(behind) == len(text) and BEHIND_READ.startswith(behind):
-                self._line_ends_due = BEHIND_READ[len(behind) :]
-                return len(text)
-            self._line_ends_due = BEHIND_READ
-        elif len(behind) > 2 and behind.startswith(_PUSH_END) and not self.prompt_due:
-            self.push_ends.append(behind[2] in _PUSH_END)
-            return stop + 2
-        else:
-            self._step = Exact._take_push_end
-            if behind in _PUSH_ENDS_UNDECIDED:
-                self._behind_push = behind
-                return len(text)
-        return stop
+        if behind not in UNDECIDED[is_push]:
+            if behind == BEHIND_READ and not is_push:
+                return stop + 4
+            if is_push and behind.startswith(PUSH_END) and not self.prompt_due:
+                self.push_ends.append(behind[2] in PUSH_END)
+                return stop + 2
+            behind = b""
+        self._step = Exact._take_push_end if is_push else Exact._take_line_end
+        self._behind = behind
+        return stop + len(behind)
 
     def _take_line(self, data: bytes, start: int, frames: list[Frame]) -> int:
         """Take one line, prompt or header, or what there is of it."""
@@ -114,7 +112,7 @@ class Exact:
         near = start + _NEAR_BYTES
         lf = data.find(b"\n", start, near)
         stop = lf + 1 or min(near, len(data))
-        tail = self._tail.lstrip(b"\r")
+        tail = self._tail.lstrip(b"\r\n")
         known = len(tail)
         text = (tail + data[start:stop]).lstrip(b"\r")
         mark = self._find_prompt(text, known) if self.prompt_due else -1
@@ -135,7 +133,7 @@ class Exact:
             self._step = None if lf >= 0 else Exact._skip
         else:
             # One CR too many tells a CR behind the longest line from none.
-            self._tail = text[: LINE_MAX_BYTES + 1]
+            self._tail = text[: LINE_MAX_BYTES + 1] or b"\r"
         return stop
 
     def _find_prompt(self, text: bytes, known: int) -> int:
@@ -160,13 +158,14 @@ class Exact:
         line = text.strip(b"\r\n")
         if not line:
             return
-        frame = frame_of(line)
-        if isinstance(frame, Line):
-            if damage:
-                frame = Damage(damage, line)
-            elif line in _FINALS or _FINAL_ERROR.match(line):
+        if len(line) > LINE_MAX_BYTES:
+            frames.append(Damage(_LINE_TOO_LONG, line[:LINE_MAX_BYTES]))
+        elif damage:
+            frames.append(Damage(damage, line))
+        else:
+            if line in _FINALS or _FINAL_ERROR.match(line):
                 self.prompt_due = self.hold_after_final = False
-        frames.append(frame)
+            frames.append(_new(Line, (line,)))
 
     def _skip(self, data: bytes, start: int, _: list[Frame]) -> int:
         """Drop the rest of a line that is too long."""
@@ -179,7 +178,7 @@ class Exact:
     def _begin_payload(self, header: Header, text: bytes) -> None:
         self._tail = b""
         self._connect_id, self._remaining = header.connect_id, header.remaining
-        self._pieces = []
+        self._part = b""
         self.negative_remainings += header.negative
         self._size = header.size
         self._hex = self.hex_receive
@@ -208,9 +207,15 @@ class Exact:
             self._left = stop - len(data)
             return len(data)
         self._left = 0
-        raw = b"".join(self._pieces)
+        raw = self._join(b"")
         frames.append(_new(Payload, (self._connect_id, self._remaining, raw)))
         return self._look_behind(self._connect_id is not None, data, stop)
+
+    def _join(self, last: bytes) -> bytes:
+        """Join the pieces of a payload."""
+        raw = b"".join((self._part, *self._pieces, last))
+        self._pieces.clear()
+        return raw
 
     def _take_digits(self, data: bytes, start: int, frames: list[Frame]) -> int:
         """Take what there is of a payload in hex, which ends early at a line end."""
@@ -226,8 +231,7 @@ class Exact:
             return start
         self._step = None
         self._digits_left = 0
-        raw = b"".join(self._pieces)
-        self._pieces = []
+        raw = self._join(b"")
         frame = Damage(_NOT_HEX, raw) if line_end else self._decode(raw)
         frames.append(frame)
         if isinstance(frame, Payload):
@@ -244,41 +248,34 @@ class Exact:
 
     def _take_line_end(self, data: bytes, start: int, frames: list[Frame]) -> int:
         """Check the bytes behind a ``+QIRD`` payload: a lost byte would go unseen."""
-        due = self._line_ends_due
-        if data.startswith(due, start):
-            start, due = start + len(due), b""
-        while due and start < len(data):
-            if data[start] != due[0]:
-                frames.append(Damage(_NO_LINE_END, BEHIND_READ[: -len(due)]))
-                due = b""
-                break
-            due = due[1:]
+        behind = self._behind
+        while start < len(data) and data[start] == BEHIND_READ[len(behind)]:
+            behind += data[start : start + 1]
             start += 1
-        self._line_ends_due = due
-        if not due:
-            self._step = None
+            if behind == BEHIND_READ:
+                break
+        else:
+            if start == len(data):
+                self._behind = behind
+                return start
+            frames.append(Damage(_NO_LINE_END, behind))
+        self._step, self._behind = None, b""
         return start
 
     def _take_push_end(self, data: bytes, start: int, frames: list[Frame]) -> int:
         """Look at what follows pushed data: a line end, or else bytes of it were lost."""
-        behind = self._behind_push
-        if BEHIND_READ.startswith(behind) and not self.prompt_due:
-            due = BEHIND_READ[len(behind) :]
-            if data.startswith(due, start):
-                self._step, self._behind_push = None, b""
-                self.push_ends.append(True)
-                return start + len(due)
-        while behind in _PUSH_ENDS_UNDECIDED:
+        behind = self._behind
+        while behind in UNDECIDED[True]:
             if start == len(data):
-                self._behind_push = behind
+                self._behind = behind
                 return start
             behind += data[start : start + 1]
             start += 1
-        self._step, self._behind_push = None, b""
+        self._step, self._behind = None, b""
         end: bool | None = None
         prompted = self.prompt_due and behind.endswith(_PROMPT)
-        if behind.startswith(_PUSH_END) and not prompted:
-            end = behind[2] in _PUSH_END
+        if behind.startswith(PUSH_END) and not prompted:
+            end = behind[2] in PUSH_END
         elif not prompted and not behind.startswith(b"\r") and not _BANNER.match(behind):
             frames.append(Damage(NO_PUSH_END, b""))
         self.push_ends.append(end)
@@ -288,7 +285,7 @@ class Exact:
     @property
     def behind_push(self) -> bytes | None:
         """The line end bytes behind a pushed payload whose end isn't known yet; else ``None``."""
-        return self._behind_push if self._step is Exact._take_push_end else None
+        return self._behind if self._step is Exact._take_push_end else None
 
 
 Step: TypeAlias = Callable[[Exact, bytes, int, list[Frame]], int]

@@ -6,12 +6,13 @@ Layer: wire. Does no I/O, reads no clock.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias, final
 
 NO_PUSH_END: Final = "no line end behind pushed data: it lost bytes"
 """Reason of the damage that shows that the payload before it is not whole."""
 
 
+@final
 class Line(NamedTuple):
     """A line of text: an answer, a result, a URC or an echo.
 

@@ -11,13 +11,10 @@ the view mode survives in NVRAM from the last user (§2.2.11).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from collections.abc import Set as AbstractSet
-from enum import Enum, auto
-from functools import lru_cache
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple
 
-from aiobc9x.spec import CONNECT_IDS, PUSH_MAX_BYTES, READ_MAX_BYTES
+from aiobc9x.spec import PUSH_MAX_BYTES, READ_MAX_BYTES
 
 LINE: Final = ""
 """The verdict on what is no payload header."""
@@ -25,9 +22,6 @@ LINE: Final = ""
 MALFORMED: Final = "malformed payload header"
 TOO_LONG: Final = "header announces more bytes than are due"
 NO_LENGTH: Final = "pushed data without a length has no end"
-
-
-Finder: TypeAlias = Callable[[bytes, int], re.Match[bytes] | None]
 
 
 class Header(NamedTuple):
@@ -87,86 +81,7 @@ _PUSH: Final = _beginnings(
 )
 
 
-@lru_cache(maxsize=64)  # one for each set of connect IDs
-def header_finder(push_sockets: frozenset[int]) -> Finder:
-    """Make a function that finds whatever :func:`read_header` might not call a line.
-
-    The match has the groups ``connectID`` and length, or length and remaining length,
-    and ends behind the separator, if the header is complete and printed as in the
-    note with ``showlength`` 1; else they are ``None`` and it needs a closer look.
-    """
-    # Nothing in the usual forms is ever tried twice, which halves the time.
-    read = rb"RD: ([1-9]\d{0,3}+)(?:\r\n|,(\d{1,9}+)(?:\r\n|,))"
-    odd_read = rb"RD:(?! 0(?:[\r\n,]|\Z))"
-    connect_ids = b"".join(b"%d" % number for number in CONNECT_IDS if number in push_sockets)
-    if not connect_ids:
-        return re.compile(rb"\+QI(?:()()%b|%b)" % (read, odd_read)).search
-    push = rb'URC: "recv",([%b]),([1-9]\d{0,3}+)(?:\r\n|,)' % connect_ids
-    odd_push = rb'URC: {0,8}"recv", {0,8}[%b]' % connect_ids
-    pattern = rb"\+QI(?:%b|%b|%b|%b)" % (push, read, odd_push, odd_read)
-    return re.compile(pattern).search
-
-
-@lru_cache(maxsize=64)  # as above
-def token_matcher(push_sockets: frozenset[int]) -> Finder:
-    """Make a function that matches the next line or payload header at an offset.
-
-    The groups are the text of a line, ``connectID`` and length of a push, length and
-    remaining length of a read, and the text of a line that begins with a plus; the last
-    one that matched tells which it is. What isn't printed as in the note, and what
-    :func:`header_finder` finds odd, doesn't match.
-    """
-    connect_ids = b"".join(b"%d" % number for number in CONNECT_IDS if number in push_sockets)
-    push, odd_push = rb"()()(?!)", rb"(?!)"
-    if connect_ids:
-        push = rb'URC: "recv",([%b]),([1-9]\d{0,3}+)\r\n' % connect_ids
-        odd_push = rb'URC: {0,8}+"recv", {0,8}+[%b]' % connect_ids
-    read = rb"RD: ([1-9]\d{0,3}+)(?:,(\d{1,9}+))?+\r\n"
-    odd_read = rb"RD:(?! 0\r\n)"
-    line, plus_line = rb"([^+\r\n][^\r\n]*+)\r\n", rb"(\+(?!QI(?:%b|%b))[^\r\n]*+)\r\n"
-    header = rb"\+QI(?:%b|%b)" % (push, read)
-    tokens = (line, header, plus_line % (odd_push, odd_read))
-    pattern = rb"[\r\n]*+(?:%b)" % b"|".join(tokens)
-    return re.compile(pattern).match
-
-
-BEGINNINGS: Final = frozenset(
-    literal[:size]
-    for literal in (b"+QIRD: ", b'+QIURC: "recv",')
-    for size in range(1, len(literal) + 1)
-)
-"""What the constant parts of both headers begin with."""
-
-KINDS: Final = frozenset({b"+QIRD:", b"+QIURC"})
-OTHER_URC: Final = re.compile(rb'\+QIURC: "[^r]').match
-UNFINISHED: Final = re.compile(
-    rb'\+QI(?:RD: \d{1,4}+(?:,\d{0,9}+)?|URC: "recv",[0-5](?:,\d{0,4}+)?)'
-).fullmatch
-_HEADER_LIKE: Final = re.compile(rb'\+QI(?:RD:|URC: {0,8}"recv",)').match
-
-
-class Outlook(Enum):
-    """What may become of a line that begins with a plus, under whatever rules."""
-
-    TEXT = auto()
-    """No payload header."""
-    OPEN = auto()
-    """Perhaps a header, but not without more bytes."""
-    ODD = auto()
-    """Perhaps a whole header already."""
-
-
-def outlook(text: bytes, length_shown: bool) -> Outlook:
-    """Tell what may become of a line that begins with ``text``, cheaply."""
-    if text in BEGINNINGS:
-        return Outlook.OPEN
-    if text[:6] not in KINDS:
-        return Outlook.TEXT
-    if length_shown and UNFINISHED(text):
-        return Outlook.OPEN
-    if OTHER_URC(text):
-        return Outlook.TEXT
-    return Outlook.ODD if _HEADER_LIKE(text) else Outlook.OPEN
+HEADER_LIKE: Final = re.compile(rb'\+QI(?:RD:|URC: {0,8}"recv",)').match
 
 
 def read_header(

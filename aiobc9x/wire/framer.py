@@ -7,10 +7,10 @@ Lines end at ``<CR><LF>`` (§2.1.2). Payloads are counted by their header (§2.2
 depends on state the bytes don't carry: see :attr:`Framer.push_sockets`,
 :attr:`Framer.length_shown` and :attr:`Framer.hex_receive`.
 
-There are two ways through a chunk. The exact one takes a line, a payload or a prompt
+There are several ways through a chunk. The exact one takes a line, a payload or a prompt
 at a time, from any state. The quick ones (:mod:`aiobc9x.wire._quick`) stand aside where a
 prompt is due, where an answer is held, and at whatever looks odd. All give the same
-frames. Single bytes that end nothing are only kept.
+frames. Bytes that end nothing are only kept.
 """
 
 from __future__ import annotations
@@ -20,27 +20,18 @@ from collections.abc import Sequence
 from typing import Final
 
 from aiobc9x.spec import LINE_MAX_BYTES
-from aiobc9x.wire._exact import BEHIND_READ, NONE_INERT, Exact
+from aiobc9x.wire._exact import BEHIND_READ, NONE_INERT, UNDECIDED, Exact
 from aiobc9x.wire._frames import Damage, Frame, Line, Payload, Prompt
-from aiobc9x.wire._headers import KINDS, OTHER_URC, UNFINISHED
-from aiobc9x.wire._quick import (
-    FEW_BYTES,
-    INERT,
-    INERT_IN_HEADER,
-    INERT_IN_TEXT,
-    RESTS,
-    Quick,
-)
+from aiobc9x.wire._quick import LOOKOUT, Quick
+from aiobc9x.wire._records import recall
+from aiobc9x.wire._rests import INERT, INERT_IN_HEADER, INERT_IN_TEXT, RESTS
 
 __all__ = ["Damage", "Frame", "Framer", "Line", "Payload", "Prompt"]
 
 _LINE_CUT: Final = "line given up"
 _PAYLOAD_CUT: Final = "payload given up"
 
-# So many bytes of CRLF CRLF are due when the next one tells how a push ended.
-_DECISIVE_BYTES: Final = 2
 _LF: Final = 0x0A
-_CR: Final = 0x0D
 # Half the time of a NamedTuple's own constructor, which is written in Python.
 _new: Final = tuple.__new__
 
@@ -98,128 +89,117 @@ class Framer(Quick):
             Damage comes as a :class:`Damage` frame; nothing is raised.
 
         """
-        if not isinstance(data, bytes):
+        if type(data) is not bytes:
             data = bytes(data)
-        size = len(data)
-        left = self._left
+        size, left = len(data), self._left
         if size < left:
             self._left = left - size
             self._pieces.append(data)
             return ()
-        if size == 1 and data in self._inert and len(self._tail) < LINE_MAX_BYTES:
-            self._tail += data
-            return ()
+        if size == 1 and data in self._inert:
+            tail = self._tail + data
+            if len(tail) <= LINE_MAX_BYTES:
+                self._tail = tail
+                return ()
         if self._step is not None or self.prompt_due or self.hold_after_final or self._held:
             return self._feed_exactly(data)
-        if size == 1:
+        if left:
+            number = self._connect_id
+            raw = self._join(data[:left]) if self._pieces else self._part + data[:left]
+            frames: list[Frame] = [_new(Payload, (number, self._remaining, raw))]
+            self._left, self._lookout = 0, LOOKOUT
+            if data[left : left + 4] != BEHIND_READ:
+                return self._feed_behind(data, left, frames)
+            if number is not None:
+                self.push_ends.append(True)
+            text, stop = data, self._take_records(data, left + 2, frames)
+        elif size == 1:
             return self._feed_byte(data)
-        if size > FEW_BYTES:
-            return self._feed_lines(data)
-        if not left:
-            if not self._tail:
-                data = data.lstrip(b"\r\n")
-            if _LF not in data:
-                return self._feed_part(data)
-        if left or self._lookout > 0:
-            return self._feed_tokens(data, left)
-        return self._feed_short(data)
+        elif _LF in data:
+            frames, text = [], self._tail + data
+            if self._lookout > 0:
+                stop = self._take_records(text, 0, frames)
+            else:
+                stop = self._take_pieces(text, frames)
+        elif self._inert is INERT_IN_TEXT and len(self._tail) <= LINE_MAX_BYTES - size:
+            self._tail += data
+            return ()
+        else:
+            return self._feed_part(data)
+        if stop >= 0:
+            self._go_on(text, stop, len(text) - size, frames)
+        return frames or ()
+
+    def _feed_part(self, data: bytes) -> Sequence[Frame]:
+        """Take some more of a line, which may be a header."""
+        text = (self._tail or b"\r\n") + data
+        if (kept := RESTS.get(text)) is not None:
+            self._tail, self._inert = kept
+            return ()
+        frames: list[Frame] = []
+        if not self._keep(text):
+            self._go_on(text, 0, len(text) - len(data), frames)
+        return frames or ()
+
+    def _feed_behind(self, data: bytes, start: int, frames: list[Frame]) -> Sequence[Frame]:
+        """Take what follows a payload, if that isn't two CRLFs, and go on."""
+        start = self._look_behind(self._connect_id is not None, data, start)
+        if self._step is None:
+            start = self._take_records(data, start, frames)
+        if 0 <= start < len(data):
+            self._go_on(data, start, 0, frames)
+        return frames or ()
+
+    def _feed_byte(self, data: bytes) -> Sequence[Frame]:
+        """Take a single byte that may end something."""
+        text = self._tail + data
+        if (kept := RESTS.get(text)) is not None:
+            self._tail, self._inert = kept
+            return ()
+        frames: list[Frame] = []
+        if data != b"\n":
+            is_end = data == b"\r" and self._inert is INERT_IN_HEADER
+            if not (self._keep_separator(text) if is_end else self._keep(text)):
+                self._go_on(text, 0, len(text) - 1, frames)
+        elif type(found := recall(text)) is Line:
+            self._tail, self._inert = b"", INERT
+            frames.append(found)
+        elif found and found[0] is not None and found[0] not in self.push_sockets:
+            self._tail, self._inert = b"", INERT
+            frames.append(found[-1])
+        elif (start := self._take_records(text, 0, frames)) >= 0:
+            self._go_on(text, start, len(text) - 1, frames)
+        return frames or ()
 
     def _feed_exactly(self, data: bytes) -> Sequence[Frame]:
         """Take a chunk where something must be looked at closely."""
-        due = self._due_behind()
-        if due and data.startswith(due) and len(data) <= FEW_BYTES:
-            if self._step is Exact._take_push_end:
-                self.push_ends.append(True)
-            self._step, self._behind_push, self._line_ends_due = None, b"", b""
-            return self._feed_tokens(data[len(due) :], 0)
-        if len(data) == 1 and due.startswith(data):
-            self._take_due(due)
-            return ()
         frames: list[Frame] = []
         if self._held or self.hold_after_final:
             self._held.append((data, 0))
             self._release(frames)
-        else:
+        elif self.prompt_due or not self._take_behind(data, frames):
             self._run(data, 0, frames)
         return frames or ()
 
-    def _take_due(self, due: bytes) -> None:
-        """Take the first of the bytes that are due behind a payload, and not the last."""
-        if self._step is Exact._take_line_end:
-            self._line_ends_due = due[1:]
-        elif len(due) > _DECISIVE_BYTES:
-            self._behind_push += due[:1]
-        else:  # the CR in front of the next line: there is a line end of the data's own
-            self._step, self._behind_push, self._inert = None, b"", INERT
-            self.push_ends.append(True)
-
-    def _due_behind(self) -> bytes:
-        """Return what is due behind a payload, if nothing else is to be looked out for."""
-        if self.prompt_due or self.hold_after_final or self._held:
-            return b""
-        if self._step is Exact._take_line_end:
-            return self._line_ends_due
-        if self._step is Exact._take_push_end and BEHIND_READ.startswith(self._behind_push):
-            return BEHIND_READ[len(self._behind_push) :]
-        return b""
-
-    def _feed_part(self, data: bytes) -> Sequence[Frame]:
-        """Take some more of a line."""
-        tail = self._tail
-        text = tail + data
-        if self._inert is INERT_IN_TEXT and len(text) <= LINE_MAX_BYTES:
-            self._tail = text
-            return ()
-        kept = RESTS.get(text)
-        if kept is not None:
-            self._tail = kept
-            self._inert = INERT_IN_HEADER if kept else INERT
-            return ()
-        self._inert = NONE_INERT
-        if text[:6] not in KINDS or OTHER_URC(text):
-            if text[0] != _CR and len(text) <= LINE_MAX_BYTES:
-                self._tail, self._inert = text, INERT_IN_TEXT
-                return ()
-        elif self.length_shown:
-            if UNFINISHED(text):
-                self._tail = text
-                return ()
-            if text[-1] == _CR and self._take_separator_byte(text):
-                return ()
-        self._tail = b""
-        if self._keep_rest(text, 0) == len(text):
-            return ()
-        self._tail = tail
-        frames: list[Frame] = []
-        self._run(data, 0, frames)
-        return frames or ()
-
-    def _feed_short(self, data: bytes) -> Sequence[Frame]:
-        """Take a short chunk, in which all is likely to be lines."""
-        if self._pushing != self.push_sockets:
-            self._learn_rules()
-        frames: list[Frame] = []
-        tail = self._tail
-        text = tail + data
-        self._tail = b""
-        self._inert = NONE_INERT
-        stop = self._take_short(text, frames)
-        if stop < len(tail):
-            self._tail = tail
-            self._run(data, 0, frames)
-        elif stop < len(text):
-            self._run(text, stop, frames)
-        return frames or ()
-
-    def _feed_lines(self, data: bytes) -> Sequence[Frame]:
-        """Take a long chunk."""
-        frames: list[Frame] = []
-        start = self._take_chunk(data, frames)
-        if start < len(data):
-            if self._step is None:
-                start = self._take_line(data, start, frames)
-            self._run(data, start, frames)
-        return frames or ()
+    def _take_behind(self, data: bytes, frames: list[Frame]) -> bool:
+        """Take what is due behind a payload, and what follows; return whether it came."""
+        is_push = self._step is Exact._take_push_end
+        if not is_push and self._step is not Exact._take_line_end:
+            return False
+        known = len(self._behind)
+        text = self._behind + data
+        if text.startswith(BEHIND_READ):
+            self._step, self._behind = None, b""
+            if is_push:
+                self.push_ends.append(True)
+            start = self._take_records(text, 2, frames)
+            if start >= 0:
+                self._go_on(text, start, known, frames)
+            return True
+        if text in UNDECIDED[is_push]:
+            self._behind = text
+            return True
+        return False
 
     def resync(self) -> Sequence[Frame]:
         """Give up what is in progress, and start afresh at the start of a line.
@@ -237,8 +217,8 @@ class Framer(Quick):
         self.prompt_due = self.hold_after_final = False
         self._release(frames)
         if self._left or self._digits_left or self._size:
-            frames.append(Damage(_PAYLOAD_CUT, b"".join(self._pieces)))
-        elif text := self._tail.strip(b"\r"):
+            frames.append(Damage(_PAYLOAD_CUT, self._part + b"".join(self._pieces)))
+        elif text := self._tail.strip(b"\r\n"):
             frames.append(Damage(_LINE_CUT, text))
         self._start_afresh()
         return frames or ()
