@@ -24,7 +24,6 @@ _READ: Final = b"+QIRD: "
 _CONNECT_IDS: Final = b"012345"
 _ZERO: Final = 0x30
 _LF: Final = 0x0A
-_LINE_ENDS_BYTES: Final = len(b"\r\n\r\n")
 _SIZE_DIGITS: Final = 4
 _REMAINING_DIGITS: Final = 9
 # Half the time of a NamedTuple's own constructor, which is written in Python.
@@ -79,7 +78,7 @@ def look(record: bytes) -> Line | Header | None:
 
 def _closer_look(record: bytes, line: Line) -> Line | Header | None:
     text = line.text
-    is_bare = len(record) == len(text) + _LINE_ENDS_BYTES
+    is_bare = record == b"\r\n%b\r\n" % text
     if text.startswith(_PUSH):
         number = text[len(_PUSH) :][:1]
         if not number or number not in _CONNECT_IDS:
