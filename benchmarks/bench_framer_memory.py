@@ -47,6 +47,13 @@ def headers(dice: random.Random) -> bytes:
     return header * (PIECE_BYTES // len(header))
 
 
+def lengths(dice: random.Random) -> bytes:
+    """Headers that hardly ever repeat."""
+    return b"".join(
+        b"\r\n+QIRD: 1,%d\r\nx\r\n\r\nOK\r\n" % dice.randrange(10**9) for _ in range(100)
+    )
+
+
 def noise(dice: random.Random) -> bytes:
     """Random bytes."""
     return dice.randbytes(PIECE_BYTES)
@@ -58,6 +65,7 @@ INPUTS: Final[tuple[Callable[[random.Random], bytes], ...]] = (
     endless_line,
     line_ends,
     headers,
+    lengths,
     noise,
 )
 
@@ -70,7 +78,7 @@ def tables(options: Options) -> Iterator[Table]:
 
 def _row(make: Callable[[random.Random], bytes], total: int, seed: int) -> tuple[object, ...]:
     dice = random.Random(seed)
-    pieces = [make(dice) for _ in range(64)] if make is not distinct_lines else []
+    pieces = [make(dice) for _ in range(64)] if make not in {distinct_lines, lengths} else []
     fed = frames = peak = 0
     tracemalloc.start()
     try:

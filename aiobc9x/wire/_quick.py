@@ -15,7 +15,7 @@ from typing import Final
 from aiobc9x.spec import LINE_MAX_BYTES
 from aiobc9x.wire._exact import BEHIND_READ, NONE_INERT, Exact
 from aiobc9x.wire._frames import Frame, Line, Payload
-from aiobc9x.wire._records import look, recall
+from aiobc9x.wire._records import LENGTHS, NUMBERS, PUSH, is_sample, keep_push, learn, look, recall
 from aiobc9x.wire._rests import HEADER_BEGUN, INERT_IN_HEADER, INERT_IN_TEXT, RESTS
 
 ALL: Final = -1
@@ -27,6 +27,9 @@ LOOKOUT: Final = 16
 _LF: Final = 0x0A
 _CR: Final = 0x0D
 _PLUS: Final = 0x2B
+# Where in its record the numbers of a push begin.
+_ID: Final = len(PUSH)
+_SIZE: Final = _ID + 1
 # The end of a line and an empty line, as between any two lines (§2.1.2).
 _BETWEEN: Final = b"\n\r\n"
 # Half the time of a NamedTuple's own constructor, which is written in Python.
@@ -77,28 +80,30 @@ class Quick(Exact):
         """Take the lines of a text that is likely to hold nothing else."""
         pieces = text.split(_BETWEEN)
         rest = pieces.pop()
-        if _LF in rest and rest[-1] == _LF:
+        is_torn = _LF in rest
+        if is_torn and rest[-1] == _LF:
             pieces.append(rest)
-            rest = b""
+            rest, is_torn = b"", False
         for piece in pieces:
             found = recall(piece)
             if found is None:
-                found = look(piece)
+                found = learn(piece)
             if type(found) is Line:
                 frames.append(found)
-            elif found and found[0] is not None and found[0] not in self.push_sockets:
+            elif found and found[-1] and found[0] not in self.push_sockets:
                 frames.append(found[-1])
             else:
                 self._lookout = LOOKOUT
                 start = sum(map(len, pieces[: len(frames)])) + len(frames) * len(_BETWEEN)
+                start -= len(b"\r\n") if start else 0  # a header begins with a line end
                 return self._take_records(text, start, frames)
         if (kept := RESTS.get(rest)) is not None:
             self._tail, self._inert = kept
-        elif _LF in rest:
+        elif is_torn:
             return self._take_records(text, len(text) - len(rest), frames)
         elif rest[0] >= _PLUS and rest[:3] != b"+QI" and len(rest) <= LINE_MAX_BYTES:
             self._tail, self._inert = rest, INERT_IN_TEXT
-        elif not self._keep(b"\r\n" + rest):
+        elif not self._keep_line(b"\r\n" + rest):
             return len(text) - len(rest)
         return ALL
 
@@ -107,23 +112,24 @@ class Quick(Exact):
         length = len(text)
         while end := text.find(b"\n", start + 2) + 1:
             record = text[start:end]
-            found = recall(record)
-            if found is None:
-                found = look(record)
-            if type(found) is Line:
+            if type(found := recall(record)) is Line:
                 frames.append(found)
                 start = end
                 continue
-            if found is None:
+            if found is None and record.startswith(PUSH) and (size := LENGTHS.get(record[_SIZE:])):
+                found = NUMBERS.get(record[_ID], -1), None, size, None
+                if is_sample():
+                    keep_push(record, found)
+            elif not (found := found or look(record)):
                 return start
             number, remaining, size, line = found
             if number is not None and number not in self.push_sockets:
-                frames.append(line)
+                frames.append(line or _new(Line, (record.strip(b"\r\n"),)))
                 start = end
                 continue
             if number is None and size > self.read_due:
                 return start
-            if size < 0 or self.hex_receive or not self.length_shown:
+            if not size or self.hex_receive or not self.length_shown:
                 return start
             stop = end + size
             if stop > length:
@@ -139,14 +145,17 @@ class Quick(Exact):
             elif number is not None:
                 self.push_ends.append(True)
         self._lookout -= 1
-        rest = text[start:]
-        if (kept := RESTS.get(rest)) is not None:
-            self._tail, self._inert = kept
-            return ALL
-        return ALL if self._keep(rest) else start
+        return ALL if self._keep(text[start:]) else start
 
     def _keep(self, rest: bytes) -> bool:
-        """Keep the beginning of a line that isn't in ``RESTS``, unless it needs a closer look."""
+        """Keep the beginning of a line, unless it needs a closer look."""
+        if (kept := RESTS.get(rest)) is not None:
+            self._tail, self._inert = kept
+            return True
+        return self._keep_line(rest)
+
+    def _keep_line(self, rest: bytes) -> bool:
+        """Do the same for what isn't in ``RESTS``."""
         if rest[:2] != b"\r\n" or rest[2] < _PLUS or len(rest) > LINE_MAX_BYTES:
             return self._keep_odd(rest)
         inert = INERT_IN_TEXT
@@ -175,23 +184,26 @@ class Quick(Exact):
         if line[0] < _PLUS:
             self._tail, self._inert = usual, INERT_IN_TEXT
             return True
-        return len(usual) <= LINE_MAX_BYTES and self._keep(usual)
+        return len(usual) <= LINE_MAX_BYTES and self._keep_line(usual)
 
     def _keep_separator(self, rest: bytes) -> bool:
         """Take the CR behind a header as the note prints it, or keep that of a line."""
         record = rest + b"\n"
         found = recall(record)
-        if found is None:
-            found = look(record)
-        if found is None:
-            return False
-        number = found[0]
-        if type(found) is Line or (number is not None and number not in self.push_sockets):
+        if type(found) is Line:
             self._tail, self._inert = rest, INERT_IN_HEADER
             return True
+        if found is None and record.startswith(PUSH) and (size := LENGTHS.get(record[_SIZE:])):
+            found = NUMBERS.get(record[_ID], -1), None, size, None
+        elif not (found := found or look(record)):
+            return False
         number, remaining, size, _ = found
-        is_due = number is not None or size <= self.read_due
-        if not is_due or size < 0 or self.hex_receive or not self.length_shown:
+        if number is not None and number not in self.push_sockets:
+            self._tail, self._inert = rest, INERT_IN_HEADER
+            return True
+        if number is None and size > self.read_due:
+            return False
+        if not size or self.hex_receive or not self.length_shown:
             return False
         self._connect_id, self._remaining, self._part = number, remaining, b""
         self._size, self._hex, self._step = size, False, Exact._take_separator

@@ -4,50 +4,43 @@ Layer: wire. Does no I/O, reads no clock.
 
 A module says the same few lines again and again. So a line is looked up as it stands,
 with the line ends around it, and what is found holds under all rules: whether a header
-announces a payload is for the framer to say.
+announces a payload is for the framer to say. Lengths hardly ever repeat, so headers are
+read rather than kept, unless there is much room.
 """
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from itertools import cycle
+from typing import Final, TypeAlias
 
-from aiobc9x.spec import LINE_MAX_BYTES, PUSH_MAX_BYTES, READ_MAX_BYTES
+from aiobc9x.spec import CONNECT_IDS, LINE_MAX_BYTES, READ_MAX_BYTES, SEND_MAX_BYTES
 from aiobc9x.wire._frames import Line
 from aiobc9x.wire._headers import HEADER_LIKE
 
-KNOWN_MAX_BYTES: Final = 32
-"""Ours. Longer lines hold addresses or times, and so hardly ever repeat."""
+Meaning: TypeAlias = tuple[int | None, int | None, int, Line | None]
+"""What a line means, if the rules are so: connect ID of a push, ``None`` for ``+QIRD`` and -1
+for neither; remaining length; size of the payload, or 0 if that needs a closer look; and the
+line that it is if it announces none."""
 
-_KNOWN: Final = 512
-_PUSH: Final = b'+QIURC: "recv",'
-_READ: Final = b"+QIRD: "
-_CONNECT_IDS: Final = b"012345"
-_ZERO: Final = 0x30
+# Ours. Longer lines hold addresses or times, and so hardly ever repeat.
+_KNOWN_MAX_BYTES: Final = 32
+_KNOWN: Final = 1024
+
 _LF: Final = 0x0A
-_SIZE_DIGITS: Final = 4
+_RECV: Final = b'+QIURC: "recv",'
+PUSH: Final = b"\r\n" + _RECV
+_READ: Final = b"\r\n+QIRD: "
+_READ_SIZE: Final = len(_READ)
+_SIZES: Final = {b"%d" % size: size for size in range(1, READ_MAX_BYTES + 1)}
+NUMBERS: Final = {0x30 + number: number for number in CONNECT_IDS}
+LENGTHS: Final = {b",%d\r\n" % length: length for length in range(SEND_MAX_BYTES + 1)}
+"""Numbers as the note prints them: a look-up takes a third of ``int()``, which reads signs,
+spaces and underscores too."""
 _REMAINING_DIGITS: Final = 9
 # Half the time of a NamedTuple's own constructor, which is written in Python.
 _new: Final = tuple.__new__
 
-
-class Header(NamedTuple):
-    """A line that announces a payload, if the rules are so.
-
-    Attributes:
-        connect_id: The socket of a push; ``None`` for ``+QIRD``.
-        remaining: ``<remaining_length>``; ``None`` for a push.
-        size: Bytes of the payload; -1 if the line needs a closer look for that.
-        line: The line that it is if it announces none.
-
-    """
-
-    connect_id: int | None
-    remaining: int | None
-    size: int
-    line: Line
-
-
-RECORDS: Final[dict[bytes, Line | Header]] = {}
+RECORDS: Final[dict[bytes, Line | Meaning]] = {}
 """What is known of lines with the line ends around them, whoever framed them.
 
 Bounded: where there is no more room, it starts afresh.
@@ -55,51 +48,65 @@ Bounded: where there is no more room, it starts afresh.
 
 recall: Final = RECORDS.get
 
+is_sample: Final = cycle((True, *[False] * 7)).__next__
+"""Whether to keep a header, of which there are many: those that come again and again soon are,
+and those that don't cost little."""
 
-def look(record: bytes) -> Line | Header | None:
-    """Look at a line that isn't known, and keep what it is for the next.
+
+def look(record: bytes) -> Meaning | None:
+    """Look at a line that isn't known and no header of a push.
 
     Returns:
         ``None`` for what needs a closer look, and for none or several lines.
 
     """
+    if record.startswith(_READ) and (meaning := _read(record)):
+        if is_sample():
+            keep(record, meaning)
+        return meaning
+    found = learn(record)
+    return (-1, None, 0, found) if type(found) is Line else found
+
+
+def learn(record: bytes) -> Line | Meaning | None:
+    """Keep a line that isn't known for the next; return what it is, as :func:`look` does."""
     text = record.strip(b"\r\n")
     size = len(record)
     if not text or _LF in text or size > LINE_MAX_BYTES:
         return None
     line: Line = _new(Line, (text,))
-    found = _closer_look(record, line) if text[:3] == b"+QI" else line
-    if size <= KNOWN_MAX_BYTES and found is not None:
-        if len(RECORDS) >= _KNOWN:
-            RECORDS.clear()
-        RECORDS[record] = found
+    found: Line | Meaning = line
+    if text[:3] == b"+QI" and text != b"+QIRD: 0" and HEADER_LIKE(text):
+        if text[:-1] != _RECV or text[-1] not in NUMBERS:
+            return None
+        found = NUMBERS[text[-1]], None, 0, line
+    if size <= _KNOWN_MAX_BYTES:
+        keep(record, found)
     return found
 
 
-def _closer_look(record: bytes, line: Line) -> Line | Header | None:
-    text = line.text
-    is_bare = record == b"\r\n%b\r\n" % text
-    if text.startswith(_PUSH):
-        number = text[len(_PUSH) :][:1]
-        if not number or number not in _CONNECT_IDS:
-            return line
-        digits = text[len(_PUSH) + 1 :]
-        size = _number(digits[1:], _SIZE_DIGITS) if is_bare and digits[:1] == b"," else -1
-        if not 0 < size <= PUSH_MAX_BYTES:
-            size = -1
-        return Header(number[0] - _ZERO, None, size, line)
-    if text.startswith(_READ):
-        if text == b"+QIRD: 0":
-            return line
-        first, _, second = text[len(_READ) :].partition(b",")
-        size = _number(first, _SIZE_DIGITS) if is_bare else -1
-        remaining = _number(second, _REMAINING_DIGITS)
-        is_good = 0 < size <= READ_MAX_BYTES and remaining >= 0
-        return Header(None, remaining, size, line) if is_good else None
-    return None if HEADER_LIKE(text) else line
+def keep(record: bytes, found: Line | Meaning) -> None:
+    """Know a line from now on."""
+    if len(RECORDS) >= _KNOWN:
+        RECORDS.clear()
+    RECORDS[record] = found
 
 
-def _number(digits: bytes, most: int) -> int:
-    """Read a number as the note prints it; -1 is none."""
-    is_plain = digits.isdigit() and (digits[0] != _ZERO or len(digits) == 1)
-    return int(digits) if is_plain and len(digits) <= most else -1
+def keep_push(record: bytes, meaning: Meaning) -> None:
+    """Know the header of a push from now on, and the line that it is under other rules."""
+    keep(record, (*meaning[:3], _new(Line, (record.strip(b"\r\n"),))))
+
+
+def _read(record: bytes) -> Meaning | None:
+    comma = record.find(b",", _READ_SIZE)
+    size = _SIZES.get(record[_READ_SIZE:comma])
+    if size is None:
+        return None
+    last = record[comma:]
+    remaining = LENGTHS.get(last)
+    if remaining is None:
+        digits = last[1:-2]
+        if last != b",%b\r\n" % digits or not digits.isdigit() or len(digits) > _REMAINING_DIGITS:
+            return None
+        remaining = int(digits)
+    return None, remaining, size, None

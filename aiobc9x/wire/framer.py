@@ -133,9 +133,6 @@ class Framer(Quick):
     def _feed_part(self, data: bytes) -> Sequence[Frame]:
         """Take some more of a line, which may be a header."""
         text = (self._tail or b"\r\n") + data
-        if (kept := RESTS.get(text)) is not None:
-            self._tail, self._inert = kept
-            return ()
         frames: list[Frame] = []
         if not self._keep(text):
             self._go_on(text, 0, len(text) - len(data), frames)
@@ -159,12 +156,12 @@ class Framer(Quick):
         frames: list[Frame] = []
         if data != b"\n":
             is_end = data == b"\r" and self._inert is INERT_IN_HEADER
-            if not (self._keep_separator(text) if is_end else self._keep(text)):
+            if not (self._keep_separator(text) if is_end else self._keep_line(text)):
                 self._go_on(text, 0, len(text) - 1, frames)
         elif type(found := recall(text)) is Line:
             self._tail, self._inert = b"", INERT
             frames.append(found)
-        elif found and found[0] is not None and found[0] not in self.push_sockets:
+        elif found and found[-1] and found[0] not in self.push_sockets:
             self._tail, self._inert = b"", INERT
             frames.append(found[-1])
         elif (start := self._take_records(text, 0, frames)) >= 0:

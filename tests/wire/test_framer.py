@@ -48,8 +48,8 @@ class TestLines:
         assert made.feed(b"") == ()
         assert made.feed(b"\n") == [Line(b"OK")]
 
-    def test_the_memory_of_known_lines_is_bounded(self) -> None:
-        """Lines that never come again push each other out."""
+    def test_memory_is_bounded(self) -> None:
+        """Lines leave nothing behind; what is known of them, all framers share."""
         made = Framer()
         for number in range(5000):
             made.feed(b'+QIURC: "closed",%d\r\n' % number)
