@@ -10,7 +10,7 @@ import binascii
 import re
 from collections import deque
 from collections.abc import Callable
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from aiobc9x.spec import LINE_MAX_BYTES, READ_MAX_BYTES
 from aiobc9x.wire._frames import NO_PUSH_END, Damage, Frame, Line, Payload, Prompt
@@ -288,4 +288,5 @@ class Exact:
         return self._behind if self._step is Exact._take_push_end else None
 
 
-Step: TypeAlias = Callable[[Exact, bytes, int, list[Frame]], int]
+# Any: a method of this class or of one that completes it.
+Step: TypeAlias = Callable[[Any, bytes, int, list[Frame]], int]

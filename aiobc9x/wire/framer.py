@@ -101,7 +101,7 @@ class Framer(Quick):
             if len(tail) <= LINE_MAX_BYTES:
                 self._tail = tail
                 return ()
-        if self._step is not None or self.prompt_due or self.hold_after_final or self._held:
+        if self._step is not None or self.prompt_due or self.hold_after_final:
             return self._feed_exactly(data)
         if left:
             number = self._connect_id
@@ -172,8 +172,7 @@ class Framer(Quick):
         """Take a chunk where something must be looked at closely."""
         frames: list[Frame] = []
         if self._held or self.hold_after_final:
-            self._held.append((data, 0))
-            self._release(frames)
+            self._take_held(data, 0, frames)
         elif self.prompt_due or not self._take_behind(data, frames):
             self._run(data, 0, frames)
         return frames or ()
@@ -220,12 +219,22 @@ class Framer(Quick):
         self._start_afresh()
         return frames or ()
 
+    def _take_held(self, data: bytes, start: int, frames: list[Frame]) -> int:
+        """Frame what is held, and then this."""
+        self._held.append((data, start))
+        self._release(frames)
+        return len(data)
+
     def _release(self, frames: list[Frame]) -> None:
         """Frame the held chunks, up to the next hold."""
         armed = self.hold_after_final
+        if self._step is Framer._take_held:
+            self._step = None
         while self._held and self.hold_after_final == armed:
             data, start = self._held.popleft()
             stop = self._run(data, start, frames)
             if stop < len(data):
                 self._held.appendleft((data, stop))
         self._inert = NONE_INERT
+        if self._held and self._step is None:
+            self._step = Framer._take_held
