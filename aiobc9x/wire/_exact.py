@@ -213,8 +213,10 @@ class Exact:
 
     def _join(self, last: bytes) -> bytes:
         """Join the pieces of a payload."""
-        raw = b"".join((self._part, *self._pieces, last))
-        self._pieces.clear()
+        pieces = self._pieces
+        pieces.append(last)
+        raw = self._part + b"".join(pieces)
+        pieces.clear()
         return raw
 
     def _take_digits(self, data: bytes, start: int, frames: list[Frame]) -> int:

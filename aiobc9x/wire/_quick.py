@@ -15,7 +15,18 @@ from typing import Final
 from aiobc9x.spec import LINE_MAX_BYTES
 from aiobc9x.wire._exact import BEHIND_READ, NONE_INERT, Exact
 from aiobc9x.wire._frames import Frame, Line, Payload
-from aiobc9x.wire._records import LENGTHS, NUMBERS, PUSH, is_sample, keep_push, learn, look, recall
+from aiobc9x.wire._records import (
+    LENGTHS,
+    LONG_BYTES,
+    NUMBERS,
+    PUSH,
+    is_sample,
+    keep,
+    learn,
+    line_of,
+    look,
+    recall,
+)
 from aiobc9x.wire._rests import HEADER_BEGUN, INERT_IN_HEADER, INERT_IN_TEXT, RESTS
 
 ALL: Final = -1
@@ -87,6 +98,14 @@ class Quick(Exact):
         for piece in pieces:
             found = recall(piece)
             if found is None:
+                line = piece.strip(b"\r\n")
+                if (
+                    LONG_BYTES <= len(piece) <= LINE_MAX_BYTES
+                    and line[:3] != b"+QI"
+                    and _LF not in line
+                ):
+                    frames.append(_new(Line, (line,)))  # it hardly ever comes again
+                    continue
                 found = learn(piece)
             if type(found) is Line:
                 frames.append(found)
@@ -99,11 +118,11 @@ class Quick(Exact):
                 return self._take_records(text, start, frames)
         if (kept := RESTS.get(rest)) is not None:
             self._tail, self._inert = kept
-        elif is_torn:
+        elif is_torn and (rest[0] > _CR or rest.rfind(b"\n") > 1):
             return self._take_records(text, len(text) - len(rest), frames)
         elif rest[0] >= _PLUS and rest[:3] != b"+QI" and len(rest) <= LINE_MAX_BYTES:
             self._tail, self._inert = rest, INERT_IN_TEXT
-        elif not self._keep_line(b"\r\n" + rest):
+        elif not self._keep_line(rest if is_torn else b"\r\n" + rest):
             return len(text) - len(rest)
         return ALL
 
@@ -119,12 +138,12 @@ class Quick(Exact):
             if found is None and record.startswith(PUSH) and (size := LENGTHS.get(record[_SIZE:])):
                 found = NUMBERS.get(record[_ID], -1), None, size, None
                 if is_sample():
-                    keep_push(record, found)
+                    keep(record, found)
             elif not (found := found or look(record)):
                 return start
             number, remaining, size, line = found
             if number is not None and number not in self.push_sockets:
-                frames.append(line or _new(Line, (record.strip(b"\r\n"),)))
+                frames.append(line or line_of(record, found))
                 start = end
                 continue
             if number is None and size > self.read_due:

@@ -22,8 +22,9 @@ Meaning: TypeAlias = tuple[int | None, int | None, int, Line | None]
 for neither; remaining length; size of the payload, or 0 if that needs a closer look; and the
 line that it is if it announces none."""
 
-# Ours. Longer lines hold addresses or times, and so hardly ever repeat.
-_KNOWN_MAX_BYTES: Final = 32
+LONG_BYTES: Final = 33
+"""Ours. Lines of so many bytes and more hold addresses or times, and so hardly ever repeat."""
+
 _KNOWN: Final = 1024
 
 _LF: Final = 0x0A
@@ -49,8 +50,8 @@ Bounded: where there is no more room, it starts afresh.
 recall: Final = RECORDS.get
 
 is_sample: Final = cycle((True, False, False, False)).__next__
-"""Whether to keep a header, of which there are many: those that come again and again soon are,
-and those that don't cost little."""
+"""Whether to keep a header that was read in no time: one that comes again and again soon is
+kept, and one that doesn't costs little."""
 
 
 def look(record: bytes) -> Meaning | None:
@@ -61,8 +62,7 @@ def look(record: bytes) -> Meaning | None:
 
     """
     if record.startswith(_READ) and (meaning := _read(record)):
-        if is_sample():
-            keep(record, meaning)
+        keep(record, meaning)
         return meaning
     found = learn(record)
     return (-1, None, 0, found) if type(found) is Line else found
@@ -80,7 +80,7 @@ def learn(record: bytes) -> Line | Meaning | None:
         if text[:-1] != _RECV or text[-1] not in NUMBERS:
             return None
         found = NUMBERS[text[-1]], None, 0, line
-    if size <= _KNOWN_MAX_BYTES:
+    if size < LONG_BYTES:
         keep(record, found)
     return found
 
@@ -92,9 +92,11 @@ def keep(record: bytes, found: Line | Meaning) -> None:
     RECORDS[record] = found
 
 
-def keep_push(record: bytes, meaning: Meaning) -> None:
-    """Know the header of a push from now on, and the line that it is under other rules."""
-    keep(record, (*meaning[:3], _new(Line, (record.strip(b"\r\n"),))))
+def line_of(record: bytes, meaning: Meaning) -> Line:
+    """Make the line that a header of another socket is, and keep it for the next."""
+    line: Line = _new(Line, (record.strip(b"\r\n"),))
+    keep(record, (meaning[0], None, meaning[2], line))
+    return line
 
 
 def _read(record: bytes) -> Meaning | None:

@@ -133,9 +133,13 @@ class Framer(Quick):
     def _feed_part(self, data: bytes) -> Sequence[Frame]:
         """Take some more of a line, which may be a header."""
         text = (self._tail or b"\r\n") + data
+        if (kept := RESTS.get(text)) is not None:
+            self._tail, self._inert = kept
+            return ()
+        if self._keep_line(text):
+            return ()
         frames: list[Frame] = []
-        if not self._keep(text):
-            self._go_on(text, 0, len(text) - len(data), frames)
+        self._go_on(text, 0, len(text) - len(data), frames)
         return frames or ()
 
     def _feed_behind(self, data: bytes, start: int, frames: list[Frame]) -> Sequence[Frame]:
