@@ -81,6 +81,7 @@ _PUSH: Final = _beginnings(
 )
 
 
+HEADER_IN: Final = re.compile(rb'\+QI(?:RD: [1-9]|URC: "recv",[0-5],)').search
 HEADER_LIKE: Final = re.compile(rb'\+QI(?:RD:|URC: {0,8}"recv",)').match
 
 

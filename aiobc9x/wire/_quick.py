@@ -32,6 +32,9 @@ from aiobc9x.wire._rests import HEADER_BEGUN, INERT_IN_HEADER, INERT_IN_TEXT, RE
 ALL: Final = -1
 """All of the text is taken."""
 
+BLOCK_BYTES: Final = 4096
+"""A chunk of more is long."""
+
 LOOKOUT: Final = 16
 """For how many chunks behind a payload another one is likely."""
 

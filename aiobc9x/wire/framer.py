@@ -22,7 +22,8 @@ from typing import Final
 from aiobc9x.spec import LINE_MAX_BYTES
 from aiobc9x.wire._exact import BEHIND_READ, NONE_INERT, UNDECIDED, Exact
 from aiobc9x.wire._frames import Damage, Frame, Line, Payload, Prompt
-from aiobc9x.wire._quick import LOOKOUT, Quick
+from aiobc9x.wire._headers import HEADER_IN
+from aiobc9x.wire._quick import BLOCK_BYTES, LOOKOUT, Quick
 from aiobc9x.wire._records import recall
 from aiobc9x.wire._rests import INERT, INERT_IN_HEADER, INERT_IN_TEXT, RESTS
 
@@ -113,8 +114,8 @@ class Framer(Quick):
             if number is not None:
                 self.push_ends.append(True)
             text, stop = data, self._take_records(data, left + 2, frames)
-        elif size == 1:
-            return self._feed_byte(data)
+        elif not 1 < size <= BLOCK_BYTES:
+            return self._feed_byte(data) if size == 1 else self._feed_block(data)
         elif _LF in data:
             frames, text = [], self._tail + data
             if self._lookout > 0:
@@ -128,6 +129,18 @@ class Framer(Quick):
             return self._feed_part(data)
         if stop >= 0:
             self._go_on(text, stop, len(text) - size, frames)
+        return frames or ()
+
+    def _feed_block(self, data: bytes) -> Sequence[Frame]:
+        """Take a chunk that is long: it pays to look whether its beginning has payloads."""
+        frames: list[Frame] = []
+        text = self._tail + data
+        if self._lookout > 0 or HEADER_IN(text, 0, BLOCK_BYTES):
+            stop = self._take_records(text, 0, frames)
+        else:
+            stop = self._take_pieces(text, frames)
+        if stop >= 0:
+            self._go_on(text, stop, len(text) - len(data), frames)
         return frames or ()
 
     def _feed_part(self, data: bytes) -> Sequence[Frame]:
