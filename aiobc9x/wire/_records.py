@@ -4,8 +4,8 @@ Layer: wire. Does no I/O, reads no clock.
 
 A module says the same few lines again and again. So a line is looked up as it stands,
 with the line ends around it, and what is found holds under all rules: whether a header
-announces a payload is for the framer to say. Lengths hardly ever repeat, so headers are
-read rather than kept, unless there is much room.
+announces a payload is for the framer to say. Lengths may never repeat, so what reads a
+header is nearly as quick, and not every one is kept.
 """
 
 from __future__ import annotations

@@ -254,4 +254,4 @@ class Framer(Quick):
                 self._held.appendleft((data, stop))
         self._inert = NONE_INERT
         if self._held and self._step is None:
-            self._step = Framer._take_held
+            self._step = Framer._take_held  # feed() asks for a step, not for held chunks
