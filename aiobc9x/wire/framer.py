@@ -116,12 +116,12 @@ class Framer(Quick):
             text, stop = data, self._take_records(data, left + 2, frames)
         elif not 1 < size <= BLOCK_BYTES:
             return self._feed_byte(data) if size == 1 else self._feed_block(data)
+        elif data[-1] == _LF and not self._tail and type(found := recall(data)) is Line:
+            return [found]
         elif _LF in data:
             frames, text = [], self._tail + data
-            if self._lookout > 0:
-                stop = self._take_records(text, 0, frames)
-            else:
-                stop = self._take_pieces(text, frames)
+            plain = self._lookout <= 0
+            stop = self._take_pieces(text, frames) if plain else self._take_records(text, 0, frames)
         elif self._inert is INERT_IN_TEXT and len(self._tail) <= LINE_MAX_BYTES - size:
             self._tail += data
             return ()
