@@ -48,6 +48,8 @@ logger = logging.getLogger("aiobc9x.aio")
 
 T = TypeVar("T")
 
+_RECOVERY = Lane.RECOVERY  # to look an attribute of an enum up takes its time
+
 STALL_S = 0.25
 """A watchdog that is later than this was held up with the whole event loop; what the
 module said meanwhile must be read before it is called late."""
@@ -73,7 +75,6 @@ class Driver:
         self.on_restarted: Callable[[str], Coroutine[Any, Any, None]] | None = None
         self._link = link
         self._loop = asyncio.get_running_loop()
-        self._futures: dict[Job, asyncio.Future[Answer]] = {}
         self._expected: list[tuple[Callable[[Urc], Any], asyncio.Future[Any]]] = []
         self._owners = Owners()
         # Library code must not inherit the routing of whoever opens the modem.
@@ -82,7 +83,7 @@ class Driver:
         self._watchdog: asyncio.TimerHandle | None = None
         self._watchdog_at = math.inf
         self._kicked = False
-        self._is_busy = self._is_kicked_meanwhile = False
+        self._is_busy = self._is_kicked_meanwhile = self._has_sent = False
         self._backlog: list[bytes] = []
         self._last_input = 0.0
         self._dead: str | None = None
@@ -135,7 +136,6 @@ class Driver:
         *,
         lane: Lane = Lane.COMMAND,
         limit: float | None = None,
-        data: bytes | None = None,
         explain: bool = True,
     ) -> Answer:
         """Send a command; return what came of it, an ``ERROR`` included.
@@ -146,21 +146,10 @@ class Driver:
         Cancellation is safe: a command that waits is withdrawn, the answer to one that
         is on its way is swallowed.
         """
-        if self._dead is not None:
-            raise LinkLost(self._dead)
-        # In an unknown state AT+QIGETERROR might tell of another command.
-        job = Job(command, lane, data, limit, explain and lane is not Lane.RECOVERY)
-        future: asyncio.Future[Answer] = self._loop.create_future()
-        self._futures[job] = future
-        self.session.queue.add(job)
-        if self._is_busy:
-            self.kick()
-        else:
-            self._look()  # now: a turn of the loop costs more than the command itself
+        job = self._request(command, lane, limit, None, explain)
         try:
-            answer = await future
+            answer: Answer = await job.owner
         except asyncio.CancelledError:
-            self._futures.pop(job, None)
             self.session.queue.withdraw(job)
             raise
         if answer.failure is not None:
@@ -183,10 +172,52 @@ class Driver:
 
         Cancellation is safe, as in :meth:`ask`.
         """
-        answer = await self.ask(command, lane=lane, limit=limit, data=data)
-        if not answer.ok:
-            raise command_error(command.text, answer.err, answer.cme)
-        return command.parse(answer.lines)
+        # As ask() does: a coroutine more would take its time.
+        job = self._request(command, lane, limit, data, True)
+        try:
+            answer: Answer = await job.owner
+        except asyncio.CancelledError:
+            self.session.queue.withdraw(job)
+            raise
+        if answer.ok:
+            return command.parse(answer.lines)
+        raise answer.failure or command_error(command.text, answer.err, answer.cme)
+
+    def _request(
+        self,
+        command: Command[Any],
+        lane: Lane,
+        limit: float | None,
+        data: bytes | None,
+        explain: bool,
+    ) -> Job:
+        if self._dead is not None:
+            raise LinkLost(self._dead)
+        future: asyncio.Future[Answer] = self._loop.create_future()
+        # In an unknown state AT+QIGETERROR might tell of another command.
+        job = Job(command, lane, data, limit, explain and lane is not _RECOVERY, future)
+        if self._is_busy:
+            self.session.queue.add(job)
+            self.kick()
+            return job
+        self._is_busy = True
+        try:  # now: a turn of the loop costs more than the command itself
+            now = self._loop.time()
+            if (line := self.session.submit(job, now)) is None:
+                self._pump(now)
+            else:
+                self._write(line)
+                if (due := self.session.answer_due) < self._watchdog_at:
+                    self._watch(due)
+        except Exception as exc:
+            self._give_up(exc)
+            if not future.done():  # the session may not have got as far as to know the job
+                future.set_exception(LinkLost(f"an internal error: {exc!r}"))
+        finally:
+            self._is_busy = False
+            if self._is_kicked_meanwhile or self._backlog:
+                self._rest()
+        return job
 
     def expect(self, match: Callable[[Urc], T | None]) -> asyncio.Future[T]:
         """Return a future for the first URC that ``match`` gives a value for.
@@ -227,7 +258,10 @@ class Driver:
         """Hand out what the session reports."""
         for event in events:
             try:
-                self._handlers[type(event)](event)
+                if type(event) is not Finished:
+                    self._handlers[type(event)](event)
+                elif not (future := event.job.owner).done():
+                    future.set_result(event.answer)
             except Exception as exc:
                 self._loop.call_exception_handler(
                     {"message": f"handling {type(event).__name__} failed", "exception": exc}
@@ -297,18 +331,18 @@ class Driver:
         self._is_busy = True
         try:
             self._last_input = now = self._loop.time()
-            events = self.session.feed(data, now)
-            self.dispatch(events)
-            if Sent in map(type, events):
-                # Whoever waited to write has the next turn: a full quantum may come of it.
-                self._is_kicked_meanwhile = True
-            else:
-                self._is_kicked_meanwhile = False  # looked at right here
+            self._has_sent = False
+            self.dispatch(self.session.feed(data, now))
+            # Whoever waited to write has the next turn: a full quantum may come of it.
+            self._is_kicked_meanwhile = self._has_sent
+            if not self._has_sent:
                 self._pump(now)
         except Exception as exc:
             self._give_up(exc)
         finally:
-            self._rest()
+            self._is_busy = False
+            if self._is_kicked_meanwhile or self._backlog:
+                self._rest()
 
     def _give_up(self, exc: Exception) -> None:
         """End the modem because of a bug of ours, or everything would wait for ever."""
@@ -317,19 +351,25 @@ class Driver:
 
     def _on_kick(self) -> None:
         self._kicked = False
-        self._look()
+        self._look(self._loop.time())
 
-    def _look(self) -> None:
+    def _look(self, now: float, *, advance: bool = False) -> None:
+        """See who has the next turn, once time has passed if it has."""
         self._is_busy = True
         try:
-            self._pump(self._loop.time())
+            if advance:
+                self.dispatch(self.session.advance(now))
+            self._is_kicked_meanwhile = False
+            self._pump(now)
         except Exception as exc:
             self._give_up(exc)
         finally:
-            self._rest()
+            self._is_busy = False
+            if self._is_kicked_meanwhile or self._backlog:
+                self._rest()
 
     def _rest(self) -> None:
-        self._is_busy = False
+        """See to what has happened meanwhile."""
         if self._backlog:
             self._loop.call_soon(self._on_backlog, context=self._context)
         if self._is_kicked_meanwhile:
@@ -342,14 +382,17 @@ class Driver:
             return
         session = self.session
         while (data := session.next_output(now)) is not None:
-            if logger.isEnabledFor(logging.DEBUG):
-                logger.debug("> %s", trace.sent(data))
-            self._link.write(data)
-        if events := session.take_events():
-            self.dispatch(events)
+            self._write(data)
+        if session.events:
+            self.dispatch(session.take_events())
         deadline = session.deadline()
         if deadline is not None and deadline < self._watchdog_at:
             self._watch(max(deadline, now + 0.001))
+
+    def _write(self, data: bytes) -> None:
+        if logger.isEnabledFor(logging.DEBUG):
+            logger.debug("> %s", trace.sent(data))
+        self._link.write(data)
 
     def _watch(self, when: float) -> None:
         """Have the watchdog come by then; one that comes earlier sets itself anew."""
@@ -365,33 +408,24 @@ class Driver:
         now = self._loop.time()
         if now - when > STALL_S:
             self._watch(now + STALL_S)
-            return
-        self._is_busy = True
-        try:
-            self.dispatch(self.session.advance(now))
-            self._is_kicked_meanwhile = False
-            self._pump(now)
-        except Exception as exc:
-            self._give_up(exc)
-        finally:
-            self._rest()
+        else:
+            self._look(now, advance=True)
 
     # Any: each handler takes the one class that it stands behind.
     def _event_handlers(self) -> dict[type[Event], Callable[[Any], None]]:
         return {
-            Finished: self._on_finished,
             UrcSeen: lambda event: self._on_urc(event.urc),
             UnknownLine: self._on_unknown,
             Damaged: self._on_damaged,
             OutOfStep: self._on_step_lost,
             Restarted: lambda event: self._on_restarted(event.banner),
             **dict.fromkeys(SLOT_EVENTS, self._owners.tell),
+            Sent: self._on_sent,
         }
 
-    def _on_finished(self, event: Finished) -> None:
-        future = self._futures.pop(event.job, None)
-        if future is not None and not future.done():
-            future.set_result(event.answer)
+    def _on_sent(self, event: Sent) -> None:
+        self._has_sent = True
+        self._owners.tell(event)
 
     def _on_unknown(self, event: UnknownLine) -> None:
         logger.info("! unknown line %s", _shorten(event.text))

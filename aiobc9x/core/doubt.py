@@ -27,26 +27,27 @@ class Doubt:
 
     Attributes:
         persists: An answer could not be trusted, and the line has not been silent since.
+        withheld: URCs that are kept back.
 
     """
 
     def __init__(self) -> None:
         self.persists = False
-        self._withheld: list[Urc] = []
+        self.withheld: list[Urc] = []
 
     def withhold(self, urc: Urc) -> None:
         """Keep a URC back."""
-        self._withheld.append(urc)
+        self.withheld.append(urc)
 
     def release(self, *, damaged: bool) -> list[Urc]:
         """Give back what was kept, or forget it for good if the answer is damaged."""
-        if not self._withheld and not damaged:
+        if not self.withheld and not damaged:
             return []
-        urcs, self._withheld = self._withheld, []
+        urcs, self.withheld = self.withheld, []
         self.persists = self.persists or damaged
         return [] if damaged else urcs
 
     def clear(self) -> None:
         """Start afresh: the line has been silent, or the module has restarted."""
-        self._withheld.clear()
+        self.withheld.clear()
         self.persists = False

@@ -36,9 +36,6 @@ Purpose: TypeAlias = Job | Read | Send | Explain
 Consequence: TypeAlias = Event | Explain
 
 
-_OK: Final = Answer(ok=True)
-
-
 class Endings:
     """Knows what each kind of exchange was for."""
 
@@ -60,8 +57,6 @@ class Endings:
         """
         purpose = exchange.purpose
         if isinstance(purpose, Job):
-            if self._sender.outstanding is None and exchange.final == b"OK" and not lost:
-                return (_done(purpose, exchange),)  # nearly always
             return self._job(purpose, exchange, now, lost=lost)
         if isinstance(purpose, Read):
             return self._read(purpose, exchange, now, length_shown=length_shown)
@@ -187,7 +182,7 @@ class Endings:
         elif exchange.final == b"ERROR" and job.explain and job.command.tcpip:
             yield Explain(job)
         else:
-            yield _done(job, exchange)
+            yield done(job, exchange)
 
     def _read(
         self, read: Read, exchange: Exchange, now: float, *, length_shown: bool
@@ -253,6 +248,12 @@ def unfinished(
     return list(dict.fromkeys(job for job in (*subjects, *queue) if isinstance(job, Job)))
 
 
+def done(job: Job, exchange: Exchange) -> Finished:
+    """Return what comes of a job whose final result settles it."""
+    lines = (*exchange.lines, *_payload_lines(exchange))
+    return Finished(job, Answer(exchange.succeeded, lines, cme=exchange.cme))
+
+
 def _lost(slot: Slot, reason: str) -> Event:
     """Report lost bytes: a stream must not go on with a hole; of datagrams one is lost."""
     if not slot.is_datagram:
@@ -265,14 +266,6 @@ def _lost_read(slot: Slot, reason: str) -> Event:
     """Report a read that gave nothing; the rest of its datagram may be read next."""
     slot.rest_due = slot.is_datagram
     return _lost(slot, reason)
-
-
-def _done(job: Job, exchange: Exchange) -> Finished:
-    """Return what comes of a job whose final result settles it."""
-    if not exchange.has_data and exchange.succeeded:
-        return Finished(job, _OK)
-    lines = (*exchange.lines, *_payload_lines(exchange))
-    return Finished(job, Answer(exchange.succeeded, lines, cme=exchange.cme))
 
 
 def _payload_lines(exchange: Exchange) -> tuple[bytes, ...]:

@@ -22,10 +22,6 @@ ANSWER_MARGIN_S: Final = 1.7
 BITS_A_BYTE: Final = 10
 """8N1."""
 
-SLOWEST_BAUDRATE: Final = 9600
-"""What a long command line is given time for: behind a serial server, or on a virtual
-line, the real rate is not known."""
-
 CUT_SLACK_S: Final = 20.0
 """The most that arriving bytes can extend a deadline."""
 
@@ -59,24 +55,6 @@ def wire_time(size_bytes: int, baudrate: int) -> float:
     return size_bytes * BITS_A_BYTE / baudrate
 
 
-def answer_time(
-    command: Command[Any], limit: float | None, answer_bytes: int, baudrate: int
-) -> float:
-    """Seconds from the first byte of a command to its final result.
-
-    Args:
-        command: The command.
-        limit: What the caller gives the module for it; ``None`` for what the note gives.
-        answer_bytes: The most that the answer has.
-        baudrate: What is known of the line; a long command gets time for a slower one.
-
-    """
-    if limit is None:
-        limit = command.time_limit + ANSWER_MARGIN_S
-    sending = wire_time(len(command.encode()), min(baudrate, SLOWEST_BAUDRATE))
-    return limit + sending + wire_time(answer_bytes, baudrate)
-
-
 class Exchange:
     """A command line and what came of it.
 
@@ -85,7 +63,9 @@ class Exchange:
         purpose: What the session wants it for; never looked at here.
         meaning: What the command's text means for the session; nor is this.
         started: When the line was written.
-        traffic_before: All bytes of the link until then, both ways.
+        traffic_before: All bytes of the link until then, both ways; ``None`` if the time that
+            it takes tells nothing of the line.
+        negatives_before: The framer's count of negative remaining lengths until then.
         deadline: When the final result must have come.
         lines: Information lines so far.
         payload: The payload of a ``+QIRD``, once it has come.
@@ -96,25 +76,14 @@ class Exchange:
 
     """
 
-    __slots__ = (
-        "_echo",
-        "_hard_deadline",
-        "_negatives",
-        "_outgoing",
-        "command",
-        "damage",
-        "deadline",
-        "echoed",
-        "final",
-        "lines",
-        "meaning",
-        "negative",
-        "payload",
-        "prompted",
-        "purpose",
-        "started",
-        "traffic_before",
-    )
+    # Of the class until something else is true: one is made a command.
+    payload: Payload | None = None
+    negative = False
+    negatives_before = 0
+    final: bytes | None = None
+    echoed = prompted = False
+    damage: str | None = None
+    _hard_deadline: float | None = None
 
     def __init__(
         self,
@@ -122,10 +91,9 @@ class Exchange:
         purpose: object,
         now: float,
         limit: float,
-        outgoing: bytes | None = None,
-        negatives: int = 0,
-        traffic: int = 0,
         meaning: Meaning = PLAIN,
+        outgoing: bytes | None = None,
+        traffic: int | None = None,
     ) -> None:
         self.command = command
         self.purpose = purpose
@@ -133,16 +101,8 @@ class Exchange:
         self.started = now
         self.traffic_before = traffic
         self.deadline = now + limit
-        self._hard_deadline = self.deadline + min(CUT_SLACK_S, _CUT_SLACK_LIMITS * limit)
-        self._echo = command.encode()[:-1]
         self._outgoing = outgoing
-        self._negatives = negatives
         self.lines: list[bytes] = []
-        self.payload: Payload | None = None
-        self.negative = False
-        self.final: bytes | None = None
-        self.echoed = self.prompted = False
-        self.damage: str | None = None
 
     @property
     def prompt_is_due(self) -> bool:
@@ -168,10 +128,11 @@ class Exchange:
 
     def on_line(self, text: bytes) -> Step:
         """Say what a line means."""
-        if is_final(text):
+        if text in _FINALS or text.startswith(_FINAL_ERRORS):
             self.final = text
-            return LOST if text == b"OK" and self.prompt_is_due else DONE
-        if text == self._echo and not self.lines:
+            too_early = self._outgoing is not None and not self.prompted
+            return LOST if too_early and text == b"OK" else DONE
+        if not self.lines and text == self.command.encode()[:-1]:
             self.echoed = True
             return TAKEN
         if self.command.claims(text):
@@ -184,15 +145,14 @@ class Exchange:
 
         Args:
             payload: The payload.
-            negatives: The framer's count of negative remaining lengths by now; that
-                of the beginning is the constructor's.
+            negatives: The framer's count of negative remaining lengths by now.
 
         """
         if self.payload is not None:
             self.damage = "the module answered one AT+QIRD with two payloads"
         self.payload = payload
-        self.negative = negatives > self._negatives
-        return Step.TAKEN
+        self.negative = negatives > self.negatives_before
+        return TAKEN
 
     def on_prompt(self) -> bytes:
         """Return the payload, which is due now."""
@@ -201,8 +161,14 @@ class Exchange:
 
     def progress(self, now: float) -> None:
         """Bytes are arriving: an answer that is on its way may finish, within bounds."""
-        if now + ANSWER_MARGIN_S > self.deadline < self._hard_deadline:
-            self.deadline = min(now + ANSWER_MARGIN_S, self._hard_deadline)
+        if now + ANSWER_MARGIN_S <= self.deadline:
+            return
+        hard = self._hard_deadline
+        if hard is None:
+            slack = min(CUT_SLACK_S, _CUT_SLACK_LIMITS * (self.deadline - self.started))
+            hard = self._hard_deadline = self.deadline + slack
+        if self.deadline < hard:
+            self.deadline = min(now + ANSWER_MARGIN_S, hard)
 
     def extend(self, deadline: float, slack: float = CUT_SLACK_S) -> None:
         """Set a later deadline for what comes next, such as the result of a payload.

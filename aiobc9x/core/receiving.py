@@ -29,7 +29,6 @@ class Read:
     """One AT+QIRD."""
 
     slot: Slot
-    length: int
 
 
 def distrust(exchange: Exchange, *, length_shown: bool) -> str | None:

@@ -23,11 +23,25 @@ class Scheduler:
         self._sockets, self._queue, self._sender = sockets, queue, sender
         self._cursor = Cursor()
 
+    def pass_by(self) -> bool:
+        """Let a command go at once if nobody else wants the line, now or after a send.
+
+        Returns:
+            Whether it may; then it has had its turn, and the sockets come next.
+
+        """
+        if self._queue.waiting or self._sender.outstanding is not None:
+            return False
+        for slot in self._sockets.in_use:
+            if (slot.readable and slot.wants_read) or slot.outgoing or slot.datagrams:
+                return False
+        if not self._cursor.command_was_last:
+            self._cursor = self._cursor._replace(command_was_last=True)
+        return True
+
     def next(self, now: float) -> Turn | None:
         """Return the next use of the line, ``None`` if nobody waits."""
         sockets = self._sockets.in_use
-        if not (sockets or self._queue.waiting):
-            return None
         sending = self._sender.outstanding is not None
         closes = self._queue.next(_CLOSE) is not None
         commands = self._queue.next(_COMMAND, sending=sending) is not None

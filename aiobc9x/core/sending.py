@@ -109,6 +109,8 @@ class Sender:
         profile: Gives the inline limits, which are learned downwards.
         permitted: Forms that may be chosen.
         outstanding: The send whose ``SEND OK`` has not come.
+        suspicion_due: When sockets are to be read, because a data-mode send may have swallowed
+            a URC; ``None`` if none has.
 
     """
 
@@ -116,7 +118,7 @@ class Sender:
         self.profile = profile
         self.permitted = permitted
         self.outstanding: Send | None = None
-        self._quiet_at: float | None = None
+        self.suspicion_due: float | None = None
         self._burst_ends = 0.0
         # The longest payload of each form that the module has taken.
         self._taken = dict.fromkeys(SendForm, 0)
@@ -137,8 +139,8 @@ class Sender:
         """Make the next send of a socket that has something to send."""
         data = slot.next_quantum()
         form = choose_form(data, line, self.profile, self.permitted)
-        if form is SendForm.FIXED and self._quiet_at is not None:
-            self._quiet_at = self._burst_ends  # the burst goes on
+        if form is SendForm.FIXED and self.suspicion_due is not None:
+            self.suspicion_due = self._burst_ends  # the burst goes on
         self.outstanding = Send(slot, data, form)
         return self.outstanding
 
@@ -235,14 +237,9 @@ class Sender:
     def _suspect(self, now: float) -> None:
         if not self.profile.suspect_after_send:
             return
-        if self._quiet_at is None:
+        if self.suspicion_due is None:
             self._burst_ends = now + BURST_S
-        self._quiet_at = min(now + QUIET_S, self._burst_ends)
-
-    @property
-    def suspicion_due(self) -> float | None:
-        """When sockets are to be read, because a data-mode send may have swallowed a URC."""
-        return self._quiet_at
+        self.suspicion_due = min(now + QUIET_S, self._burst_ends)
 
     def clear_suspicion(self, now: float, *, sends_wait: bool = False) -> bool:
         """Whether that time has come; if so, it starts anew with the next send.
@@ -252,12 +249,12 @@ class Sender:
             sends_wait: Somebody has more to send, so the burst is not over.
 
         """
-        if self._quiet_at is None or now < self._quiet_at:
+        if self.suspicion_due is None or now < self.suspicion_due:
             return False
         if sends_wait and now < self._burst_ends:
-            self._quiet_at = self._burst_ends
+            self.suspicion_due = self._burst_ends
             return False
-        self._quiet_at = None
+        self.suspicion_due = None
         if self.outstanding is not None:
             self.outstanding.is_covered = True
         return True
@@ -265,4 +262,4 @@ class Sender:
     def forget(self) -> None:
         """Drop everything: the module has restarted, or the link is gone."""
         self.outstanding = None
-        self._quiet_at = None
+        self.suspicion_due = None

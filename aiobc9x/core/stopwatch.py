@@ -11,7 +11,6 @@ from typing import Final
 from aiobc9x.core.exchange import BITS_A_BYTE, Exchange
 from aiobc9x.core.forms import LineTiming
 from aiobc9x.core.statistics import Statistics
-from aiobc9x.spec import MAX_RESPONSE_TIME_S
 
 _WEIGHT: Final = 1 / 8
 """Of a new sample in the average, as in RFC 6298; the first one counts in full."""
@@ -57,17 +56,15 @@ class Stopwatch:
         """Take a sample of the latency at a prompt, or at the end of an exchange without one.
 
         Args:
-            exchange: What the module answered. One that the note gives more time than
-                usual may wait for the network, so it tells nothing. A long one tells of
-                the rate: if the line is slower than it was said to be, that is no latency.
+            exchange: What the module answered. A long one tells of the rate: if the line is
+                slower than it was said to be, that is no latency.
             now: The time.
             baudrate: Bits per second.
 
         """
-        size = self._statistics.traffic_bytes - exchange.traffic_before
-        quick = exchange.command.time_limit <= MAX_RESPONSE_TIME_S and not exchange.prompted
-        if not quick:
+        if exchange.prompted or exchange.traffic_before is None:
             return
+        size = self._statistics.traffic_bytes - exchange.traffic_before
         took = now - exchange.started
         if size <= _SHORT_BYTES:
             self._latency = _averaged(self._latency, took - size / self._rate(baudrate))

@@ -195,4 +195,4 @@ class Raw(Command[list[str]]):
 
     def parse(self, lines: Sequence[bytes]) -> list[str]:
         """Give the lines."""
-        return [ascii_text(line) for line in lines]
+        return [ascii_text(line) for line in lines] if lines else []

@@ -69,7 +69,7 @@ async def check(bench: Bench, modem: aiobc9x.Modem, before: set[asyncio.Task[Any
     await asyncio.sleep(45)  # whatever was under way, open_time included, has ended
     assert bench.open_ids == [], "a connect ID is left on the module"
     assert list(modem._driver.session.sockets) == [], "a connect ID is left in our table"
-    assert not modem._driver._futures
+    assert not modem._driver.session.queue.waiting
     assert not modem._driver._expected
     await no_task_left(before)
     assert take_errors() == []

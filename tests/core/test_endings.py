@@ -65,7 +65,7 @@ class Desk:
 
     def read(self, slot: Slot, *lines: bytes | Payload, shown: bool = True) -> list[Consequence]:
         """End a read."""
-        return self.answer(Qird(2), Read(slot, 1024), *lines, length_shown=shown)
+        return self.answer(Qird(2), Read(slot), *lines, length_shown=shown)
 
     def begin(self, slot: Slot, data: bytes = b"abc") -> Send:
         """Begin a send."""
@@ -273,7 +273,7 @@ class TestReads:
     def test_silence_ends_the_connection(self, desk: Desk) -> None:
         """Its bytes may have been on their way; the error says so."""
         slot = socket()
-        failed, step = desk.expire(Qird(2), Read(slot, 1024))
+        failed, step = desk.expire(Qird(2), Read(slot))
         assert isinstance(failed, Failed)
         assert "received bytes may be lost" in str(failed.error)
         assert isinstance(step, OutOfStep)
@@ -283,7 +283,7 @@ class TestReads:
         slot = socket(SlotState.CLOSING)
         assert desk.read(slot, Payload(None, 0, b"abc"), b"OK") == []
         assert [type(event) for event in desk.read(slot, b"OK")] == [OutOfStep]
-        assert [type(e) for e in desk.expire(Qird(2), Read(slot, 1024))] == [OutOfStep]
+        assert [type(e) for e in desk.expire(Qird(2), Read(slot))] == [OutOfStep]
 
 
 class TestSends:
@@ -429,7 +429,7 @@ class TestExplanations:
         holding.announced = 5
         command = Qigeterror()
         got = [
-            desk.answer(command, Explain(Read(slot, 1024)), *answer)[0]
+            desk.answer(command, Explain(Read(slot)), *answer)[0]
             for slot in (plain, ended, holding)
         ]
         assert got[:2] == [ReadRefused(plain, 567), Drained(ended)]
@@ -437,6 +437,6 @@ class TestExplanations:
 
     def test_a_read_of_a_socket_that_is_gone(self, desk: Desk) -> None:
         """Nobody wants to know."""
-        read = Read(socket(SlotState.CLOSING), 1024)
+        read = Read(socket(SlotState.CLOSING))
         assert desk.answer(Qigeterror(), Explain(read), b"OK") == []
         assert desk.answer(Qigeterror(), Explain(read), b"+QIGETERROR: 567,x", b"OK") == []

@@ -15,7 +15,7 @@ def query() -> Exchange:
 
 def send() -> Exchange:
     """Make an exchange that waits for a prompt."""
-    return Exchange(Qisend(0, 3), "purpose", 10.0, 2.0, b"abc")
+    return Exchange(Qisend(0, 3), "purpose", 10.0, 2.0, outgoing=b"abc")
 
 
 class TestFinals:

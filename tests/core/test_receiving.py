@@ -21,7 +21,7 @@ def socket(service_type: ServiceType = ServiceType.TCP, state: SlotState = SlotS
 
 def answer(*payloads: Payload, lines: int = 0) -> Exchange:
     """Make an exchange with the parts of an answer that ends in OK."""
-    exchange = Exchange(Qird(2), Read(socket(), 1024), 0.0, 2.0)
+    exchange = Exchange(Qird(2), Read(socket()), 0.0, 2.0)
     for payload in payloads:
         exchange.on_payload(payload)
     for _ in range(lines):
@@ -51,7 +51,7 @@ class TestTrust:
 
     def test_data_and_error_are_none(self) -> None:
         """The bytes may be whole, or not."""
-        exchange = Exchange(Qird(2), Read(socket(), 1024), 0.0, 2.0)
+        exchange = Exchange(Qird(2), Read(socket()), 0.0, 2.0)
         exchange.on_payload(Payload(None, 0, b"a"))
         exchange.on_line(b"ERROR")
         assert "both with data and with an error" in str(distrust(exchange, length_shown=True))

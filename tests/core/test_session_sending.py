@@ -17,6 +17,7 @@ from aiobc9x.core.sending import AFTERMATH_S, RESULT_LIMIT_S
 from aiobc9x.core.sockets import SlotState
 from aiobc9x.spec import AccessMode
 from aiobc9x.wire.base import Raw
+from aiobc9x.wire.commands import Qisend, Qistate
 from tests.core.peer import (
     ERROR,
     OK,
@@ -221,10 +222,14 @@ class TestSending:
         """A module that is being waited for is late for other reasons."""
         peer = Peer()
         peer.session.suspended = True
-        peer.session.queue.add(ask("AT", Lane.RECOVERY))
-        peer.expect(b"AT\r")
+        peer.session.queue.add(Job(Qistate(), Lane.RECOVERY))
+        peer.expect(b"AT+QISTATE?\r")
         peer.now += 1.0
         peer.say(OK)
+        peer.session.queue.add(Job(Qisend(5, 1), Lane.RECOVERY, data=b"a"))
+        peer.expect(b"AT+QISEND=5,1\r")
+        peer.now += 1.0
+        peer.say(PROMPT)
         assert peer.session.line.latency_s == 0
 
     def test_error_behind_the_data_is_not_taken_for_a_refusal(self) -> None:
