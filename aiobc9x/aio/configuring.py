@@ -173,7 +173,7 @@ class SettingQueries:
             self._opener.open_time = open_time
             self._health.settings = replace(self._health.settings, open_time=open_time)
 
-    def _check_lengths(self, effect: Effect | None) -> None:
+    def _check_lengths(self, effect: Effect) -> None:
         """Raise ``ValueError`` for a change after which data could not be told apart."""
         session = self._driver.session
         if effect == ShowLength(False) and any(

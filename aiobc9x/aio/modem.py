@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from types import TracebackType
 from typing import Final
@@ -168,6 +169,7 @@ class Modem(ConnectionMethods, NameQueries, RadioQueries, SettingQueries):
             timeout: Seconds until the final result; ``None``: 15.
 
         Raises:
+            TypeError: The line is no text.
             ValueError: The line holds a control or non-ASCII character, or concerns a socket
                 in use, the data don't fit it, or the timeout is not above 0; nothing was sent.
             CommandError: The module refused it, or answered ``SEND FAIL``.
@@ -176,13 +178,19 @@ class Modem(ConnectionMethods, NameQueries, RadioQueries, SettingQueries):
 
         Cancellation is safe: an answer on its way is swallowed.
         """
-        command = Raw(line, prompt=data is not None)
-        check_line(line, self._driver.session.sockets)
-        self._check_lengths(meaning_of(command.encode()).effect)
-        data = check_data(line, data)
-        self._has_foreign_sockets |= opens_socket(line)
         if timeout is not None and not timeout > 0:
             raise ValueError(f"timeout is {timeout}: use more than 0 s, or None for 15")
+        if not isinstance(line, str):
+            raise TypeError(f"line must be str, not {type(line).__name__}")
+        if "=" not in line:
+            command = _bare_command(line, data is not None)
+        else:
+            command = Raw(line, data is not None)
+            check_line(line, self._driver.session.sockets)
+            data = check_data(line, data)
+            if (effect := meaning_of(command.encode()).effect) is not None:
+                self._check_lengths(effect)
+            self._has_foreign_sockets |= opens_socket(line)
         return await self._driver.run(command, limit=timeout, data=data)
 
     def installed(
@@ -335,3 +343,9 @@ class Modem(ConnectionMethods, NameQueries, RadioQueries, SettingQueries):
         self._readiness.on_urc(urc)
         self._health.on_urc(urc)
         self._acceptor.on_urc(urc)
+
+
+@lru_cache(maxsize=64)
+def _bare_command(line: str, prompt: bool) -> Raw:
+    """Make a command without parameters: callers repeat it, and it holds no secrets to keep."""
+    return Raw(line, prompt)

@@ -40,11 +40,14 @@ def test_socket_in_use(table: SocketTable, line: str, instead: str) -> None:
         check_line(line, table)
 
 
-def test_line_that_is_no_text(table: SocketTable) -> None:
+@pytest.mark.parametrize("line", [b"AT", b"AT+QIRD=0", 5, None])
+@virtual
+async def test_line_that_is_no_text(line: Any) -> None:
     """Bytes are not taken for text."""
-    line: Any = b"AT"
-    with pytest.raises(TypeError, match="line must be str, not bytes"):
-        check_line(line, table)
+    async with Bench() as bench:
+        modem = await bench.open()
+        with pytest.raises(TypeError, match="line must be str, not "):
+            await modem.command(line)
 
 
 @pytest.mark.parametrize(
