@@ -30,17 +30,16 @@ class Scheduler:
             Whether it may; then it has had its turn, and the sockets come next.
 
         """
-        if self._queue.waiting or self._sender.outstanding is not None:
+        if self._queue.waiting or self._sender.outstanding is not None or self._sockets_wait():
             return False
-        for slot in self._sockets.in_use:
-            if (slot.readable and slot.wants_read) or slot.outgoing or slot.datagrams:
-                return False
         if not self._cursor.command_was_last:
             self._cursor = self._cursor._replace(command_was_last=True)
         return True
 
     def next(self, now: float) -> Turn | None:
         """Return the next use of the line, ``None`` if nobody waits."""
+        if not (self._queue.waiting or self._sockets_wait()):
+            return None
         sockets = self._sockets.in_use
         sending = self._sender.outstanding is not None
         closes = self._queue.next(_CLOSE) is not None
@@ -63,6 +62,13 @@ class Scheduler:
         )
         return turn
 
+    def _sockets_wait(self) -> bool:
+        """Whether some socket wants the line, though it may not be its time yet."""
+        for slot in self._sockets.in_use:
+            if (slot.readable and slot.wants_read) or slot.outgoing or slot.datagrams:
+                return True
+        return False
+
     def sends_wait(self, now: float) -> bool:
         """Whether some socket has more to send."""
         return any(slot.may_send(now) for slot in self._sockets)
@@ -79,8 +85,10 @@ class Scheduler:
         """Return when :meth:`wake` has something to do; infinity for never."""
         first = math.inf
         for slot in self._sockets.in_use:
-            due = slot.poll_due(poll_interval)
-            if due is not None and due < first:
+            if (
+                slot.last_read + poll_interval < first
+                and (due := slot.poll_due(poll_interval)) is not None
+            ):
                 first = due
             if 0.0 < slot.retry_at < first and slot.unsent:
                 first = slot.retry_at
