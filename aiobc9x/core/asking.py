@@ -73,6 +73,7 @@ class Asking:
         self._exchange: Exchange | None = None
         self._explain: Explain | None = None
         self._ok_is_omitted = False
+        self._late_ok_until = 0.0
         self._scheduler = Scheduler(self.sockets, self.queue, self._sender)
         self._gap_s = self.profile.command_gap_ms / 1000
         self._gap_until = 0.0
@@ -224,7 +225,9 @@ class Asking:
             framer = self._framer
             exchange.negatives_before = framer.negative_remainings
             framer.prompt_due = outgoing is not None
-            framer.hold_after_final = meaning.effect is not None
+            # A late OK ends neither a prompt's wait nor, if a prompt is due, what is behind it.
+            may_be_late = outgoing is not None and self._late_ok_until > 0
+            framer.hold_after_final = meaning.effect is not None or may_be_late
         self.statistics.commands += 1
         return line
 

@@ -57,6 +57,9 @@ _new: Final = tuple.__new__
 _GRACE_S: Final = 0.3
 """How long ``OK`` may stay away when ``SEND OK`` came first; relatives omit it."""
 
+_LATE_S: Final = 5.0
+"""How much later it may still come, and must not be taken for another command's. Ours."""
+
 
 class Session(Asking):
     """Turns bytes into events, and jobs, reads and sends into bytes.
@@ -127,6 +130,7 @@ class Session(Asking):
     def resume(self) -> None:
         """Commands and answers are in step: everything may run; lost URCs are made up for."""
         self.suspended = False
+        self._late_ok_until = 0.0
         self._doubt.clear()
         self._routing.suspect()
 
@@ -198,17 +202,33 @@ class Session(Asking):
     def _on_line(self, text: bytes, now: float) -> None:
         exchange = self._exchange
         if exchange is not None and (step := exchange.on_line(text)) is not NOT_MINE:
-            if step is DONE and not exchange.prompted:
+            if self._late_ok_until and self._is_late_ok(text, exchange, step, now):
+                exchange.final = None
+            elif step is DONE and not exchange.prompted:
                 self._end(exchange, now, lost=False)
             else:
                 self._on_answer(exchange, step, now)
         elif exchange is None and is_final(text):
+            if self._late_ok_until and self._is_late_ok(text, None, DONE, now):
+                return
             self.stray_answers += 1
             self._act(self._endings.stray_result(text, self._explain))
         elif (urc := parse_urc(text)) is not None:
             self._on_urc(urc, now)
         else:
             self._on_unknown(text)
+
+    def _is_late_ok(self, text: bytes, exchange: Exchange | None, step: Step, now: float) -> bool:
+        """Whether this is the ``OK`` of a send that has ended without it: nobody else's."""
+        if text != b"OK" or now > self._late_ok_until:
+            return False
+        if exchange is not None and step is not LOST:
+            asks = isinstance(exchange.purpose, Read | Explain)
+            if not asks or exchange.has_data:  # such an answer has a line
+                return False
+        self._late_ok_until = 0.0
+        self._framer.prompt_due = step is LOST  # which the OK has ended
+        return True
 
     def _on_answer(self, exchange: Exchange, step: Step, now: float) -> None:
         if step is not TAKEN:
@@ -334,6 +354,7 @@ class Session(Asking):
         send = self._sender.outstanding
         if send is not None and send.result is not None and send.is_of(exchange.purpose):
             self._ok_is_omitted = True
+            self._late_ok_until = now + _LATE_S
             self._act(self._endings.send_result(sent=send.result, now=now))
             return
         self.statistics.timeouts += 1

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from aiobc9x.core.events import (
+    DataReceived,
     Failed,
+    Finished,
     Job,
     Lane,
     OutOfStep,
@@ -14,7 +16,7 @@ from aiobc9x.core.events import (
 )
 from aiobc9x.core.profile import ModuleProfile
 from aiobc9x.core.sending import AFTERMATH_S, RESULT_LIMIT_S
-from aiobc9x.core.sockets import SlotState
+from aiobc9x.core.sockets import Slot, SlotState
 from aiobc9x.spec import AccessMode
 from aiobc9x.wire.base import Raw
 from aiobc9x.wire.commands import Qisend, Qistate
@@ -29,6 +31,7 @@ from tests.core.peer import (
     ask,
     explained,
     of,
+    received,
 )
 
 READ = b"AT+QIRD=0,1024"
@@ -141,6 +144,65 @@ class TestSending:
         slot.outgoing += b"a"
         peer.turn(b'AT+QISEND=0,1,"a"', SEND_OK, OK)
         assert peer.kept(Sent) == [Sent(slot, 1)]
+
+    @pytest.mark.parametrize("together", [True, False])
+    def test_an_ok_that_comes_late_is_nobody_elses(self, *, together: bool) -> None:
+        """An answer to AT+QIRD or AT+QIGETERROR has a line, and a prompt comes before OK."""
+        peer = Peer()
+        slot = peer.open()
+        self.send_without_ok(peer, slot)
+        peer.say(OK)  # nobody's
+        self.send_without_ok(peer, slot)
+        slot.readable = True
+        peer.turn(b"AT+QIRD=0,1024", OK)  # a read's
+        peer.say(received(b"ab"))
+        slot.wants_read = False
+        self.send_without_ok(peer, slot)
+        job = Job(Qistate())
+        peer.session.queue.add(job)
+        peer.turn(b"AT+QISTATE?", ERROR)
+        peer.turn(b"AT+QIGETERROR", OK)  # an explanation's
+        peer.say(explained(552))
+        self.send_without_ok(peer, slot)
+        slot.outgoing += b"\x00"
+        peer.expect(b"AT+QISEND=0,1\r")  # one that would come too early
+        for data in [OK + PROMPT] if together else [OK, PROMPT]:
+            peer.say(data)
+        peer.expect(b"\x00")
+        peer.say(OK, SEND_OK)
+        assert [event.data for event in peer.kept(DataReceived)] == [b"ab"]
+        assert [event.answer.err for event in peer.kept(Finished)] == [552]
+        assert peer.kept(OutOfStep) == []
+        assert peer.kept(Failed) == []
+        assert peer.kept(Sent) == [Sent(slot, 1)] * 5
+
+    @pytest.mark.parametrize("seconds", [4.0, 6.0])
+    def test_one_that_comes_much_later_is_a_stray(self, seconds: float) -> None:
+        """The line must not be out of step for ever without anybody's notice."""
+        peer = Peer()
+        self.send_without_ok(peer, peer.open())
+        peer.wait(seconds)
+        peer.say(OK)
+        peer.say(OK)
+        assert len(peer.kept(OutOfStep)) == 1
+        assert peer.session.stray_answers == (1 if seconds == 4.0 else 2)
+
+    def test_whoever_may_be_answered_by_ok_is(self) -> None:
+        """The late one is the next then, and nobody misses it."""
+        peer = Peer()
+        self.send_without_ok(peer, peer.open())
+        peer.session.queue.add(ask("AT+A"))
+        peer.turn(b"AT+A", OK)
+        peer.say(OK)
+        assert [event.answer.ok for event in peer.kept(Finished)] == [True]
+        assert peer.kept(OutOfStep) == []
+
+    @staticmethod
+    def send_without_ok(peer: Peer, slot: Slot) -> None:
+        """Let a send end with its result alone."""
+        slot.outgoing += b"a"
+        peer.turn(b'AT+QISEND=0,1,"a"', SEND_OK)
+        peer.wait(0.3)
 
     @pytest.mark.parametrize("doubled", [SEND_OK, SEND_FAIL])
     def test_a_result_for_nobody_is_nobodys(self, doubled: bytes) -> None:
