@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
@@ -44,11 +44,11 @@ from aiobc9x.wire.urcs import Urc
 
 logger = logging.getLogger("aiobc9x.aio")
 
-FLUSH_LIMIT_S: Final = 12.0
+CLOSE_LIMIT_S: Final = 14.5
 """Seconds that :meth:`Modem.aclose` gives the sockets; the port closes within 15."""
 
-DROP_LIMIT_S: Final = 2.5
-"""Seconds that it then gives those that could not be flushed."""
+DROP_TIME_S: Final = 2.5
+"""Of these, at least so many are for closing those that could not be flushed."""
 
 
 class Modem(ConnectionMethods, NameQueries, RadioQueries, SettingQueries):
@@ -296,15 +296,16 @@ class Modem(ConnectionMethods, NameQueries, RadioQueries, SettingQueries):
             proxy.close()
         try:
             if self._driver.is_alive:
-                with anyio.move_on_after(FLUSH_LIMIT_S) as flush:
-                    await self._close_sockets()
+                end = self._loop.time() + CLOSE_LIMIT_S
+                with anyio.CancelScope() as flush:
+                    await self._close_sockets(flush, end)
                 if flush.cancelled_caught:
-                    with anyio.move_on_after(DROP_LIMIT_S):
-                        await self._drop_sockets()
+                    with anyio.CancelScope() as drop:
+                        await self._drop_sockets(drop, end)
         finally:
             await self._driver.stop()
 
-    async def _close_sockets(self) -> None:
+    async def _close_sockets(self, flush: anyio.CancelScope, end: float) -> None:
         self._keeper.is_closing = True
         for slot in self._driver.session.sockets:
             owner = owner_of(slot)
@@ -312,21 +313,29 @@ class Modem(ConnectionMethods, NameQueries, RadioQueries, SettingQueries):
                 self._keeper.close(slot)
             else:
                 owner.close()
-        await self._all_freed()
+        await self._all_freed(flush, lambda: end - self._time_to_drop())
+        flush.deadline = end
         if self._has_foreign_sockets:
             await self._keeper.close_foreign()
 
-    async def _drop_sockets(self) -> None:
+    async def _drop_sockets(self, drop: anyio.CancelScope, end: float) -> None:
         """Close what could not be flushed: an open socket costs the module more."""
         for slot in self._driver.session.sockets:
             owner = owner_of(slot)
             if owner is not None:
                 owner.on_failed(LinkLost("the modem was closed"))
-        await self._all_freed()
+        await self._all_freed(drop, lambda: end)
 
-    async def _all_freed(self) -> None:
+    def _time_to_drop(self) -> float:
+        """Seconds that closing all sockets takes, by what the module took for its answers."""
+        answers = len(self._driver.session.sockets) + 1  # one may be on its way
+        return max(DROP_TIME_S, 0.5 + 1.1 * answers * self.line.latency_s)
+
+    async def _all_freed(self, scope: anyio.CancelScope, end: Callable[[], float]) -> None:
+        """Wait until no socket is in use, or the time has come that depends on how many are."""
         async with self._keeper.freed:
             while len(self._driver.session.sockets) and self._driver.is_alive:
+                scope.deadline = end()
                 await self._keeper.freed.wait()
 
     def _take_over(self, driver: Driver) -> None:

@@ -156,6 +156,24 @@ async def test_close_that_the_module_hinders() -> None:
         assert "closed" in repr(modem)
 
 
+@pytest.mark.parametrize("unsent", [0, 10, 3000, 50_000])
+@pytest.mark.parametrize("latency", [0.02, 0.3, 0.6, 1.0, 1.5])
+@virtual
+async def test_close_of_a_slow_module_leaves_nothing_open(latency: float, unsent: int) -> None:
+    """What can't be sent in time is dropped in time: an open socket costs the module more."""
+    async with Bench(latency=latency) as bench:
+        modem = await bench.open()
+        writers = [(await bench.streams(HOST, PORT))[1] for _ in range(6)]
+        for writer in writers:
+            writer.write(bytes(unsent))
+        began = running().now
+        await modem.aclose()
+        assert bench.open_ids == []
+        assert running().now - began < 15
+        if latency <= 0.3 and unsent <= 3000:
+            assert modem.statistics.payload_bytes_sent == 6 * unsent
+
+
 @pytest.mark.parametrize("timeout", [0, -1, float("nan")])
 @virtual
 async def test_a_command_needs_time(timeout: float) -> None:
