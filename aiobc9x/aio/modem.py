@@ -40,7 +40,7 @@ from aiobc9x.core.profile import ModuleProfile
 from aiobc9x.core.statistics import Statistics
 from aiobc9x.errors import LinkLost
 from aiobc9x.wire.base import Raw
-from aiobc9x.wire.urcs import Urc
+from aiobc9x.wire.urcs import CloseOk, Received, SendFail, SendOk, Urc
 
 logger = logging.getLogger("aiobc9x.aio")
 
@@ -49,6 +49,10 @@ CLOSE_LIMIT_S: Final = 14.5
 
 DROP_TIME_S: Final = 2.5
 """Of these, at least so many are for closing those that could not be flushed."""
+
+
+_ROUTINE: Final = frozenset({SendOk, SendFail, Received, CloseOk})
+"""What the session has acted on, and nobody else needs to know: most of all URCs."""
 
 
 class Modem(ConnectionMethods, NameQueries, RadioQueries, SettingQueries):
@@ -349,6 +353,8 @@ class Modem(ConnectionMethods, NameQueries, RadioQueries, SettingQueries):
         driver.spawn(self._health.watch)
 
     def _on_urc(self, urc: Urc) -> None:
+        if type(urc) in _ROUTINE:
+            return
         self._readiness.on_urc(urc)
         self._health.on_urc(urc)
         self._acceptor.on_urc(urc)

@@ -29,12 +29,14 @@ from aiobc9x.core.sockets import SocketTable
 from aiobc9x.core.statistics import Statistics
 from aiobc9x.core.stopwatch import Stopwatch
 from aiobc9x.core.turns import Turn, TurnKind
-from aiobc9x.spec import MAX_RESPONSE_TIME_S, READ_MAX_BYTES
+from aiobc9x.spec import CONNECT_IDS, MAX_RESPONSE_TIME_S, READ_MAX_BYTES
 from aiobc9x.wire.commands import Command, Qigeterror, Qird
 from aiobc9x.wire.framer import Framer
 
 _ANSWER_BYTES: Final = 2 * READ_MAX_BYTES
 """The most that an answer has: a read, in hex."""
+
+_READS: Final = {number: Qird(number, READ_MAX_BYTES) for number in CONNECT_IDS}
 
 _SLOWEST_BAUDRATE: Final = 9600
 """What a long command line is given time for: behind a serial server, or on a virtual
@@ -189,9 +191,8 @@ class Asking:
         if turn.kind is TurnKind.READ:
             self.statistics.reads += 1
             slot.readable, slot.last_read = False, now  # what comes from now on sets it again
-            read = Qird(slot.connect_id, READ_MAX_BYTES)
-            return self._begin(read, Read(slot), now, READ)
-        send = self._sender.begin(slot, self.line)
+            return self._begin(_READS[slot.connect_id], Read(slot), now, READ)
+        send = self._sender.begin(slot, lambda: self.line)
         command = send.command()
         outgoing = send.data if command.needs_prompt else None
         return self._begin(command, send, now, SEND, outgoing=outgoing)

@@ -69,24 +69,24 @@ class Answer:
 OK: Final = Answer(ok=True)
 """What comes of most jobs."""
 
+# One of these is made a command or a payload: a frozen dataclass takes twice as long.
 
-class Finished(NamedTuple):  # one is made a command, and a frozen dataclass takes twice as long
+
+class Finished(NamedTuple):
     """A job is done."""
 
     job: Job
     answer: Answer
 
 
-@dataclass(frozen=True, slots=True)
-class DataReceived:
+class DataReceived(NamedTuple):
     """Bytes of a stream, or one whole datagram."""
 
     slot: Slot
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
+class Sent(NamedTuple):
     """The module has taken bytes (``SEND OK``), or a datagram."""
 
     slot: Slot
@@ -143,8 +143,7 @@ class Failed:
     error: ModemError
 
 
-@dataclass(frozen=True, slots=True)
-class UrcSeen:
+class UrcSeen(NamedTuple):
     """An unsolicited result code, after the session has acted on it."""
 
     urc: Urc

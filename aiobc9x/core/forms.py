@@ -26,6 +26,9 @@ class SendForm(enum.StrEnum):  # whose members hash as fast as strings
     FIXED = "fixed"
 
 
+# To look an attribute of an enum up takes its time.
+_INLINE, _HEX, _FIXED = SendForm.INLINE, SendForm.HEX, SendForm.FIXED
+
 ANY_FORM: Final = frozenset(SendForm)
 """What may be chosen from if nobody has pinned a form."""
 
@@ -56,9 +59,9 @@ def send_time(form: SendForm, size_bytes: int, line: LineTiming) -> float:
 
     """
     digits = len(str(size_bytes))
-    if form is SendForm.INLINE:  # AT+QISEND=0,n,"data" CR, CR LF OK CR LF
+    if form is _INLINE:  # AT+QISEND=0,n,"data" CR, CR LF OK CR LF
         return (22 + digits + size_bytes) / line.bytes_per_s + line.latency_s
-    if form is SendForm.HEX:  # AT+QISENDEX=0,n,"hex" CR, CR LF OK CR LF
+    if form is _HEX:  # AT+QISENDEX=0,n,"hex" CR, CR LF OK CR LF
         return (24 + digits + 2 * size_bytes) / line.bytes_per_s + line.latency_s
     # AT+QISEND=0,n CR, CR LF > SP, data, CR LF OK CR LF
     wire = (23 + digits + size_bytes) / line.bytes_per_s
@@ -83,15 +86,21 @@ def choose_form(
         permitted: Forms that may be used; fixed length always may.
 
     """
+    if may_go_inline(data, profile, permitted):
+        return _INLINE  # a byte and a turnaround less than fixed length, on any line
     size = len(data)
-    candidates = [SendForm.FIXED]
-    if SendForm.HEX in permitted and size <= profile.hex_inline_limit_bytes:
-        candidates.append(SendForm.HEX)
-    if SendForm.INLINE in permitted and size <= profile.inline_limit_bytes and inline_text_ok(data):
-        candidates.append(SendForm.INLINE)
-    if SendForm.FIXED not in permitted and len(candidates) > 1:
-        candidates.remove(SendForm.FIXED)
-    return min(candidates, key=lambda form: send_time(form, size, line))
+    if _HEX not in permitted or size > profile.hex_inline_limit_bytes:
+        return _FIXED
+    if _FIXED not in permitted or send_time(_HEX, size, line) < send_time(_FIXED, size, line):
+        return _HEX
+    return _FIXED
+
+
+def may_go_inline(data: bytes, profile: ModuleProfile, permitted: Collection[SendForm]) -> bool:
+    """Whether a payload can stand on the command line as it is; then no form is cheaper."""
+    if _INLINE not in permitted or len(data) > profile.inline_limit_bytes:
+        return False
+    return inline_text_ok(data)
 
 
 def permitted_forms(name: str) -> frozenset[SendForm]:

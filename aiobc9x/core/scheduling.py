@@ -44,12 +44,15 @@ class Scheduler:
         sending = self._sender.outstanding is not None
         closes = self._queue.next(_CLOSE) is not None
         commands = self._queue.next(_COMMAND, sending=sending) is not None
-        waiting = [slot for slot in sockets if slot.may_read]
+        waiting = [slot for slot in sockets if slot.readable and slot.may_read]
         if len(waiting) > 1:
             # What is known to wait goes before what is only looked after (rule 5).
             waiting.sort(key=lambda slot: not slot.holds_data)
         readable = [slot.connect_id for slot in waiting]
-        sendable = [] if sending else [slot for slot in sockets if slot.may_send(now)]
+        sendable = []
+        if not sending:
+            full = [slot for slot in sockets if slot.outgoing or slot.datagrams]
+            sendable = [slot for slot in full if slot.may_send(now)]
         if not (readable or sendable or commands or closes):
             return None
         turn, self._cursor = next_turn(

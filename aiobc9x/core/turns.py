@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from aiobc9x.core.events import Lane
+from aiobc9x.spec import CONNECT_IDS
 
 SMALL_SEND_BYTES: Final = 256
 """A socket with no more than this to send doesn't wait for all that have a quantum."""
@@ -41,8 +42,11 @@ class Turn:
     lane: Lane | None = field(default=None, compare=False)
 
 
+# Made beforehand: one is needed a command.
 _CLOSE: Final = Turn(TurnKind.CLOSE, lane=Lane.CLOSE)
 _COMMAND: Final = Turn(TurnKind.COMMAND, lane=Lane.COMMAND)
+_READS: Final = {i: Turn(TurnKind.READ, i) for i in CONNECT_IDS}
+_SENDS: Final = {i: Turn(TurnKind.SEND, i) for i in CONNECT_IDS}
 
 
 class Cursor(NamedTuple):  # one is made a turn, and a dataclass takes three times as long
@@ -122,8 +126,7 @@ def _send_turn(
         connect_id = last_small = _after(last_small, few)
     else:
         connect_id = last_send = _after(last_send, many)
-    turn = Turn(TurnKind.SEND, connect_id)
-    return turn, Cursor(frozenset(), False, last_send, last_small, is_small, False)
+    return _SENDS[connect_id], Cursor(frozenset(), False, last_send, last_small, is_small, False)
 
 
 def _read_turn(cursor: Cursor, left: Sequence[int], readable: Sequence[int]) -> tuple[Turn, Cursor]:
@@ -133,9 +136,11 @@ def _read_turn(cursor: Cursor, left: Sequence[int], readable: Sequence[int]) -> 
     else:
         read = cursor.read_in_round | {left[0]}
     cursor = cursor._replace(read_in_round=read, send_is_due=len(left) == 1)
-    return Turn(TurnKind.READ, left[0]), cursor
+    return _READS[left[0]], cursor
 
 
 def _after(last: int, waiting: Sequence[int]) -> int:
     """Return the first ID behind ``last``, going round."""
+    if len(waiting) == 1:
+        return waiting[0]
     return next((i for i in waiting if i > last), waiting[0])

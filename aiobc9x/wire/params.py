@@ -63,16 +63,15 @@ def command_line(name: str, /, **params: str | None) -> bytes:
         ValueError: A parameter is ``None`` and a later one is not.
 
     """
-    names = list(params)
-    while names and params[names[-1]] is None:
-        names.pop()
-    values = []
-    for key in names:
-        text = params[key]
-        if text is None:
-            raise ValueError(f"{key} is needed, because {names[-1]} follows it; give both")
-        values.append(text)
-    body = f"={','.join(values)}" if values else ""
+    values = list(params.values())
+    while values and values[-1] is None:
+        values.pop()
+    given = [text for text in values if text is not None]
+    if len(given) < len(values):
+        names = list(params)
+        missing, last = names[values.index(None)], names[len(values) - 1]
+        raise ValueError(f"{missing} is needed, because {last} follows it; give both")
+    body = f"={','.join(given)}" if given else ""
     return f"AT{name}{body}\r".encode("ascii")
 
 

@@ -205,6 +205,8 @@ def parse_urc(text: bytes) -> Urc | None:
         The URC; ``None`` if the line is not one we know, or is malformed.
 
     """
+    if (plain := _PLAIN.get(text)) is not None:
+        return plain  # the most frequent one is among them
     text = text.lstrip(b"\x00\xff").strip()
     name, colon, rest = text.partition(b":")
     if colon:
