@@ -34,6 +34,8 @@ logger = logging.getLogger("aiobc9x.aio")
 OVERRUN_BYTES: Final = 64 * 1024
 """Pushed bytes that may still come while a full socket is switched to buffer mode."""
 
+_BYTES_LIKE: Final = (bytes, bytearray, memoryview)
+
 _WARN_AFTER_WRITES: Final = 5
 
 
@@ -101,7 +103,7 @@ class SocketTransport(ModuleTransport, asyncio.Transport):
             TypeError: Not a bytes-like object.
 
         """
-        if not isinstance(data, bytes | bytearray | memoryview):
+        if not isinstance(data, _BYTES_LIKE):
             raise TypeError(
                 f"data argument must be a bytes-like object, not {type(data).__name__!r}"
             )

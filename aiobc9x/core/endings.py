@@ -211,18 +211,17 @@ class Endings:
 
     def _send(
         self, send: Send, exchange: Exchange, now: float, *, lost: bool
-    ) -> Iterator[Consequence]:
+    ) -> Iterable[Consequence]:
         if lost:
             reason = _too_early(exchange)
-            yield from self.lose_send(send, reason)
-            yield OutOfStep(reason)
-        elif send.result is not None:
-            yield from self.send_result(sent=send.result, now=now)
-        elif exchange.succeeded:
+            return *self.lose_send(send, reason), OutOfStep(reason)
+        if send.result is not None:
+            return self.send_result(sent=send.result, now=now)
+        if exchange.succeeded:
             send.await_result(now)
-        else:
-            send.is_written = exchange.prompted
-            yield Explain(send)
+            return ()
+        send.is_written = exchange.prompted
+        return (Explain(send),)
 
     def _explained(
         self, subject: Job | Read | Send, err: int | None, now: float

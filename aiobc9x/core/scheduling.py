@@ -49,10 +49,13 @@ class Scheduler:
             # What is known to wait goes before what is only looked after (rule 5).
             waiting.sort(key=lambda slot: not slot.holds_data)
         readable = [slot.connect_id for slot in waiting]
-        sendable = []
+        sendable, small = [], []
         if not sending:
-            full = [slot for slot in sockets if slot.outgoing or slot.datagrams]
-            sendable = [slot for slot in full if slot.may_send(now)]
+            for slot in sockets:
+                if (slot.outgoing or slot.datagrams) and slot.may_send(now):
+                    sendable.append(slot.connect_id)
+                    if slot.unsent <= SMALL_SEND_BYTES:
+                        small.append(slot.connect_id)
         if not (readable or sendable or commands or closes):
             return None
         turn, self._cursor = next_turn(
@@ -60,8 +63,8 @@ class Scheduler:
             closes=closes,
             commands=commands,
             readable=readable,
-            sendable=[slot.connect_id for slot in sendable],
-            small={slot.connect_id for slot in sendable if slot.unsent <= SMALL_SEND_BYTES},
+            sendable=sendable,
+            small=small,
         )
         return turn
 

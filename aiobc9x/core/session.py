@@ -23,12 +23,14 @@ from aiobc9x.core.events import (
     Answer,
     Damaged,
     DatagramLost,
+    DataReceived,
     Event,
     Failed,
     Finished,
     Job,
     OutOfStep,
     Restarted,
+    Sent,
     UnknownLine,
     UrcSeen,
 )
@@ -53,6 +55,11 @@ from aiobc9x.wire.urcs import PowerDown, Restart, SendFail, SendOk, SleepEvent, 
 
 # Half the time of a NamedTuple's own constructor, which is written in Python.
 _new: Final = tuple.__new__
+
+_ASKING: Final = (Read, Explain)
+_BANNERS: Final = (Restart, PowerDown)
+_RESULTS: Final = (SendOk, SendFail)
+_USUAL: Final = frozenset({DataReceived, Finished, Sent})
 
 _GRACE_S: Final = 0.3
 """How long ``OK`` may stay away when ``SEND OK`` came first; relatives omit it."""
@@ -222,10 +229,9 @@ class Session(Asking):
         """Whether this is the ``OK`` of a send that has ended without it: nobody else's."""
         if text != b"OK" or now > self._late_ok_until:
             return False
-        if exchange is not None and step is not LOST:
-            asks = isinstance(exchange.purpose, Read | Explain)
-            if not asks or exchange.has_data:  # such an answer has a line
-                return False
+        asks = exchange is None or step is LOST or isinstance(exchange.purpose, _ASKING)
+        if not asks or (exchange is not None and exchange.has_data):
+            return False  # what it asks for has come, or needs no line
         self._late_ok_until = 0.0
         self._framer.prompt_due = step is LOST  # which the OK has ended
         return True
@@ -280,7 +286,7 @@ class Session(Asking):
         if isinstance(urc, SleepEvent) and urc.text.upper().startswith("ENTER"):
             self._last_traffic = -math.inf
         exchange = self._exchange
-        banner = urc.text if isinstance(urc, Restart | PowerDown) else None
+        banner = urc.text if isinstance(urc, _BANNERS) else None
         if self._doubt.persists:
             return
         if exchange is not None and exchange.damage is not None:
@@ -289,20 +295,23 @@ class Session(Asking):
         elif banner is not None:
             self._restart(banner, now)
             self.events.append(UrcSeen(urc))
+        elif exchange is None or not isinstance(exchange.purpose, Read) or exchange.has_data:
+            self._obey(urc, now)
         else:
             self._doubt.withhold(urc)
-            if exchange is None or not isinstance(exchange.purpose, Read) or exchange.has_data:
-                self._release_urcs(exchange, now)
 
     def _release_urcs(self, exchange: Exchange | None, now: float) -> None:
         damaged = exchange is not None and exchange.damage is not None
         for urc in self._doubt.release(damaged=damaged):
-            if isinstance(urc, SendOk | SendFail):
-                self._on_send_result(sent=isinstance(urc, SendOk), now=now)
-            else:
-                self._act(self._routing.on_urc(urc, self.profile))
-                self._sender.drop_dead(now)
-            self.events.append(UrcSeen(urc))
+            self._obey(urc, now)
+
+    def _obey(self, urc: Urc, now: float) -> None:
+        if isinstance(urc, _RESULTS):
+            self._on_send_result(sent=isinstance(urc, SendOk), now=now)
+        else:
+            self._act(self._routing.on_urc(urc, self.profile))
+            self._sender.drop_dead(now)
+        self.events.append(_new(UrcSeen, (urc,)))
 
     def _restart(self, banner: str, now: float) -> None:
         self.statistics.resets += 1
@@ -372,7 +381,9 @@ class Session(Asking):
 
     def _act(self, consequences: Iterable[Consequence]) -> None:
         for consequence in consequences:
-            if isinstance(consequence, Explain):
+            if type(consequence) in _USUAL:
+                self.events.append(consequence)  # type: ignore[arg-type]  # it is no Explain
+            elif isinstance(consequence, Explain):
                 self._explain = consequence
             elif isinstance(consequence, OutOfStep):
                 self._lose_step(consequence.reason)

@@ -248,8 +248,9 @@ class Qisendex(Order):
 def _send_line(
     name: str, connect_id: int, send_length: int | None, data: bytes | None, text: str | None
 ) -> bytes:
-    length = maybe_integer("send_length", send_length, spec.SEND_LENGTHS)
-    if data is not None:
+    if data is None:
+        length = maybe_integer("send_length", send_length, spec.SEND_LENGTHS)
+    else:
         if len(data) not in spec.SEND_LENGTHS:
             raise ValueError(f"data has {len(data)} bytes; one send takes 1 to 1440 (§2.2.4)")
         if send_length is not None and send_length != len(data):

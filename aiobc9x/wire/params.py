@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Mapping
 from typing import Final
 
 from aiobc9x.spec import DOMAIN_NAME_MAX_BYTES, LINE_MAX_BYTES
@@ -63,16 +64,21 @@ def command_line(name: str, /, **params: str | None) -> bytes:
         ValueError: A parameter is ``None`` and a later one is not.
 
     """
-    values = list(params.values())
-    while values and values[-1] is None:
-        values.pop()
-    given = [text for text in values if text is not None]
-    if len(given) < len(values):
-        names = list(params)
-        missing, last = names[values.index(None)], names[len(values) - 1]
-        raise ValueError(f"{missing} is needed, because {last} follows it; give both")
+    given = [text for text in params.values() if text is not None]
+    if len(given) < len(params):
+        _check_gaps(params)
     body = f"={','.join(given)}" if given else ""
     return f"AT{name}{body}\r".encode("ascii")
+
+
+def _check_gaps(params: Mapping[str, str | None]) -> None:
+    """Raise ``ValueError`` if a parameter is left out and a later one is not."""
+    missing = ""
+    for name, text in params.items():
+        if text is None:
+            missing = missing or name
+        elif missing:
+            raise ValueError(f"{missing} is needed, because {name} follows it; give both")
 
 
 def integer(argument: str, value: object, allowed: range) -> str:
