@@ -112,7 +112,7 @@ class Asking:
             and self._explain is None
             and now - self._last_traffic <= self.idle_limit
             and not self._outbox
-            and self._scheduler.pass_by()
+            and self._scheduler.pass_by(job.lane)
         ):
             line = self._begin_job(job, now)
             self.statistics.bytes_sent += len(line)
@@ -226,9 +226,9 @@ class Asking:
             framer = self._framer
             exchange.negatives_before = framer.negative_remainings
             framer.prompt_due = outgoing is not None
-            # A late OK ends neither a prompt's wait nor, if a prompt is due, what is behind it.
-            may_be_late = outgoing is not None and self._late_ok_until > 0
-            framer.hold_after_final = meaning.effect is not None or may_be_late
+            # The prompt may come right behind an OK of the send before.
+            after_late_ok = outgoing is not None and self._late_ok_until > 0
+            framer.hold_after_final = meaning.effect is not None or after_late_ok
         self.statistics.commands += 1
         return line
 

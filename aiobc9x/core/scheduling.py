@@ -23,16 +23,16 @@ class Scheduler:
         self._sockets, self._queue, self._sender = sockets, queue, sender
         self._cursor = Cursor()
 
-    def pass_by(self) -> bool:
-        """Let a command go at once if nobody else wants the line, now or after a send.
+    def pass_by(self, lane: Lane) -> bool:
+        """Let a job go at once if nobody else wants the line, now or after a send.
 
         Returns:
-            Whether it may; then it has had its turn, and the sockets come next.
+            Whether it may. Then it has had its turn; behind a command the sockets come next.
 
         """
         if self._queue.waiting or self._sender.outstanding is not None or self._sockets_wait():
             return False
-        if not self._cursor.command_was_last:
+        if lane is _COMMAND and not self._cursor.command_was_last:
             self._cursor = self._cursor._replace(command_was_last=True)
         return True
 
@@ -42,7 +42,7 @@ class Scheduler:
             return None
         sockets = self._sockets.in_use
         sending = self._sender.outstanding is not None
-        closes = self._queue.next(_CLOSE) is not None
+        closes = self._queue.next(_CLOSE, sending=sending) is not None
         commands = self._queue.next(_COMMAND, sending=sending) is not None
         waiting = [slot for slot in sockets if slot.readable and slot.may_read]
         if len(waiting) > 1:
