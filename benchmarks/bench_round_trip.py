@@ -6,11 +6,13 @@
 The bare round trip writes a line to the link; a protocol that looks for ``OK`` at the end
 of what comes resolves a future, which its caller awaits. It parses nothing, keeps no
 deadline, knows no queue and can't be in doubt: it is the least that anyone can do. Two
-usual ways to add a deadline are there as well. In memory the module's side answers in the
-next turn of the loop; over the pty it is a process of its own that answers each line from
-bytes made beforehand. ``over_future`` compares with a future that the next turn of the
-loop resolves, without any link. All take turns, and the least of each counts: whatever else
-the machine has to do only adds to it.
+usual ways to add a deadline are there as well.
+
+In memory the module's side answers in the next turn of the loop, once with no socket open
+and once with all of them, idle; over the pty it is a process of its own that answers each
+line from bytes made beforehand. ``over_future`` compares with a future that the next turn
+of the loop resolves, without any link. All take turns, and the least of each counts:
+whatever else the machine has to do only adds to it.
 """
 
 import asyncio
@@ -21,6 +23,7 @@ from unittest.mock import Mock
 
 import aiobc9x
 from aiobc9x.aio.link import Link, SerialSettings, open_link
+from aiobc9x.spec import CONNECT_IDS
 from aiobc9x.wire.base import Raw
 from benchmarks.children import Child
 from benchmarks.harness import Options, Plot, Run, Table, in_turns, run
@@ -94,9 +97,11 @@ def ways(bare: Bare, modem: aiobc9x.Modem) -> dict[str, Ask]:
     }
 
 
-async def in_memory() -> tuple[Bare, aiobc9x.Modem]:
-    """Both over links to scripts in this process."""
+async def in_memory(connections: int = 0) -> tuple[Bare, aiobc9x.Modem]:
+    """Both over links to scripts in this process; the modem with idle connections."""
     modem = await open_modem(Script())
+    for _ in range(connections):
+        await modem.create_connection(asyncio.Protocol, "192.0.2.1", 7)
     with scripted(Script()):
         return Bare(await open_link("sim://?link=memory", SerialSettings())), modem
 
@@ -133,7 +138,11 @@ def rows(options: Options) -> Iterator[Sequence[object]]:
         def timed(ask: Ask) -> Run:
             return lambda: loop.run_until_complete(asyncio.wait_for(repeat(ask), LIMIT_S))
 
-        sets = {"memory": runner.run(in_memory()), "pty": runner.run(over_ptys(one, other))}
+        sets = {
+            "memory": runner.run(in_memory()),
+            "memory, six connections open": runner.run(in_memory(len(CONNECT_IDS))),
+            "pty": runner.run(over_ptys(one, other)),
+        }
         asks = {
             (name, way): ask
             for name, (bare, modem) in sets.items()

@@ -92,10 +92,11 @@ class Scheduler:
         first = math.inf
         for slot in self._sockets.in_use:
             if (
-                slot.last_read + poll_interval < first
+                poll_interval
+                and slot.last_read + poll_interval < first
                 and (due := slot.poll_due(poll_interval)) is not None
             ):
                 first = due
-            if 0.0 < slot.retry_at < first and slot.unsent:
+            if slot.retry_at and slot.retry_at < first and slot.unsent:
                 first = slot.retry_at
         return first
