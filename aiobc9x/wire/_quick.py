@@ -99,16 +99,13 @@ class Quick(Exact):
             pieces.append(rest)
             rest, is_torn = b"", False
         for piece in pieces:
-            found = recall(piece)
-            if found is None:
+            if (size := len(piece)) >= LONG_BYTES:  # it hardly ever comes again, and isn't kept
                 line = piece.strip(b"\r\n")
-                if (
-                    LONG_BYTES <= len(piece) <= LINE_MAX_BYTES
-                    and line[:3] != b"+QI"
-                    and _LF not in line
-                ):
-                    frames.append(_new(Line, (line,)))  # it hardly ever comes again
+                if line[:3] != b"+QI" and _LF not in line and size <= LINE_MAX_BYTES:
+                    frames.append(_new(Line, (line,)))
                     continue
+                found = learn(piece)
+            elif (found := recall(piece)) is None:
                 found = learn(piece)
             if type(found) is Line:
                 frames.append(found)

@@ -33,6 +33,8 @@ _LINE_CUT: Final = "line given up"
 _PAYLOAD_CUT: Final = "payload given up"
 
 _LF: Final = 0x0A
+# What is left behind a payload may be the beginning of the next line, if it is this short.
+_SHORT_BYTES: Final = 24
 # Half the time of a NamedTuple's own constructor, which is written in Python.
 _new: Final = tuple.__new__
 
@@ -105,31 +107,43 @@ class Framer(Quick):
         if self._step is not None or self.prompt_due or self.hold_after_final:
             return self._feed_exactly(data)
         if left:
-            number = self._connect_id
-            raw = self._join(data[:left]) if self._pieces else self._part + data[:left]
-            frames: list[Frame] = [_new(Payload, (number, self._remaining, raw))]
-            self._left, self._lookout = 0, LOOKOUT
-            if data[left : left + 4] != BEHIND_READ:
-                return self._feed_behind(data, left, frames)
-            if number is not None:
-                self.push_ends.append(True)
-            text, stop = data, self._take_records(data, left + 2, frames)
-        elif not 1 < size <= BLOCK_BYTES:
+            return self._feed_end(data, left)
+        if not 1 < size <= BLOCK_BYTES:
             return self._feed_byte(data) if size == 1 else self._feed_block(data)
-        elif data[-1] == _LF and not self._tail and type(found := recall(data)) is Line:
-            return [found]
-        elif _LF in data:
-            frames, text = [], self._tail + data
-            plain = self._lookout <= 0
-            stop = self._take_pieces(text, frames) if plain else self._take_records(text, 0, frames)
-        elif self._inert is INERT_IN_TEXT and len(self._tail) <= LINE_MAX_BYTES - size:
-            self._tail += data
-            return ()
-        else:
+        if _LF not in data:
+            if self._inert is INERT_IN_TEXT and len(self._tail) <= LINE_MAX_BYTES - size:
+                self._tail += data
+                return ()
             return self._feed_part(data)
+        if not self._tail and data[-1] == _LF and type(found := recall(data)) is Line:
+            return [found]
+        frames: list[Frame] = []
+        text = self._tail + data
+        if self._lookout > 0:
+            stop = self._take_records(text, 0, frames)
+        else:
+            stop = self._take_pieces(text, frames)
         if stop >= 0:
             self._go_on(text, stop, len(text) - size, frames)
         return frames or ()
+
+    def _feed_end(self, data: bytes, left: int) -> Sequence[Frame]:
+        """Take a chunk that begins with the last bytes of a payload."""
+        number = self._connect_id
+        raw = self._join(data[:left]) if self._pieces else self._part + data[:left]
+        frames: list[Frame] = [_new(Payload, (number, self._remaining, raw))]
+        self._left, self._lookout = 0, LOOKOUT
+        if data[left : left + 4] != BEHIND_READ:
+            return self._feed_behind(data, left, frames)
+        if number is not None:
+            self.push_ends.append(True)
+        if len(data) - left < _SHORT_BYTES and (kept := RESTS.get(data[left + 2 :])) is not None:
+            self._tail, self._inert = kept
+            return frames
+        stop = self._take_records(data, left + 2, frames)
+        if stop >= 0:
+            self._go_on(data, stop, 0, frames)
+        return frames
 
     def _feed_block(self, data: bytes) -> Sequence[Frame]:
         """Take a chunk that is long: it pays to look whether its beginning has payloads."""
@@ -171,17 +185,21 @@ class Framer(Quick):
             self._tail, self._inert = kept
             return ()
         frames: list[Frame] = []
-        if data != b"\n":
-            is_end = data == b"\r" and self._inert is INERT_IN_HEADER
-            if not (self._keep_separator(text) if is_end else self._keep_line(text)):
-                self._go_on(text, 0, len(text) - 1, frames)
-        elif type(found := recall(text)) is Line:
-            self._tail, self._inert = b"", INERT
-            frames.append(found)
-        elif found and found[-1] and found[0] not in self.push_sockets:
-            self._tail, self._inert = b"", INERT
-            frames.append(found[-1])
-        elif (start := self._take_records(text, 0, frames)) >= 0:
+        start = 0
+        if data == b"\n":
+            if type(found := recall(text)) is Line:
+                self._tail, self._inert = b"", INERT
+                return [found]
+            if found and found[-1] and found[0] not in self.push_sockets:
+                self._tail, self._inert = b"", INERT
+                return [found[-1]]
+            start = self._take_records(text, 0, frames)
+        elif data == b"\r" and self._inert is INERT_IN_HEADER:
+            if self._keep_separator(text):
+                return ()
+        elif self._keep_line(text):
+            return ()
+        if start >= 0:
             self._go_on(text, start, len(text) - 1, frames)
         return frames or ()
 
