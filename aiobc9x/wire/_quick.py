@@ -98,24 +98,29 @@ class Quick(Exact):
         if is_torn and rest[-1] == _LF:
             pieces.append(rest)
             rest, is_torn = b"", False
+        if len(pieces) == 1 and LONG_BYTES <= len(pieces[0]) <= LINE_MAX_BYTES:
+            line = pieces[0].strip(b"\r\n")  # it can't be known, so nobody need look it up
+            if line[:3] != b"+QI" and _LF not in line:
+                frames.append(_new(Line, (line,)))
+                pieces.clear()
         for piece in pieces:
-            if (size := len(piece)) >= LONG_BYTES:  # it hardly ever comes again, and isn't kept
+            found = recall(piece)
+            if found is None:
                 line = piece.strip(b"\r\n")
-                if line[:3] != b"+QI" and _LF not in line and size <= LINE_MAX_BYTES:
-                    frames.append(_new(Line, (line,)))
+                if (
+                    LONG_BYTES <= len(piece) <= LINE_MAX_BYTES
+                    and line[:3] != b"+QI"
+                    and _LF not in line
+                ):
+                    frames.append(_new(Line, (line,)))  # it hardly ever comes again
                     continue
-                found = learn(piece)
-            elif (found := recall(piece)) is None:
                 found = learn(piece)
             if type(found) is Line:
                 frames.append(found)
             elif found and found[-1] and found[0] not in self.push_sockets:
                 frames.append(found[-1])
             else:
-                self._lookout = LOOKOUT
-                start = sum(map(len, pieces[: len(frames)])) + len(frames) * len(_BETWEEN)
-                start -= len(b"\r\n") if start else 0  # a header begins with a line end
-                return self._take_records(text, start, frames)
+                return self._take_others(text, pieces[: len(frames)], frames)
         if (kept := RESTS.get(rest)) is not None:
             self._tail, self._inert = kept
         elif is_torn and (rest[0] > _CR or rest.rfind(b"\n") > 1):
@@ -125,6 +130,13 @@ class Quick(Exact):
         elif not self._keep_line(rest if is_torn else b"\r\n" + rest):
             return len(text) - len(rest)
         return ALL
+
+    def _take_others(self, text: bytes, taken: list[bytes], frames: list[Frame]) -> int:
+        """Go on behind so many pieces with what is no mere line."""
+        self._lookout = LOOKOUT
+        start = sum(map(len, taken)) + len(taken) * len(_BETWEEN)
+        start -= len(b"\r\n") if start else 0  # a header begins with a line end
+        return self._take_records(text, start, frames)
 
     def _take_records(self, text: bytes, start: int, frames: list[Frame]) -> int:
         """Take lines and payloads one by one."""
