@@ -79,6 +79,9 @@ class Settings:
             raise TypeError(f"profile must be a ModuleProfile, not {self.profile!r}")
 
 
+_PUSH_RECENT_S: Final = 2.0
+
+
 async def start(driver: Driver, settings: Settings) -> tuple[str, ...]:
     """Bring the module in step and configure it; return what it says it is.
 
@@ -113,6 +116,8 @@ async def start(driver: Driver, settings: Settings) -> tuple[str, ...]:
 
 async def _set_up(driver: Driver, settings: Settings) -> tuple[str, ...]:
     driver.hub.publish(Progress("configuring the module"))
+    if driver.time() - driver.session.pushed_at < _PUSH_RECENT_S:
+        await _close_leftovers(driver)  # now: what they push may look like an answer
     identity = await _identify(driver)
     driver.session.profile = settings.profile or profile_for(identity)
     await _prepare_radio(driver, allow_sleep=settings.allow_sleep)

@@ -38,6 +38,10 @@ _ANSWER_BYTES: Final = 2 * READ_MAX_BYTES
 
 _READS: Final = {number: Qird(number, READ_MAX_BYTES) for number in CONNECT_IDS}
 
+DOUBT_S: Final = 0.3
+"""How long another final result may stay away (§2.1.2) where the first may be pushed data: before
+start-up has asked, nobody knows which sockets a program before left in push mode."""
+
 _SLOWEST_BAUDRATE: Final = 9600
 """What a long command line is given time for: behind a serial server, or on a virtual
 line, the real rate is not known."""
@@ -76,6 +80,7 @@ class Asking:
         self._explain: Explain | None = None
         self._ok_is_omitted = False
         self._late_ok_until = 0.0
+        self.pushed_at = -math.inf
         self._scheduler = Scheduler(self.sockets, self.queue, self._sender)
         self._gap_s = self.profile.command_gap_ms / 1000
         self._gap_until = 0.0
@@ -222,6 +227,7 @@ class Asking:
         traffic = self.statistics.traffic_bytes if usual <= MAX_RESPONSE_TIME_S else None
         exchange = Exchange(command, purpose, now, limit, meaning, outgoing, traffic)
         self._exchange = exchange
+        exchange.is_doubtful = self.suspended and now - self.pushed_at < DOUBT_S
         if meaning is not PLAIN or outgoing is not None:
             framer = self._framer
             exchange.negatives_before = framer.negative_remainings

@@ -73,6 +73,7 @@ class Exchange:
         final: The final result, once it has come.
         echoed: The module echoed the line.
         damage: Why the answer can't be trusted, if it can't.
+        is_doubtful: Pushed data may have come meanwhile, and be taken for its end.
 
     """
 
@@ -83,6 +84,8 @@ class Exchange:
     final: bytes | None = None
     echoed = prompted = False
     damage: str | None = None
+    is_doubtful = False
+    _awaits_last = False
     _hard_deadline: float | None = None
 
     def __init__(
@@ -169,6 +172,12 @@ class Exchange:
             hard = self._hard_deadline = self.deadline + slack
         if self.deadline < hard:
             self.deadline = min(now + ANSWER_MARGIN_S, hard)
+
+    def await_last(self, deadline: float, slack: float) -> None:
+        """Wait a moment for another final result; see :meth:`extend`. The last one counts."""
+        if not self._awaits_last:
+            self._awaits_last = True
+            self.extend(deadline, slack)
 
     def extend(self, deadline: float, slack: float = CUT_SLACK_S) -> None:
         """Set a later deadline for what comes next, such as the result of a payload.

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from aiobc9x.core import effects
-from aiobc9x.core.asking import Asking
+from aiobc9x.core.asking import DOUBT_S, Asking
 from aiobc9x.core.doubt import is_torn
 from aiobc9x.core.effects import PLAIN, Meaning
 from aiobc9x.core.endings import Consequence, Explain, done, unfinished
@@ -51,7 +51,16 @@ from aiobc9x.core.sockets import Slot
 from aiobc9x.errors import ModemError, ModuleReset
 from aiobc9x.spec import AccessMode
 from aiobc9x.wire.framer import Damage, Frame, Line, Payload
-from aiobc9x.wire.urcs import PowerDown, Restart, SendFail, SendOk, SleepEvent, Urc, parse_urc
+from aiobc9x.wire.urcs import (
+    PowerDown,
+    Received,
+    Restart,
+    SendFail,
+    SendOk,
+    SleepEvent,
+    Urc,
+    parse_urc,
+)
 
 # Half the time of a NamedTuple's own constructor, which is written in Python.
 _new: Final = tuple.__new__
@@ -63,6 +72,12 @@ _USUAL: Final = frozenset({DataReceived, Finished, Sent})
 
 _GRACE_S: Final = 0.3
 """How long ``OK`` may stay away when ``SEND OK`` came first; relatives omit it."""
+
+_PUSHED: Final = b'+QIURC: "recv",'
+"""What pushed data begin with, in the same line or the one before (§2.2.11)."""
+
+_DOUBT_SLACK_S: Final = 1.7
+"""How much longer if bytes come all the time. Ours."""
 
 _LATE_S: Final = 5.0
 """How much later it may still come, and must not be taken for another command's. Ours."""
@@ -84,6 +99,8 @@ class Session(Asking):
         idle_limit: After so many seconds of silence the step counts as lost: it may sleep.
         stray_answers: Final results that nobody awaited; it only rises.
         events: What has happened since :meth:`take_events`.
+        pushed_at: When data last seemed to be pushed that nobody has asked for; only while
+            suspended.
 
     """
 
@@ -211,6 +228,8 @@ class Session(Asking):
         if exchange is not None and (step := exchange.on_line(text)) is not NOT_MINE:
             if self._late_ok_until and self._is_late_ok(text, exchange, step, now):
                 exchange.final = None
+            elif exchange.is_doubtful and step is DONE:
+                exchange.await_last(now + DOUBT_S, _DOUBT_SLACK_S)
             elif step is DONE and not exchange.prompted:
                 self._end(exchange, now, lost=False)
             else:
@@ -223,7 +242,7 @@ class Session(Asking):
         elif (urc := parse_urc(text)) is not None:
             self._on_urc(urc, now)
         else:
-            self._on_unknown(text)
+            self._on_unknown(text, now)
 
     def _is_late_ok(self, text: bytes, exchange: Exchange | None, step: Step, now: float) -> bool:
         """Whether this is the ``OK`` of a send that has ended without it: nobody else's."""
@@ -247,7 +266,15 @@ class Session(Asking):
             self.echo_seen = self.echo_expected = True
             self._lose_step("the module echoes again, as it does after a restart")
 
-    def _on_unknown(self, text: bytes) -> None:
+    def _suspect_push(self, now: float) -> None:
+        """What comes next may be data: nobody knows yet which sockets are in push mode."""
+        self.pushed_at = now
+        if self._exchange is not None:
+            self._exchange.is_doubtful = True
+
+    def _on_unknown(self, text: bytes, now: float) -> None:
+        if self.suspended and text.startswith(_PUSHED):
+            self._suspect_push(now)
         self.statistics.unknown_lines += 1
         self.events.append(UnknownLine(text))
         if is_torn(text):
@@ -309,6 +336,8 @@ class Session(Asking):
         if isinstance(urc, _RESULTS):
             self._on_send_result(sent=isinstance(urc, SendOk), now=now)
         else:
+            if self.suspended and isinstance(urc, Received):
+                self._suspect_push(now)
             self._act(self._routing.on_urc(urc, self.profile))
             self._sender.drop_dead(now)
         self.events.append(_new(UrcSeen, (urc,)))
@@ -359,6 +388,9 @@ class Session(Asking):
         self.statistics.nvram_writes += meaning.writes_nvram
 
     def _expire(self, exchange: Exchange, now: float, reason: str = "") -> None:
+        if exchange.is_doubtful and exchange.final is not None:
+            self._end(exchange, now, lost=False)
+            return
         self._leave(exchange, now)
         send = self._sender.outstanding
         if send is not None and send.result is not None and send.is_of(exchange.purpose):

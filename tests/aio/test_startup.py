@@ -96,6 +96,25 @@ class TestLeftovers:
             bench.earlier_program(STALE.format(2, 1), STALE.format(3, 1))
             await works(bench, await bench.open())
 
+    @pytest.mark.parametrize("latency", [0.02, 0.1, 0.2])
+    @pytest.mark.parametrize("shown", [0, 1])
+    @pytest.mark.parametrize("view", [0, 1])
+    @virtual
+    async def test_pushed_final_results_end_no_command(
+        self, latency: float, shown: int, view: int
+    ) -> None:
+        """Nothing is written while the module is busy with the command before (rule 4)."""
+        nvram = Nvram(show_length=shown, view_mode=view)
+        async with Bench(nvram=nvram, latency=latency) as bench:
+            bench.network.serve_tcp(PORT, lambda peer: stream(peer.send, b"\r\nOK\r\n", 0.07, 300))
+            bench.earlier_program(STALE.format(2, 1), STALE.format(3, 1))
+            first = bench.virtual.statistics.broken_rules + 1  # that program's last is in flight
+            began = running().now
+            modem = await bench.open()
+            assert bench.virtual.statistics.broken_rules <= first
+            assert running().now - began < 18  # while they push on
+            await works(bench, modem)
+
     @virtual
     async def test_connection_to_a_stale_listener(self) -> None:
         """A client that takes an ID behind its close, before the listener is closed, goes."""
@@ -143,11 +162,16 @@ class TestLeftovers:
             assert bench.virtual.module.nvram.receive_format == 1
 
 
-def stream(send: Any) -> None:  # Any: a bound method of a peer
+def stream(
+    send: Any,  # a bound method of a peer
+    data: bytes = b"\r\nOK\r\n\r\n+CME ERROR: 1\r\n> ",
+    gap: float = 1 / 40,
+    times: int = 40,
+) -> None:
     """Send now and then for a while, each time something that looks like an answer."""
     loop = asyncio.get_running_loop()
-    for turn in range(40):
-        loop.call_later(turn / 40, send, b"\r\nOK\r\n\r\n+CME ERROR: 1\r\n> ")
+    for turn in range(times):
+        loop.call_later(turn * gap, send, data)
 
 
 class TestUnwillingModules:
