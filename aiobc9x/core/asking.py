@@ -197,7 +197,7 @@ class Asking:
             self.statistics.reads += 1
             slot.readable, slot.last_read = False, now  # what comes from now on sets it again
             return self._begin(_READS[slot.connect_id], Read(slot), now, READ)
-        send = self._sender.begin(slot, lambda: self.line)
+        send = self._sender.begin(slot, self.line)
         command = send.command()
         outgoing = send.data if command.needs_prompt else None
         return self._begin(command, send, now, SEND, outgoing=outgoing)

@@ -8,7 +8,7 @@ Layer: core. Does no I/O; time comes in as ``now``.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -21,14 +21,12 @@ from aiobc9x.core.events import (
     SendStalled,
     Sent,
 )
-from aiobc9x.core.forms import ANY_FORM, LineTiming, SendForm, choose_form, may_go_inline
+from aiobc9x.core.forms import ANY_FORM, LineTiming, SendForm, choose_form
 from aiobc9x.core.profile import ModuleProfile
 from aiobc9x.core.sockets import Slot, SlotState
 from aiobc9x.errors import StreamBroken, WriteFailed
 from aiobc9x.spec import SEND_MAX_BYTES, Err, ServiceType
 from aiobc9x.wire.commands import Command, Qisend, Qisendex
-
-_INLINE: Final = SendForm.INLINE  # to look an attribute of an enum up takes its time
 
 RESULT_LIMIT_S: Final = 15.0
 """Seconds from the payload to ``SEND OK``. Ours: the note states none."""
@@ -137,18 +135,10 @@ class Sender:
             hex_inline_limit_bytes=min(profile.hex_inline_limit_bytes, in_hex),
         )
 
-    def begin(self, slot: Slot, line: Callable[[], LineTiming]) -> Send:
-        """Make the next send of a socket that has something to send.
-
-        Args:
-            slot: The socket.
-            line: Tells what the line takes; most text goes without that.
-
-        """
+    def begin(self, slot: Slot, line: LineTiming) -> Send:
+        """Make the next send of a socket that has something to send."""
         data = slot.next_quantum()
-        form = _INLINE
-        if not may_go_inline(data, self.profile, self.permitted):
-            form = choose_form(data, line(), self.profile, self.permitted)
+        form = choose_form(data, line, self.profile, self.permitted)
         if form is SendForm.FIXED and self.suspicion_due is not None:
             self.suspicion_due = self._burst_ends  # the burst goes on
         self.outstanding = Send(slot, data, form)

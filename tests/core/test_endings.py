@@ -73,7 +73,7 @@ class Desk:
             slot.datagrams.append(data)
         else:
             slot.outgoing += data
-        return self.sender.begin(slot, lambda: LineTiming(11520.0))
+        return self.sender.begin(slot, LineTiming(11520.0))
 
     def begin_job(self) -> Job:
         """Begin a send that a caller has worded."""

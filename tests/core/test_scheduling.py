@@ -76,7 +76,7 @@ class TestTurns:
     def test_nobody_sends_while_a_send_is_outstanding(self, line: Line) -> None:
         """§4.1.2; reads go on."""
         sending, reading = line.open(unsent=1), line.open()
-        line.sender.begin(sending, lambda: LINE)
+        line.sender.begin(sending, LINE)
         assert line.next() is None
         reading.readable = True
         assert line.next() == (TurnKind.READ, 1)
