@@ -46,6 +46,8 @@ from aiobc9x.wire.urcs import CloseOk
 
 _NVRAM_GAP_S: Final = 0.05
 _STARTS: Final = 3
+_PUSH_RECENT_S: Final = 2.0
+"""Data that seemed to be pushed so lately show a socket that must be closed first. Ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +79,6 @@ class Settings:
             raise ValueError(f"sync_timeout is {self.sync_timeout}: use more than 0 s")
         if not isinstance(self.profile, ModuleProfile | None):
             raise TypeError(f"profile must be a ModuleProfile, not {self.profile!r}")
-
-
-_PUSH_RECENT_S: Final = 2.0
 
 
 async def start(driver: Driver, settings: Settings) -> tuple[str, ...]:

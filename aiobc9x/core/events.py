@@ -69,10 +69,8 @@ class Answer:
 OK: Final = Answer(ok=True)
 """What comes of most jobs."""
 
-# One of these is made a command or a payload: a frozen dataclass takes twice as long.
 
-
-class Finished(NamedTuple):
+class Finished(NamedTuple):  # as are the events made for each payload: a dataclass takes longer
     """A job is done."""
 
     job: Job
