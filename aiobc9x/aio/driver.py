@@ -5,8 +5,11 @@ Layer: aio.
 The session owns every exchange; callers only await futures. A caller that is
 cancelled therefore leaves an exchange behind whose late answer is swallowed, and the
 line stays in step. The link calls the reader with what has arrived, so that no task
-has to wake up for it; one watchdog timer stands in for a timer a command. All tasks live
-in one group inside one supervisor task, so no cancel scope ever spans user code.
+has to wake up for it; one watchdog timer stands in for a timer a command.
+
+Work is often started from a callback of the loop, where no task is the current one. An
+anyio task group refuses that (it asks sniffio who runs, and without a current task nobody
+does), so the driver keeps plain asyncio tasks, and the supervisor cancels and awaits them.
 """
 
 from __future__ import annotations
@@ -17,9 +20,6 @@ import logging
 import math
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
-
-import anyio
-import anyio.abc
 
 from aiobc9x.aio import trace
 from aiobc9x.aio.events import Hub, Reset, StepLost, Unknown
@@ -49,6 +49,9 @@ logger = logging.getLogger("aiobc9x.aio")
 T = TypeVar("T")
 
 _RECOVERY = Lane.RECOVERY  # to look an attribute of an enum up takes its time
+
+_RECANCEL_S = 1.0
+"""A task that has not ended by then is cancelled again: it may have mistaken one for a timeout."""
 
 STALL_S = 0.25
 """A watchdog that is later than this was held up with the whole event loop; what the
@@ -87,7 +90,7 @@ class Driver:
         self._backlog: list[bytes] = []
         self._last_input = 0.0
         self._dead: str | None = None
-        self._group: anyio.abc.TaskGroup | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
         self._supervisor: asyncio.Task[None] | None = None
 
@@ -126,9 +129,18 @@ class Driver:
             await asyncio.wait([self._supervisor])
 
     def spawn(self, function: Callable[..., Coroutine[Any, Any, None]], *args: object) -> None:
-        """Run a coroutine function in the supervisor's group."""
-        if self._group is not None and not self._stopping.is_set():
-            self._group.start_soon(self._guarded, function, args)
+        """Run a coroutine function as a task that the supervisor ends; from anywhere."""
+        if self._supervisor is None or self._stopping.is_set():
+            return
+        # Without eager factories: a coroutine must not run inside the callback that starts it.
+        task = asyncio.Task(
+            self._guarded(function, args),
+            loop=self._loop,
+            name=f"aiobc9x {function.__name__}",
+            context=self._context.copy(),
+        )
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def ask(
         self,
@@ -282,18 +294,23 @@ class Driver:
 
     async def _supervise(self, ready: asyncio.Future[None]) -> None:
         try:
-            async with anyio.create_task_group() as group:
-                self._group = group
-                self._link.start(self._on_bytes, self.fail)
-                if not ready.done():
-                    ready.set_result(None)
-                await self._stopping.wait()
-                group.cancel_scope.cancel()
+            self._link.start(self._on_bytes, self.fail)
+            if not ready.done():
+                ready.set_result(None)
+            await self._stopping.wait()
         finally:
-            self._group = None
             name = self._link.name
             self.fail(f"{name} was still open when its event loop ended; use 'async with'")
+            self._stopping.set()  # nothing more is started behind this
+            await self._end_tasks()
             await self._link.aclose()
+
+    async def _end_tasks(self) -> None:
+        """Cancel what still runs, and wait for it: closes free their IDs on the way out."""
+        while self._tasks:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.wait(self._tasks, timeout=_RECANCEL_S)
 
     async def _guarded(
         self, function: Callable[..., Coroutine[Any, Any, None]], args: tuple[object, ...]
