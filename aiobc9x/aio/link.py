@@ -1,4 +1,4 @@
-"""Open the byte stream to the module: a serial device, a serial server, or ``sim://``.
+"""Open the byte stream to the module: a serial device, a serial server, ``sim://``, or any other.
 
 Layer: aio.
 
@@ -16,7 +16,8 @@ import os
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from functools import partial
+from typing import Any, Final, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 import anyio.to_thread
@@ -34,6 +35,13 @@ CLOSE_LIMIT_S: Final = 2.0
 """Seconds that closing may take before the rest of the output is dropped."""
 
 _READ_BYTES: Final = 4096
+
+Create: TypeAlias = Callable[
+    [Callable[[], asyncio.Protocol]],
+    Awaitable[tuple[asyncio.BaseTransport, asyncio.BaseProtocol]],
+]
+"""Opens a byte stream as :meth:`asyncio.loop.create_connection` does, its address bound
+beforehand: called with a protocol factory, awaited for the transport and the protocol."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +130,7 @@ class Link:
     def __init__(self, name: str, baudrate: int) -> None:
         self.name, self.baudrate = name, baudrate
         self._protocol = _LinkProtocol()
-        self._transport: asyncio.WriteTransport | None = None
+        self._transport: Any = None  # of whatever class the link's library has
         self._port: Any = None  # a pyserial object; pyserial has no types
         self._write_now: Callable[[bytes], int] | None = None
         self._cleanup: Callable[[], Awaitable[None]] | None = None
@@ -180,7 +188,7 @@ class Link:
         if self._cleanup is not None:
             await self._cleanup()
 
-    async def _close(self, transport: asyncio.WriteTransport) -> None:
+    async def _close(self, transport: Any) -> None:
         closed = self._protocol.closed
         if not closed.is_set():
             transport.close()
@@ -218,6 +226,20 @@ class Link:
             reason = str(exc) or f"no answer in {CONNECT_LIMIT_S:g} s"
             raise LinkLost(f"can't connect to the serial server {self.name}: {reason}") from exc
 
+    async def _open_created(self, create: Create) -> None:
+        try:
+            made = await create(lambda: self._protocol)
+        except OSError as exc:
+            raise LinkLost(f"can't open {self.name}: {str(exc) or type(exc).__name__}") from exc
+        match made:
+            case (asyncio.BaseTransport() as transport, _) if hasattr(transport, "write"):
+                self._transport = transport
+            case _:
+                raise TypeError(
+                    f"{self.name} must return (transport, protocol), as loop.create_connection() "
+                    f"does, with a transport that writes; it returned {made!r}"
+                )
+
     async def _open_sim(self, address: str) -> None:
         from aiobc9x.sim import links  # noqa: PLC0415  (the virtual module loads on demand)
 
@@ -233,15 +255,17 @@ class Link:
             self._port = None  # its speed means nothing
 
 
-async def open_link(address: str, settings: SerialSettings) -> Link:
-    """Open the link that an address names.
+async def open_link(address: str | Create, settings: SerialSettings) -> Link:
+    """Open the link that an address names, or that a callable makes.
 
     Args:
-        address: A serial device, ``socket://host:port`` or ``sim://?name=value&…``.
+        address: A serial device, ``socket://host:port``, ``sim://?name=value&…``, or
+            ``create(protocol_factory)``.
         settings: For a serial device.
 
     Raises:
         ValueError: The address can't be read, or its scheme is not supported.
+        TypeError: The callable returned something else than a transport and a protocol.
         PortNotFound: There is no such device.
         PortDenied: The device may not be opened by this user.
         PortBusy: Another program has locked the device.
@@ -249,13 +273,23 @@ async def open_link(address: str, settings: SerialSettings) -> Link:
 
     Cancellation closes what was opened.
     """
-    link = Link(address, settings.baudrate)
+    link = Link(address if isinstance(address, str) else _name_of(address), settings.baudrate)
     try:
-        await _open(link, address, settings)
+        if isinstance(address, str):
+            await _open(link, address, settings)
+        else:
+            await link._open_created(address)
     except BaseException:
         await link.aclose()
         raise
     return link
+
+
+def _name_of(create: Create) -> str:
+    """Name a callable in messages, without the arguments that a partial has bound."""
+    while isinstance(create, partial):
+        create = create.func
+    return f"{getattr(create, '__qualname__', type(create).__qualname__)}()"
 
 
 async def _open(link: Link, address: str, settings: SerialSettings) -> None:

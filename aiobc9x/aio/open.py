@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Final, Literal
 
 from aiobc9x.aio.driver import Driver
-from aiobc9x.aio.link import Link, SerialSettings, open_link
+from aiobc9x.aio.link import Create, Link, SerialSettings, open_link
 from aiobc9x.aio.modem import Modem
 from aiobc9x.aio.options import READ_AHEAD_BYTES, Options
 from aiobc9x.aio.startup import Settings, start
@@ -90,7 +90,7 @@ async def _open_link(options: Options) -> Link:
 
 
 def open_modem(
-    address: str,
+    address: str | Create,
     *,
     baudrate: int | None = 115200,
     bytesize: int = 8,
@@ -122,7 +122,11 @@ def open_modem(
 
     Args:
         address: A serial device (``/dev/ttyUSB0``, ``COM3``), ``socket://host:port`` (a
-            serial server), or ``sim://?name=value&…`` (the virtual module).
+            serial server), ``sim://?name=value&…`` (the virtual module), or a callable
+            that opens any other byte stream: ``create(protocol_factory)``, awaited like
+            :meth:`asyncio.loop.create_connection` with its address bound by
+            :func:`functools.partial`. It returns ``(transport, protocol)``, and the
+            protocol is the one that ``protocol_factory()`` has made.
         baudrate: Bits per second; ``None`` tries the usual ones.
         bytesize: Data bits, 5–8.
         parity: ``"N"``, ``"E"``, ``"O"``, ``"M"`` or ``"S"``.
@@ -159,7 +163,8 @@ def open_modem(
         PortNotFound: There is no such device.
         PortDenied: The device may not be opened by this user.
         PortBusy: Another program has locked the device.
-        LinkLost: Opening failed in another way, or the link failed.
+        LinkLost: Opening failed in another way, or the link failed. What ``create``
+            raises passes unchanged, unless it is an :class:`OSError`.
         LinkTimeout: The module did not answer in ``sync_timeout``.
         ModuleReset: The module restarts again and again.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from aiobc9x.aio.link import SerialSettings
+from aiobc9x.aio.link import Create, SerialSettings
 from aiobc9x.aio.startup import Settings
 from aiobc9x.core.forms import permitted_forms
 from aiobc9x.spec import CONTEXT_IDS
@@ -35,7 +35,7 @@ class Options:
 
     """
 
-    address: str
+    address: str | Create
     serial: SerialSettings
     settings: Settings
     context_id: int = 1
@@ -47,8 +47,11 @@ class Options:
 
     def __post_init__(self) -> None:
         """Refuse what can't work, before anything is opened."""
-        if not isinstance(self.address, str):
-            raise TypeError(f"address must be str, not {type(self.address).__name__}")
+        if not isinstance(self.address, str) and not callable(self.address):
+            raise TypeError(
+                "address must be a str or a callable create(protocol_factory), not "
+                f"{type(self.address).__name__}"
+            )
         self.serial.check()
         self.settings.check()
         if self.context_id not in CONTEXT_IDS:

@@ -43,7 +43,10 @@ def test_arguments_are_checked_at_the_call(arguments: dict[str, Any], match: str
 @pytest.mark.parametrize(
     ("arguments", "match"),
     [
-        ({"address": PurePosixPath("/dev/ttyUSB0")}, "address must be str, not PurePosixPath"),
+        (
+            {"address": PurePosixPath("/dev/ttyUSB0")},
+            "address must be a str or a .*, not PurePosixPath",
+        ),
         ({"address": ADDRESS, "profile": "BC65"}, "profile must be a ModuleProfile, not 'BC65'"),
     ],
 )
