@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 from aiobc9x import AccessMode
 from aiobc9x.core.events import Job
 from aiobc9x.core.session import Session
-from aiobc9x.core.sockets import SlotState
+from aiobc9x.core.slots import SlotState
 from aiobc9x.spec import ServiceType
 from aiobc9x.wire.base import Raw
 from aiobc9x.wire.framer import Framer

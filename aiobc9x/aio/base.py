@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from aiobc9x.aio.examine import Examiner
     from aiobc9x.aio.sockets import SocketKeeper
     from aiobc9x.core.events import ReadRefused, SendRefused, SendStalled
-    from aiobc9x.core.sockets import Slot
+    from aiobc9x.core.slots import Slot
 
 HIGH_WATER_BYTES: Final = 2880
 """Default high water mark: two sends. 64 KiB would hide six seconds at 115200 baud."""

@@ -19,7 +19,7 @@ from aiobc9x.aio.opening import Opener, OpenRequest
 from aiobc9x.aio.readiness import READY_TIMEOUT_S, Readiness
 from aiobc9x.aio.tls import wrap_protocol
 from aiobc9x.aio.transport import SocketTransport
-from aiobc9x.core.sockets import Slot, SlotState
+from aiobc9x.core.slots import Slot, SlotState
 from aiobc9x.errors import (
     LinkLost,
     ModemError,

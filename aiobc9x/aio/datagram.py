@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from aiobc9x.aio.examine import Examiner
     from aiobc9x.aio.sockets import SocketKeeper
-    from aiobc9x.core.sockets import Slot
+    from aiobc9x.core.slots import Slot
 
 logger = logging.getLogger("aiobc9x.aio")
 

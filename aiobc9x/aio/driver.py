@@ -39,7 +39,7 @@ from aiobc9x.core.events import (
     UrcSeen,
 )
 from aiobc9x.core.session import Session
-from aiobc9x.core.sockets import Slot
+from aiobc9x.core.slots import Slot
 from aiobc9x.errors import LinkLost, ModemError, ModuleReset, command_error
 from aiobc9x.wire.commands import Command
 from aiobc9x.wire.urcs import Urc

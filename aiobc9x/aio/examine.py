@@ -10,7 +10,7 @@ import asyncio
 from aiobc9x.aio.owners import owner_of
 from aiobc9x.aio.sockets import GONE, SocketKeeper
 from aiobc9x.core.events import Lane, ReadRefused, SendRefused, SendStalled
-from aiobc9x.core.sockets import Slot, SlotState
+from aiobc9x.core.slots import Slot, SlotState
 from aiobc9x.errors import (
     CommandError,
     ModemError,

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from aiobc9x.core.sockets import SocketTable
+from aiobc9x.core.slots import SocketTable
 from aiobc9x.spec import CTRL_Z, ESC
 
 _SOCKET_COMMAND: Final = re.compile(

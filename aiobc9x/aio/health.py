@@ -18,7 +18,7 @@ from aiobc9x.aio.owners import owner_of
 from aiobc9x.aio.startup import Settings, attempt, start
 from aiobc9x.aio.sync import settle, synchronize
 from aiobc9x.core.events import Lane
-from aiobc9x.core.sockets import SlotState
+from aiobc9x.core.slots import SlotState
 from aiobc9x.errors import CommandError, LinkTimeout, ModemError, ModuleReset
 from aiobc9x.spec import OPEN_TIME_DEFAULT_S, ConfigKey
 from aiobc9x.wire.commands import Qicfg

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from aiobc9x.aio.connecting import Connector, Tls
     from aiobc9x.aio.sockets import SocketKeeper
     from aiobc9x.core.events import ReadRefused, SendRefused, SendStalled
-    from aiobc9x.core.sockets import Slot
+    from aiobc9x.core.slots import Slot
     from aiobc9x.wire.urcs import Incoming
 
 logger = logging.getLogger("aiobc9x.aio")

@@ -13,7 +13,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Final
 
-from aiobc9x.core.sockets import Slot, SlotState
+from aiobc9x.core.slots import Slot, SlotState
 from aiobc9x.errors import ModemError
 from aiobc9x.spec import AccessMode
 from aiobc9x.wire.commands import Qiswtmd

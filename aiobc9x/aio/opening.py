@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from aiobc9x.aio.sockets import SocketKeeper
-from aiobc9x.core.sockets import Slot, SlotState
+from aiobc9x.core.slots import Slot, SlotState
 from aiobc9x.errors import (
     CommandError,
     ConnectFailed,

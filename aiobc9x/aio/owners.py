@@ -18,7 +18,7 @@ from aiobc9x.core.events import (
     Sent,
     SlotEvent,
 )
-from aiobc9x.core.sockets import Slot
+from aiobc9x.core.slots import Slot
 
 SLOT_EVENTS: Final[tuple[type[SlotEvent], ...]] = get_args(SlotEvent)
 """The classes of events that go to an owner."""

@@ -15,7 +15,7 @@ from aiobc9x.aio.listener import Server
 from aiobc9x.aio.opening import OpenRequest
 from aiobc9x.aio.owners import owner_of
 from aiobc9x.aio.readiness import READY_TIMEOUT_S, Readiness
-from aiobc9x.core.sockets import Slot, SlotState
+from aiobc9x.core.slots import Slot, SlotState
 from aiobc9x.errors import CommandError
 from aiobc9x.spec import PORTS, ServiceType
 from aiobc9x.wire.network import Cgact

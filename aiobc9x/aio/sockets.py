@@ -14,7 +14,7 @@ from typing import Final
 from aiobc9x.aio.driver import Driver
 from aiobc9x.core.events import Lane
 from aiobc9x.core.session import Session
-from aiobc9x.core.sockets import Slot, SlotState
+from aiobc9x.core.slots import Slot, SlotState
 from aiobc9x.errors import CommandError, LinkLost, LinkTimeout, ModemError, NoFreeSocket
 from aiobc9x.spec import CLOSE_TIME_S, AccessMode, QueryType, ServiceType, SocketState
 from aiobc9x.wire.commands import Qiclose, Qistate, SocketStatus

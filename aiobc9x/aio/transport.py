@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from aiobc9x.aio.examine import Examiner
     from aiobc9x.aio.modes import ModeSwitcher
     from aiobc9x.aio.sockets import SocketKeeper
-    from aiobc9x.core.sockets import Slot
+    from aiobc9x.core.slots import Slot
 
 logger = logging.getLogger("aiobc9x.aio")
 

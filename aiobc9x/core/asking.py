@@ -18,17 +18,17 @@ from aiobc9x.core.endings import Endings, Explain, Purpose
 from aiobc9x.core.events import Event, Job, Lane, OutOfStep
 from aiobc9x.core.exchange import ANSWER_MARGIN_S, BITS_A_BYTE, Exchange
 from aiobc9x.core.forms import ANY_FORM, LineTiming, SendForm
+from aiobc9x.core.line_timing import Stopwatch
 from aiobc9x.core.profile import ModuleProfile
 from aiobc9x.core.pushes import PushGate
 from aiobc9x.core.queue import JobQueue
 from aiobc9x.core.receiving import Read
-from aiobc9x.core.routing import Routing
 from aiobc9x.core.scheduling import Scheduler
 from aiobc9x.core.sending import Sender
-from aiobc9x.core.sockets import SocketTable
+from aiobc9x.core.slots import SocketTable
 from aiobc9x.core.statistics import Statistics
-from aiobc9x.core.stopwatch import Stopwatch
 from aiobc9x.core.turns import Turn, TurnKind
+from aiobc9x.core.unsolicited import Routing
 from aiobc9x.spec import CONNECT_IDS, MAX_RESPONSE_TIME_S, READ_MAX_BYTES
 from aiobc9x.wire.commands import Command, Qigeterror, Qird
 from aiobc9x.wire.framer import Framer

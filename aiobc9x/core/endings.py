@@ -17,7 +17,7 @@ from aiobc9x.core.events import Answer, DatagramLost, Event, Failed, Finished, J
 from aiobc9x.core.exchange import Exchange
 from aiobc9x.core.receiving import Read, absorb, distrust, refuse
 from aiobc9x.core.sending import Send, Sender
-from aiobc9x.core.sockets import Slot, SlotState
+from aiobc9x.core.slots import Slot, SlotState
 from aiobc9x.core.statistics import Statistics
 from aiobc9x.errors import LinkTimeout, StreamBroken, UnexpectedAnswer, quoted_command
 from aiobc9x.wire.commands import Qigeterror

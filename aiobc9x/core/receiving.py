@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from aiobc9x.core.events import DatagramLost, DataReceived, Drained, Event, Failed, ReadRefused
-from aiobc9x.core.sockets import Slot, SlotState
+from aiobc9x.core.slots import Slot, SlotState
 from aiobc9x.errors import StreamBroken
 from aiobc9x.spec import Err
 

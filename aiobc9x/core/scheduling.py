@@ -10,7 +10,7 @@ import math
 from aiobc9x.core.events import Lane
 from aiobc9x.core.queue import JobQueue
 from aiobc9x.core.sending import Sender
-from aiobc9x.core.sockets import SocketTable
+from aiobc9x.core.slots import SocketTable
 from aiobc9x.core.turns import SMALL_SEND_BYTES, Cursor, Turn, next_turn
 
 _CLOSE, _COMMAND = Lane.CLOSE, Lane.COMMAND  # to look an attribute of an enum up takes its time

@@ -23,7 +23,7 @@ from aiobc9x.core.events import (
 )
 from aiobc9x.core.forms import ANY_FORM, LineTiming, SendForm, choose_form
 from aiobc9x.core.profile import ModuleProfile
-from aiobc9x.core.sockets import Slot, SlotState
+from aiobc9x.core.slots import Slot, SlotState
 from aiobc9x.errors import StreamBroken, WriteFailed
 from aiobc9x.spec import SEND_MAX_BYTES, Err, ServiceType
 from aiobc9x.wire.commands import Command, Qisend, Qisendex

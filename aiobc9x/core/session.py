@@ -47,7 +47,7 @@ from aiobc9x.core.exchange import (
 )
 from aiobc9x.core.receiving import Read
 from aiobc9x.core.sending import RESULT_LIMIT_S
-from aiobc9x.core.sockets import Slot
+from aiobc9x.core.slots import Slot
 from aiobc9x.errors import ModemError, ModuleReset
 from aiobc9x.spec import AccessMode
 from aiobc9x.wire.framer import Damage, Frame, Line, Payload

@@ -8,7 +8,7 @@ import pytest
 
 import aiobc9x
 from aiobc9x.aio.guard import check_line
-from aiobc9x.core.sockets import SocketTable
+from aiobc9x.core.slots import SocketTable
 from aiobc9x.spec import ServiceType
 from tests.support.bench import ECHO_PORT, HOST, Bench
 from tests.support.clock import virtual

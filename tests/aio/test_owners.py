@@ -19,7 +19,7 @@ from aiobc9x.core.events import (
     Sent,
     SlotEvent,
 )
-from aiobc9x.core.sockets import Slot
+from aiobc9x.core.slots import Slot
 from aiobc9x.errors import StreamBroken
 from aiobc9x.spec import ServiceType
 

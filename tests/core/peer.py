@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from aiobc9x.core.events import Event, Job, Lane
 from aiobc9x.core.profile import ModuleProfile
 from aiobc9x.core.session import Session
-from aiobc9x.core.sockets import Slot, SlotState
+from aiobc9x.core.slots import Slot, SlotState
 from aiobc9x.spec import AccessMode, ServiceType
 from aiobc9x.wire.base import Raw
 

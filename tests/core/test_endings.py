@@ -22,7 +22,7 @@ from aiobc9x.core.forms import LineTiming
 from aiobc9x.core.profile import ModuleProfile
 from aiobc9x.core.receiving import Read
 from aiobc9x.core.sending import RESULT_LIMIT_S, Send, Sender
-from aiobc9x.core.sockets import Slot, SlotState
+from aiobc9x.core.slots import Slot, SlotState
 from aiobc9x.core.statistics import Statistics
 from aiobc9x.errors import LinkTimeout, StreamBroken
 from aiobc9x.spec import Err, ServiceType

@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 
 from aiobc9x.core.events import Answer, DataReceived, Event, Finished, Job, Lane
-from aiobc9x.core.sockets import Slot
+from aiobc9x.core.slots import Slot
 from aiobc9x.spec import ServiceType
 from aiobc9x.wire.commands import Qistate
 

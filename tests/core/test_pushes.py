@@ -4,7 +4,7 @@ import pytest
 
 from aiobc9x.core.events import DataReceived, Failed
 from aiobc9x.core.pushes import PATIENCE_S, SILENCE_S
-from aiobc9x.core.sockets import Slot
+from aiobc9x.core.slots import Slot
 from aiobc9x.spec import AccessMode
 from tests.core.peer import Peer
 

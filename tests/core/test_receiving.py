@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from aiobc9x.core.events import DatagramLost, DataReceived, Drained, Event, Failed, ReadRefused
 from aiobc9x.core.exchange import Exchange
 from aiobc9x.core.receiving import Read, absorb, announce, distrust, refuse
-from aiobc9x.core.sockets import Slot, SlotState
+from aiobc9x.core.slots import Slot, SlotState
 from aiobc9x.errors import StreamBroken
 from aiobc9x.spec import ServiceType
 from aiobc9x.wire.commands import Qird

@@ -10,7 +10,7 @@ from aiobc9x.core.profile import ModuleProfile
 from aiobc9x.core.queue import JobQueue
 from aiobc9x.core.scheduling import Scheduler
 from aiobc9x.core.sending import Sender
-from aiobc9x.core.sockets import Slot, SlotState, SocketTable
+from aiobc9x.core.slots import Slot, SlotState, SocketTable
 from aiobc9x.core.turns import SMALL_SEND_BYTES, TurnKind
 from aiobc9x.spec import ServiceType
 from aiobc9x.wire.base import Raw

@@ -6,7 +6,7 @@ from aiobc9x.core.events import DatagramLost, Failed, Job, SendRefused, SendStal
 from aiobc9x.core.forms import LineTiming, SendForm, permitted_forms
 from aiobc9x.core.profile import ModuleProfile
 from aiobc9x.core.sending import BACKOFF_S, RESULT_LIMIT_S, STALL_LIMIT_S, Sender
-from aiobc9x.core.sockets import Slot, SlotState
+from aiobc9x.core.slots import Slot, SlotState
 from aiobc9x.errors import StreamBroken
 from aiobc9x.spec import Err, ServiceType
 from aiobc9x.wire.base import Raw

@@ -14,7 +14,7 @@ from aiobc9x.core.events import (
     SendStalled,
     UrcSeen,
 )
-from aiobc9x.core.sockets import SlotState
+from aiobc9x.core.slots import SlotState
 from aiobc9x.spec import AccessMode, ServiceType
 from tests.core.peer import (
     ERROR,

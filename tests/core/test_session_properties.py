@@ -19,7 +19,7 @@ from aiobc9x.core.events import (
     Restarted,
     Sent,
 )
-from aiobc9x.core.sockets import Slot, SlotState
+from aiobc9x.core.slots import Slot, SlotState
 from aiobc9x.errors import LinkLost
 from aiobc9x.spec import AccessMode, ServiceType
 from aiobc9x.wire.base import Raw

@@ -16,7 +16,7 @@ from aiobc9x.core.events import (
     UnknownLine,
 )
 from aiobc9x.core.profile import ModuleProfile
-from aiobc9x.core.sockets import SlotState
+from aiobc9x.core.slots import SlotState
 from aiobc9x.spec import AccessMode, ServiceType
 from aiobc9x.wire.commands import Qistate
 from tests.core.peer import (

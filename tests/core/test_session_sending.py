@@ -16,7 +16,7 @@ from aiobc9x.core.events import (
 )
 from aiobc9x.core.profile import ModuleProfile
 from aiobc9x.core.sending import AFTERMATH_S, RESULT_LIMIT_S
-from aiobc9x.core.sockets import Slot, SlotState
+from aiobc9x.core.slots import Slot, SlotState
 from aiobc9x.spec import AccessMode
 from aiobc9x.wire.base import Raw
 from aiobc9x.wire.commands import Qisend, Qistate

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from aiobc9x.core.exchange import Exchange
 from aiobc9x.core.forms import LineTiming
+from aiobc9x.core.line_timing import Stopwatch
 from aiobc9x.core.statistics import Statistics
-from aiobc9x.core.stopwatch import Stopwatch
 from aiobc9x.wire.commands import Qird
 
 BAUDRATE = 1000  # 100 bytes a second

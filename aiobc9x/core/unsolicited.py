@@ -11,7 +11,7 @@ from aiobc9x.core.effects import ReceiveHex, ShowLength, SwitchMode
 from aiobc9x.core.events import DatagramLost, DataReceived, Drained, Event, Failed
 from aiobc9x.core.profile import ModuleProfile
 from aiobc9x.core.receiving import announce
-from aiobc9x.core.sockets import Slot, SlotState, SocketTable
+from aiobc9x.core.slots import Slot, SlotState, SocketTable
 from aiobc9x.core.statistics import Statistics
 from aiobc9x.errors import StreamBroken
 from aiobc9x.spec import AccessMode, ServiceType

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aiobc9x.core.sockets import TRANSITIONS, Slot, SlotState, SocketTable
+from aiobc9x.core.slots import TRANSITIONS, Slot, SlotState, SocketTable
 from aiobc9x.spec import AccessMode, ServiceType
 
 PUSH, TCP, UDP = AccessMode.PUSH, ServiceType.TCP, ServiceType.UDP

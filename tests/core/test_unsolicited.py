@@ -4,9 +4,9 @@ import pytest
 
 from aiobc9x.core.events import DatagramLost, DataReceived, Drained, Event, Failed
 from aiobc9x.core.profile import ModuleProfile
-from aiobc9x.core.routing import Routing
-from aiobc9x.core.sockets import Slot, SlotState, SocketTable
+from aiobc9x.core.slots import Slot, SlotState, SocketTable
 from aiobc9x.core.statistics import Statistics
+from aiobc9x.core.unsolicited import Routing
 from aiobc9x.errors import StreamBroken
 from aiobc9x.spec import AccessMode, ServiceType
 from aiobc9x.wire.framer import Framer, Payload
