@@ -7,8 +7,8 @@ or payload; the host takes no time. What rule 5 of docs/design.md demands is cou
 from collections.abc import Collection
 from typing import Final, NamedTuple
 
-from aiobc9x.core.forms import LineTiming, SendForm, send_time
-from aiobc9x.core.sending import BURST_S
+from aiobc9x.core.line_timing import LineTiming
+from aiobc9x.core.sending import BURST_S, SendForm, send_time
 from aiobc9x.spec import READ_MAX_BYTES
 from aiobc9x.wire.commands import Qird
 

@@ -10,7 +10,7 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, NamedTuple
 
-from aiobc9x.core.forms import SendForm
+from aiobc9x.core.sending import SendForm
 from aiobc9x.core.statistics import Statistics
 from aiobc9x.spec import AccessMode
 from benchmarks.line_model import Line, push_s, reads_s, sends_s

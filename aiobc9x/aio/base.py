@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import logging
 import ssl
 from asyncio import transports
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from aiobc9x.aio.tls import is_only_goodbye, is_saying_goodbye, take_ciphertext
-from aiobc9x.errors import CommandError, StreamBroken
+from aiobc9x.core.events import SendOver
+from aiobc9x.errors import CommandError, ModemError, StreamBroken
 
 if TYPE_CHECKING:
     from aiobc9x.aio.examine import Examiner
@@ -24,11 +26,17 @@ if TYPE_CHECKING:
     from aiobc9x.core.events import ReadRefused, SendRefused, SendStalled
     from aiobc9x.core.slots import Slot
 
+logger = logging.getLogger("aiobc9x.aio")
+
 HIGH_WATER_BYTES: Final = 2880
 """Default high water mark: two sends. 64 KiB would hide six seconds at 115200 baud."""
 
 LOW_WATER_BYTES: Final = 1440
 """Default low water mark: one send."""
+
+SEND_OVER_LIMIT_S: Final = 90.0
+"""Seconds that the end of a connection waits for the result of its last send. The session ends
+each send by itself, sooner: this is for a session that doesn't."""
 
 
 class ModuleTransport(transports._FlowControlMixin):
@@ -60,7 +68,6 @@ class ModuleTransport(transports._FlowControlMixin):
         # A library that reconnects inside connection_lost() must keep its routing.
         self._context = contextvars.copy_context()
         self._is_ending = self._has_ended = False
-        self._send_settled = asyncio.Event()
         self._closing = False
         self._lost = False
         self._ignored_writes = 0
@@ -142,7 +149,6 @@ class ModuleTransport(transports._FlowControlMixin):
 
     def on_sent(self, size_bytes: int) -> None:
         """Note that the module has taken bytes."""
-        self._send_settled.set()
         self._maybe_resume_protocol()
         self._flushed()
 
@@ -163,7 +169,6 @@ class ModuleTransport(transports._FlowControlMixin):
 
     def on_refused(self, event: SendStalled | SendRefused | ReadRefused) -> None:
         """Find out whether the connection still stands."""
-        self._send_settled.set()
         self._keeper.driver.spawn(self._examiner.examine, event)
 
     def on_data(self, data: bytes) -> None:
@@ -192,7 +197,7 @@ class ModuleTransport(transports._FlowControlMixin):
     def _take_ciphertext(self) -> None:
         """Queue what TLS holds back, before the transport refuses it."""
         if pending := take_ciphertext(self._protocol):
-            self._slot.outgoing += pending
+            self._keeper.session.write(self._slot, pending)
             self._keeper.driver.kick()
 
     def _stop_reading(self) -> None:
@@ -204,9 +209,7 @@ class ModuleTransport(transports._FlowControlMixin):
         self._close_socket(self._unsent_error())
 
     async def _end(self) -> None:
-        while self._keeper.session.is_sending(self._slot) and not self._lost:
-            self._send_settled.clear()  # the result tells whether the peer got it all
-            await self._send_settled.wait()
+        await self._send_over()
         error = await self._examiner.why_closed()
         self._has_ended = True
         if error is not None:
@@ -215,6 +218,19 @@ class ModuleTransport(transports._FlowControlMixin):
             self._close_socket(self._unsent_error())
         else:
             self._on_peer_closed()
+
+    async def _send_over(self) -> None:
+        """Wait until the last send is over: its result tells whether the peer got it all."""
+        if not self._keeper.session.is_sending(self._slot):
+            return
+        over = self._keeper.driver.expect_of(self._slot, SendOver)
+        try:
+            async with asyncio.timeout(SEND_OVER_LIMIT_S):
+                await over
+        except (TimeoutError, ModemError):
+            logger.debug("! the last send of %r is not over", self)
+        finally:
+            over.cancel()
 
     def _unsent_error(self) -> Exception | None:
         unsent = self._slot.unsent
@@ -248,7 +264,6 @@ class ModuleTransport(transports._FlowControlMixin):
             return
         if self._lost:
             return
-        self._send_settled.set()
         self._closing = True
         self._stop_reading()
         self._keeper.close(self._slot)

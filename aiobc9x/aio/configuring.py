@@ -16,7 +16,6 @@ from aiobc9x.aio.health import Health
 from aiobc9x.aio.modes import ModeSwitcher
 from aiobc9x.aio.opening import Opener
 from aiobc9x.aio.results import ModuleSettings
-from aiobc9x.core.effects import Effect, ShowLength, SwitchMode
 from aiobc9x.errors import CommandError
 from aiobc9x.spec import (
     OPEN_TIMES_S,
@@ -26,7 +25,7 @@ from aiobc9x.spec import (
     QueryType,
     ViewMode,
 )
-from aiobc9x.wire.base import TestForm
+from aiobc9x.wire.base import Effect, OpenSocket, ShowLength, SwitchMode, TestForm
 from aiobc9x.wire.commands import Qicfg, Qidnscfg, Qigeterror, Qistate, SocketStatus
 
 COMMANDS: Final = (
@@ -183,7 +182,9 @@ class SettingQueries:
                 "show_length must stay on while a socket is in push mode (§2.3.2) or a UDP socket,"
                 " whose datagrams may take two reads (§2.2.6)"
             )
-        pushes = isinstance(effect, SwitchMode) and effect.access_mode is AccessMode.PUSH
+        pushes = (
+            isinstance(effect, SwitchMode | OpenSocket) and effect.access_mode is AccessMode.PUSH
+        )
         if pushes and not session.length_shown:
             raise ValueError("push mode needs show_length; call configure(show_length=True) first")
 

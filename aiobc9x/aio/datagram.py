@@ -83,7 +83,7 @@ class DatagramTransport(ModuleTransport, asyncio.DatagramTransport):
             text = f"{os.strerror(errno.EMSGSIZE)}: {len(datagram)} bytes, the module sends 1440"
             self._report(OSError(errno.EMSGSIZE, text))
             return
-        self._slot.datagrams.append(datagram)
+        self._keeper.session.send_datagram(self._slot, datagram)
         self._keeper.driver.kick()
         self._maybe_pause_protocol()
 

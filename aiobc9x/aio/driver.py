@@ -32,9 +32,11 @@ from aiobc9x.core.events import (
     Finished,
     Job,
     Lane,
+    Orphaned,
     OutOfStep,
     Restarted,
     Sent,
+    SlotEvent,
     UnknownLine,
     UrcSeen,
 )
@@ -67,6 +69,8 @@ class Driver:
         on_urc: Called with each URC, after the session has acted on it.
         on_out_of_step: Started as a task to bring commands and answers back in step.
         on_restarted: Started as a task when the module has restarted.
+        on_orphaned: Called with a connect ID on which the module has a connection that
+            nobody here owns.
 
     """
 
@@ -76,10 +80,11 @@ class Driver:
         self.on_urc: Callable[[Urc], None] = lambda _urc: None
         self.on_out_of_step: Callable[[str], Coroutine[Any, Any, None]] | None = None
         self.on_restarted: Callable[[str], Coroutine[Any, Any, None]] | None = None
+        self.on_orphaned: Callable[[int], None] = lambda _id: None
         self._link = link
         self._loop = asyncio.get_running_loop()
         self._expected: list[tuple[Callable[[Urc], Any], asyncio.Future[Any]]] = []
-        self._owners = Owners()
+        self._owners = Owners(session)
         # Library code must not inherit the routing of whoever opens the modem.
         self._context = contextvars.Context()
         self._handlers = self._event_handlers()
@@ -149,6 +154,7 @@ class Driver:
         lane: Lane = Lane.COMMAND,
         limit: float | None = None,
         explain: bool = True,
+        slot: Slot | None = None,
     ) -> Answer:
         """Send a command; return what came of it, an ``ERROR`` included.
 
@@ -158,7 +164,7 @@ class Driver:
         Cancellation is safe: a command that waits is withdrawn, the answer to one that
         is on its way is swallowed.
         """
-        job = self._request(command, lane, limit, None, explain)
+        job = self._request(command, lane, limit, None, explain, slot)
         try:
             answer: Answer = await job.owner
         except asyncio.CancelledError:
@@ -175,6 +181,7 @@ class Driver:
         lane: Lane = Lane.COMMAND,
         limit: float | None = None,
         data: bytes | None = None,
+        slot: Slot | None = None,
     ) -> T:
         """Send a command; return its parsed answer.
 
@@ -185,7 +192,7 @@ class Driver:
         Cancellation is safe, as in :meth:`ask`.
         """
         # As ask() does: a coroutine more would take its time.
-        job = self._request(command, lane, limit, data, True)
+        job = self._request(command, lane, limit, data, True, slot)
         try:
             answer: Answer = await job.owner
         except asyncio.CancelledError:
@@ -202,12 +209,13 @@ class Driver:
         limit: float | None,
         data: bytes | None,
         explain: bool,
+        slot: Slot | None,
     ) -> Job:
         if self._dead is not None:
             raise LinkLost(self._dead)
         future: asyncio.Future[Answer] = self._loop.create_future()
         # In an unknown state AT+QIGETERROR might tell of another command.
-        job = Job(command, lane, data, limit, explain and lane is not _RECOVERY, future)
+        job = Job(command, lane, data, limit, explain and lane is not _RECOVERY, future, slot)
         if self._is_busy:
             self.session.queue.add(job)
             self.kick()
@@ -244,6 +252,18 @@ class Driver:
             self._expected.append((match, future))
             future.add_done_callback(self._unexpect)
         return future
+
+    def expect_of(self, slot: Slot, *kinds: type[SlotEvent]) -> asyncio.Future[SlotEvent]:
+        """Return a future for the first event of these kinds that concerns a socket.
+
+        Cancel the future to stop waiting. It fails with the socket.
+
+        Raises:
+            LinkLost: The link is gone.
+
+        """
+        self.check()
+        return self._owners.expect(slot, *kinds)
 
     def check(self) -> None:
         """Raise if the link is gone."""
@@ -436,6 +456,7 @@ class Driver:
             Damaged: self._on_damaged,
             OutOfStep: self._on_step_lost,
             Restarted: lambda event: self._on_restarted(event.banner),
+            Orphaned: lambda event: self.on_orphaned(event.connect_id),
             **dict.fromkeys(SLOT_EVENTS, self._owners.tell),
             Sent: self._on_sent,
         }

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 
 from aiobc9x.aio.owners import owner_of
-from aiobc9x.aio.sockets import GONE, SocketKeeper
+from aiobc9x.aio.sockets import ENDING, GONE, SocketKeeper
 from aiobc9x.core.events import Lane, ReadRefused, SendRefused, SendStalled
 from aiobc9x.core.slots import Slot, SlotState
 from aiobc9x.errors import (
@@ -20,10 +20,10 @@ from aiobc9x.errors import (
     command_error,
 )
 from aiobc9x.spec import AccessMode, ServiceType, SocketState
-from aiobc9x.wire.commands import Qistate
+from aiobc9x.wire.commands import Qistate, SocketStatus
 from aiobc9x.wire.network import Cgatt, Cgpaddr
 
-_ENDING = frozenset({SocketState.CLOSING, SocketState.REMOTE_CLOSING})
+_IN_USE = frozenset({SlotState.OPENING, SlotState.OPEN, SlotState.REMOTE_CLOSED})
 
 
 class Examiner:
@@ -39,70 +39,95 @@ class Examiner:
         slot, err = event.slot, event.err
         try:
             row = await self._keeper.status(slot)
-        except ModemError:
+        except ModemError:  # the next try finds out
             if isinstance(event, SendStalled):
-                self._retry(slot)  # the next send finds out
+                self._session.retry_send(slot, self._driver.time())
+            elif isinstance(event, ReadRefused):
+                self._session.retry_read(slot, self._driver.time())
             raise
         owner = owner_of(slot)
         if not slot.is_live or owner is None:
             return
         if row is None or row.socket_state in GONE:
-            owner.on_failed(_vanished(err))
-        elif row.socket_state in _ENDING:
-            self.note_remote_close(slot, drained=isinstance(event, ReadRefused))
+            self._end_vanished(slot, err)
+            return
+        if row.socket_state in ENDING:
+            self._session.remote_closed(slot)
+        if isinstance(event, ReadRefused):
+            self._session.retry_read(slot, self._driver.time())
+        elif row.socket_state in ENDING:
+            pass  # nothing more can be sent
         elif isinstance(event, SendRefused):
             owner.on_send_refused(command_error(f"AT+QISEND={slot.connect_id}", err))
-        elif isinstance(event, SendStalled):
-            self._retry(slot)
-        else:  # a read that was refused for no visible reason: the next poll reads again
-            slot.last_read = self._driver.time()
-
-    def _retry(self, slot: Slot) -> None:
-        slot.retry_send(self._driver.time())
+        else:
+            self._session.retry_send(slot, self._driver.time())
         self._driver.kick()
 
-    def note_remote_close(self, slot: Slot, *, drained: bool = False) -> None:
-        """Note a ``"closed"`` whose URC got lost."""
-        if slot.state is SlotState.OPEN:
-            slot.move(SlotState.REMOTE_CLOSED)
-        slot.readable = not drained
-        owner = owner_of(slot)
-        unread = slot.access_mode is AccessMode.PUSH or slot.is_listener
-        if owner is not None and (drained or unread):
-            owner.on_drained()
+    def _end_vanished(self, slot: Slot, err: int | None) -> None:
+        """End a connection that the module has no more; what it held is lost.
+
+        A module that frees a socket with its unread data when the peer closes
+        leaves nothing to read: there, what was found empty before counts.
+        """
+        closed = slot.state is SlotState.REMOTE_CLOSED
+        if closed and not self._session.profile.keeps_unread and slot.found_empty:
+            self._session.drained(slot)
+        else:
+            self._session.break_off(slot, _vanished(slot, err))
         self._driver.kick()
 
     async def compare(self, lane: Lane = Lane.COMMAND) -> bool:
         """Compare the module's table with ours (§2.2.3).
 
         A row that we miss is a connection that is gone; a row that says so is an end whose
-        URC got lost.
+        URC got lost; a connected one is an open whose URC got lost; and a row that nobody
+        here knows is an incoming connection whose URC got lost.
 
         Returns:
             Whether the module has lost every socket, as after a restart.
 
         """
-        ours = [slot for slot in self._session.sockets if slot.state is SlotState.OPEN]
+        ours = [slot for slot in self._session.sockets if slot.state in _IN_USE]
         rows = {row.connect_id: row for row in await self._driver.run(Qistate(), lane=lane)}
-        lost = bool(ours) and not rows
+        kept = [slot for slot in ours if self._has_row(slot)]
+        lost = bool(kept) and not rows
         for slot in ours:
             row = rows.get(slot.connect_id)
             if row is None and slot.service_type is ServiceType.TCP_INCOMING:
                 row = await self._keeper.status(slot, lane)  # some firmware leaves these out
                 lost = lost and row is None
-            if slot.state is not SlotState.OPEN:
-                continue
-            if row is None or (row.socket_state in GONE and not slot.is_listener):
-                self._end(slot, restarted=lost and lane is Lane.RECOVERY)
-            elif row.socket_state in _ENDING:
-                self.note_remote_close(slot)
+            self._match(slot, row, restarted=lost and lane is Lane.RECOVERY)
+        for connect_id, row in rows.items():
+            incoming = row.service_type == ServiceType.TCP_INCOMING
+            if incoming and self._session.sockets.get(connect_id) is None:
+                self._driver.on_orphaned(connect_id)
+        self._driver.kick()
         return lost
 
-    def _end(self, slot: Slot, *, restarted: bool) -> None:
-        owner = owner_of(slot)
-        if owner is not None:
-            lost = ModuleReset("the module has no socket any more: it must have restarted")
-            owner.on_failed(lost if restarted else _vanished(None))
+    def _has_row(self, slot: Slot) -> bool:
+        """Whether a module that has not restarted has a row of this socket."""
+        closed = slot.state is SlotState.REMOTE_CLOSED and self._session.profile.keeps_unread
+        return slot.state is SlotState.OPEN or closed
+
+    def _match(self, slot: Slot, row: SocketStatus | None, *, restarted: bool) -> None:
+        if slot.state is SlotState.OPENING:
+            own = row is not None and row.service_type == slot.service_type
+            if row is not None and own and row.socket_state in {SocketState.CONNECTED, *ENDING}:
+                self._session.opened(slot)
+                if row.socket_state in ENDING:
+                    self._session.remote_closed(slot)
+        elif slot.state in {SlotState.OPEN, SlotState.REMOTE_CLOSED}:
+            if row is None or (row.socket_state in GONE and not slot.is_listener):
+                if restarted:
+                    text = "the module has no socket any more: it must have restarted"
+                    self._session.break_off(slot, ModuleReset(text))
+                else:
+                    self._end_vanished(slot, None)
+                return
+            if row.access_mode in list(AccessMode):
+                self._session.found_mode(slot, AccessMode(row.access_mode))
+            if row.socket_state in ENDING:
+                self._session.remote_closed(slot)
 
     async def why_closed(self) -> Exception | None:
         """Say why connections end: ``None`` for the peer, an error for a lost network."""
@@ -132,6 +157,9 @@ class Examiner:
         return None
 
 
-def _vanished(err: int | None) -> StreamBroken:
+def _vanished(slot: Slot, err: int | None) -> StreamBroken:
     code = "" if err is None else f" (modem error {err})"
+    if slot.state is SlotState.REMOTE_CLOSED:
+        text = "the peer closed the connection, and the module freed it before it was read empty"
+        return StreamBroken(f"{text}{code}")
     return StreamBroken(f"the module has closed the connection without a word{code}")

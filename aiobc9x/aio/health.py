@@ -14,7 +14,6 @@ from aiobc9x.aio.driver import Driver
 from aiobc9x.aio.events import Reset, StepRegained
 from aiobc9x.aio.examine import Examiner
 from aiobc9x.aio.opening import Opener
-from aiobc9x.aio.owners import owner_of
 from aiobc9x.aio.startup import Settings, attempt, start
 from aiobc9x.aio.sync import settle, synchronize
 from aiobc9x.core.events import Lane
@@ -68,9 +67,10 @@ class Health:
         UDP sockets go on as they were (§2.2.1, note 3); ``open_time`` is lost (§2.2.11).
         """
         for slot in list(self._driver.session.sockets):
-            owner = owner_of(slot)
-            if owner is not None and not slot.is_datagram:
-                owner.on_failed(ModuleReset("the module was in deep sleep, which ends TCP"))
+            if not slot.is_datagram:
+                text = "the module was in deep sleep, which ends TCP"
+                self._driver.session.break_off(slot, ModuleReset(text))
+        self._driver.kick()
         await self._driver.run(Qicfg(ConfigKey.OPEN_TIME, self._opener.open_time))
 
     async def regain_step(self, reason: str) -> None:
@@ -82,7 +82,7 @@ class Health:
         async with self._one_recovery:
             if not session.suspended or not self._driver.is_alive:
                 return
-            resets = session.statistics.resets
+            resets = session.boots
             try:
                 await self._until_it_works(lambda: self._regain(resets))
             except ModuleReset:
@@ -126,7 +126,7 @@ class Health:
         elif self._opener.open_time != OPEN_TIME_DEFAULT_S:
             # It may have been asleep, which open_time does not survive (§2.2.11).
             await attempt(driver, Qicfg(ConfigKey.OPEN_TIME, self._opener.open_time))
-        if driver.session.statistics.resets == resets:
+        if driver.session.boots == resets:
             self._go_on()
 
     async def after_restart(self, banner: str) -> None:
@@ -154,8 +154,11 @@ class Health:
         session = self._driver.session
         while self._state_interval and not self.settings.allow_sleep:
             await asyncio.sleep(self._state_interval)
-            slots = [slot for slot in session.sockets if slot.state is SlotState.OPEN]
-            waiting = any(slot.wants_read or slot.is_listener for slot in slots)
+            waiting = any(
+                slot.state is SlotState.OPENING  # its +QIOPEN may have got lost
+                or (slot.is_live and (slot.wants_read or slot.is_listener))
+                for slot in session.sockets
+            )
             if waiting and not session.suspended:
                 try:
                     await self._examiner.compare()

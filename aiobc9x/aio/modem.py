@@ -34,8 +34,7 @@ from aiobc9x.aio.radio import RadioQueries
 from aiobc9x.aio.readiness import READY_TIMEOUT_S, Readiness
 from aiobc9x.aio.serving import Acceptor
 from aiobc9x.aio.sockets import SocketKeeper
-from aiobc9x.core.effects import meaning_of
-from aiobc9x.core.forms import LineTiming
+from aiobc9x.core.line_timing import LineTiming
 from aiobc9x.core.profile import ModuleProfile
 from aiobc9x.core.statistics import Statistics
 from aiobc9x.errors import LinkLost
@@ -192,7 +191,7 @@ class Modem(ConnectionMethods, NameQueries, RadioQueries, SettingQueries):
             command = Raw(line, data is not None)
             check_line(line, self._driver.session.sockets)
             data = check_data(line, data)
-            if (effect := meaning_of(command.encode()).effect) is not None:
+            if (effect := command.effect) is not None:
                 self._check_lengths(effect)
             self._has_foreign_sockets |= opens_socket(line)
         return await self._driver.run(command, limit=timeout, data=data)
@@ -347,10 +346,16 @@ class Modem(ConnectionMethods, NameQueries, RadioQueries, SettingQueries):
         driver.on_urc = self._on_urc
         driver.on_out_of_step = self._health.regain_step
         driver.on_restarted = self._health.after_restart
+        driver.on_orphaned = self._on_orphaned
         for slot in driver.session.sockets:
             self._keeper.close(slot)  # came to an earlier program's listener in the meantime
         driver.session.resume()
         driver.spawn(self._health.watch)
+
+    def _on_orphaned(self, connect_id: int) -> None:
+        """Close a connection that nobody owns, unless a command of the caller's opened it."""
+        if not self._has_foreign_sockets:
+            self._keeper.close_orphan(connect_id)
 
     def _on_urc(self, urc: Urc) -> None:
         if type(urc) in _ROUTINE:

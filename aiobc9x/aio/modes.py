@@ -4,7 +4,8 @@ Layer: aio.
 
 Direct push can't be paused: a socket whose reader falls behind is switched to buffer
 mode, and back once everything has been read. Each switch is a flash write on the
-module, so switching back waits until the last one is long enough ago.
+module, so switching back waits until the last one is long enough ago. The session
+does the switching itself, where nothing can come between the last read and it.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Final
 
+from aiobc9x.core.events import ModeSwitched, SwitchRefused
 from aiobc9x.core.slots import Slot, SlotState
-from aiobc9x.errors import ModemError
+from aiobc9x.errors import ModemError, StreamBroken, command_error
 from aiobc9x.spec import AccessMode
 from aiobc9x.wire.commands import Qiswtmd
 
@@ -43,19 +45,27 @@ class ModeSwitcher:
 
         Raises:
             CommandError: The module refused; the socket stays as it was.
-            ModemError: The link failed.
+            ModemError: The connection or the link failed.
 
+        Cancellation is safe: the switch goes on by itself.
         """
         self._relieved.discard(slot)  # its owner has decided anew
         await self._switch(slot, mode)
 
     async def _switch(self, slot: Slot, mode: AccessMode) -> None:
-        if slot.access_mode is mode:
+        if slot.access_mode is mode and slot.wanted_mode is None:
             return
-        await self._driver.run(Qiswtmd(slot.connect_id, mode))
-        if mode is AccessMode.BUFFER and slot.is_live:
-            slot.readable = True  # it may have collected something without a word
+        over = self._driver.expect_of(slot, ModeSwitched, SwitchRefused)
+        self._driver.session.switch_mode(slot, mode)
         self._driver.kick()
+        try:
+            event = await over
+        finally:
+            over.cancel()
+        if isinstance(event, SwitchRefused):
+            if event.reason:
+                raise StreamBroken(f"the access mode was not switched: {event.reason}")
+            raise command_error(Qiswtmd(slot.connect_id, mode).text, event.err)
 
     async def relieve(self, slot: Slot) -> None:
         """Switch a socket whose reader is behind to buffer mode until it has caught up.
@@ -67,7 +77,8 @@ class ModeSwitcher:
             await self._switch(slot, AccessMode.BUFFER)
             await self._restore(slot)
         except ModemError as exc:
-            logger.warning("! can't switch the mode of socket %d: %s", slot.connect_id, exc)
+            if slot.is_live:  # else its end is the news
+                logger.warning("! can't switch the mode of socket %d: %s", slot.connect_id, exc)
         finally:
             self._relieved.discard(slot)
 

@@ -18,8 +18,8 @@ from aiobc9x.aio.modem import Modem
 from aiobc9x.aio.options import READ_AHEAD_BYTES, Options
 from aiobc9x.aio.startup import Settings, start
 from aiobc9x.aio.sync import BAUDRATES
-from aiobc9x.core.forms import permitted_forms
 from aiobc9x.core.profile import ModuleProfile
+from aiobc9x.core.sending import permitted_forms
 from aiobc9x.core.session import Session
 from aiobc9x.spec import OPEN_TIME_DEFAULT_S
 
@@ -60,6 +60,7 @@ class ModemOpening:
         session = Session(
             baudrate=link.baudrate,
             poll_interval=poll_interval,
+            answer_timeout=options.answer_timeout,
             send_forms=permitted_forms(options.send_form),
         )
         session.idle_limit = AWAKE_S if sleeps else math.inf
@@ -112,6 +113,7 @@ def open_modem(
     read_ahead_bytes: int = READ_AHEAD_BYTES,
     poll_interval: float = 10.0,
     state_interval: float = 30.0,
+    answer_timeout: float = 10.0,
     send_form: Literal["auto", "inline", "hex", "fixed"] = "auto",
 ) -> ModemOpening:
     """Open a module; await the result, or use it in ``async with``.
@@ -151,6 +153,9 @@ def open_modem(
         poll_interval: Seconds between reads of a silent socket, which find lost URCs;
             0 for never. Each costs a few bytes on the line and power.
         state_interval: Seconds between AT+QISTATE while somebody reads; 0 for never.
+        answer_timeout: Seconds without a byte of an answer until it counts as lost, which
+            ends a connection whose bytes it concerns. The note says 300 ms; modules that
+            write flash or search a cell take seconds.
         send_form: ``"auto"``: each payload by the form that takes least time on this line
             (§2.2.4, §2.2.5). ``"inline"``: never as hex. ``"hex"``: always as hex.
             ``"fixed"``: always at the prompt. What the module refuses goes at the prompt.
@@ -184,6 +189,7 @@ def open_modem(
         read_ahead_bytes,
         poll_interval,
         state_interval,
+        answer_timeout,
         send_form,
     )
     return ModemOpening(options)

@@ -7,11 +7,11 @@ connect ID, whatever becomes of its caller.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from aiobc9x.aio.sockets import SocketKeeper
+from aiobc9x.aio.sockets import ENDING, SocketKeeper
+from aiobc9x.core.events import Opened, OpenRefused
 from aiobc9x.core.slots import Slot, SlotState
 from aiobc9x.errors import (
     CommandError,
@@ -34,7 +34,6 @@ from aiobc9x.spec import (
 )
 from aiobc9x.wire.commands import Qiopen
 from aiobc9x.wire.params import ip_or_none
-from aiobc9x.wire.urcs import OpenResult, Urc
 
 OPEN_MARGIN_S: Final = 5.0
 """Added to the note's wait for ``+QIOPEN`` (§2.2.1, note 2)."""
@@ -124,7 +123,8 @@ class Opener:
         try:
             return await opening.future
         except asyncio.CancelledError:
-            opening.abandoned = opening.slot.is_abandoned = True
+            opening.abandoned = True
+            self._session.abandon(opening.slot)
             if opening.future.done() and opening.future.exception() is None:
                 self._keeper.close(opening.future.result())
             raise
@@ -195,7 +195,7 @@ class Opener:
         holder = self._session.sockets.get(slot.connect_id)
         if slot.state is SlotState.OPENING:
             return
-        if holder is None:
+        if holder is None and not slot.is_usurped:
             raise ModuleReset("the module restarted while the connection was being opened")
         if holder is slot:
             raise self._ended()
@@ -222,22 +222,21 @@ class Opener:
         request, slot = opening.request, opening.slot
         command = request.command(self._keeper.context_id, slot.connect_id)
         target = (request.host, request.remote_port)
-        result = self._driver.expect(_open_result(slot.connect_id))
+        result = self._driver.expect_of(slot, Opened, OpenRefused)
         started = self._driver.time()
         try:
-            await self._driver.run(command)
+            await self._driver.run(command, slot=slot)
             async with asyncio.timeout(self.open_limit(request)):
-                err = await result
+                event = await result
+            err = event.err if isinstance(event, OpenRefused) else 0
         except CommandError as exc:
             raise connect_error(command.text, exc.err, exc.cme, target) from exc
         except TimeoutError as exc:
             if isinstance(exc, LinkTimeout):
                 raise
-            if not await self._is_connected(slot):
+            if not await self._was_connected(slot):
                 raise ConnectTimedOut(command.text, None, None, target) from exc
             err = 0
-            if slot.state is SlotState.OPENING:
-                slot.move(SlotState.OPEN)
         finally:
             result.cancel()
         if err:
@@ -246,15 +245,12 @@ class Opener:
             make = ConnectTimedOut if late else connect_error
             raise make(command.text, err, None, target)
 
-    async def _is_connected(self, slot: Slot) -> bool:
+    async def _was_connected(self, slot: Slot) -> bool:
+        """Find out whether a socket whose ``+QIOPEN`` got lost is connected, or was."""
         row = await self._keeper.status(slot)
-        return row is not None and row.socket_state == SocketState.CONNECTED
-
-
-def _open_result(connect_id: int) -> Callable[[Urc], int | None]:
-    def match(urc: Urc) -> int | None:
-        if isinstance(urc, OpenResult) and urc.connect_id == connect_id:
-            return urc.err
-        return None
-
-    return match
+        if row is None or row.socket_state not in {SocketState.CONNECTED, *ENDING}:
+            return False
+        self._session.opened(slot)
+        if row.socket_state in ENDING:
+            self._session.remote_closed(slot)
+        return True

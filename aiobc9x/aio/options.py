@@ -10,9 +10,13 @@ from typing import Final
 
 from aiobc9x.aio.link import Create, SerialSettings
 from aiobc9x.aio.startup import Settings
-from aiobc9x.core.forms import permitted_forms
+from aiobc9x.core.sending import permitted_forms
+from aiobc9x.core.session import ANSWER_TIMEOUT_S
 from aiobc9x.spec import CONTEXT_IDS
 from aiobc9x.wire.network import Cpin
+
+ANSWER_TIMEOUT_MIN_S: Final = 2.0
+"""Less than the note's 300 ms with a margin would end connections for nothing."""
 
 READ_AHEAD_BYTES: Final = 256 * 1024
 """Bytes a socket that may wait here for a protocol that has paused reading."""
@@ -31,6 +35,7 @@ class Options:
         read_ahead_bytes: Bytes a socket may hold here while its protocol has paused.
         poll_interval: Seconds between reads of a silent socket; 0 for never.
         state_interval: Seconds between AT+QISTATE while somebody reads; 0 for never.
+        answer_timeout: Seconds without a byte of an answer until it counts as lost.
         send_form: By which forms payloads may go, by name.
 
     """
@@ -43,6 +48,7 @@ class Options:
     read_ahead_bytes: int = READ_AHEAD_BYTES
     poll_interval: float = 10.0
     state_interval: float = 30.0
+    answer_timeout: float = ANSWER_TIMEOUT_S
     send_form: str = "auto"
 
     def __post_init__(self) -> None:
@@ -60,6 +66,11 @@ class Options:
             raise ValueError(f"read_ahead_bytes is {self.read_ahead_bytes}: use at least 1")
         if min(self.poll_interval, self.state_interval) < 0:
             raise ValueError("poll_interval and state_interval can't be negative; 0 means never")
+        if not self.answer_timeout >= ANSWER_TIMEOUT_MIN_S:  # nor NaN
+            raise ValueError(
+                f"answer_timeout is {self.answer_timeout}: use at least {ANSWER_TIMEOUT_MIN_S:g} s;"
+                " a module takes 0.3 s (§2.1.2), and more when it is busy"
+            )
         permitted_forms(self.send_form)  # a wrong one is a ValueError
         if self.pin is not None:
             Cpin(self.pin)  # a wrong one is a ValueError

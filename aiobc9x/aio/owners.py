@@ -5,7 +5,9 @@ Layer: aio.
 
 from __future__ import annotations
 
-from typing import Final, Protocol, cast, get_args
+import asyncio
+import copy
+from typing import TYPE_CHECKING, Final, Protocol, cast, get_args
 
 from aiobc9x.core.events import (
     DatagramLost,
@@ -19,6 +21,9 @@ from aiobc9x.core.events import (
     SlotEvent,
 )
 from aiobc9x.core.slots import Slot
+
+if TYPE_CHECKING:
+    from aiobc9x.core.session import Session
 
 SLOT_EVENTS: Final[tuple[type[SlotEvent], ...]] = get_args(SlotEvent)
 """The classes of events that go to an owner."""
@@ -60,12 +65,14 @@ def owner_of(slot: Slot) -> SlotOwner | None:
 class Owners:
     """Hands each socket's events to its owner; keeps what comes before there is one."""
 
-    def __init__(self) -> None:
+    def __init__(self, session: Session) -> None:
+        self._session = session
         self._early: dict[Slot, list[SlotEvent]] = {}
+        self._awaited: dict[Slot, list[tuple[tuple[type, ...], asyncio.Future[SlotEvent]]]] = {}
 
     def adopt(self, slot: Slot, owner: SlotOwner) -> None:
         """Give a socket its owner, and the owner what came before it."""
-        slot.owner = owner
+        self._session.own(slot, owner)
         for event in self._early.pop(slot, ()):
             self.tell(event)
 
@@ -77,8 +84,37 @@ class Owners:
         """Forget what has no owner yet."""
         self._early.clear()
 
+    def expect(self, slot: Slot, *kinds: type[SlotEvent]) -> asyncio.Future[SlotEvent]:
+        """Return a future for the first event of these kinds; the end of the socket fails it.
+
+        Cancel the future to stop waiting.
+        """
+        future: asyncio.Future[SlotEvent] = asyncio.get_running_loop().create_future()
+        self._awaited.setdefault(slot, []).append((kinds, future))
+        future.add_done_callback(lambda done: self._forget(slot, done))
+        return future
+
+    def _forget(self, slot: Slot, future: asyncio.Future[SlotEvent]) -> None:
+        left = [pair for pair in self._awaited.get(slot, ()) if pair[1] is not future]
+        if left:
+            self._awaited[slot] = left
+        else:
+            self._awaited.pop(slot, None)
+
+    def _resolve(self, event: SlotEvent) -> None:
+        for kinds, future in self._awaited.get(event.slot, ()):
+            if future.done():
+                continue
+            if isinstance(event, kinds):
+                future.set_result(event)
+            elif isinstance(event, Failed):
+                future.set_exception(copy.copy(event.error))  # one instance for each waiter
+                future.exception()  # whoever waits sees it; nobody waiting is no error
+
     def tell(self, event: SlotEvent) -> None:
-        """Hand an event to the owner of its socket."""
+        """Hand an event to the owner of its socket, and to whoever awaits it."""
+        if self._awaited:
+            self._resolve(event)
         owner = owner_of(event.slot)
         if owner is None:
             if isinstance(event, DataReceived | Drained | Failed):

@@ -143,7 +143,7 @@ class Readiness:
 
         Three wrong ones lock it.
         """
-        resets = self._driver.session.statistics.resets
+        resets = self._driver.session.boots
         if self._pin is None or self._pin_given == resets:
             raise PinRequired(Cpin().text)
         self._pin_given = resets

@@ -20,7 +20,7 @@ from aiobc9x.errors import CommandError
 from aiobc9x.spec import PORTS, ServiceType
 from aiobc9x.wire.network import Cgact
 from aiobc9x.wire.params import integer
-from aiobc9x.wire.urcs import Closed, Incoming, Urc
+from aiobc9x.wire.urcs import Incoming, Urc
 
 if TYPE_CHECKING:
     from aiobc9x.aio.sockets import SocketKeeper
@@ -107,11 +107,6 @@ class Acceptor:
         """Act on what concerns listeners."""
         if isinstance(urc, Incoming):
             self.on_incoming(urc)
-        elif isinstance(urc, Closed):
-            slot = self._keeper.session.sockets.get(urc.connect_id)
-            owner = owner_of(slot) if slot is not None else None
-            if isinstance(owner, Server):  # it is never read, so nothing else would notice
-                owner.on_drained()
 
     def on_incoming(self, urc: Incoming) -> None:
         """Give a connection to its listener; one that nobody listens for is closed."""

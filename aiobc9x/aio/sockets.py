@@ -31,6 +31,9 @@ CLOSE_RETRY_S: Final = 30.0
 GONE: Final = frozenset({SocketState.IDLE, SocketState.CLOSED})
 """States of a socket that no longer uses its ID (N8)."""
 
+ENDING: Final = frozenset({SocketState.CLOSING, SocketState.REMOTE_CLOSING})
+"""States of a socket that was connected, and whose peer has closed (N8)."""
+
 
 class SocketKeeper:
     """Reserves and closes the connect IDs of one modem.
@@ -60,9 +63,8 @@ class SocketKeeper:
         """Let the session read a socket, or not."""
         if slot.wants_read is wants:
             return
-        slot.wants_read = wants
+        self.session.want_reads(slot, wants, self.driver.time())
         if wants:
-            slot.last_read = slot.last_read or self.driver.time()
             self.driver.kick()
 
     async def status(self, slot: Slot, lane: Lane = Lane.COMMAND) -> SocketStatus | None:
@@ -113,9 +115,7 @@ class SocketKeeper:
             return future
         # Its AT+QIOPEN may still wait there, and must not come behind the close.
         lane = Lane.COMMAND if slot.state is SlotState.OPENING else Lane.CLOSE
-        if slot.state is not SlotState.CLOSING:
-            slot.move(SlotState.CLOSING)
-        slot.clear()
+        self.session.begin_close(slot)
         self._closes[slot] = future
         self.driver.spawn(self._close, slot, future, lane)
         return future
@@ -169,7 +169,7 @@ class SocketKeeper:
             done = self.driver.expect(lambda urc: True if isinstance(urc, CloseOk) else None)
             try:
                 command = Qiclose(connect_id)
-                answer = await self.driver.ask(command, lane=lane, explain=False)
+                answer = await self.driver.ask(command, lane=lane, explain=False, slot=slot)
                 if answer.ok:
                     async with asyncio.timeout(CLOSE_LIMIT_S):
                         return await done
@@ -179,6 +179,13 @@ class SocketKeeper:
             finally:
                 done.cancel()
         return False
+
+    def close_orphan(self, connect_id: int) -> None:
+        """Close a connection that nobody owns: its ``"incoming"`` URC got lost (§2.3.5)."""
+        slot = self.session.adopt_orphan(connect_id)
+        if slot is not None:
+            logger.info("! nobody knows the connection on socket %d: it is closed", connect_id)
+            self.close(slot)
 
     async def close_foreign(self) -> None:
         """Close the sockets that a caller opened by a command of his own, if that can be."""

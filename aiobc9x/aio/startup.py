@@ -15,7 +15,6 @@ from typing import Any, Final
 from aiobc9x.aio.driver import Driver
 from aiobc9x.aio.events import Progress
 from aiobc9x.aio.sync import settle, synchronize
-from aiobc9x.core.effects import ReceiveHex, ShowLength
 from aiobc9x.core.events import Lane
 from aiobc9x.core.profile import ModuleProfile, profile_for
 from aiobc9x.errors import CommandError, LinkTimeout, ModuleReset
@@ -27,7 +26,7 @@ from aiobc9x.spec import (
     AccessMode,
     ConfigKey,
 )
-from aiobc9x.wire.base import Command
+from aiobc9x.wire.base import Command, ReceiveHex, ShowLength
 from aiobc9x.wire.commands import Qicfg, Qiclose, Qistate, SocketStatus
 from aiobc9x.wire.network import (
     Cedrxs,
@@ -95,7 +94,7 @@ async def start(driver: Driver, settings: Settings) -> tuple[str, ...]:
     """
     silence: LinkTimeout | None = None
     for _ in range(_STARTS):
-        resets = driver.session.statistics.resets
+        resets = driver.session.boots
         driver.hub.publish(Progress("synchronizing with the module"))
         try:
             await synchronize(driver, settings.sync_timeout, scan=settings.baudrate is None)
@@ -108,7 +107,7 @@ async def start(driver: Driver, settings: Settings) -> tuple[str, ...]:
             continue
         except ModuleReset:
             continue
-        if driver.session.statistics.resets == resets:
+        if driver.session.boots == resets:
             return identity
     raise silence or ModuleReset("the module restarts again and again; check its power supply")
 

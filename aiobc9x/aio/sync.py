@@ -142,11 +142,15 @@ async def _leave_data_mode(driver: Driver, end: float) -> None:
     await asyncio.sleep(min(_ESC_WAIT_S, max(0.0, end - driver.time())))
     if session.stray_answers != answers or await _answers(driver, _TRIES_S[0], end):
         return
+    # A module that was asked for so many bytes takes no more of them for data; nobody knows
+    # what a program before has asked for.
+    due = _FILL_MAX_BYTES if session.data_due is None else session.data_due
     written = 0
-    while written < _FILL_MAX_BYTES and driver.time() < end:
-        session.write_raw(b"\r" * _FILL_BYTES)
+    while written < due and driver.time() < end:
+        size = min(_FILL_BYTES, due - written)
+        session.write_raw(b"\r" * size)
         driver.kick()
-        written += _FILL_BYTES
+        written += size
         await asyncio.sleep(_FILL_GAP_S + _FILL_BYTES * 10 / session.baudrate)
         if session.stray_answers != answers:
             return

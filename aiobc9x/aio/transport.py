@@ -75,6 +75,8 @@ class SocketTransport(ModuleTransport, asyncio.Transport):
         """Hand all that comes from now on to another protocol."""
         improve(protocol)
         super().set_protocol(protocol)
+        if is_tls(protocol):  # it finds a hole by itself, so "buff full" need not end it
+            self._keeper.session.check_above(self._slot)
         self._is_buffered = isinstance(protocol, asyncio.BufferedProtocol)
 
     def _is_quiet(self) -> bool:
@@ -114,7 +116,7 @@ class SocketTransport(ModuleTransport, asyncio.Transport):
             return
         if not data:
             return
-        self._slot.outgoing += data
+        self._keeper.session.write(self._slot, data)
         self._keeper.driver.kick()
         self._maybe_pause_protocol()
 

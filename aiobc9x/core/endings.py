@@ -8,31 +8,57 @@ AT+QIGETERROR before anything else, because it tells of the last command alone (
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from aiobc9x.core.events import Answer, DatagramLost, Event, Failed, Finished, Job, OutOfStep
+from aiobc9x.core.events import (
+    Answer,
+    DatagramLost,
+    DataReceived,
+    Drained,
+    Event,
+    Failed,
+    Finished,
+    Job,
+    ModeSwitched,
+    OutOfStep,
+    SendOver,
+    SwitchRefused,
+)
 from aiobc9x.core.exchange import Exchange
-from aiobc9x.core.receiving import Read, absorb, distrust, refuse
+from aiobc9x.core.receiving import Read, absorb, distrust, is_torn_empty, refuse
 from aiobc9x.core.sending import Send, Sender
 from aiobc9x.core.slots import Slot, SlotState
 from aiobc9x.core.statistics import Statistics
 from aiobc9x.errors import LinkTimeout, StreamBroken, UnexpectedAnswer, quoted_command
+from aiobc9x.spec import AccessMode, Err
 from aiobc9x.wire.commands import Qigeterror
 
 _TWO_ENDS: Final = "AT+QIRD was answered twice"
 
 
 @dataclass(eq=False, slots=True)
+class Switch:
+    """One AT+QISWTMD of the session's own."""
+
+    slot: Slot
+    mode: AccessMode
+
+
+@dataclass(eq=False, slots=True)
+class Probe:
+    """One AT, so that a frame shows how this module ends pushed data."""
+
+
+@dataclass(eq=False, slots=True)
 class Explain:
     """AT+QIGETERROR on behalf of what was refused."""
 
-    subject: Job | Read | Send
+    subject: Job | Read | Send | Switch
 
 
-Purpose: TypeAlias = Job | Read | Send | Explain
+Purpose: TypeAlias = Job | Read | Send | Switch | Probe | Explain
 Consequence: TypeAlias = Event | Explain
 
 
@@ -62,6 +88,10 @@ class Endings:
             return self._read(purpose, exchange, now, length_shown=length_shown)
         if isinstance(purpose, Send):
             return self._send(purpose, exchange, now, lost=lost)
+        if isinstance(purpose, Switch):
+            return self._switch(purpose, exchange)
+        if isinstance(purpose, Probe):
+            return ()
         assert isinstance(purpose, Explain)
         if isinstance(purpose.subject, Read) and exchange.succeeded and not exchange.lines:
             return self._lose_last_read(_TWO_ENDS)  # the OK is the one that was the read's own
@@ -73,19 +103,21 @@ class Endings:
         what = quoted_command(exchange.command.text)
         reason = f"no final result to {what}: {reason or 'time is up'}"
         if isinstance(purpose, Job):
-            self._forget_send_of(purpose)
+            self._sender.forget_job(purpose)
             failure = LinkTimeout(f"{reason}: the module is silent, asleep or not connected")
             yield Finished(purpose, Answer(lines=tuple(exchange.lines), failure=failure))
         elif isinstance(purpose, Explain):
             yield from self._unexplained(purpose.subject, reason, now)
         elif isinstance(purpose, Send):
-            yield from self.lose_send(purpose, reason)
+            yield from self.lose_send(purpose, reason, now)
+        elif isinstance(purpose, Switch):
+            yield from self._lose_switch(purpose, exchange, reason)
         elif isinstance(purpose, Read) and purpose.slot.is_live:
             yield _lost_read(purpose.slot, f"received bytes may be lost: {reason}")
         yield OutOfStep(reason)
 
     def _unexplained(
-        self, subject: Job | Read | Send, reason: str, now: float
+        self, subject: Job | Read | Send | Switch, reason: str, now: float
     ) -> Iterator[Consequence]:
         """Say what it means that AT+QIGETERROR got no answer.
 
@@ -93,27 +125,24 @@ class Endings:
         takes all that is written for it: nobody knows what it has sent.
         """
         if isinstance(subject, Send) and subject is self._sender.outstanding:
-            yield from self.lose_send(subject, reason)
+            yield from self.lose_send(subject, reason, now)
         else:
             yield from self._explained(subject, None, now)
 
-    def lose_send(self, send: Send, reason: str) -> Iterator[Consequence]:
-        """Give a send up: nobody knows whether the module took the bytes.
-
-        A late ``SEND OK`` must not count for another socket, so a stream's send keeps its
-        place until the module has closed the socket.
-        """
-        slot = send.slot
-        if send.job is not None or slot.is_datagram or slot.state is SlotState.FREE:
-            self._sender.outstanding = None
-        else:
-            send.deadline = math.inf
+    def lose_send(self, send: Send, reason: str, now: float) -> Iterator[Consequence]:
+        """Give a send up: nobody knows whether the module took the bytes."""
+        self._sender.lose(send, now)
         if send.job is not None:
             yield Finished(send.job, Answer(failure=StreamBroken(f"no result: {reason}")))
-        if send.slot.is_live:
-            if send.slot.is_datagram:
-                send.slot.confirm(len(send.data))
-            yield _lost(send.slot, f"sent bytes may be lost: {reason}")
+        slot = send.slot
+        if slot.is_live:
+            text = f"sent bytes may be lost: {reason}"
+            if slot.is_datagram:  # what was received is not concerned
+                slot.confirm(len(send.data))
+                yield DatagramLost(slot, text)
+            else:
+                yield Failed(slot, StreamBroken(text))
+        yield SendOver(slot)
 
     def send_result(self, *, sent: bool, now: float) -> Iterator[Consequence]:
         """Account for ``SEND OK`` or ``SEND FAIL`` of the outstanding send."""
@@ -129,6 +158,8 @@ class Endings:
         if send.job is not None:
             answer = Answer(ok=True, lines=(*send.lines, b"SEND OK"))
             yield Finished(send.job, answer if sent else Answer(cme="SEND FAIL"))
+        else:
+            yield SendOver(send.slot)
 
     def stray_payload(self) -> Iterator[Consequence]:
         """Say what data of an AT+QIRD mean that come when none is awaited.
@@ -158,27 +189,26 @@ class Endings:
         if slot is not None and slot.is_live:
             yield _lost_read(slot, f"received bytes may be lost: {reason}")
 
-    def _forget_send_of(self, job: Job) -> None:
-        send = self._sender.outstanding
-        if send is not None and send.job is job:
-            self._sender.outstanding = None
-
     def _job(
         self, job: Job, exchange: Exchange, now: float, *, lost: bool
     ) -> Iterator[Consequence]:
         send = self._sender.outstanding
         if send is not None and send.job is job and exchange.succeeded and not lost:
             send.lines = tuple(exchange.lines)
-            if send.result is None:
+            if send.is_waiting:
                 send.await_result(now)
             else:
-                yield from self.send_result(sent=send.result, now=now)
+                yield from self.send_result(sent=bool(send.result), now=now)
             return
-        self._forget_send_of(job)
+        self._sender.forget_job(job)
         if lost:
             reason = _too_early(exchange)
             yield Finished(job, Answer(failure=StreamBroken(reason)))
             yield OutOfStep(reason)
+        elif exchange.turned_away and exchange.succeeded:
+            what = quoted_command(exchange.command.text)
+            reason = f"bytes were lost on the line within the answer to {what}; ask again"
+            yield Finished(job, Answer(failure=LinkTimeout(reason)))
         elif exchange.final == b"ERROR" and job.explain and job.command.tcpip:
             yield Explain(job)
         else:
@@ -187,55 +217,154 @@ class Endings:
     def _read(
         self, read: Read, exchange: Exchange, now: float, *, length_shown: bool
     ) -> Iterator[Consequence]:
-        self._last_read = read.slot
+        slot = self._last_read = read.slot
         if not exchange.succeeded and exchange.payload is None and exchange.damage is None:
             yield Explain(read)
             return
         reason = distrust(exchange, length_shown=length_shown)
         if reason is not None:
             exchange.damage = reason
-            if read.slot.is_live:
+            if _was_empty(exchange):
+                slot.readable = True  # it said that there is nothing: ask once more
+            elif slot.is_live:
                 ends = exchange.payload is not None and exchange.payload.remaining == 0
                 text = f"received bytes are lost: {reason}"
-                yield _lost(read.slot, text) if ends else _lost_read(read.slot, text)
+                yield _lost(slot, text) if ends else _lost_read(slot, text)
             yield OutOfStep(reason)
             return
         if exchange.payload is None:
             self._statistics.empty_reads += 1
         else:
             self._statistics.payload_bytes_received += len(exchange.payload.data)
-        if read.slot.is_live:
-            event = absorb(read.slot, exchange.payload, now)
+        if slot.is_live:
+            event = absorb(slot, exchange.payload, now)
+            if slot.held is not None and slot.found_empty:
+                yield from _complete_switch(slot)
             if event is not None:
                 yield event
+            if isinstance(event, Drained) and slot.wanted_mode is not None:
+                slot.wanted_mode = None
+                yield SwitchRefused(slot, None, "the peer has closed the connection")
 
     def _send(
         self, send: Send, exchange: Exchange, now: float, *, lost: bool
     ) -> Iterable[Consequence]:
         if lost:
             reason = _too_early(exchange)
-            return *self.lose_send(send, reason), OutOfStep(reason)
-        if send.result is not None:
-            return self.send_result(sent=send.result, now=now)
-        if exchange.succeeded:
+            return *self.lose_send(send, reason, now), OutOfStep(reason)
+        if exchange.succeeded and send.is_waiting:
             send.await_result(now)
             return ()
-        send.is_written = exchange.prompted
+        if send.result is not None:
+            return self.send_result(sent=send.result, now=now)
         return (Explain(send),)
 
-    def _explained(
-        self, subject: Job | Read | Send, err: int | None, now: float
+    def _switch(self, switch: Switch, exchange: Exchange) -> Iterator[Consequence]:
+        slot = switch.slot
+        if not exchange.succeeded:
+            yield Explain(switch)
+            return
+        if not slot.is_live:
+            return
+        # The buffer may have collected something without a word.
+        slot.readable, slot.found_empty = True, False
+        if switch.mode is AccessMode.PUSH:
+            if exchange.is_doubtful:  # what was pushed meanwhile was framed as lines
+                yield _lost(slot, "received bytes may be lost: the switch came behind lost bytes")
+            slot.held = []  # what is pushed from now on comes behind what is left over
+            return
+        is_newer_wish = slot.wanted_mode is not switch.mode
+        if not is_newer_wish:
+            slot.wanted_mode = None
+        held, slot.held = slot.held, None
+        if held and slot.holds_data:
+            text = "pushed data overtook what the module had buffered"
+            yield Failed(slot, StreamBroken(text))
+            return
+        for data in held or ():
+            yield DataReceived(slot, data)
+        if not is_newer_wish:
+            yield ModeSwitched(slot)
+
+    def _lose_switch(
+        self, switch: Switch, exchange: Exchange, reason: str
     ) -> Iterator[Consequence]:
-        event: Event | None = None
+        slot = switch.slot
+        if slot.wanted_mode is None:  # it was closed meanwhile
+            return
+        slot.wanted_mode = slot.held = None
+        slot.is_mode_doubtful = True
+        has_come = slot.readable or exchange.is_doubtful
+        if slot.is_live and switch.mode is AccessMode.PUSH and has_come:
+            # It may have been pushed, and framed as lines.
+            yield _lost(slot, f"received bytes may be lost: {reason}")
+        yield SwitchRefused(slot, None, reason)
+
+    def _explained(
+        self, subject: Job | Read | Send | Switch, err: int | None, now: float
+    ) -> Iterator[Consequence]:
         if isinstance(subject, Job):
-            event = Finished(subject, Answer(err=err))
+            yield Finished(subject, Answer(err=err))
         elif isinstance(subject, Send):
             if self._sender.outstanding is subject:
                 event = self._sender.refused(err, now)
+                if event is not None:
+                    yield event
+                yield SendOver(subject.slot)
+        elif isinstance(subject, Switch):
+            yield from _switch_refused(subject, err)
         elif subject.slot.is_live:
-            event = refuse(subject.slot, err)
-        if event is not None:
-            yield event
+            yield from _read_refused(subject.slot, err)
+
+
+def _complete_switch(slot: Slot) -> Iterator[Event]:
+    """Deliver what was pushed behind the buffer's rest: the switch to push mode is complete."""
+    held, slot.held, slot.wanted_mode = slot.held, None, None
+    for data in held or ():
+        yield DataReceived(slot, data)
+    yield ModeSwitched(slot)
+
+
+def _switch_refused(switch: Switch, err: int | None) -> Iterator[Event]:
+    """Let a socket be in the mode that it was in; one that the peer has closed ends."""
+    slot = switch.slot
+    if slot.wanted_mode is None:  # it was closed meanwhile, and whoever waited has heard of it
+        return
+    has_newer_wish = slot.wanted_mode is not switch.mode
+    slot.wanted_mode = None
+    held, slot.held = slot.held, None
+    if slot.is_live and held is not None and slot.holds_data:
+        text = "the module holds received bytes that no mode gives"
+        yield Failed(slot, StreamBroken(text))
+        held = None
+    for data in held or ():
+        yield DataReceived(slot, data)
+    yield SwitchRefused(slot, err)
+    if has_newer_wish:
+        yield ModeSwitched(slot)  # it is in the mode of the newer wish
+    yield from _end_of_closed(slot)
+
+
+def _read_refused(slot: Slot, err: int | None) -> Iterator[Event]:
+    """Act on ``ERROR`` to a read; in push mode a module may know no read.
+
+    Then the buffer has a rest only if it was announced, and buffer mode alone can give it.
+    """
+    if slot.held is None:
+        yield refuse(slot, err)
+    elif slot.holds_data:
+        slot.wanted_mode = AccessMode.BUFFER
+        yield SwitchRefused(slot, err)
+    else:
+        slot.readable = False
+        yield from _complete_switch(slot)
+        yield from _end_of_closed(slot)
+
+
+def _end_of_closed(slot: Slot) -> Iterator[Event]:
+    """Report the end of a push-mode socket that the peer has closed: nothing is buffered."""
+    if slot.is_live and slot.state is SlotState.REMOTE_CLOSED and not slot.has_buffer:
+        yield Drained(slot)
 
 
 def unfinished(
@@ -250,7 +379,25 @@ def unfinished(
 def done(job: Job, exchange: Exchange) -> Finished:
     """Return what comes of a job whose final result settles it."""
     lines = (*exchange.lines, *_payload_lines(exchange))
-    return Finished(job, Answer(exchange.succeeded, lines, cme=exchange.cme))
+    cme = exchange.cme
+    return Finished(job, Answer(exchange.succeeded, lines, err=_table_2(cme), cme=cme))
+
+
+def _table_2(cme: str | None) -> int | None:
+    """Return the ``<err>`` of table 2 that a module put behind ``+CME ERROR:``, if it did."""
+    if cme is None or not cme.isdecimal() or len(cme) > 3:
+        return None
+    return int(cme) if int(cme) in _ERRORS else None
+
+
+_ERRORS: Final = frozenset(int(err) for err in Err if err)
+
+
+def _was_empty(exchange: Exchange) -> bool:
+    """Whether a damaged answer was ``+QIRD: 0``, by the one torn line that is left of it."""
+    torn = exchange.torn_line
+    alone = exchange.succeeded and exchange.payload is None and not exchange.lines
+    return alone and torn is not None and is_torn_empty(torn)
 
 
 def _lost(slot: Slot, reason: str) -> Event:

@@ -34,6 +34,8 @@ class Job:
         data: What goes out at the prompt, for commands that have one.
         limit: Seconds until the final result, ``None`` for the note's with margin.
         explain: Ask AT+QIGETERROR after a plain ``ERROR``.
+        slot: The socket that it is for: if its ID has another owner by the time that it is the
+            job's turn, nothing is written.
         owner: Whatever the layer above attaches (hence ``Any``); never looked at here.
 
     """
@@ -44,6 +46,7 @@ class Job:
     limit: float | None = None
     explain: bool = True
     owner: Any = None
+    slot: Slot | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +95,55 @@ class Sent(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class SendOver:
+    """The outstanding send of a socket is over, whatever became of it."""
+
+    slot: Slot
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A socket is connected: the module said so, or it has pushed data."""
+
+    slot: Slot
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRefused:
+    """``+QIOPEN`` says that a socket can't be connected."""
+
+    slot: Slot
+    err: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModeSwitched:
+    """The access mode of a socket is now what was asked for."""
+
+    slot: Slot
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchRefused:
+    """The access mode stays what it was, or the socket has ended.
+
+    Attributes:
+        slot: The socket.
+        err: The ``<err>`` code (§3), ``None`` if there is none.
+        reason: What happened instead of a refusal, else ``""``.
+
+    """
+
+    slot: Slot
+    err: int | None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class SendStalled:
     """``SEND FAIL``, or a refusal that may pass: nothing was taken.
 
-    The socket sends again after ``Slot.retry_send``.
+    The socket sends again after ``Session.retry_send``.
     """
 
     slot: Slot
@@ -120,7 +168,10 @@ class DatagramLost:
 
 @dataclass(frozen=True, slots=True)
 class ReadRefused:
-    """``ERROR`` to a read of a socket that isn't known to hold data."""
+    """``ERROR`` to a read, which proves nothing: the socket may hold data or be gone.
+
+    It is read again after ``Session.retry_read``.
+    """
 
     slot: Slot
     err: int | None
@@ -155,6 +206,13 @@ class UnknownLine:
 
 
 @dataclass(frozen=True, slots=True)
+class Orphaned:
+    """The module has a connection on an ID that nobody here owns: its ``"incoming"`` got lost."""
+
+    connect_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class Damaged:
     """Bytes that can't be framed."""
 
@@ -184,8 +242,22 @@ class Restarted:
 
 
 SlotEvent: TypeAlias = (
-    DataReceived | Sent | SendStalled | SendRefused | DatagramLost | ReadRefused | Drained | Failed
+    DataReceived
+    | Sent
+    | SendOver
+    | SendStalled
+    | SendRefused
+    | DatagramLost
+    | ReadRefused
+    | Drained
+    | Failed
+    | Opened
+    | OpenRefused
+    | ModeSwitched
+    | SwitchRefused
 )
 """What concerns one socket."""
 
-Event: TypeAlias = SlotEvent | Finished | UrcSeen | UnknownLine | Damaged | OutOfStep | Restarted
+Event: TypeAlias = (
+    SlotEvent | Finished | UrcSeen | UnknownLine | Damaged | Orphaned | OutOfStep | Restarted
+)

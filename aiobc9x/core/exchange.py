@@ -8,9 +8,8 @@ The exchange only says what a frame means for it; the session acts on that.
 from __future__ import annotations
 
 import enum
+import math
 from typing import TYPE_CHECKING, Any, Final
-
-from aiobc9x.core.effects import PLAIN, Meaning
 
 if TYPE_CHECKING:
     from aiobc9x.wire.commands import Command
@@ -18,6 +17,10 @@ if TYPE_CHECKING:
 
 ANSWER_MARGIN_S: Final = 1.7
 """Added to the note's 300 ms: echo, sleep lock and UART need more on real links (N4)."""
+
+REST_S: Final = 2.0
+"""Silence behind the first part of an answer that shows that the rest got lost: the note's
+300 ms with the margin."""
 
 BITS_A_BYTE: Final = 10
 """8N1."""
@@ -61,30 +64,42 @@ class Exchange:
     Attributes:
         command: The command.
         purpose: What the session wants it for; never looked at here.
-        meaning: What the command's text means for the session; nor is this.
         started: When the line was written.
         traffic_before: All bytes of the link until then, both ways; ``None`` if the time that
             it takes tells nothing of the line.
         negatives_before: The framer's count of negative remaining lengths until then.
-        deadline: When the final result must have come.
+        deadline: When the final result must have come, if nothing has come before.
+        rest_due: When it must have come because a part of the answer has; infinity before.
+        rest_s: How long the rest of the answer has behind each part of it; infinity for a
+            command whose answer may take its time.
         lines: Information lines so far.
         payload: The payload of a ``+QIRD``, once it has come.
         negative: Its header had a negative remaining length; relatives print one.
         final: The final result, once it has come.
         echoed: The module echoed the line.
+        prompted: The prompt has come, or the data were written without it.
         damage: Why the answer can't be trusted, if it can't.
-        is_doubtful: Pushed data may have come meanwhile, and be taken for its end.
+        torn_line: The only line that can't be read, if there is just one and nothing else.
+        is_doubtful: What looks like its end may be received data.
+        turned_away: A line that it would have taken came while no line could be trusted.
+        is_framed_at_once: The data of the socket that it opens are framed from when it was
+            written.
 
     """
 
-    # Of the class until something else is true: one is made a command.
+    # Defaults live on the class and an instance overrides them: one is made a command, and
+    # this saves a dozen attribute writes for each.
     payload: Payload | None = None
     negative = False
     negatives_before = 0
     final: bytes | None = None
     echoed = prompted = False
     damage: str | None = None
+    torn_line: bytes | None = None
     is_doubtful = False
+    turned_away = False
+    rest_due = math.inf
+    is_framed_at_once = False
     _awaits_last = False
     _hard_deadline: float | None = None
 
@@ -94,23 +109,33 @@ class Exchange:
         purpose: object,
         now: float,
         limit: float,
-        meaning: Meaning = PLAIN,
         outgoing: bytes | None = None,
         traffic: int | None = None,
+        rest_s: float = REST_S,
     ) -> None:
         self.command = command
         self.purpose = purpose
-        self.meaning = meaning
         self.started = now
         self.traffic_before = traffic
         self.deadline = now + limit
+        self.rest_s = rest_s
         self._outgoing = outgoing
         self.lines: list[bytes] = []
+
+    @property
+    def due(self) -> float:
+        """When the final result must have come."""
+        return self.deadline if self.deadline < self.rest_due else self.rest_due
 
     @property
     def prompt_is_due(self) -> bool:
         """Whether a prompt must come next."""
         return self._outgoing is not None and not self.prompted
+
+    @property
+    def outgoing(self) -> bytes:
+        """What goes out at the prompt."""
+        return self._outgoing or b""
 
     @property
     def has_data(self) -> bool:
@@ -129,8 +154,15 @@ class Exchange:
             return None
         return self.final.partition(b":")[2].strip().decode("ascii", "backslashreplace")
 
-    def on_line(self, text: bytes) -> Step:
-        """Say what a line means."""
+    def on_line(self, text: bytes, *, sure_only: bool = False) -> Step:
+        """Say what a line means.
+
+        Args:
+            text: The line.
+            sure_only: Take an information line with the command's own prefix alone: this
+                may be received data.
+
+        """
         if text in _FINALS or text.startswith(_FINAL_ERRORS):
             self.final = text
             too_early = self._outgoing is not None and not self.prompted
@@ -139,6 +171,9 @@ class Exchange:
             self.echoed = True
             return TAKEN
         if self.command.claims(text):
+            if sure_only and not self.command.owns(text):
+                self.turned_away = True
+                return NOT_MINE
             self.lines.append(text)
             return TAKEN
         return NOT_MINE
@@ -162,6 +197,10 @@ class Exchange:
         self.prompted = True
         return self._outgoing or b""
 
+    def part(self, now: float) -> None:
+        """Note that a part of the answer has come: the rest is not far."""
+        self.rest_due = now + self.rest_s
+
     def progress(self, now: float) -> None:
         """Bytes are arriving: an answer that is on its way may finish, within bounds."""
         if now + ANSWER_MARGIN_S <= self.deadline:
@@ -180,7 +219,7 @@ class Exchange:
             self.extend(deadline, slack)
 
     def extend(self, deadline: float, slack: float = CUT_SLACK_S) -> None:
-        """Set a later deadline for what comes next, such as the result of a payload.
+        """Set another deadline for what comes next, such as the result of a payload.
 
         Args:
             deadline: When it must have come.
@@ -188,4 +227,5 @@ class Exchange:
 
         """
         self.deadline = deadline
+        self.rest_due = math.inf
         self._hard_deadline = deadline + slack

@@ -5,11 +5,11 @@ Layer: core. Does no I/O; time comes in as ``now``.
 
 from __future__ import annotations
 
+import math
 from collections import deque
-from typing import Final
+from typing import Final, NamedTuple
 
 from aiobc9x.core.exchange import BITS_A_BYTE, Exchange
-from aiobc9x.core.forms import LineTiming
 from aiobc9x.core.statistics import Statistics
 
 _WEIGHT: Final = 1 / 8
@@ -28,6 +28,21 @@ _CLEARLY_LESS: Final = 0.7
 """Of the rate that was told: a measured one below that is believed."""
 
 
+class LineTiming(NamedTuple):  # one is made a send, and a frozen dataclass takes twice as long
+    """What the line and its two ends take.
+
+    Attributes:
+        bytes_per_s: Rate of the serial line: as told, or as measured if that is clearly less.
+        latency_s: From the last byte of a command to the first of its answer.
+        turnaround_s: From the prompt to the payload: the host's own time.
+
+    """
+
+    bytes_per_s: float
+    latency_s: float = 0.0
+    turnaround_s: float = 0.0
+
+
 class Stopwatch:
     """Averages the latency of the module and the turnaround of the host."""
 
@@ -37,6 +52,15 @@ class Stopwatch:
         self._turnaround: float | None = None
         self._prompt_at: float | None = None
         self._rates: deque[float] = deque(maxlen=_RATES_KEPT)
+        self._fastest = 0.0
+
+    def crossing_s(self, size_bytes: int, baudrate: int) -> float:
+        """Return the least time that so many bytes take to cross the line.
+
+        A line may be faster than it was said to be, as one in memory is. What has crossed it
+        so far shows that, so the fastest exchange counts.
+        """
+        return size_bytes / max(self._fastest, baudrate / BITS_A_BYTE)
 
     def line(self, baudrate: int) -> LineTiming:
         """Return what has been measured; 0 where nothing has.
@@ -51,6 +75,17 @@ class Stopwatch:
         if len(self._rates) < 2 or (best := max(self._rates)) >= _CLEARLY_LESS * told:
             return told
         return best
+
+    def ended(self, exchange: Exchange, now: float) -> None:
+        """See how fast the line is at least, by an exchange that has ended."""
+        if exchange.traffic_before is None:
+            return
+        size, took = (
+            self._statistics.traffic_bytes - exchange.traffic_before,
+            now - exchange.started,
+        )
+        if took * self._fastest < size:
+            self._fastest = size / took if took > 0 else math.inf
 
     def answered(self, exchange: Exchange, now: float, baudrate: int) -> None:
         """Take a sample of the latency at a prompt, or at the end of an exchange without one.

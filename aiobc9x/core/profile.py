@@ -33,6 +33,10 @@ class ModuleProfile:
         inline_limit_bytes: Longest payload that goes inside quotes on the command line.
             Learned downwards when the module refuses one.
         hex_inline_limit_bytes: The same for AT+QISENDEX.
+        keeps_unread: A socket that the peer has closed can be read until it is closed here
+            (§2.3.1). ``False``: relatives (BC25) free it with what it holds, and refuse the
+            read; then a socket that was found empty before is at its end, and any other
+            ends with an error.
         suspect_after_send: A data-mode send may swallow ``"recv"`` URCs (BC25), so
             sockets are read once after a burst of sends.
 
@@ -44,6 +48,7 @@ class ModuleProfile:
     command_gap_ms: float = 0
     inline_limit_bytes: int = SEND_MAX_BYTES
     hex_inline_limit_bytes: int = SEND_MAX_BYTES
+    keeps_unread: bool = True
     suspect_after_send: bool = True
 
     def __post_init__(self) -> None:

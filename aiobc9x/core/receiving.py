@@ -2,9 +2,9 @@
 
 Layer: core. Does no I/O; time comes in as ``now``.
 
-``recv`` is edge-triggered: a socket is empty only after ``+QIRD: 0``. A read whose
-answer can't be trusted ends the connection, because a stream must not go on with a
-hole.
+``recv`` is edge-triggered: a socket is empty only after ``+QIRD: 0``. An ``ERROR`` never
+proves that. A read whose answer can't be trusted ends the connection, because a stream
+must not go on with a hole.
 """
 
 from __future__ import annotations
@@ -21,7 +21,19 @@ if TYPE_CHECKING:
     from aiobc9x.core.exchange import Exchange
     from aiobc9x.wire.framer import Payload
 
-_GONE: Final = {Err.INVALID_PARAMETERS, Err.SOCKET_CLOSED}
+REFUSALS_MAX: Final = 8
+"""Reads in a row that may be refused before the connection ends. Ours."""
+
+REFUSED_WAIT_S: Final = (0.5, 5.0)
+"""First and longest wait before a read that was refused is tried again. Ours."""
+
+_PASSING: Final = {Err.BLOCKED, Err.NO_MEMORY, Err.BUSY}
+"""Codes of a module that has no time now: nothing has left its buffer."""
+
+_EMPTY: Final = b"+QIRD: 0"
+_EMPTY_LEFT: Final = 5
+"""Characters of that which must be left to know it: an answer with data has a length, a line
+of data and so at least five bytes more, so it can't have become this by losing three."""
 
 
 @dataclass(eq=False, slots=True)
@@ -29,6 +41,14 @@ class Read:
     """One AT+QIRD."""
 
     slot: Slot
+
+
+def is_torn_empty(text: bytes) -> bool:
+    """Whether a line is ``+QIRD: 0`` that has lost a few bytes on the line."""
+    if not _EMPTY_LEFT <= len(text) < len(_EMPTY):
+        return False
+    rest = iter(_EMPTY)
+    return all(byte in rest for byte in text)
 
 
 def distrust(exchange: Exchange, *, length_shown: bool) -> str | None:
@@ -60,11 +80,12 @@ def absorb(slot: Slot, payload: Payload | None, now: float) -> Event | None:
 
     """
     slot.last_read = now
+    slot.refusals = 0
     if payload is None:
         return _absorb_nothing(slot)
     left = max(payload.remaining or 0, 0)
     slot.announced = max((slot.announced or 0) - len(payload.data), left)
-    slot.readable = True
+    slot.readable, slot.found_empty = True, False
     if not slot.is_datagram:
         return DataReceived(slot, payload.data)
     if slot.rest_due:
@@ -86,13 +107,13 @@ def _absorb_nothing(slot: Slot) -> Event | None:
         return DatagramLost(slot, "the module lost the end of a datagram")
     if slot.readable:  # announced or closed behind the +QIRD: 0, and never again (N28)
         return None
-    slot.announced = 0
+    slot.announced, slot.found_empty = 0, True
     return Drained(slot) if slot.state is SlotState.REMOTE_CLOSED else None
 
 
 def announce(slot: Slot, length: int | None) -> None:
     """Note a ``"recv"`` URC (§2.3.2)."""
-    slot.readable = True
+    slot.readable, slot.found_empty = True, False
     if length is None or slot.announced is None:
         slot.announced = None
     else:
@@ -102,15 +123,20 @@ def announce(slot: Slot, length: int | None) -> None:
 def refuse(slot: Slot, err: int | None) -> Event:
     """Say what ``ERROR`` to a read means.
 
-    A socket that is known to hold data has lost them. One that the peer has closed, and
-    that isn't, is at its end if the code is one of a socket that is gone; with another one
-    it may hold more.
+    A socket that is known to hold data has lost them, unless the code says that the module
+    was busy. Anything else proves nothing: the module is asked about the socket, and the
+    socket is read again.
     """
     slot.readable = False
-    ended = slot.state is SlotState.REMOTE_CLOSED
-    if slot.holds_data or slot.fragments or (ended and err not in _GONE):
+    slot.refusals += 1
+    known = slot.holds_data or bool(slot.fragments)
+    if (known and err not in _PASSING) or slot.refusals > REFUSALS_MAX:
         code = "" if err is None else f" (modem error {err})"
         return Failed(slot, StreamBroken(f"the module lost received bytes: ERROR to AT+QIRD{code}"))
-    if ended:
-        return Drained(slot)
     return ReadRefused(slot, err)
+
+
+def refused_wait(slot: Slot) -> float:
+    """Return the seconds until a read that was refused is tried again."""
+    first, longest = REFUSED_WAIT_S
+    return min(first * 2.0 ** max(slot.refusals - 1, 0), longest)

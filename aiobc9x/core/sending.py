@@ -1,13 +1,36 @@
-"""The one send that may be outstanding on the module (§2.2.4, §4.1.2).
+"""The one send that may be outstanding on the module (§2.2.4, §2.2.5, §4.1.2).
 
 Layer: core. Does no I/O; time comes in as ``now``.
 
-``SEND OK`` carries no connect ID, so whatever comes belongs to the outstanding send.
+``SEND OK`` carries no connect ID, so whatever comes belongs to the outstanding send, and
+no other begins before it is over. A send is one state machine (:data:`TRANSITIONS`)::
+
+    state      happens      becomes    note
+    ASKED      PROMPT       PROMPTED   fixed length alone; the data go out
+    ASKED      ACCEPT       ACCEPTED   inline forms; at the prompt it is too early: LOSE
+    ASKED      RESULT       SETTLED    inline forms: SEND OK before OK, or without it
+    PROMPTED   WRITE        WRITTEN    the last byte of the data has gone out
+    WRITTEN    ACCEPT       ACCEPTED   OK: the module has the data
+    WRITTEN    RESULT       SETTLED    SEND OK before OK, or without it
+    ACCEPTED   RESULT       OVER       as the note has it: OK, then SEND OK or SEND FAIL
+    SETTLED    RESULT       SETTLED    the first was of the send before, doubled: the last counts
+    SETTLED    ACCEPT       OVER       the OK behind SEND OK
+    SETTLED    DISTRUST     ACCEPTED   the same, of a module that prints OK first: most likely
+                                       SEND OK was of the send before, so another is waited for
+    SETTLED    EXPIRE       OVER       no OK: this module omits it, or it comes late
+    not LOST   REFUSE       OVER       ERROR: no byte was taken
+    not OVER   LOSE         LOST       nobody knows whether the module has the data
+    LOST       EXPIRE       OVER       its result is due no more
+
+A LOST send keeps its place until the module can't print its result any more: that result
+names no socket, and must not count for the next send.
 """
 
 from __future__ import annotations
 
+import enum
 import math
+import re
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -21,15 +44,29 @@ from aiobc9x.core.events import (
     SendStalled,
     Sent,
 )
-from aiobc9x.core.forms import ANY_FORM, LineTiming, SendForm, choose_form
+from aiobc9x.core.line_timing import LineTiming
 from aiobc9x.core.profile import ModuleProfile
 from aiobc9x.core.slots import Slot, SlotState
 from aiobc9x.errors import StreamBroken, WriteFailed
 from aiobc9x.spec import SEND_MAX_BYTES, Err, ServiceType
 from aiobc9x.wire.commands import Command, Qisend, Qisendex
+from aiobc9x.wire.params import inline_text_ok
 
 RESULT_LIMIT_S: Final = 15.0
 """Seconds from the payload to ``SEND OK``. Ours: the note states none."""
+
+RESULT_SLACK_S: Final = 60.0
+"""The most that other traffic on the line can extend that: the result stands behind it."""
+
+GRACE_S: Final = 0.3
+"""How long ``OK`` may stay away when ``SEND OK`` came first; relatives omit it."""
+
+EARLY_S: Final = 0.5
+"""How long another result is waited for where the first came sooner than the send itself can
+have crossed the line: the last one counts. Ours."""
+
+SECOND_RESULT_S: Final = 2.0
+"""The same behind ``OK``, from a module that prints ``OK`` first. Ours."""
 
 AFTERMATH_S: Final = 2.0
 """Seconds from the end of a socket until the result of its last send is due no more. Ours:
@@ -47,6 +84,10 @@ QUIET_S: Final = 0.1
 BURST_S: Final = 1.0
 """In a long burst of data-mode sends, sockets are read once in this time (rule 5)."""
 
+FORM_REST_S: Final = (60.0, 86400.0)
+"""How long a form that was refused is not tried again: a busy module may refuse one that it
+knows. Each refusal in a row doubles it, up to a day. Ours."""
+
 _FORM_REFUSED: Final = {
     None,
     Err.UNKNOWN,
@@ -55,6 +96,154 @@ _FORM_REFUSED: Final = {
     Err.NOT_SUPPORTED,
 }
 _PASSING: Final = {None, Err.BLOCKED, Err.BUSY, Err.NO_MEMORY}
+
+# A module that misses its command takes a payload for command lines, and V.250 has it look
+# for AT at the beginning of each.
+_COMMAND_LIKE: Final = re.compile(rb"(?:^|[\r\n])[\x00-\x20\x7f-\xff]*AT", re.IGNORECASE)
+
+
+class SendForm(enum.StrEnum):  # whose members hash as fast as strings
+    """How a payload goes to the module (§2.2.4, §2.2.5)."""
+
+    INLINE = "inline"
+    HEX = "hex"
+    FIXED = "fixed"
+
+
+# To look an attribute of an enum up takes its time.
+_INLINE, _HEX, _FIXED = SendForm.INLINE, SendForm.HEX, SendForm.FIXED
+
+ANY_FORM: Final = frozenset(SendForm)
+"""What may be chosen from if nobody has pinned a form."""
+
+
+def send_time(form: SendForm, size_bytes: int, line: LineTiming) -> float:
+    """Return the seconds from the first byte of a send to the last of its ``OK``.
+
+    The costs are counted from the note's byte formats (§2.2.4, §2.2.5), with the echo off:
+    a command line and its answer cross the line once, and each turnaround waits for the
+    module, or for us. What follows ``OK`` is the same for every form, so it is left out.
+
+    Args:
+        form: How the payload goes.
+        size_bytes: Of the payload, 1–1440.
+        line: What the line takes.
+
+    """
+    digits = len(str(size_bytes))
+    if form is _INLINE:  # AT+QISEND=0,n,"data" CR, CR LF OK CR LF
+        return (22 + digits + size_bytes) / line.bytes_per_s + line.latency_s
+    if form is _HEX:  # AT+QISENDEX=0,n,"hex" CR, CR LF OK CR LF
+        return (24 + digits + 2 * size_bytes) / line.bytes_per_s + line.latency_s
+    # AT+QISEND=0,n CR, CR LF > SP, data, CR LF OK CR LF
+    wire = (23 + digits + size_bytes) / line.bytes_per_s
+    return wire + 2 * line.latency_s + line.turnaround_s
+
+
+def is_command_like(data: bytes) -> bool:
+    """Whether a module that awaits a command could take a line of a payload for one."""
+    return _COMMAND_LIKE.search(data) is not None
+
+
+def choose_form(
+    data: bytes,
+    line: LineTiming,
+    profile: ModuleProfile,
+    permitted: Collection[SendForm] = ANY_FORM,
+) -> SendForm:
+    """Choose the cheapest form that can carry a payload.
+
+    What quotes, control characters and bytes above 0x7E do inside quotes is undocumented,
+    so only plain text goes inline. Fixed length takes any bytes, and is what remains. A
+    payload with a line that begins with AT goes as hex whatever that costs: behind a prompt
+    that got lost it could not be written without doubt (see :class:`Sender`).
+
+    Args:
+        data: 1–1440 bytes.
+        line: What the line takes.
+        profile: Gives the longest payloads that the module takes on a command line.
+        permitted: Forms that may be used; fixed length always may.
+
+    """
+    size = len(data)
+    if _INLINE in permitted and size <= profile.inline_limit_bytes and inline_text_ok(data):
+        return _INLINE  # a byte and a turnaround less than fixed length, on any line
+    if _HEX not in permitted or size > profile.hex_inline_limit_bytes:
+        return _FIXED
+    if _FIXED not in permitted or send_time(_HEX, size, line) < send_time(_FIXED, size, line):
+        return _HEX
+    return _HEX if is_command_like(data) else _FIXED
+
+
+def permitted_forms(name: str) -> frozenset[SendForm]:
+    """Return the forms that ``open_modem(send_form=…)`` names.
+
+    Args:
+        name: ``"auto"``: all. ``"inline"``: plain text inline, the rest by fixed length.
+            ``"hex"``: everything as hex. ``"fixed"``: everything by fixed length.
+
+    Raises:
+        ValueError: Another name.
+
+    """
+    if name not in _NAMED:
+        raise ValueError(f"send_form is {name!r}: use {', '.join(map(repr, _NAMED))}")
+    return _NAMED[name]
+
+
+_NAMED: Final[dict[str, frozenset[SendForm]]] = {
+    "auto": ANY_FORM,
+    "inline": frozenset({SendForm.INLINE, SendForm.FIXED}),
+    "hex": frozenset({SendForm.HEX}),
+    "fixed": frozenset({SendForm.FIXED}),
+}
+
+
+class SendState(enum.Enum):
+    """Where a send is; see the table at the top of this module."""
+
+    ASKED = "asked"
+    PROMPTED = "prompted"
+    WRITTEN = "written"
+    ACCEPTED = "accepted"
+    SETTLED = "settled"
+    LOST = "lost"
+    OVER = "over"
+
+
+class SendStep(enum.Enum):
+    """What happens to a send."""
+
+    PROMPT = "prompt"
+    WRITE = "write"
+    ACCEPT = "accept"
+    RESULT = "result"
+    DISTRUST = "distrust"
+    REFUSE = "refuse"
+    LOSE = "lose"
+    EXPIRE = "expire"
+
+
+_ASKED, _PROMPTED, _WRITTEN, _ACCEPTED, _SETTLED, _LOST, _OVER = SendState
+_PROMPT, _WRITE, _ACCEPT, _RESULT, _DISTRUST, _REFUSE, _LOSE, _EXPIRE = SendStep
+
+TRANSITIONS: Final[dict[tuple[SendState, SendStep], SendState]] = {
+    (_ASKED, _PROMPT): _PROMPTED,
+    (_ASKED, _ACCEPT): _ACCEPTED,
+    (_ASKED, _RESULT): _SETTLED,
+    (_PROMPTED, _WRITE): _WRITTEN,
+    (_WRITTEN, _ACCEPT): _ACCEPTED,
+    (_WRITTEN, _RESULT): _SETTLED,
+    (_ACCEPTED, _RESULT): _OVER,
+    (_SETTLED, _RESULT): _SETTLED,
+    (_SETTLED, _ACCEPT): _OVER,
+    (_SETTLED, _DISTRUST): _ACCEPTED,
+    (_SETTLED, _EXPIRE): _OVER,
+    **{(state, _REFUSE): _OVER for state in (_ASKED, _PROMPTED, _WRITTEN, _ACCEPTED, _SETTLED)},
+    **{(state, _LOSE): _LOST for state in SendState if state is not _OVER},
+    (_LOST, _EXPIRE): _OVER,
+}
+"""What a step makes of a state; what is missing here changes nothing."""
 
 
 @dataclass(eq=False, slots=True)
@@ -65,31 +254,55 @@ class Send:
         slot: The socket.
         data: What was sent.
         form: How.
-        deadline: When ``SEND OK`` must have come, once the command has ended.
-        result: Set if ``SEND OK`` or ``SEND FAIL`` came before the command ended.
+        state: See :data:`TRANSITIONS`.
+        written_at: When the last of it was written: the line, or the data behind the prompt.
+        deadline: When the next thing must have happened that no exchange waits for.
+        result: ``True`` for ``SEND OK``, ``False`` for ``SEND FAIL``, once it has come before
+            ``OK``.
         job: The command that it is, for a send that no socket of ours asked for.
         lines: Information lines of that command.
         is_covered: The reads for lost URCs come behind its data mode.
-        is_written: The data were written behind the prompt before the module said no.
 
     """
 
     slot: Slot
     data: bytes
     form: SendForm
+    state: SendState = _ASKED
+    written_at: float = 0.0
     deadline: float | None = None
     result: bool | None = None
     job: Job | None = None
     lines: tuple[bytes, ...] = ()
     is_covered: bool = False
-    is_written: bool = False
+    _hard_deadline: float = math.inf
+
+    def step(self, step: SendStep) -> bool:
+        """Take a step; return whether the table has it for this state."""
+        after = TRANSITIONS.get((self.state, step))
+        if after is None or (step is _ACCEPT and self.state is _ASKED and self.form is _FIXED):
+            return False
+        if step is _RESULT and self.state is _ASKED and self.form is _FIXED:
+            return False  # the module has no data yet: it is of another send
+        self.state = after
+        return True
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether its command has ended and its result is due."""
+        return self.state is _ACCEPTED
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether it only keeps its place."""
+        return self.state is _LOST
 
     def command(self) -> Command[Any]:
         """Return the command line for the form."""
         size = len(self.data)
-        if self.form is SendForm.INLINE:
+        if self.form is _INLINE:
             return Qisend(self.slot.connect_id, size, self.data)
-        if self.form is SendForm.HEX:
+        if self.form is _HEX:
             return Qisendex(self.slot.connect_id, size, self.data)
         return Qisend(self.slot.connect_id, size)
 
@@ -98,72 +311,136 @@ class Send:
         return purpose is self or (self.job is not None and purpose is self.job)
 
     def await_result(self, now: float) -> None:
-        """Start to wait for ``SEND OK``: the command has ended."""
-        self.deadline = now + RESULT_LIMIT_S
+        """Set the time by which ``SEND OK`` must have come: the command has ended.
+
+        Behind a result that has come before ``OK``, another one comes soon or never.
+        """
+        self.deadline = now + (RESULT_LIMIT_S if self.result is None else SECOND_RESULT_S)
+        self._hard_deadline = self.deadline + RESULT_SLACK_S
+
+    def progress(self, now: float, margin: float) -> None:
+        """Bytes are arriving: a result that stands behind them may still come, within bounds."""
+        if self.state is _ACCEPTED and self.deadline is not None and self.deadline < now + margin:
+            self.deadline = min(now + margin, self._hard_deadline)
+
+    def keep_place(self, until: float) -> None:
+        """Let no other send begin before then."""
+        self.deadline = until
 
 
 class Sender:
     """Remembers the outstanding send, and whether URCs may have been swallowed.
 
+    A prompt that got lost leaves the module waiting for the data. Anything else that is
+    written then, such as ``AT``, would reach the peer as if the program had sent it. So the
+    data themselves are written (``Session`` does it), unless a line of them could be taken
+    for a command by a module that has missed AT+QISEND.
+
     Attributes:
-        profile: Gives the inline limits, which are learned downwards.
+        profile: Gives the inline limits, which are learned downwards for a while.
         permitted: Forms that may be chosen.
-        outstanding: The send whose ``SEND OK`` has not come.
+        outstanding: The send that is not over.
         suspicion_due: When sockets are to be read, because a data-mode send may have swallowed
             a URC; ``None`` if none has.
 
     """
 
     def __init__(self, profile: ModuleProfile, permitted: Collection[SendForm] = ANY_FORM) -> None:
-        self.profile = profile
+        self.profile = self._told = profile
         self.permitted = permitted
         self.outstanding: Send | None = None
         self.suspicion_due: float | None = None
         self._burst_ends = 0.0
         # The longest payload of each form that the module has taken.
         self._taken = dict.fromkeys(SendForm, 0)
-        # The longest that it may be given, once it has refused one.
-        self._limits: dict[SendForm, int] = {}
+        # The longest that it may be given, once it has refused one, until when, and how long
+        # the next refusal counts.
+        self._limits: dict[SendForm, tuple[int, float]] = {}
+        self._rests = dict.fromkeys(SendForm, FORM_REST_S[0])
+        self._heals_at = math.inf
 
     def use(self, profile: ModuleProfile) -> None:
-        """Go by a profile; what the module has refused stays known."""
-        inline = self._limits.get(SendForm.INLINE, SEND_MAX_BYTES)
-        in_hex = self._limits.get(SendForm.HEX, SEND_MAX_BYTES)
-        self.profile = replace(
-            profile,
-            inline_limit_bytes=min(profile.inline_limit_bytes, inline),
-            hex_inline_limit_bytes=min(profile.hex_inline_limit_bytes, in_hex),
-        )
+        """Take over a profile; what the module has refused lately stays known."""
+        self._told = profile
+        self._apply_limits()
 
-    def begin(self, slot: Slot, line: LineTiming) -> Send:
+    def _apply_limits(self) -> None:
+        told = self._told
+        inline = self._limits.get(_INLINE, (SEND_MAX_BYTES, 0))[0]
+        in_hex = self._limits.get(_HEX, (SEND_MAX_BYTES, 0))[0]
+        self.profile = replace(
+            told,
+            inline_limit_bytes=min(told.inline_limit_bytes, inline),
+            hex_inline_limit_bytes=min(told.hex_inline_limit_bytes, in_hex),
+        )
+        self._heals_at = min((until for _, until in self._limits.values()), default=math.inf)
+
+    def heal(self, now: float) -> None:
+        """Offer the module again what it refused long enough ago."""
+        if now >= self._heals_at:
+            self._limits = {f: limit for f, limit in self._limits.items() if now < limit[1]}
+            self._apply_limits()
+
+    def begin(self, slot: Slot, line: LineTiming, now: float) -> Send:
         """Make the next send of a socket that has something to send."""
+        self.heal(now)
         data = slot.next_quantum()
         form = choose_form(data, line, self.profile, self.permitted)
-        if form is SendForm.FIXED and self.suspicion_due is not None:
+        if form is _FIXED and self.suspicion_due is not None:
             self.suspicion_due = self._burst_ends  # the burst goes on
-        self.outstanding = Send(slot, data, form)
+        self.outstanding = Send(slot, data, form, written_at=now)
         return self.outstanding
 
-    def begin_job(self, job: Job) -> None:
+    def begin_job(self, job: Job, now: float) -> None:
         """Note a send that a caller has worded: its ``SEND OK`` must not be ours."""
         nobody = Slot(-1, 0, ServiceType.TCP, state=SlotState.FREE)
-        form = SendForm.INLINE if job.data is None else SendForm.FIXED
-        self.outstanding = Send(nobody, job.data or b"", form, job=job)
+        form = _INLINE if job.data is None else _FIXED
+        self.outstanding = Send(nobody, job.data or b"", form, written_at=now, job=job)
 
-    def drop_dead(self, now: float) -> None:
-        """Forget a send whose socket is free, once its result won't come any more.
+    def forget_job(self, job: Job) -> None:
+        """Drop the outstanding send if it is this job's: its command has ended without data."""
+        if self.outstanding is not None and self.outstanding.job is job:
+            self.outstanding.step(_REFUSE)
+            self.outstanding = None
+
+    def lose(self, send: Send, now: float) -> None:
+        """Give a send up; it keeps its place while its result may still come.
+
+        A stream ends by that, so its send waits for the end of the socket. A datagram socket
+        and a caller's own command go on.
+        """
+        send.step(_LOSE)
+        slot = send.slot
+        ends = send.job is None and not slot.is_datagram and slot.state is not SlotState.FREE
+        send.keep_place(math.inf if ends else now + AFTERMATH_S)
+
+    def drop_dead(self, now: float) -> Send | None:
+        """Let a send whose socket is free keep its place for a moment only.
 
         The result names no socket: one that still comes must not count for another.
+
+        Returns:
+            The send, if it has been given up by this.
+
         """
         send = self.outstanding
         if send is None or send.job is not None or send.deadline is None:
-            return
+            return None
         if send.slot.state is not SlotState.FREE:
-            return
-        if math.isinf(send.deadline):  # it has been waited for long enough
-            self.outstanding = None
-        else:
-            send.deadline = min(send.deadline, now + AFTERMATH_S)
+            return None
+        if send.is_lost:  # it has been waited for long enough
+            if math.isinf(send.deadline):
+                self.expire_lost()
+            return None
+        self.lose(send, now)
+        return send
+
+    def expire_lost(self) -> None:
+        """Free the place of a lost send whose time has come."""
+        send = self.outstanding
+        assert send is not None
+        send.step(_EXPIRE)
+        self.outstanding = None
 
     def finish(self, *, sent: bool, now: float) -> Event | None:
         """Account for the result of the outstanding send.
@@ -180,7 +457,9 @@ class Sender:
         assert send is not None
         self.outstanding = None
         self._taken[send.form] = max(self._taken[send.form], len(send.data))
-        if send.form is SendForm.FIXED and not send.is_covered:
+        if send.form not in self._limits:
+            self._rests[send.form] = FORM_REST_S[0]  # it works, at any length
+        if send.form is _FIXED and not send.is_covered:
             self._suspect(now)
         slot = send.slot
         if not slot.is_live:
@@ -203,13 +482,15 @@ class Sender:
         send = self.outstanding
         assert send is not None
         self.outstanding = None
+        was_written = send.state is _WRITTEN
+        send.step(_REFUSE)
         slot = send.slot
         if not slot.is_live:
             return None
-        if send.form is not SendForm.FIXED and err in _FORM_REFUSED:
-            self._avoid(send)
+        if send.form is not _FIXED and err in _FORM_REFUSED:
+            self._avoid(send, now)
             return None
-        if send.is_written and err is None and not slot.is_datagram:
+        if was_written and err is None and not slot.is_datagram:
             return Failed(slot, StreamBroken("sent bytes may be lost: ERROR came behind them"))
         if err in _PASSING and not slot.is_datagram:
             return self._stall(slot, err, now)
@@ -217,10 +498,12 @@ class Sender:
             slot.confirm(len(send.data))
         return SendRefused(slot, err)
 
-    def _avoid(self, send: Send) -> None:
-        """Note that the module takes no such line: only what has worked is used again."""
-        self._limits[send.form] = min(self._taken[send.form], len(send.data) - 1)
-        self.use(self.profile)
+    def _avoid(self, send: Send, now: float) -> None:
+        """Send no such line for a while: only what has worked is used again."""
+        form, rest = send.form, self._rests[send.form]
+        self._limits[form] = min(self._taken[form], len(send.data) - 1), now + rest
+        self._rests[form] = min(2 * rest, FORM_REST_S[1])
+        self._apply_limits()
 
     def _stall(self, slot: Slot, err: int | None, now: float) -> Event:
         """Send the same bytes again later, within :data:`STALL_LIMIT_S`."""
@@ -231,7 +514,7 @@ class Sender:
             return Failed(slot, StreamBroken(text))
         first, longest = BACKOFF_S
         slot.backoff = min(max(2 * slot.backoff, first), longest)
-        slot.retry_at = float("inf")
+        slot.retry_at = math.inf
         return SendStalled(slot, err)
 
     def _suspect(self, now: float) -> None:
@@ -241,8 +524,8 @@ class Sender:
             self._burst_ends = now + BURST_S
         self.suspicion_due = min(now + QUIET_S, self._burst_ends)
 
-    def clear_suspicion(self, now: float, *, sends_wait: bool = False) -> bool:
-        """Whether that time has come; if so, it starts anew with the next send.
+    def end_burst(self, now: float, *, sends_wait: bool = False) -> bool:
+        """End a burst of data-mode sends whose time has come; return whether one has ended.
 
         Args:
             now: The time.

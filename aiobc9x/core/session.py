@@ -5,53 +5,99 @@ Layer: core. Does no I/O; time comes in as ``now``.
 One command is in flight at a time (rule 4). Between its final result and a deferred
 one (``SEND OK``) other commands may run. A session starts suspended: only jobs of
 the recovery lane run until :meth:`Session.resume`, as after every loss of step.
+
+The session alone writes a slot (:mod:`aiobc9x.core.slots`): what is above asks for it by
+the methods below. It is long because it is where everything meets, and decides nothing by
+itself: :mod:`~aiobc9x.core.trust` says what counts, :mod:`~aiobc9x.core.turns` who is next,
+:mod:`~aiobc9x.core.endings` what an answer means, :mod:`~aiobc9x.core.unsolicited` what
+comes unasked.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
-from typing import Final
+from collections.abc import Callable, Collection, Iterable
+from typing import Any, Final
 
-from aiobc9x.core import effects
-from aiobc9x.core.asking import DOUBT_S, Asking
-from aiobc9x.core.doubt import is_torn
-from aiobc9x.core.effects import PLAIN, Meaning
-from aiobc9x.core.endings import Consequence, Explain, done, unfinished
+from aiobc9x.core.endings import (
+    Consequence,
+    Endings,
+    Explain,
+    Probe,
+    Purpose,
+    Switch,
+    done,
+    unfinished,
+)
 from aiobc9x.core.events import (
     OK,
     Answer,
     Damaged,
     DatagramLost,
     DataReceived,
+    Drained,
     Event,
     Failed,
     Finished,
     Job,
+    Lane,
+    ModeSwitched,
     OutOfStep,
     Restarted,
+    SendOver,
     Sent,
+    SwitchRefused,
     UnknownLine,
     UrcSeen,
 )
 from aiobc9x.core.exchange import (
     ANSWER_MARGIN_S,
+    BITS_A_BYTE,
     DONE,
     LOST,
     NOT_MINE,
+    REST_S,
     TAKEN,
     Exchange,
     Step,
     is_final,
     wire_time,
 )
-from aiobc9x.core.receiving import Read
-from aiobc9x.core.sending import RESULT_LIMIT_S
-from aiobc9x.core.slots import Slot
+from aiobc9x.core.line_timing import LineTiming, Stopwatch
+from aiobc9x.core.profile import ModuleProfile
+from aiobc9x.core.receiving import Read, refused_wait
+from aiobc9x.core.sending import (
+    ANY_FORM,
+    EARLY_S,
+    GRACE_S,
+    RESULT_LIMIT_S,
+    Send,
+    Sender,
+    SendForm,
+    SendState,
+    SendStep,
+    is_command_like,
+)
+from aiobc9x.core.slots import Slot, SlotState, SocketTable
+from aiobc9x.core.statistics import Statistics
+from aiobc9x.core.trust import NOISE, Loss, OkHabit, Trust, blame, is_header_like, judge
+from aiobc9x.core.turns import JobQueue, Turn, TurnKind, Turns
+from aiobc9x.core.unsolicited import Unsolicited
 from aiobc9x.errors import ModemError, ModuleReset
-from aiobc9x.spec import AccessMode
-from aiobc9x.wire.framer import Damage, Frame, Line, Payload
+from aiobc9x.spec import (
+    CONNECT_IDS,
+    MAX_RESPONSE_TIME_S,
+    READ_MAX_BYTES,
+    AccessMode,
+    Err,
+    ServiceType,
+)
+from aiobc9x.wire.base import EchoLines, Effect, OpenSocket
+from aiobc9x.wire.commands import Command, Qigeterror, Qird, Qiswtmd
+from aiobc9x.wire.framer import Damage, Frame, Framer, Line, Payload
+from aiobc9x.wire.network import At
 from aiobc9x.wire.urcs import (
+    Incoming,
     PowerDown,
     Received,
     Restart,
@@ -62,28 +108,41 @@ from aiobc9x.wire.urcs import (
     parse_urc,
 )
 
+ANSWER_TIMEOUT_S: Final = 10.0
+"""Seconds without a byte of an answer until it counts as lost. The note says 300 ms; a module
+that writes flash or searches a cell takes seconds."""
+
 # Half the time of a NamedTuple's own constructor, which is written in Python.
 _new: Final = tuple.__new__
 
 _ASKING: Final = (Read, Explain)
 _BANNERS: Final = (Restart, PowerDown)
 _RESULTS: Final = (SendOk, SendFail)
-_USUAL: Final = frozenset({DataReceived, Finished, Sent})
+_USUAL: Final = frozenset({DataReceived, Finished, Sent, SendOver})
+_RECOVERY: Final = Lane.RECOVERY  # to look an attribute of an enum up takes its time
 
-_GRACE_S: Final = 0.3
-"""How long ``OK`` may stay away when ``SEND OK`` came first; relatives omit it."""
+_READS: Final = {number: Qird(number, READ_MAX_BYTES) for number in CONNECT_IDS}
+_SWITCHES: Final = {(n, mode): Qiswtmd(n, mode) for n in CONNECT_IDS for mode in AccessMode}
+
+_ANSWER_BYTES: Final = 2 * READ_MAX_BYTES
+"""The most that an answer has: a read, in hex."""
+
+_SLOWEST_BAUDRATE: Final = 9600
+"""What a long command line is given time for: behind a serial server, or on a virtual
+line, the real rate is not known."""
 
 _PUSHED: Final = b'+QIURC: "recv",'
 """What pushed data begin with, in the same line or the one before (§2.2.11)."""
 
+_DOUBT_S: Final = 0.3
+"""How long another final result may stay away (§2.1.2) where the first may be received data:
+before start-up has asked, nobody knows which sockets a program before left in push mode."""
+
 _DOUBT_SLACK_S: Final = 1.7
 """How much longer if bytes come all the time. Ours."""
 
-_LATE_S: Final = 5.0
-"""How much later it may still come, and must not be taken for another command's. Ours."""
 
-
-class Session(Asking):
+class Session:
     """Turns bytes into events, and jobs, reads and sends into bytes.
 
     Attributes:
@@ -93,86 +152,203 @@ class Session(Asking):
         baudrate: Bits per second, for deadlines.
         poll_interval: Seconds without a read before an open socket is read to find lost
             URCs (rule 5); 0 switches that off.
+        answer_timeout: Seconds without a byte of an answer until it counts as lost.
         suspended: Only the recovery lane runs.
         echo_expected: Echoed lines are normal; after ATE0 one shows a restart.
         echo_seen: One has shown that.
         idle_limit: After so many seconds of silence the step counts as lost: it may sleep.
         stray_answers: Final results that nobody awaited; it only rises.
+        boots: Boot banners so far, that of a module just switched on included.
+        data_due: Bytes that the module may still wait for, because their prompt never came;
+            ``None`` while that is unknown, as at the start.
         events: What has happened since :meth:`take_events`.
-        pushed_at: When data last seemed to be pushed that nobody has asked for; only while
-            suspended.
 
     """
+
+    def __init__(
+        self,
+        profile: ModuleProfile | None = None,
+        *,
+        baudrate: int = 115200,
+        poll_interval: float = 10.0,
+        answer_timeout: float = ANSWER_TIMEOUT_S,
+        send_forms: Collection[SendForm] = ANY_FORM,
+    ) -> None:
+        self.sockets = SocketTable()
+        self.statistics = Statistics()
+        self.queue = JobQueue()
+        self.baudrate = baudrate
+        self.poll_interval = poll_interval
+        self.answer_timeout = answer_timeout
+        self.suspended = True
+        self.echo_expected = True
+        self.echo_seen = False
+        self.stray_answers = 0
+        self.boots = 0
+        self.data_due: int | None = None
+        self.idle_limit = math.inf
+        self.events: list[Event] = []
+        self._was_in_step = False
+        self._last_traffic = self._last_fed = 0.0
+        self._cut_at = math.inf
+        self._framer = Framer()
+        self._trust = Trust(self._framer)
+        self._unsolicited = Unsolicited(self.sockets, self._framer, self.statistics)
+        self._sender = Sender(profile or ModuleProfile(), send_forms)
+        self._endings = Endings(self._sender, self.statistics)
+        self._turns = Turns(self.sockets, self.queue, self._sender)
+        self._stopwatch = Stopwatch(self.statistics)
+        self._exchange: Exchange | None = None
+        self._explain: Explain | None = None
+        self._gap_s = self.profile.command_gap_ms / 1000
+        self._gap_until = 0.0
+        self._outbox = bytearray()
+
+    # -- what the layers above read ------------------------------------------------------
+
+    @property
+    def profile(self) -> ModuleProfile:
+        """What this module is known to do."""
+        return self._sender.profile
+
+    @profile.setter
+    def profile(self, profile: ModuleProfile) -> None:
+        self._sender.use(profile)
+        self._gap_s = profile.command_gap_ms / 1000
+
+    @property
+    def line(self) -> LineTiming:
+        """What the line and its two ends have been measured to take."""
+        return self._stopwatch.line(self.baudrate)
 
     @property
     def length_shown(self) -> bool:
         """Whether headers carry the optional lengths (§2.2.11)."""
         return self._framer.length_shown
 
-    def feed(self, data: bytes, now: float) -> list[Event]:
-        """Take received bytes; return what they mean."""
-        self.statistics.bytes_received += len(data)
-        self._last_traffic = now
-        exchange, framer = self._exchange, self._framer
-        if exchange is not None and now + ANSWER_MARGIN_S > exchange.deadline:
-            exchange.progress(now)
-        held = True
-        while held:  # a rule that hangs on an answer changes exactly there
-            held = framer.hold_after_final
-            for frame in framer.feed(data):
-                if type(frame) is Line and not self._pushes.is_unchecked:
-                    self._on_line(frame.text, now)
-                else:
-                    self._on_frame(frame, now)
-            held = held and not framer.hold_after_final
-            data = b""
-        return self.take_events()
+    @property
+    def pushed_at(self) -> float:
+        """When data last seemed to be pushed that nobody has asked for; only while suspended."""
+        return self._trust.pushed_at
 
-    def advance(self, now: float) -> list[Event]:
-        """Let time pass; return what it means."""
+    @property
+    def answer_due(self) -> float:
+        """When the answer in flight must have come; infinity if there is none."""
         exchange = self._exchange
-        if exchange is not None and now >= exchange.deadline:
-            self._expire(exchange, now)
-        send = self._sender.outstanding
-        if send is not None and send.deadline is not None and now >= send.deadline:
-            self._act(self._endings.lose_send(send, "SEND OK did not come in time"))
-        self._settle_push(*self._pushes.expire(now))
-        if self._sender.clear_suspicion(now, sends_wait=self._scheduler.sends_wait(now)):
-            self._routing.suspect()
-        self._scheduler.wake(now, self.poll_interval)
-        if now >= self._gap_until:
-            self._gap_until = 0.0
-        return self.take_events()
-
-    def resync(self) -> list[Event]:
-        """Give up what the framer has in progress: the line has been silent."""
-        self._doubt.clear()
-        for frame in self._framer.resync():
-            self._on_frame(frame, 0.0)
-        return self.take_events()
-
-    def resume(self) -> None:
-        """Commands and answers are in step: everything may run; lost URCs are made up for."""
-        self.suspended = False
-        self._late_ok_until = 0.0
-        self._doubt.clear()
-        self._routing.suspect()
-
-    def set_access_mode(self, connect_id: int, mode: AccessMode) -> None:
-        """Note how a socket's data arrive from now on."""
-        self._routing.set_access_mode(connect_id, mode)
+        if exchange is None:
+            return math.inf
+        # What is half here is a part of the answer.
+        return min(exchange.due, self._cut_at + exchange.rest_s)
 
     def is_sending(self, slot: Slot) -> bool:
-        """Whether the result of a send of this socket is still to come."""
+        """Whether a send of this socket is not over; :class:`SendOver` tells when it is."""
         send = self._sender.outstanding
-        return send is not None and send.slot is slot
+        return send is not None and send.slot is slot and not send.is_lost
 
-    def apply(self, effect: effects.Effect) -> None:
-        """Take note of a setting that changes what later bytes mean."""
-        if isinstance(effect, effects.EchoLines):
-            self.echo_expected, self.echo_seen = effect.on, False
-        else:
-            self._routing.apply(effect)
+    def deadline(self) -> float | None:
+        """When :meth:`advance` or :meth:`next_output` must be called at the latest."""
+        send, gate = self._sender.outstanding, self._trust.gate
+        first = self._gap_until or math.inf if self._exchange is None else self.answer_due
+        # While URCs are withheld, the result may be among them.
+        if send is not None and send.deadline is not None and not self._trust.withheld:
+            first = min(first, send.deadline)
+        if self.sockets.in_use and (due := self._turns.deadline(self.poll_interval)) < first:
+            first = due
+        if (quiet := self._sender.suspicion_due) is not None and quiet < first:
+            first = quiet
+        if gate.due is not None and gate.due < first:
+            first = gate.due
+        return None if first == math.inf else first
+
+    # -- what the layers above ask of a socket -------------------------------------------
+
+    def own(self, slot: Slot, owner: object) -> None:
+        """Attach whatever the layer above keeps for a socket."""
+        slot.owner = owner
+
+    def write(self, slot: Slot, data: bytes | bytearray | memoryview) -> None:
+        """Queue bytes of a stream."""
+        slot.outgoing += data
+
+    def send_datagram(self, slot: Slot, data: bytes) -> None:
+        """Queue a datagram."""
+        slot.queue_datagram(data)
+
+    def want_reads(self, slot: Slot, wants: bool, now: float) -> None:
+        """Let the module's buffer be read for a socket, or not: there is room, or none."""
+        slot.wants_read = wants
+        if wants and not slot.last_read:
+            slot.last_read = now
+
+    def check_above(self, slot: Slot) -> None:
+        """Go on after ``"buff full"``: what is above finds a hole by itself, as TLS does."""
+        slot.is_checked = True
+
+    def opened(self, slot: Slot) -> None:
+        """Note that a socket is connected, though its ``+QIOPEN`` got lost (QISTATE says so)."""
+        self._act(self._unsolicited.opened(slot))
+        if slot.is_live and slot.has_buffer:
+            slot.readable = True  # so did what was announced behind it
+
+    def remote_closed(self, slot: Slot) -> None:
+        """Note a ``"closed"`` that got lost: QISTATE says so, or the row is gone."""
+        self._act(self._unsolicited.remote_closed(slot))
+
+    def retry_send(self, slot: Slot, now: float) -> None:
+        """Send again after a back-off: the module took nothing, and still has the socket."""
+        slot.retry_at = now + slot.backoff
+
+    def retry_read(self, slot: Slot, now: float) -> None:
+        """Read again after a while what the module has refused: it still has the socket."""
+        slot.last_read = now
+        slot.read_at = now + refused_wait(slot)
+
+    def switch_mode(self, slot: Slot, mode: AccessMode) -> None:
+        """Have the access mode of a socket switched.
+
+        :class:`ModeSwitched` or :class:`SwitchRefused` tells what came of it. To push mode, the
+        module's buffer is read empty first, and AT+QISWTMD follows ``+QIRD: 0`` at once. It is
+        read once more behind that, because a byte may have come between the two.
+        """
+        if slot.access_mode is mode and slot.wanted_mode is None:
+            self.events.append(ModeSwitched(slot))
+            return
+        slot.wanted_mode = mode
+        if mode is AccessMode.PUSH:
+            slot.readable, slot.found_empty = True, False
+
+    def found_mode(self, slot: Slot, mode: AccessMode) -> None:
+        """Note the access mode that QISTATE gives, where nobody knew it."""
+        if slot.is_mode_doubtful:
+            slot.is_mode_doubtful = False
+            self._unsolicited.set_access_mode(slot.connect_id, mode)
+
+    def abandon(self, slot: Slot) -> None:
+        """Note that nobody wants a socket any more that is still being opened."""
+        slot.is_abandoned = True
+
+    def begin_close(self, slot: Slot) -> None:
+        """Note that a socket is being closed; what was to be sent or read is dropped."""
+        if slot.wanted_mode is not None:
+            self.events.append(SwitchRefused(slot, None, "the connection was closed"))
+        if slot.state is not SlotState.CLOSING:
+            slot.move(SlotState.CLOSING)
+        slot.clear()
+
+    def drained(self, slot: Slot) -> None:
+        """Note that a closed socket has nothing to read, though no ``+QIRD: 0`` can say so."""
+        self._report(Drained(slot))
+
+    def break_off(self, slot: Slot, error: ModemError) -> None:
+        """End a connection for a reason that its own bytes don't show."""
+        if slot.state is not SlotState.FREE and not slot.failed:
+            self._report(Failed(slot, error))
+
+    def adopt_orphan(self, connect_id: int) -> Slot | None:
+        """Take an ID on which the module has a connection that nobody owns, to close it."""
+        if self.sockets.get(connect_id) is not None:
+            return None
+        return self.sockets.adopt(connect_id, ServiceType.TCP_INCOMING, AccessMode.BUFFER)
 
     def release(self, slot: Slot, now: float) -> None:
         """Free a connect ID whose close the module has confirmed."""
@@ -180,7 +356,35 @@ class Session(Asking):
             return
         self.sockets.release(slot, now)
         self._framer.push_sockets.discard(slot.connect_id)
-        self._sender.drop_dead(now)
+        self._drop_dead_send(now)
+
+    def set_access_mode(self, connect_id: int, mode: AccessMode) -> None:
+        """Note how a socket's data arrive from now on."""
+        self._unsolicited.set_access_mode(connect_id, mode)
+
+    def apply(self, effect: Effect) -> None:
+        """Take note of a setting that changes what later bytes mean."""
+        if isinstance(effect, EchoLines):
+            self.echo_expected, self.echo_seen = effect.on, False
+        else:
+            self._unsolicited.apply(effect)
+
+    # -- in and out of step --------------------------------------------------------------
+
+    def resync(self) -> list[Event]:
+        """Give up what the framer has in progress: the line has been silent."""
+        for frame in self._framer.resync():
+            self._on_frame(frame, self._last_fed)
+        self._trust.in_step()
+        return self.take_events()
+
+    def resume(self) -> None:
+        """Let everything run: commands and answers are in step; lost URCs are made up for."""
+        self.suspended, self._was_in_step = False, True
+        self.data_due = 0
+        self._trust.in_step()
+        self._framer.read_due = 0  # nothing is asked: no header announces a payload
+        self._unsolicited.suspect()
 
     def fail(self, error: Callable[[], ModemError], now: float) -> list[Event]:
         """Fail everything at once: the link is gone, or the module has restarted.
@@ -196,79 +400,160 @@ class Session(Asking):
         for slot in self.sockets:
             self.events.append(Failed(slot, error()))
             self.sockets.release(slot, now)
+        if send is not None and send.job is None and not send.is_lost:
+            self.events.append(SendOver(send.slot))
         self.queue.clear()
         self._exchange = self._explain = None
         self._outbox.clear()
-        self._doubt.clear()
         self._sender.forget()
         self._framer.push_sockets.clear()
-        self._pushes.clear()
+        self._trust.clear()
         self._framer.prompt_due = self._framer.hold_after_final = False
         return self.take_events()
 
+    def write_raw(self, data: bytes) -> None:
+        """Write bytes outside any command, to end a data mode that is stuck."""
+        self._outbox += data
+
+    def take_events(self) -> list[Event]:
+        """Return what has happened since the last call, and forget it."""
+        events = self.events
+        self.events = []
+        return events
+
+    # -- bytes in ------------------------------------------------------------------------
+
+    def feed(self, data: bytes, now: float) -> list[Event]:
+        """Take received bytes; return what they mean."""
+        self.statistics.bytes_received += len(data)
+        trust, framer = self._trust, self._framer
+        if trust.in_doubt:
+            trust.silent(now - self._last_fed)
+        self._last_traffic = self._last_fed = now
+        exchange, send = self._exchange, self._sender.outstanding
+        if exchange is not None and now + ANSWER_MARGIN_S > exchange.due:
+            if exchange.rest_due < math.inf:
+                exchange.part(now)
+            exchange.progress(now)
+        if send is not None:
+            send.progress(now, ANSWER_MARGIN_S)
+        held = True
+        while held:  # a rule that hangs on an answer changes exactly there
+            held = framer.hold_after_final
+            for frame in framer.feed(data):
+                if type(frame) is Line and not trust.gate.is_unchecked and trust.accused is None:
+                    self._on_line(frame.text, now)
+                else:
+                    self._on_frame(frame, now)
+            held = held and not framer.hold_after_final
+            data = b""
+        if self._exchange is not None:
+            self._cut_at = now if framer.is_cut else math.inf
+        return self.take_events()
+
+    def advance(self, now: float) -> list[Event]:
+        """Let time pass; return what it means."""
+        exchange, send = self._exchange, self._sender.outstanding
+        if exchange is not None and now >= self.answer_due:
+            self._expire(exchange, now)
+        elif send is not None and send.deadline is not None and now >= send.deadline:
+            self._expire_send(send, now)
+        self._settle_push(*self._trust.gate.expire(now), now)
+        if self._sender.end_burst(now, sends_wait=self._turns.sends_wait(now)):
+            self._unsolicited.suspect()
+        self._sender.heal(now)
+        self._turns.wake(now, self.poll_interval)
+        if now >= self._gap_until:
+            self._gap_until = 0.0
+        return self.take_events()
+
     def _on_frame(self, frame: Frame, now: float) -> None:
-        if self._pushes.is_unchecked:
-            self._settle_push(*self._pushes.check(frame))
+        gate = self._trust.gate
+        if gate.is_unchecked:
+            payload, reason, is_used = gate.check(frame)
+            self._settle_push(payload, reason, now)
+            if is_used:
+                return
+        if self._trust.accused is not None and (damage := self._trust.acquit(frame)) is not None:
+            self._on_damage(damage, now)
         if isinstance(frame, Line):
             self._on_line(frame.text, now)
         elif isinstance(frame, Payload):
             self._on_payload(frame, now)
         elif isinstance(frame, Damage):
-            self._on_damage(frame)
-        elif self._exchange is not None:
-            if not self.suspended:
-                self._stopwatch.answered(self._exchange, now, self.baudrate)
-            self._stopwatch.prompted(now)
-            data = self._exchange.on_prompt()
-            self._outbox += data
-            self._exchange.extend(now + RESULT_LIMIT_S + wire_time(len(data), self.baudrate))
+            if not self._trust.accuse(frame):
+                self._on_damage(frame, now)
+        elif self._exchange is not None and self._exchange.prompt_is_due:
+            self._on_prompt(self._exchange, now)
+
+    def _on_prompt(self, exchange: Exchange, now: float) -> None:
+        if not self.suspended:
+            self._stopwatch.answered(exchange, now, self.baudrate)
+        self._stopwatch.prompted(now)
+        self._write_payload(exchange, now)
+
+    def _write_payload(self, exchange: Exchange, now: float) -> None:
+        """Write the data of a send; the result comes once they have crossed the line."""
+        data = exchange.on_prompt()
+        if self._sender.outstanding is not None:
+            self._sender.outstanding.step(SendStep.PROMPT)
+        self._outbox += data
+        exchange.extend(now + RESULT_LIMIT_S + wire_time(len(data), self.baudrate))
 
     def _on_line(self, text: bytes, now: float) -> None:
-        exchange = self._exchange
-        if exchange is not None and (step := exchange.on_line(text)) is not NOT_MINE:
-            if self._late_ok_until and self._is_late_ok(text, exchange, step, now):
-                exchange.final = None
-            elif exchange.is_doubtful and step is DONE:
-                exchange.await_last(now + DOUBT_S, _DOUBT_SLACK_S)
-            elif step is DONE and not exchange.prompted:
-                self._end(exchange, now, lost=False)
-            else:
-                self._on_answer(exchange, step, now)
-        elif exchange is None and is_final(text):
-            if self._late_ok_until and self._is_late_ok(text, None, DONE, now):
+        exchange, trust = self._exchange, self._trust
+        if exchange is not None:
+            unsure = trust.in_doubt or (self._unsolicited.is_pushing and is_header_like(text))
+            step = exchange.on_line(text, sure_only=unsure)
+            if step is not NOT_MINE:
+                self._on_answer_line(exchange, text, step, now)
                 return
-            self.stray_answers += 1
-            self._act(self._endings.stray_result(text, self._explain))
-        elif (urc := parse_urc(text)) is not None:
+        elif is_final(text):
+            if trust.awaits_late_ok and trust.is_late_ok(text, now):
+                trust.take_late_ok()
+            elif not trust.in_doubt:
+                self.stray_answers += 1
+                self._act(self._endings.stray_result(text, self._explain))
+            return
+        if (urc := parse_urc(text)) is not None:
             self._on_urc(urc, now)
         else:
             self._on_unknown(text, now)
 
-    def _is_late_ok(self, text: bytes, exchange: Exchange | None, step: Step, now: float) -> bool:
-        """Whether this is the ``OK`` of a send that has ended without it: nobody else's."""
-        if text != b"OK" or now > self._late_ok_until:
-            return False
-        asks = exchange is None or step is LOST or isinstance(exchange.purpose, _ASKING)
-        if not asks or (exchange is not None and exchange.has_data):
-            return False  # what it asks for has come, or needs no line
-        self._late_ok_until = 0.0
-        self._framer.prompt_due = step is LOST  # which the OK has ended
-        return True
-
-    def _on_answer(self, exchange: Exchange, step: Step, now: float) -> None:
-        if step is not TAKEN:
+    def _on_answer_line(self, exchange: Exchange, text: bytes, step: Step, now: float) -> None:
+        trust = self._trust
+        if trust.awaits_late_ok and trust.is_late_ok(text, now) and self._asks(exchange, step):
+            trust.take_late_ok()
+            self._framer.prompt_due = step is LOST  # which the OK has ended
+            exchange.final = None
+        elif step is DONE and self._may_be_data(exchange):
+            exchange.is_doubtful = True
+            exchange.await_last(now + _DOUBT_S, _DOUBT_SLACK_S)
+        elif step is not TAKEN:
             unwritten = exchange.prompted and bool(self._outbox)
             self._end(exchange, now, lost=step is LOST or unwritten)
-            return
-        if exchange.has_data:
-            self._release_urcs(exchange, now)
-        if exchange.echoed and not self.echo_expected:
-            self.echo_seen = self.echo_expected = True
-            self._lose_step("the module echoes again, as it does after a restart")
+        else:
+            exchange.part(now)
+            if exchange.echoed and not self.echo_expected:
+                self.echo_seen = self.echo_expected = True
+                self._lose_step("the module echoes again, as it does after a restart")
+
+    def _may_be_data(self, exchange: Exchange) -> bool:
+        """Whether a final result may be received data, so that the last one counts."""
+        return exchange.is_doubtful or (self._trust.in_doubt and exchange.damage is None)
+
+    def _reads(self) -> bool:
+        """Whether a read of ours is in flight, which shows by itself whether it comes whole."""
+        return self._exchange is not None and isinstance(self._exchange.purpose, Read)
+
+    def _asks(self, exchange: Exchange, step: Step) -> bool:
+        """Whether an ``OK`` would come too soon for what is in flight."""
+        asks = step is LOST or isinstance(exchange.purpose, _ASKING)
+        return asks and not exchange.has_data
 
     def _suspect_push(self, now: float) -> None:
-        """What comes next may be data: nobody knows yet which sockets are in push mode."""
-        self.pushed_at = now
+        """Note that what comes next may be data: nobody knows yet which sockets are pushing."""
+        self._trust.pushed_at = now
         if self._exchange is not None:
             self._exchange.is_doubtful = True
 
@@ -276,37 +561,87 @@ class Session(Asking):
         if self.suspended and text.startswith(_PUSHED):
             self._suspect_push(now)
         self.statistics.unknown_lines += 1
-        self.events.append(UnknownLine(text))
-        if is_torn(text):
-            self._distrust(f"an unreadable line: {text[:40]!r}")
+        exchange, in_doubt = self._exchange, self._trust.in_doubt
+        reading = exchange is not None and exchange.command.is_read and exchange.payload is None
+        pushing = self._unsolicited.is_pushing
+        loss = judge(
+            text,
+            awaited=exchange is not None,
+            reading=reading,
+            emptied=exchange is not None and self._reads() and bool(exchange.lines),
+            pushing=pushing,
+        )
+        if in_doubt and loss is not None:
+            loss = self._blame_in_doubt(text, loss)
+        elif loss is None or not (reading or pushing):  # else it may be a part of somebody's data
+            self.events.append(UnknownLine(text))
+        if loss is None:
+            return
+        if exchange is not None and not loss.spares_read:
+            exchange.torn_line = text if exchange.torn_line is None else b""
+            exchange.part(now)
+        self._on_loss(loss, now)
 
-    def _on_damage(self, damage: Damage) -> None:
+    def _blame_in_doubt(self, text: bytes, loss: Loss) -> Loss:
+        """Say whose line this is behind lost bytes, as far as it can be told.
+
+        Behind a damaged header of a read these are its data, unless they hold the header of
+        pushed data. Behind another loss they are what was pushed, or the header of another's.
+        """
+        exchange = self._exchange
+        if exchange is not None and exchange.damage is not None:
+            return loss._replace(spares_read=False, spares_pushes=not is_header_like(text))
+        is_of_read = text.startswith(b"+Q") or (exchange is not None and bool(exchange.lines))
+        return loss._replace(spares_read=not is_of_read, spares_pushes=False)
+
+    def _on_damage(self, damage: Damage, now: float) -> None:
         self.statistics.damages += 1
         self.events.append(Damaged(damage.reason, damage.data))
-        self._distrust(damage.reason)
+        if damage.data and not damage.data.strip(NOISE):
+            return
+        loss = blame(damage, self._framer.push_sockets, self._trust.gate.last_push)
+        if self._exchange is not None and not loss.spares_read:
+            self._exchange.torn_line = b""  # it was more than a torn line
+        self._on_loss(loss, now)
 
-    def _distrust(self, reason: str) -> None:
-        """Bytes were lost: whose, only the exchange in flight and the push sockets may know."""
-        if self._exchange is not None and isinstance(self._exchange.purpose, Read):
-            self._exchange.damage = self._exchange.damage or reason
-        self._act(self._routing.break_pushes(reason))
-        self._routing.suspect()
+    def _on_loss(self, loss: Loss, now: float) -> None:
+        """Act on lost bytes: those whom they may concern end, and lines are doubted."""
+        exchange = self._exchange
+        hits_read = not loss.spares_read and self._reads()
+        if hits_read and exchange is not None:
+            exchange.damage = exchange.damage or loss.reason
+        hits_pushes = not loss.spares_pushes and self._unsolicited.is_pushing
+        if hits_pushes:
+            self._act(self._unsolicited.break_pushes(loss))
+        if (hits_read or hits_pushes) and self.sockets.in_use:
+            self._trust.doubt()  # at the start there is nobody's data to protect
+        if hits_pushes:
+            self._lose_step(loss.reason)
+        self._unsolicited.suspect()
 
     def _on_payload(self, payload: Payload, now: float) -> None:
         if payload.connect_id is not None:
-            self._pushes.hold(payload, now)
-        elif self._exchange is not None and self._exchange.meaning.is_read:
+            if self._trust.in_doubt:  # it may be a part of what another peer has sent
+                loss = Loss("data came behind lost bytes", True, connect_id=payload.connect_id)
+                self._act(self._unsolicited.break_pushes(loss))
+            else:
+                self._trust.gate.hold(payload, now, wire_time(_ANSWER_BYTES, self.baudrate))
+        elif self._exchange is not None and self._exchange.command.is_read:
             self._exchange.on_payload(payload, self._framer.negative_remainings)
-            self._release_urcs(self._exchange, now)
+            self._exchange.part(now)
+            if self._trust.withheld:
+                self._release_urcs(now)
         else:
             self._act(self._endings.stray_payload())
 
-    def _settle_push(self, payload: Payload | None, reason: str | None) -> None:
+    def _settle_push(self, payload: Payload | None, reason: str | None, now: float) -> None:
         if payload is not None:
             self.statistics.payload_bytes_received += len(payload.data)
-            self._act(self._routing.on_push(payload))
+            self._act(self._unsolicited.on_push(payload, now))
         if reason is not None:
-            self._on_damage(Damage(reason, b""))
+            self.statistics.damages += 1
+            self.events.append(Damaged(reason, b""))
+            self._on_loss(Loss(reason, True, connect_id=self._trust.gate.last_push), now)
 
     def _on_urc(self, urc: Urc, now: float) -> None:
         self.statistics.urcs += 1
@@ -314,37 +649,57 @@ class Session(Asking):
             self._last_traffic = -math.inf
         exchange = self._exchange
         banner = urc.text if isinstance(urc, _BANNERS) else None
-        if self._doubt.persists:
-            return
-        if exchange is not None and exchange.damage is not None:
+        emptied = exchange is not None and self._reads() and bool(exchange.lines)
+        if exchange is not None and (exchange.damage is not None or (banner and emptied)):
             if banner is not None:  # true or not, this answer won't end any more
                 self._expire(exchange, now, f"{banner!r} came instead of its end")
+        elif self._trust.in_doubt:
+            return
         elif banner is not None:
             self._restart(banner, now)
             self.events.append(UrcSeen(urc))
-        elif exchange is None or not isinstance(exchange.purpose, Read) or exchange.has_data:
+        elif exchange is None or not self._reads() or exchange.payload is not None:
             self._obey(urc, now)
         else:
-            self._doubt.withhold(urc)
+            self._trust.withhold(urc)
 
-    def _release_urcs(self, exchange: Exchange | None, now: float) -> None:
-        damaged = exchange is not None and exchange.damage is not None
-        for urc in self._doubt.release(damaged=damaged):
+    def _release_urcs(self, now: float) -> None:
+        for urc in self._trust.release():
             self._obey(urc, now)
 
     def _obey(self, urc: Urc, now: float) -> None:
         if isinstance(urc, _RESULTS):
             self._on_send_result(sent=isinstance(urc, SendOk), now=now)
+        elif self._unsolicited.is_doubled(urc):
+            return
         else:
             if self.suspended and isinstance(urc, Received):
                 self._suspect_push(now)
-            self._act(self._routing.on_urc(urc, self.profile))
-            self._sender.drop_dead(now)
+            self._act(self._unsolicited.on_urc(urc, self.profile))
+            self._drop_dead_send(now)
+            if isinstance(urc, Incoming):
+                self._refuse_usurped()
         self.events.append(_new(UrcSeen, (urc,)))
 
+    def _drop_dead_send(self, now: float) -> None:
+        if (send := self._sender.drop_dead(now)) is not None:
+            self.events.append(SendOver(send.slot))
+
+    def _refuse_usurped(self) -> None:
+        """Refuse jobs that wait for a socket whose ID went to an incoming connection.
+
+        Written, they would concern the newcomer. The module would refuse them alike.
+        """
+        for job in self.queue:
+            if job.slot is not None and job.slot.is_usurped:
+                self.queue.withdraw(job)
+                self.events.append(Finished(job, Answer(err=Err.IDENTITY_IN_USE)))
+
     def _restart(self, banner: str, now: float) -> None:
-        self.statistics.resets += 1
+        self.boots += 1
+        self.statistics.resets += self._was_in_step  # else it was just switched on
         self.suspended = self.echo_expected = True
+        self.data_due = 0
         events = self.fail(lambda: ModuleReset(f"the module restarted ({banner})"), now)
         self.events = [*events, Restarted(banner)]
 
@@ -352,63 +707,171 @@ class Session(Asking):
         send, exchange = self._sender.outstanding, self._exchange
         if send is None:
             return  # late or doubled: what it belonged to has been settled
-        if exchange is not None and send.is_of(exchange.purpose):
-            if not (exchange.prompt_is_due or self._outbox):  # else the module has no data yet
+        if send.is_lost:
+            self._sender.expire_lost()
+            return
+        if not send.is_waiting:
+            if exchange is None or not send.is_of(exchange.purpose):
+                return  # it was refused, and this is of the send before
+            was_settled = send.state is SendState.SETTLED
+            if send.step(SendStep.RESULT):
                 send.result = sent
-                exchange.extend(now if self._ok_is_omitted else now + _GRACE_S, _GRACE_S)
-        elif send.deadline is not None:  # else it was refused, and this is of the send before
-            self._act(self._endings.send_result(sent=sent, now=now))
+                self._await_ok(send, exchange, now, is_second=was_settled)
+            return
+        if send.result is None:
+            self._trust.ok_habit = OkHabit.FIRST
+        send.step(SendStep.RESULT)
+        self._act(self._endings.send_result(sent=sent, now=now))
+
+    def _await_ok(self, send: Send, exchange: Exchange, now: float, *, is_second: bool) -> None:
+        """Decide how long ``OK`` may stay away behind a result that came before it.
+
+        A result may be a doubled one of the send before, so it counts for this one only where
+        this module prints it so.
+        """
+        habit = self._trust.ok_habit
+        if is_second:
+            exchange.extend(now, GRACE_S)
+        elif habit is OkHabit.OMITTED:
+            exchange.extend(now + (EARLY_S if self._is_early(send, now) else 0), GRACE_S)
+        elif habit is not OkHabit.FIRST:  # whose OK has the time that every answer has
+            exchange.extend(now + GRACE_S, GRACE_S)
+
+    def _is_early(self, send: Send, now: float) -> bool:
+        """Whether a result came sooner than the send can have crossed the line."""
+        if send.form is SendForm.FIXED:
+            size = len(send.data)
+        else:
+            size = len(send.job.command.encode() if send.job else send.command().encode())
+        return now - send.written_at < self._stopwatch.crossing_s(size, self.baudrate)
+
+    # -- the end of an exchange ----------------------------------------------------------
 
     def _end(self, exchange: Exchange, now: float, *, lost: bool) -> None:
         self._leave(exchange, now)
-        purpose, succeeded = exchange.purpose, exchange.final == b"OK"
+        purpose, command, succeeded = exchange.purpose, exchange.command, exchange.final == b"OK"
+        self._stopwatch.ended(exchange, now)
         if not succeeded:
             self.statistics.errors += 1
+            if isinstance(command.effect, OpenSocket):
+                self._take_back_open(command.effect, framed=exchange.is_framed_at_once)
         else:
             if exchange.traffic_before is not None and not self.suspended:  # else others delay it
                 self._stopwatch.answered(exchange, now, self.baudrate)
-            if exchange.meaning is not PLAIN:
-                self._heed(exchange.meaning)
-        if succeeded and type(purpose) is Job and self._sender.outstanding is None and not lost:
+            if not lost and command.is_send and self._sender.outstanding is not None:
+                self._accept(self._sender.outstanding)
+            self._apply_effect(command)
+            self._doubt_open(exchange)
+        if (
+            succeeded
+            and type(purpose) is Job
+            and self._sender.outstanding is None
+            and not (lost or exchange.turned_away)
+        ):
             # Nearly always.
             plain = not exchange.lines and exchange.payload is None
             self.events.append(_new(Finished, (purpose, OK)) if plain else done(purpose, exchange))
         else:
             shown = self.length_shown
             self._act(self._endings.answered(exchange, now, lost=lost, length_shown=shown))
-        if self._doubt.withheld or exchange.damage is not None:
-            self._release_urcs(exchange, now)
+        if exchange.damage is not None:
+            self._trust.doubt()
+        elif self._trust.withheld:
+            self._release_urcs(now)
 
-    def _heed(self, meaning: Meaning) -> None:
-        """Go by what a command has changed."""
-        if meaning.is_send:
-            self._ok_is_omitted = False
-        if meaning.effect is not None:
-            self.apply(meaning.effect)
-        self.statistics.nvram_writes += meaning.writes_nvram
+    def _doubt_open(self, exchange: Exchange) -> None:
+        """Break a socket whose data began to be pushed while nothing could be believed."""
+        effect = exchange.command.effect
+        if exchange.is_doubtful and isinstance(effect, OpenSocket):
+            loss = Loss("its first data came behind lost bytes", True, connect_id=effect.connect_id)
+            self._act(self._unsolicited.break_pushes(loss))
+
+    def _take_back_open(self, effect: OpenSocket, *, framed: bool) -> None:
+        """Take back what was noted when AT+QIOPEN was written, because of its ``ERROR``."""
+        slot = self.sockets.get(effect.connect_id)
+        if slot is not None and slot.state is SlotState.OPENING:
+            slot.is_asked = False
+        if framed:
+            self._unsolicited.frame_pushes(effect.connect_id, on=False)
+
+    def _accept(self, send: Send) -> None:
+        """Note the ``OK`` of a send."""
+        if send.result is not None and self._trust.ok_habit is OkHabit.FIRST:
+            send.step(SendStep.DISTRUST)
+            return
+        if send.result is not None:
+            self._trust.ok_habit = OkHabit.BEHIND
+        send.step(SendStep.ACCEPT)
+
+    def _apply_effect(self, command: Command[Any]) -> None:
+        """Apply what a successful command changed: access mode, echo, data format."""
+        if (effect := command.effect) is not None:
+            self.apply(effect)
+        self.statistics.nvram_writes += command.writes_nvram
 
     def _expire(self, exchange: Exchange, now: float, reason: str = "") -> None:
         if exchange.is_doubtful and exchange.final is not None:
             self._end(exchange, now, lost=False)
             return
-        self._leave(exchange, now)
         send = self._sender.outstanding
+        if exchange.prompt_is_due and not reason and self._write_unprompted(exchange, now):
+            return
+        self._leave(exchange, now)
         if send is not None and send.result is not None and send.is_of(exchange.purpose):
-            self._ok_is_omitted = True
-            self._late_ok_until = now + _LATE_S
+            self._trust.omit_ok(now)
+            send.step(SendStep.EXPIRE)
             self._act(self._endings.send_result(sent=send.result, now=now))
             return
         self.statistics.timeouts += 1
+        if exchange.prompt_is_due:
+            self.data_due = len(exchange.outgoing)
         self._act(self._endings.expired(exchange, now, reason))
-        self._release_urcs(exchange, now)
+        # The answer may stand inside what was pushed meanwhile.
+        if not (isinstance(exchange.purpose, Job) and exchange.purpose.lane is _RECOVERY):
+            loss = Loss("an answer got lost while they came", spares_read=True)
+            self._act(self._unsolicited.break_pushes(loss, since=exchange.started))
+        if exchange.damage is not None:
+            self._trust.doubt()
+        else:
+            self._release_urcs(now)
         for frame in self._framer.resync():
             self._on_frame(frame, now)
 
+    def _write_unprompted(self, exchange: Exchange, now: float) -> bool:
+        """Write the data of a send whose prompt is overdue; see :class:`~.sending.Sender`.
+
+        The prompt has most likely got lost, and the module waits. A module that has missed the
+        command reads the data as command lines, which must not look like commands.
+        """
+        if is_command_like(exchange.outgoing):
+            return False
+        self._write_payload(exchange, now)
+        return True
+
+    def _expire_send(self, send: Send, now: float) -> None:
+        if self._trust.withheld:
+            return  # its result may be among them, and the read in flight has a limit of its own
+        if send.is_lost:
+            self._sender.expire_lost()
+            return
+        if send.result is not None:  # it was this send's after all, though it came before OK
+            self._trust.ok_habit = OkHabit.BEHIND
+            send.step(SendStep.RESULT)
+            self._act(self._endings.send_result(sent=send.result, now=now))
+            return
+        self._act(self._endings.lose_send(send, "SEND OK did not come in time", now))
+        loss = Loss("SEND OK got lost while they came", spares_read=True)
+        self._act(self._unsolicited.break_pushes(loss, since=send.written_at))
+
     def _leave(self, exchange: Exchange, now: float) -> None:
         self._exchange = None
+        self._cut_at = math.inf
         if exchange.prompted:
             self._outbox.clear()  # a module that awaits a command must not get data
-        self._framer.prompt_due = self._framer.hold_after_final = False
+        framer = self._framer
+        framer.prompt_due = framer.hold_after_final = False
+        if exchange.command.is_read and exchange.succeeded and not self.suspended:
+            framer.read_due = 0
         self._gap_until = now + self._gap_s if self._gap_s else 0.0
 
     def _act(self, consequences: Iterable[Consequence]) -> None:
@@ -425,5 +888,160 @@ class Session(Asking):
     def _report(self, event: Event) -> None:
         if isinstance(event, Failed):
             event.slot.failed = True  # it never goes on with a hole (rule 6)
+        elif isinstance(event, Drained):
+            event.slot.is_drained = True
         self.statistics.datagrams_lost += isinstance(event, DatagramLost)
         self.events.append(event)
+
+    def _lose_step(self, reason: str, *, is_sleep: bool = False) -> None:
+        if not self.suspended:
+            self.suspended = True
+            self.statistics.recoveries += 1
+            self.events.append(OutOfStep(reason, is_sleep))
+
+    # -- bytes out -----------------------------------------------------------------------
+
+    def submit(self, job: Job, now: float) -> bytes | None:
+        """Take a job; return its line, to be written now, if nobody else wants the line.
+
+        Otherwise it is ``None``: the job is queued, and :meth:`next_output` has its turn.
+        """
+        if (
+            self._exchange is None
+            and not self.suspended
+            and job.lane is not _RECOVERY
+            and now >= self._gap_until
+            and self._explain is None
+            and now - self._last_traffic <= self.idle_limit
+            and not self._outbox
+            and self._turns.pass_by(job.lane)
+        ):
+            line = self._begin_job(job, now)
+            self.statistics.bytes_sent += len(line)
+            self._last_traffic = now
+            return line
+        self.queue.add(job)
+        return None
+
+    def next_output(self, now: float) -> bytes | None:
+        """Return what to write now, ``None`` if nothing; call until it gives ``None``."""
+        data: bytes | None
+        if self._outbox:
+            data = bytes(self._outbox)
+            self._outbox.clear()
+            self._stopwatch.written(now)
+            if (send := self._sender.outstanding) is not None and send.step(SendStep.WRITE):
+                send.written_at = now
+        elif (
+            self._exchange is not None
+            or not (self.queue.waiting or self.sockets.in_use or self._explain)
+            or (data := self._begin_next(now)) is None
+        ):
+            return None
+        self.statistics.bytes_sent += len(data)
+        self._last_traffic = now
+        return data
+
+    def _begin_next(self, now: float) -> bytes | None:
+        if now < self._gap_until:
+            return None
+        if self._explain is not None:
+            explain, self._explain = self._explain, None
+            return self._begin(Qigeterror(), explain, now)
+        if self.suspended:
+            job = self.queue.next(_RECOVERY)
+            return None if job is None else self._begin_job(self.queue.take(job.lane), now)
+        for slot in self.sockets.in_use:
+            if slot.wanted_mode is not None and slot.switch_is_due:
+                mode = slot.wanted_mode
+                return self._begin(_SWITCHES[slot.connect_id, mode], Switch(slot, mode), now)
+        turn = self._turns.next(now)
+        if turn is None:
+            return self._begin(At(), Probe(), now) if self._trust.gate.wants_frame else None
+        if now - self._last_traffic > self.idle_limit:
+            self._lose_step("the module may be asleep", is_sleep=True)
+            return None
+        return self._begin_turn(turn, now)
+
+    def _begin_turn(self, turn: Turn, now: float) -> bytes:
+        if turn.lane is not None:
+            sending = self._sender.outstanding is not None
+            return self._begin_job(self.queue.take(turn.lane, sending=sending), now)
+        slot = self.sockets.get(turn.connect_id)
+        assert slot is not None
+        if turn.kind is TurnKind.READ:
+            self.statistics.reads += 1
+            slot.readable, slot.last_read = False, now  # what comes from now on sets it again
+            return self._begin(_READS[slot.connect_id], Read(slot), now)
+        send = self._sender.begin(slot, self.line, now)
+        command = send.command()
+        return self._begin(command, send, now, outgoing=send.data if command.needs_prompt else None)
+
+    def _begin_job(self, job: Job, now: float) -> bytes:
+        if job.command.is_send:
+            self._sender.begin_job(job, now)
+        return self._begin(job.command, job, now, job.limit, job.data)
+
+    def _begin(
+        self,
+        command: Command[Any],
+        purpose: Purpose,
+        now: float,
+        limit: float | None = None,
+        outgoing: bytes | None = None,
+    ) -> bytes:
+        line, usual = command.encode(), command.time_limit
+        rate = self.baudrate
+        answer_s = BITS_A_BYTE * _ANSWER_BYTES / rate
+        rest_s = math.inf
+        if limit is None:
+            # Out of step, answers get lost, and asking again costs nothing.
+            patience = self.answer_timeout / 2 if self.suspended else self.answer_timeout
+            limit = max(usual + ANSWER_MARGIN_S, patience)
+            if usual <= MAX_RESPONSE_TIME_S:
+                rest_s = REST_S + answer_s
+        slower = rate if rate < _SLOWEST_BAUDRATE else _SLOWEST_BAUDRATE
+        limit += BITS_A_BYTE * len(line) / slower + answer_s
+        # What the note gives more time may wait for the network.
+        traffic = self.statistics.traffic_bytes if usual <= MAX_RESPONSE_TIME_S else None
+        exchange = Exchange(command, purpose, now, limit, outgoing, traffic, rest_s)
+        self._exchange = exchange
+        exchange.is_doubtful = self.suspended and now - self._trust.pushed_at < _DOUBT_S
+        self._arm(exchange)
+        self.statistics.commands += 1
+        return line
+
+    def _arm(self, exchange: Exchange) -> None:
+        """Tell the framer what the answer may hold, and where a rule changes."""
+        framer, command, effect = self._framer, exchange.command, exchange.command.effect
+        if command.is_read:
+            framer.read_due = READ_MAX_BYTES
+            exchange.negatives_before = framer.negative_remainings
+        elif not (self.suspended or isinstance(exchange.purpose, Explain)):
+            framer.read_due = 0
+        has_prompt = exchange.prompt_is_due
+        if not has_prompt and effect is None:
+            return
+        framer.prompt_due = has_prompt
+        if isinstance(effect, OpenSocket) and self._begin_open(effect):
+            exchange.is_framed_at_once = True
+            return
+        # The prompt may come right behind an OK of the send before.
+        after_late_ok = has_prompt and self._trust.awaits_late_ok
+        framer.hold_after_final = effect is not None or after_late_ok
+
+    def _begin_open(self, effect: OpenSocket) -> bool:
+        """Note that AT+QIOPEN is written; return whether its data are framed from now on.
+
+        A peer may speak as soon as it is connected, and the ``OK`` may get lost. But with a
+        listener open, the module may give the ID to an incoming connection instead, whose
+        announcements in the same chunk would be taken for pushed data: then it is from ``OK``.
+        """
+        slot = self.sockets.get(effect.connect_id)
+        if slot is None or slot.state is not SlotState.OPENING:
+            return False  # a caller's own command: if its ID is in use, the module refuses it
+        slot.is_asked = True
+        if any(other.is_listener for other in self.sockets):
+            return False
+        self._unsolicited.apply(effect)
+        return True

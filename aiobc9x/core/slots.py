@@ -4,12 +4,38 @@ Layer: core. Does no I/O; time comes in as ``now``.
 
 A connect ID is free only once the module has confirmed its close. Each use of an ID
 is a new :class:`Slot` with a higher generation, so that whoever holds an old slot
-can't touch the new owner's bytes.
+can't touch the new owner's bytes::
+
+              +QIOPEN: n,0, or pushed data        "closed", or QISTATE says so
+    OPENING ───────────────────────────────► OPEN ──────────────────────────► REMOTE_CLOSED
+       │                                       │                                    │
+       └──────────────────┬────────────────────┴────────────────────────────────────┘
+                          │ somebody closes it, or the open failed
+                          ▼
+                       CLOSING ──── CLOSE OK, or QISTATE has no row ───► FREE
+                                    (FREE from anywhere: a restart frees every socket)
+
+What each state promises:
+
+``OPENING``
+    AT+QIOPEN waits, or its result is due. Whoever opens waits, with a limit.
+``OPEN``
+    Data go both ways. The owner is told of each end; a poll finds ends that got lost.
+``REMOTE_CLOSED``
+    The peer has closed. What it sent before stays readable until the socket is drained
+    (``+QIRD: 0``) or has failed, and one of the two happens: it is read, and polled.
+``CLOSING``
+    Somebody waits for the module to confirm the close, and repeats it.
+``FREE``
+    The slot is history; its ID may have a new one.
+
+Only the session writes a slot (:mod:`aiobc9x.core.session`); the layers above read it.
 """
 
 from __future__ import annotations
 
 import enum
+import math
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -38,6 +64,9 @@ _OPENING, _OPEN, _REMOTE = SlotState.OPENING, SlotState.OPEN, SlotState.REMOTE_C
 _CLOSING, _FREE = SlotState.CLOSING, SlotState.FREE
 _BUFFER, _PUSH = AccessMode.BUFFER, AccessMode.PUSH
 
+CLOSED_POLL_S = 2.0
+"""Seconds between reads of a socket that the peer has closed and that is not drained yet. Ours."""
+
 TRANSITIONS: dict[SlotState, frozenset[SlotState]] = {
     _OPENING: frozenset({_OPEN, _CLOSING, _FREE}),
     _OPEN: frozenset({_REMOTE, _CLOSING, _FREE}),
@@ -62,19 +91,33 @@ class Slot:
         failed: The connection has ended with an exception; nothing is read, delivered or
             sent any more.
         owner: Whatever the layer above attaches; never looked at here.
+        peer: Who came in, for a connection to a listener: address and port.
         wants_read: The owner has room for one more read.
         readable: The module may hold bytes: read until ``+QIRD: 0`` (rule 5).
         announced: Bytes that the module is known to hold, or ``None`` if it said that
             there are some, but not how many.
+        is_drained: The peer has closed, and everything that it sent has been read.
+        found_empty: The last answer to a read was ``+QIRD: 0``, and nothing has been
+            announced since.
         last_read: When a read last began or ended.
+        read_at: No read before this time, after one that was refused.
+        refusals: Reads that the module has refused in a row.
         outgoing: Stream bytes not confirmed by ``SEND OK``.
-        datagrams: The same for UDP, one send each.
+        datagrams: The same for UDP, one send each; see :meth:`queue_datagram`.
         fragments: Pieces of a datagram that goes on (§2.2.6, note 3).
         rest_due: A datagram's beginning may be lost, so what is read next may be its rest.
         retry_at: No send before this time, after ``SEND FAIL``.
         backoff: Seconds to wait after the next ``SEND FAIL``.
         stalled_since: When the first of the current run of ``SEND FAIL`` came.
         is_abandoned: Nobody wants it any more; it is closed once it has opened.
+        is_asked: Its AT+QIOPEN has been written, so that what comes for its ID is its own.
+        is_usurped: Its ID went to an incoming connection.
+        is_checked: What is above finds a hole by itself, as TLS does.
+        is_mode_doubtful: AT+QISWTMD got no answer, so nobody knows the access mode.
+        wanted_mode: The access mode that it is being switched to, ``None`` if it stays.
+        held: Pushed data that wait for what the buffer still holds, while a switch to push
+            mode is being completed; ``None`` at all other times.
+        pushed_at: When pushed data last came.
 
     """
 
@@ -86,10 +129,15 @@ class Slot:
     state: SlotState = SlotState.OPENING
     failed: bool = False
     owner: object = None
+    peer: tuple[str, int] | None = None
     wants_read: bool = False
     readable: bool = False
     announced: int | None = 0
+    is_drained: bool = False
+    found_empty: bool = False
     last_read: float = 0.0
+    read_at: float = 0.0
+    refusals: int = 0
     outgoing: bytearray = field(default_factory=bytearray)
     datagrams: deque[bytes] = field(default_factory=deque)
     fragments: bytearray = field(default_factory=bytearray)
@@ -98,6 +146,14 @@ class Slot:
     backoff: float = 0.0
     stalled_since: float | None = None
     is_abandoned: bool = False
+    is_asked: bool = False
+    is_usurped: bool = False
+    is_checked: bool = False
+    is_mode_doubtful: bool = False
+    wanted_mode: AccessMode | None = None
+    held: list[bytes] | None = None
+    pushed_at: float = -math.inf
+    _datagram_bytes: int = 0
 
     @property
     def is_datagram(self) -> bool:
@@ -117,7 +173,7 @@ class Slot:
     @property
     def unsent(self) -> int:
         """Bytes not confirmed by ``SEND OK``."""
-        return len(self.outgoing) + (sum(map(len, self.datagrams)) if self.datagrams else 0)
+        return len(self.outgoing) + self._datagram_bytes
 
     @property
     def is_live(self) -> bool:
@@ -130,22 +186,50 @@ class Slot:
         return not self.failed and self.state is _OPEN
 
     @property
+    def has_buffer(self) -> bool:
+        """Whether the module may keep received data for AT+QIRD."""
+        return (self.access_mode is _BUFFER or self.held is not None) and not self.is_drained
+
+    @property
+    def is_switching(self) -> bool:
+        """Whether it is being switched to push mode, which empties the buffer first."""
+        return self.held is not None or self.wanted_mode is _PUSH
+
+    @property
+    def switch_is_due(self) -> bool:
+        """Whether AT+QISWTMD comes next: to push mode right behind ``+QIRD: 0`` alone."""
+        wanted = self.wanted_mode
+        if wanted is None or wanted is self.access_mode or not self.is_live:
+            return False
+        if wanted is _BUFFER:
+            return True
+        return self.state is _OPEN and self.found_empty and not self.readable
+
+    @property
+    def wants_line(self) -> bool:
+        """Whether a read is wanted, though it may not be its time yet."""
+        return self.readable and (self.wants_read or self.is_switching)
+
+    @property
     def may_read(self) -> bool:
-        """Whether a read is due: the module may hold bytes, and there is room for them."""
-        wanted = self.readable and self.wants_read
-        return wanted and self.is_live and self.access_mode is _BUFFER
+        """Whether a read is due: the module may hold bytes, and there is room for them.
+
+        A switch to push mode needs an empty buffer, so it doesn't wait for room: what the
+        module holds is little.
+        """
+        return self.wants_line and self.is_live and self.has_buffer
 
     def may_send(self, now: float) -> bool:
         """Whether there is something to send, and now is the time."""
-        waiting = self.outgoing or (self.datagrams and self.unsent)
-        return bool(waiting) and self.is_sendable and self.retry_at <= now
+        return bool(self.outgoing or self.datagrams) and self.is_sendable and self.retry_at <= now
 
     def poll_due(self, interval: float) -> float | None:
         """When a silent socket is read, in case a URC got lost; ``None`` for never (rule 5)."""
-        idle = self.wants_read and not self.readable and self.state is _OPEN
-        if not interval or not idle or self.access_mode is _PUSH:
+        if not self.wants_read or self.readable or not self.is_live or not self.has_buffer:
             return None
-        return self.last_read + interval
+        if self.state is _REMOTE:
+            return self.last_read + CLOSED_POLL_S  # it must come to its end
+        return self.last_read + interval if interval else None
 
     def next_quantum(self) -> bytes:
         """What one send takes: up to 1440 bytes, or one datagram; ``b""`` if nothing waits."""
@@ -153,14 +237,15 @@ class Slot:
             return self.datagrams[0]
         return bytes(self.outgoing[:SEND_MAX_BYTES])
 
-    def retry_send(self, now: float) -> None:
-        """Send again after a back-off: the module took nothing, and still has the socket."""
-        self.retry_at = now + self.backoff
+    def queue_datagram(self, data: bytes) -> None:
+        """Append a datagram to what is to be sent."""
+        self.datagrams.append(data)
+        self._datagram_bytes += len(data)
 
     def confirm(self, size_bytes: int) -> None:
         """Forget what the module has taken."""
         if self.datagrams:
-            self.datagrams.popleft()
+            self._datagram_bytes -= len(self.datagrams.popleft())
         else:
             del self.outgoing[:size_bytes]
         self.backoff, self.stalled_since, self.retry_at = 0.0, None, 0.0
@@ -175,9 +260,11 @@ class Slot:
         """Drop everything that was to be sent or read."""
         self.outgoing.clear()
         self.datagrams.clear()
+        self._datagram_bytes = 0
         self.fragments.clear()
         self.wants_read = self.readable = False
         self.announced = 0
+        self.wanted_mode = self.held = None
 
 
 class SocketTable:
@@ -225,7 +312,13 @@ class SocketTable:
             return None
         return self._take(self._free[0], service_type, access_mode, local_port)
 
-    def adopt(self, connect_id: int, service_type: ServiceType, access_mode: AccessMode) -> Slot:
+    def adopt(
+        self,
+        connect_id: int,
+        service_type: ServiceType,
+        access_mode: AccessMode,
+        peer: tuple[str, int] | None = None,
+    ) -> Slot:
         """Take the ID that the module chose for an incoming connection (§2.3.5).
 
         Raises:
@@ -235,6 +328,7 @@ class SocketTable:
         if connect_id not in self._free:
             raise ValueError(f"connect ID {connect_id} is in use")
         slot = self._take(connect_id, service_type, access_mode, 0)
+        slot.peer = peer
         slot.move(SlotState.OPEN)
         return slot
 
@@ -245,7 +339,8 @@ class SocketTable:
         """
         slot = self._slots.pop(connect_id, None)
         if slot is not None:
-            slot.state = SlotState.FREE
+            slot.move(SlotState.FREE)
+            slot.is_usurped = True
             slot.clear()
             self._free.append(connect_id)
             self._list_slots()

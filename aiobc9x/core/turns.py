@@ -1,20 +1,88 @@
-"""Whose turn it is: pure functions.
+"""Who waits for the line, and whose turn it is.
 
-Layer: core. Does no I/O, reads no clock.
+Layer: core. Does no I/O; time comes in as ``now``.
+
+:class:`JobQueue` holds the commands that wait, :func:`next_turn` chooses, as a pure
+function, and :class:`Turns` asks everyone who may want the line and keeps where the
+rounds stand.
 """
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Collection, Sequence
+import math
+from collections import deque
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from aiobc9x.core.events import Lane
+from aiobc9x.core.events import Job, Lane
 from aiobc9x.spec import CONNECT_IDS
+
+if TYPE_CHECKING:
+    from aiobc9x.core.sending import Sender
+    from aiobc9x.core.slots import SocketTable
 
 SMALL_SEND_BYTES: Final = 256
 """A socket with no more than this to send doesn't wait for all that have a quantum."""
+
+
+class JobQueue:
+    """First come, first served in each lane.
+
+    Attributes:
+        waiting: How many jobs there are in all lanes.
+
+    """
+
+    def __init__(self) -> None:
+        self._lanes: dict[Lane, deque[Job]] = {lane: deque() for lane in Lane}
+        self.waiting = 0
+
+    def __iter__(self) -> Iterator[Job]:
+        """Go through every waiting job."""
+        return iter([job for lane in self._lanes.values() for job in lane])
+
+    def add(self, job: Job) -> None:
+        """Append a job to its lane."""
+        self.waiting += 1
+        self._lanes[job.lane].append(job)
+
+    def withdraw(self, job: Job) -> bool:
+        """Take a job back; ``False`` if it no longer waits."""
+        try:
+            self._lanes[job.lane].remove(job)
+        except ValueError:
+            return False
+        self.waiting -= 1
+        return True
+
+    def next(self, lane: Lane, *, sending: bool = False) -> Job | None:
+        """Return the first job of a lane that may start, ``None`` if none may.
+
+        Args:
+            lane: The lane.
+            sending: A send is outstanding, so that no other may start (C3).
+
+        """
+        jobs = self._lanes[lane]
+        if not sending:
+            return jobs[0] if jobs else None
+        return next((job for job in jobs if not job.command.is_send), None)
+
+    def take(self, lane: Lane, *, sending: bool = False) -> Job:
+        """Remove and return what :meth:`next` returns; something must be there."""
+        job = self.next(lane, sending=sending)
+        assert job is not None
+        self._lanes[lane].remove(job)  # by identity: no two jobs are equal
+        self.waiting -= 1
+        return job
+
+    def clear(self) -> None:
+        """Forget every job."""
+        for lane in self._lanes.values():
+            lane.clear()
+        self.waiting = 0
 
 
 class TurnKind(enum.Enum):
@@ -156,3 +224,98 @@ def _after(last: int, waiting: Sequence[int]) -> int:
     if len(waiting) == 1:
         return waiting[0]
     return next((i for i in waiting if i > last), waiting[0])
+
+
+# To look an attribute of an enum up takes its time.
+_CLOSE_LANE, _COMMAND_LANE = Lane.CLOSE, Lane.COMMAND
+
+
+class Turns:
+    """Asks everyone who may want the line, and keeps where the rounds stand."""
+
+    def __init__(self, sockets: SocketTable, queue: JobQueue, sender: Sender) -> None:
+        self._sockets, self._queue, self._sender = sockets, queue, sender
+        self._cursor = Cursor()
+
+    def pass_by(self, lane: Lane) -> bool:
+        """Let a job go at once if nobody else wants the line, now or after a send.
+
+        Returns:
+            Whether it may. Then it has had its turn; behind a command the sockets come next.
+
+        """
+        if self._queue.waiting or self._sender.outstanding is not None or self._sockets_wait():
+            return False
+        if lane is _COMMAND_LANE and not self._cursor.command_was_last:
+            self._cursor = self._cursor._replace(command_was_last=True)
+        return True
+
+    def next(self, now: float) -> Turn | None:
+        """Return the next use of the line, ``None`` if nobody waits."""
+        if not (self._queue.waiting or self._sockets_wait()):
+            return None
+        sockets = self._sockets.in_use
+        sending = self._sender.outstanding is not None
+        closes = self._queue.next(_CLOSE_LANE, sending=sending) is not None
+        commands = self._queue.next(_COMMAND_LANE, sending=sending) is not None
+        waiting = [slot for slot in sockets if slot.readable and slot.may_read]
+        if len(waiting) > 1:
+            # What is known to wait goes before what is only looked after (rule 5).
+            waiting.sort(key=lambda slot: not slot.holds_data)
+        readable = [slot.connect_id for slot in waiting]
+        sendable, small = [], []
+        if not sending:
+            for slot in sockets:
+                if (slot.outgoing or slot.datagrams) and slot.may_send(now):
+                    sendable.append(slot.connect_id)
+                    if slot.unsent <= SMALL_SEND_BYTES:
+                        small.append(slot.connect_id)
+        if not (readable or sendable or commands or closes):
+            return None
+        turn, self._cursor = next_turn(
+            self._cursor,
+            closes=closes,
+            commands=commands,
+            readable=readable,
+            sendable=sendable,
+            small=small,
+        )
+        return turn
+
+    def _sockets_wait(self) -> bool:
+        """Whether some socket wants the line, though it may not be its time yet."""
+        for slot in self._sockets.in_use:
+            if slot.outgoing or slot.datagrams or (slot.readable and slot.wants_line):
+                return True
+        return False
+
+    def sends_wait(self, now: float) -> bool:
+        """Whether some socket has more to send."""
+        return any(slot.may_send(now) for slot in self._sockets)
+
+    def wake(self, now: float, poll_interval: float) -> None:
+        """Have silent sockets read, and refused ones try again, whose time has come."""
+        for slot in self._sockets.in_use:
+            if (due := slot.poll_due(poll_interval)) is not None and now >= due:
+                slot.readable = True
+            if slot.read_at and now >= slot.read_at:
+                slot.read_at, slot.readable = 0.0, True
+            if now >= slot.retry_at:
+                slot.retry_at = 0.0  # nobody need wake up for it again
+
+    def deadline(self, poll_interval: float) -> float:
+        """Return when :meth:`wake` has something to do; infinity for never."""
+        first = math.inf
+        for slot in self._sockets.in_use:
+            if (
+                slot.wants_read
+                and not slot.readable
+                and (due := slot.poll_due(poll_interval)) is not None
+                and due < first
+            ):
+                first = due
+            if slot.read_at and slot.read_at < first:
+                first = slot.read_at
+            if slot.retry_at and slot.retry_at < first and slot.unsent:
+                first = slot.retry_at
+        return first

@@ -1,20 +1,31 @@
 """What URCs and pushed payloads mean for the sockets.
 
-Layer: core. Does no I/O, reads no clock.
+Layer: core. Does no I/O; time comes in as ``now``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
-from aiobc9x.core.effects import ReceiveHex, ShowLength, SwitchMode
-from aiobc9x.core.events import DatagramLost, DataReceived, Drained, Event, Failed
+from aiobc9x.core.events import (
+    DatagramLost,
+    DataReceived,
+    Drained,
+    Event,
+    Failed,
+    Opened,
+    OpenRefused,
+    Orphaned,
+)
 from aiobc9x.core.profile import ModuleProfile
 from aiobc9x.core.receiving import announce
 from aiobc9x.core.slots import Slot, SlotState, SocketTable
 from aiobc9x.core.statistics import Statistics
+from aiobc9x.core.trust import Loss
 from aiobc9x.errors import StreamBroken
-from aiobc9x.spec import AccessMode, ServiceType
+from aiobc9x.spec import AccessMode, Err, ServiceType
+from aiobc9x.wire.base import OpenSocket, ReceiveHex, ShowLength, SwitchMode
 from aiobc9x.wire.framer import Framer, Payload
 from aiobc9x.wire.urcs import (
     BufferFull,
@@ -26,6 +37,9 @@ from aiobc9x.wire.urcs import (
     Urc,
 )
 
+HELD_MAX_BYTES: Final = 64 * 1024
+"""Pushed bytes that may wait until a switch to push mode is complete. Ours."""
+
 _OVERFLOW = (
     'the module reported "buff full" and may have dropped received bytes; read faster, use '
     "access_mode=AccessMode.PUSH, or, for a module that throttles its peer instead, "
@@ -33,7 +47,7 @@ _OVERFLOW = (
 )
 
 
-class Routing:
+class Unsolicited:
     """Applies what the module says of its own accord to the socket table."""
 
     def __init__(self, sockets: SocketTable, framer: Framer, statistics: Statistics) -> None:
@@ -43,29 +57,51 @@ class Routing:
         """Act on a URC; yield what it means for the sockets."""
         match urc:
             case Received(connect_id, length):
-                if (slot := self._live(connect_id)) is not None:
+                slot, events = self._proven(connect_id)
+                yield from events
+                if slot is not None:
                     announce(slot, length)
             case Closed(connect_id):
-                yield from self._closed(connect_id)
+                slot, events = self._proven(connect_id)
+                yield from events
+                if slot is not None:
+                    yield from self.remote_closed(slot)
             case BufferFull(connect_id):
-                yield from self._overflow(connect_id, profile)
-            case OpenResult(connect_id, 0):
-                self._opened(connect_id)
-            case Incoming(connect_id=connect_id):
-                yield from self._incoming(connect_id)
+                slot, events = self._proven(connect_id)
+                yield from events
+                yield from self._overflow(slot, profile)
+            case OpenResult(connect_id, err):
+                yield from self._open_result(connect_id, err)
+            case Incoming():
+                yield from self._incoming(urc)
             case IncomingFull():
                 self._statistics.incoming_full += 1
 
-    def on_push(self, payload: Payload) -> Iterator[Event]:
+    def is_doubled(self, urc: Urc) -> bool:
+        """Whether this is an ``"incoming"`` that has come before, of a connection in use."""
+        if not isinstance(urc, Incoming):
+            return False
+        slot = self._sockets.get(urc.connect_id)
+        peer = (urc.remote_ip, urc.remote_port)
+        return slot is not None and slot.peer == peer
+
+    def on_push(self, payload: Payload, now: float) -> Iterator[Event]:
         """Deliver a pushed payload (§2.3.2)."""
         assert payload.connect_id is not None
-        slot = self._live(payload.connect_id)
-        if slot is None:
+        slot, events = self._proven(payload.connect_id, is_own=True)
+        yield from events
+        if slot is None or not slot.is_live:
             self._statistics.unowned_bytes += len(payload.data)
-        else:
+            return
+        slot.pushed_at = now
+        if slot.held is None:
             yield DataReceived(slot, payload.data)
+            return
+        slot.held.append(payload.data)  # behind what the buffer still holds
+        if sum(map(len, slot.held)) > HELD_MAX_BYTES:
+            yield Failed(slot, StreamBroken("the switch to push mode did not come to its end"))
 
-    def apply(self, effect: ReceiveHex | ShowLength | SwitchMode) -> None:
+    def apply(self, effect: ReceiveHex | ShowLength | SwitchMode | OpenSocket) -> None:
         """Take note of a setting that changes how received data are framed."""
         match effect:
             case ReceiveHex(on):
@@ -80,65 +116,118 @@ class Routing:
         slot = self._sockets.get(connect_id)
         if slot is not None:
             slot.access_mode = mode
-        if mode is AccessMode.PUSH:
+            # A buffer may have collected something without a word.
+            slot.readable = slot.readable or (mode is AccessMode.BUFFER and slot.is_live)
+        self.frame_pushes(connect_id, on=mode is AccessMode.PUSH)
+
+    def frame_pushes(self, connect_id: int, *, on: bool) -> None:
+        """Have a socket's data framed as pushed ones, or as announcements."""
+        if on:
             self._framer.push_sockets.add(connect_id)
         else:
             self._framer.push_sockets.discard(connect_id)
 
     def suspect(self) -> None:
-        """Have every open buffer-mode socket read once: a URC may have been lost."""
+        """Have every live buffer-mode socket read once: a URC may have been lost."""
         for slot in self._sockets:
-            if slot.state is SlotState.OPEN and slot.access_mode is AccessMode.BUFFER:
+            if slot.is_live and slot.has_buffer:
                 slot.readable = True
 
-    def break_pushes(self, reason: str) -> Iterator[Event]:
-        """End every push-mode connection: the bytes in question may have been theirs.
+    def break_pushes(self, loss: Loss, since: float | None = None) -> Iterator[Event]:
+        """End the push-mode connections whose bytes may have been lost.
 
         Of datagrams one may be lost, which ends nothing.
+
+        Args:
+            loss: What shows it, and whose bytes it may have been.
+            since: Only those that got data since then.
+
         """
-        text = f"pushed bytes may be lost: {reason}"
+        text = f"pushed bytes may be lost: {loss.reason}"
         for slot in self._sockets:
-            if slot.is_live and slot.connect_id in self._framer.push_sockets:
+            pushes = slot.is_live or slot.state is SlotState.OPENING
+            if not pushes or slot.connect_id not in self._framer.push_sockets:
+                continue
+            if loss.connect_id not in {None, slot.connect_id}:
+                continue
+            if since is None or slot.pushed_at >= since:
                 broken = DatagramLost(slot, text) if slot.is_datagram else None
                 yield broken or Failed(slot, StreamBroken(text))
 
-    def _live(self, connect_id: int) -> Slot | None:
-        slot = self._sockets.get(connect_id)
-        return slot if slot is not None and slot.is_live else None
+    @property
+    def is_pushing(self) -> bool:
+        """Whether sockets in push mode are in use."""
+        return bool(self._framer.push_sockets)
 
-    def _opened(self, connect_id: int) -> None:
-        slot = self._sockets.get(connect_id)
-        if slot is not None and slot.state is SlotState.OPENING:
+    def opened(self, slot: Slot) -> Iterator[Event]:
+        """Note that a socket is connected."""
+        if slot.state is SlotState.OPENING:
             slot.move(SlotState.OPEN)
+            yield Opened(slot)
 
-    def _closed(self, connect_id: int) -> Iterator[Event]:
-        slot = self._sockets.get(connect_id)
-        if slot is None or slot.state is not SlotState.OPEN:
+    def remote_closed(self, slot: Slot) -> Iterator[Event]:
+        """Note that the peer has closed; what it sent before is still there (§2.3.1)."""
+        if slot.state is not SlotState.OPEN:
             return
         slot.move(SlotState.REMOTE_CLOSED)
-        if slot.access_mode is AccessMode.PUSH:
+        if slot.is_listener:
             yield Drained(slot)
-        else:  # what the peer sent before is still there (§2.3.1)
+        elif slot.has_buffer or slot.wanted_mode is not None:
             slot.readable = True
+        else:  # nothing was buffered, and what was pushed came before this
+            yield Drained(slot)
 
-    def _overflow(self, connect_id: int, profile: ModuleProfile) -> Iterator[Event]:
+    def _proven(
+        self, connect_id: int, *, is_own: bool = False
+    ) -> tuple[Slot | None, Iterator[Event]]:
+        """Return who uses an ID that the module has just shown to be connected.
+
+        Its ``+QIOPEN`` may be withheld or lost: data, or an end, prove as much. An ID that
+        nobody uses has a connection whose ``"incoming"`` got lost.
+
+        Args:
+            connect_id: The ID.
+            is_own: It can't be of the ID's former owner: its data are framed by what was asked.
+
+        """
+        slot = self._sockets.get(connect_id)
+        if slot is None:
+            return None, iter((Orphaned(connect_id),))
+        if slot.state is SlotState.OPENING and (is_own or slot.is_asked) and not slot.is_listener:
+            return slot, self.opened(slot)
+        return (slot if slot.is_live or slot.is_listener else None), iter(())
+
+    def _open_result(self, connect_id: int, err: int) -> Iterator[Event]:
+        slot = self._sockets.get(connect_id)
+        if slot is None or slot.state is not SlotState.OPENING:
+            return
+        if err:
+            slot.is_asked = False
+            yield OpenRefused(slot, err)
+        else:
+            yield from self.opened(slot)
+
+    def _overflow(self, slot: Slot | None, profile: ModuleProfile) -> Iterator[Event]:
         self._statistics.buffer_overflows += 1
-        slot = self._live(connect_id)
         if slot is None:
             return
         announce(slot, None)
         if slot.is_datagram:
             yield DatagramLost(slot, 'the module reported "buff full" and dropped a datagram')
-        elif profile.on_buffer_full == "fail":
+        elif profile.on_buffer_full == "fail" and not slot.is_checked:
             yield Failed(slot, StreamBroken(_OVERFLOW))
 
-    def _incoming(self, connect_id: int) -> Iterator[Event]:
-        old = self._sockets.get(connect_id)
+    def _incoming(self, urc: Incoming) -> Iterator[Event]:
+        old = self._sockets.get(urc.connect_id)
         was_open = old is not None and old.is_live
-        self._sockets.usurp(connect_id)
+        was_opening = old is not None and old.state is SlotState.OPENING
+        self._sockets.usurp(urc.connect_id)
         if old is not None and was_open:
             yield Failed(old, StreamBroken("its connect ID went to an incoming connection"))
+        elif old is not None and was_opening:  # another ID will do (§2.3.5)
+            yield OpenRefused(old, Err.IDENTITY_IN_USE)
         # An incoming connection always starts in Buffer Access Mode (§2.3.5).
-        self._framer.push_sockets.discard(connect_id)
-        self._sockets.adopt(connect_id, ServiceType.TCP_INCOMING, AccessMode.BUFFER)
+        self._framer.push_sockets.discard(urc.connect_id)
+        peer = (urc.remote_ip, urc.remote_port)
+        self._sockets.adopt(urc.connect_id, ServiceType.TCP_INCOMING, AccessMode.BUFFER, peer)
         self._statistics.incoming += 1

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
 from aiobc9x.spec import LINE_MAX_BYTES, READ_MAX_BYTES
-from aiobc9x.wire._frames import NO_PUSH_END, Damage, Frame, Line, Payload, Prompt
+from aiobc9x.wire._frames import NO_PUSH_END, NO_READ_END, Damage, Frame, Line, Payload, Prompt
 from aiobc9x.wire._headers import LINE, MALFORMED, Header, read_header
 
 BEHIND_READ: Final = b"\r\n\r\n"
@@ -26,7 +26,6 @@ NONE_INERT: Final[frozenset[bytes]] = frozenset()
 """No single byte goes unseen."""
 
 _LINE_TOO_LONG: Final = f"line exceeds {LINE_MAX_BYTES} bytes; these are its first"
-_NO_LINE_END: Final = "no two CRLFs behind a +QIRD payload"
 _NOT_HEX: Final = "hex payload holds other bytes than hex digits"
 
 _LF: Final = 0x0A
@@ -260,7 +259,7 @@ class Exact:
             if start == len(data):
                 self._behind = behind
                 return start
-            frames.append(Damage(_NO_LINE_END, behind))
+            frames.append(Damage(NO_READ_END, behind))
         self._step, self._behind = None, b""
         return start
 

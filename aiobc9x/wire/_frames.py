@@ -11,6 +11,9 @@ from typing import Final, NamedTuple, TypeAlias, final
 NO_PUSH_END: Final = "no line end behind pushed data: it lost bytes"
 """Reason of the damage that shows that the payload before it is not whole."""
 
+NO_READ_END = "no two CRLFs behind a +QIRD payload"
+"""The same behind the payload of a read; the data of the damage are what was there instead."""
+
 
 @final
 class Line(NamedTuple):

@@ -9,19 +9,77 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Final, Generic, TypeVar
+from typing import ClassVar, Final, Generic, TypeAlias, TypeVar
 
 from aiobc9x import spec
 from aiobc9x.errors import UnexpectedAnswer
+from aiobc9x.spec import AccessMode
 from aiobc9x.wire.params import ascii_text, command_line, raw_line
 from aiobc9x.wire.urcs import RadioState, SimState, parse_urc
 
-__all__ = ["Command", "Order", "Raw", "TestForm", "is_stray"]
+__all__ = [
+    "Command",
+    "EchoLines",
+    "Effect",
+    "OpenSocket",
+    "Order",
+    "Raw",
+    "ReceiveHex",
+    "ShowLength",
+    "SwitchMode",
+    "TestForm",
+    "is_stray",
+]
 
 T_co = TypeVar("T_co", covariant=True)
 
 _NAME: Final = re.compile(r"[Aa][Tt]([+*^#$%&]?[A-Za-z]+)")
 _TEST_NAME: Final = re.compile(r"[A-Z][A-Z0-9]*")
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiveHex:
+    """At ``OK``: payloads come as hex digits, or no longer (§2.2.11)."""
+
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ShowLength:
+    """At ``OK``: headers carry the optional lengths, or no longer (§2.2.11)."""
+
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchMode:
+    """At ``OK``: the data of a socket arrive differently (§2.2.7)."""
+
+    connect_id: int
+    access_mode: AccessMode
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSocket:
+    """At once: a socket is about to open, and its data arrive so (§2.2.1).
+
+    The peer may speak as soon as it is connected, and the ``OK`` of AT+QIOPEN may get lost;
+    so this counts from the moment that the command is written, and an ``ERROR`` takes it back.
+    """
+
+    connect_id: int
+    access_mode: AccessMode
+
+
+@dataclass(frozen=True, slots=True)
+class EchoLines:
+    """At ``OK``: the module echoes command lines, or no longer."""
+
+    on: bool
+
+
+Effect: TypeAlias = ReceiveHex | ShowLength | SwitchMode | OpenSocket | EchoLines
+"""What a command changes in the meaning of the bytes that come later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +142,30 @@ class Command(ABC, Generic[T_co]):
     def tcpip(self) -> bool:
         """Whether AT+QIGETERROR explains an ``ERROR`` (§2.2.12)."""
         return True
+
+    @property
+    def effect(self) -> Effect | None:
+        """What the command changes in the meaning of later bytes, if anything."""
+        return None
+
+    @property
+    def is_send(self) -> bool:
+        """Whether ``SEND OK`` or ``SEND FAIL`` will follow (§2.2.4, §2.2.5)."""
+        return False
+
+    @property
+    def is_read(self) -> bool:
+        """Whether the answer may be a counted payload (§2.2.6)."""
+        return False
+
+    @property
+    def writes_nvram(self) -> bool:
+        """Whether it writes a setting that outlives a restart (§2.2.7, §2.2.11)."""
+        return False
+
+    def owns(self, text: bytes) -> bool:
+        """Tell whether a line begins as the command's own information lines do."""
+        return bool(self.prefix) and text.startswith(self.prefix)
 
     def _unexpected(self, lines: Sequence[bytes], reason: str) -> UnexpectedAnswer:
         return UnexpectedAnswer(self.text, lines, reason)
@@ -155,6 +237,37 @@ class TestForm(Command[tuple[str, ...]]):
         return tuple(ascii_text(line) for line in lines)
 
 
+_DATA_FORMAT: Final = re.compile(
+    r'AT\+QICFG\s*=\s*"dataformat"\s*,\s*[01]\s*,\s*([01])\s*', re.IGNORECASE
+)
+_SHOW_LENGTH: Final = re.compile(r'AT\+QICFG\s*=\s*"showlength"\s*,\s*([01])\s*', re.IGNORECASE)
+_VIEW_MODE: Final = re.compile(r'AT\+QICFG\s*=\s*"viewmode"\s*,\s*[01]\s*', re.IGNORECASE)
+_SWITCH: Final = re.compile(r"AT\+QISWTMD\s*=\s*([0-5])\s*,\s*([01])\s*", re.IGNORECASE)
+_OPEN: Final = re.compile(
+    r'AT\+QIOPEN\s*=\s*\d\s*,\s*([0-5])\s*,\s*"[^"]*"\s*,\s*"[^"]*"\s*,\s*\d+\s*,\s*\d*\s*,'
+    r"\s*([01])\s*(?:,\s*[01]?\s*)?",
+    re.IGNORECASE,
+)
+_ECHO: Final = re.compile(r"ATE([01]?)\s*", re.IGNORECASE)
+_SEND: Final = re.compile(r"AT\+QISEND(?:EX)?\s*=\s*\d", re.IGNORECASE)
+_READ: Final = re.compile(r"AT\+QIRD\s*=\s*\d", re.IGNORECASE)
+
+
+def _effect_of(line: str) -> Effect | None:
+    """Read what a worded command changes; another owner of the module may write settings so."""
+    if match := _DATA_FORMAT.fullmatch(line):
+        return ReceiveHex(match[1] == "1")
+    if match := _SHOW_LENGTH.fullmatch(line):
+        return ShowLength(match[1] == "1")
+    if match := _SWITCH.fullmatch(line):
+        return SwitchMode(int(match[1]), AccessMode(int(match[2])))
+    if match := _OPEN.fullmatch(line):
+        return OpenSocket(int(match[1]), AccessMode(int(match[2])))
+    if match := _ECHO.fullmatch(line):
+        return EchoLines(match[1] == "1")
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Raw(Command[list[str]]):
     """Any other AT command, as its caller wrote it.
@@ -169,9 +282,42 @@ class Raw(Command[list[str]]):
 
     line: str
     prompt: bool = False
+    _facts: tuple[Effect | None, bool, bool, bool] = field(init=False, repr=False, compare=False)
 
     def _build(self) -> bytes:
-        return raw_line(self.line)
+        line = raw_line(self.line)
+        facts = (
+            _effect_of(self.line),
+            _SEND.match(self.line) is not None,
+            _READ.match(self.line) is not None,
+            any(p.fullmatch(self.line) for p in (_DATA_FORMAT, _SHOW_LENGTH, _VIEW_MODE, _SWITCH)),
+        )
+        object.__setattr__(self, "_facts", facts)
+        return line
+
+    @property
+    def effect(self) -> Effect | None:
+        """What the command changes in the meaning of later bytes, if anything."""
+        return self._facts[0]
+
+    @property
+    def is_send(self) -> bool:
+        """Whether ``SEND OK`` or ``SEND FAIL`` will follow (§2.2.4, §2.2.5)."""
+        return self._facts[1]
+
+    @property
+    def is_read(self) -> bool:
+        """Whether the answer may be a counted payload (§2.2.6)."""
+        return self._facts[2]
+
+    @property
+    def writes_nvram(self) -> bool:
+        """Whether it writes a setting that outlives a restart (§2.2.7, §2.2.11)."""
+        return self._facts[3]
+
+    def owns(self, text: bytes) -> bool:
+        """Tell whether a line begins with the command's name."""
+        return self.name.startswith("+") and text.startswith(f"{self.name}:".encode())
 
     @property
     def name(self) -> str:

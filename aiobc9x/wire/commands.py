@@ -17,7 +17,17 @@ from typing import ClassVar, Final
 
 from aiobc9x import spec
 from aiobc9x.spec import AccessMode, ConfigKey, QueryType, ServiceType, SocketState
-from aiobc9x.wire.base import Command, Order, Raw, TestForm
+from aiobc9x.wire.base import (
+    Command,
+    Effect,
+    OpenSocket,
+    Order,
+    Raw,
+    ReceiveHex,
+    ShowLength,
+    SwitchMode,
+    TestForm,
+)
 from aiobc9x.wire.params import (
     NAME_MAX_BYTES,
     address,
@@ -75,6 +85,13 @@ class Qiopen(Order):
     local_port: int | None = None
     access_mode: int | None = None
     protocol_type: int | None = None
+
+    @property
+    def effect(self) -> Effect | None:
+        """How the data of the socket arrive, from when this is written."""
+        if self.access_mode is None:  # as the last user of the module left it (N2)
+            return None
+        return OpenSocket(self.connect_id, AccessMode(self.access_mode))
 
     def _build(self) -> bytes:
         service_type = _openable(self.service_type)
@@ -208,6 +225,11 @@ class Qisend(Order):
     send_length: int | None = None
     data: bytes | None = field(default=None, repr=False)
 
+    @property
+    def is_send(self) -> bool:
+        """``SEND OK`` or ``SEND FAIL`` follows."""
+        return True
+
     def _build(self) -> bytes:
         if self.data is not None and not inline_text_ok(self.data):
             raise ValueError(
@@ -234,6 +256,11 @@ class Qisendex(Order):
     connect_id: int
     send_length: int | None = None
     data: bytes | None = field(default=None, repr=False)
+
+    @property
+    def is_send(self) -> bool:
+        """``SEND OK`` or ``SEND FAIL`` follows."""
+        return True
 
     def _build(self) -> bytes:
         text = None if self.data is None else hex_text(self.data)
@@ -276,6 +303,11 @@ class Qird(Command[int]):
     connect_id: int
     read_length: int = spec.READ_MAX_BYTES
 
+    @property
+    def is_read(self) -> bool:
+        """The answer may be a counted payload."""
+        return True
+
     def _build(self) -> bytes:
         return command_line(
             "+QIRD",
@@ -306,6 +338,16 @@ class Qiswtmd(Order):
 
     connect_id: int
     access_mode: AccessMode | int
+
+    @property
+    def effect(self) -> Effect | None:
+        """How the data of the socket arrive, from the ``OK`` on."""
+        return SwitchMode(self.connect_id, AccessMode(self.access_mode))
+
+    @property
+    def writes_nvram(self) -> bool:
+        """The mode outlives a restart."""
+        return True
 
     def _build(self) -> bytes:
         return command_line(
@@ -394,6 +436,20 @@ class Qicfg(Command[tuple[int, ...]]):
     key: ConfigKey | str
     value: int | None = None
     value2: int | None = None
+
+    @property
+    def effect(self) -> Effect | None:
+        """How payloads are framed, from the ``OK`` on."""
+        if self.key == ConfigKey.DATA_FORMAT and self.value2 is not None:
+            return ReceiveHex(self.value2 == 1)
+        if self.key == ConfigKey.SHOW_LENGTH and self.value is not None:
+            return ShowLength(self.value == 1)
+        return None
+
+    @property
+    def writes_nvram(self) -> bool:
+        """All but the time to open outlive a restart."""
+        return self.value is not None and self.key != ConfigKey.OPEN_TIME
 
     def _build(self) -> bytes:
         if self.key not in list(ConfigKey):

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
-from aiobc9x.wire.base import Command, T_co, is_stray
+from aiobc9x.wire.base import Command, EchoLines, Effect, T_co, is_stray
 from aiobc9x.wire.params import (
     ascii_text,
     command_line,
@@ -102,6 +102,11 @@ class Echo(NetworkOrder):
     """Switch the echo of commands."""
 
     on: bool
+
+    @property
+    def effect(self) -> Effect | None:
+        """Whether echoed lines are normal, from the ``OK`` on."""
+        return EchoLines(self.on)
 
     def _build(self) -> bytes:
         return command_line("E1" if self.on else "E0")

@@ -80,6 +80,13 @@ class Framer(Quick):
         skipping = self._step is Exact._skip
         return f"<Framer {'skipping' if skipping else 'in lines'}, {len(self._held)} held>"
 
+    @property
+    def is_cut(self) -> bool:
+        """Whether a line or a payload has begun and not ended."""
+        if self._left or self._digits_left or self._size:
+            return True
+        return bool(self._tail.strip(b"\r\n\x00\xff"))  # noise is no beginning
+
     def feed(self, data: bytes | bytearray | memoryview) -> Sequence[Frame]:
         """Take received bytes; return the frames they complete.
 

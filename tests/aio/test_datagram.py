@@ -270,7 +270,7 @@ class TestLosses:
             transport.sendto(b"who knows")
             transport.sendto(b"sent")
             await protocol.until(errors=1)
-            await asyncio.sleep(1)
+            await asyncio.sleep(3)  # its place is kept while its SEND OK may still come
             assert bench.peer.datagrams == [b"who knows", b"sent"]
             assert not transport.is_closing()
 

@@ -62,7 +62,7 @@ class TestRefusals:
             bench.add_fault(Fault(FaultKind.ERROR, on="AT+QISEND"))
             bench.add_fault(Fault(kind, on="AT+QISTATE=1"))
             writer.write(b"once")
-            await asyncio.sleep(10)
+            await asyncio.sleep(20)
             assert peer.received == b"once"
 
     @virtual

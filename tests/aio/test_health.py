@@ -110,7 +110,7 @@ class TestStep:
             modem = await bench.open()
             bench.add_fault(Fault(FaultKind.IGNORE, on="AT+QISTATE?", times=count))
             bench.virtual.say("OK")
-            await asyncio.sleep(20)
+            await asyncio.sleep(40)
             assert modem.statistics.timeouts == count
             await works(bench)
 

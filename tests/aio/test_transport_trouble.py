@@ -80,11 +80,26 @@ class TestTroubleWithSends:
 
     @virtual
     async def test_lost_prompt(self) -> None:
-        """A prompt that never comes leaves the module in data mode; it is brought back."""
+        """A module whose prompt never came waits for the data: it gets them, and nothing else."""
         async with Bench() as bench:
-            protocol, transport, _ = await recorded(bench)
+            _, transport, peer = await recorded(bench)
             bench.add_fault(Fault(FaultKind.DROP_LINE, on=">"))
             transport.write(bytes(100))
+            await asyncio.sleep(20)
+            assert peer.received == bytes(100)
+            assert not transport.is_closing()
+
+    @virtual
+    async def test_lost_prompt_of_what_looks_like_a_command(self) -> None:
+        """Written without a prompt it might be one: the connection ends, the module comes back.
+
+        Only a pinned form can need a prompt for such data at all.
+        """
+        async with Bench() as bench:
+            await bench.open(send_form="fixed")
+            protocol, transport, _ = await recorded(bench)
+            bench.add_fault(Fault(FaultKind.DROP_LINE, on=">"))
+            transport.write(b"AT+CFUN=0\r" + bytes(90))
             assert isinstance(await protocol.lost, aiobc9x.StreamBroken)
             reader, writer = await bench.streams(HOST, ECHO_PORT)
             writer.write(bytes(100))

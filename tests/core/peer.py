@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from aiobc9x.core.events import Event, Job, Lane
 from aiobc9x.core.profile import ModuleProfile
+from aiobc9x.core.sending import permitted_forms
 from aiobc9x.core.session import Session
 from aiobc9x.core.slots import Slot, SlotState
 from aiobc9x.spec import AccessMode, ServiceType
@@ -67,8 +68,15 @@ class Peer:
 
     """
 
-    def __init__(self, profile: ModuleProfile | None = None, *, poll_interval: float = 0) -> None:
-        self.session = Session(profile, poll_interval=poll_interval)
+    def __init__(
+        self,
+        profile: ModuleProfile | None = None,
+        *,
+        poll_interval: float = 0,
+        send_form: str = "auto",
+    ) -> None:
+        forms = permitted_forms(send_form)
+        self.session = Session(profile, poll_interval=poll_interval, send_forms=forms)
         self.session.echo_expected = False
         self.session.resume()
         self.now = 1000.0
@@ -155,6 +163,7 @@ class Line:
         self._answer: list[bytes] = []
         self._data_for: tuple[int, int] | None = None
         self._sending = False
+        self._switch: tuple[int, bool] | None = None
 
     def arrive(self, connect_id: int, data: bytes) -> None:
         """Let a peer send one node."""
@@ -184,6 +193,10 @@ class Line:
         """Say the next piece of the answer that is due, or the result of a send."""
         if self._answer:
             self.talk += self._answer.pop(0)
+            if self._switch is not None:
+                connect_id, pushes = self._switch
+                (self.push.add if pushes else self.push.discard)(connect_id)
+                self._switch = None
         elif self._sending and self._data_for is None:
             self._sending = False
             self.talk += SEND_OK
@@ -210,6 +223,9 @@ class Line:
             assert len(data) == int(size)
             self._take(int(connect_id), data)
             return iter(())
+        if name == b"AT+QISWTMD":  # §2.2.7: from its OK on
+            connect_id, mode = rest.split(b",")
+            self._switch = int(connect_id), mode == b"1"
         return iter([OK])
 
     def _take(self, connect_id: int, data: bytes) -> None:

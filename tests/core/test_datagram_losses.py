@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from aiobc9x.core.events import DatagramLost, DataReceived, Failed, OutOfStep
+from aiobc9x.core.sending import AFTERMATH_S
 from aiobc9x.spec import AccessMode, ServiceType
 from tests.core.peer import (
     EMPTY,
@@ -33,10 +34,13 @@ def test_send_ok_that_never_comes() -> None:
     """Nobody knows about that datagram; it is not sent again, the next one is."""
     peer = Peer()
     slot = peer.open(ServiceType.UDP)
-    slot.datagrams += [b"a", b"b"]
+    peer.session.send_datagram(slot, b"a")
+    peer.session.send_datagram(slot, b"b")
     peer.turn(b'AT+QISEND=0,1,"a"', OK)
     peer.wait(15)
     assert reasons(peer) == ["sent bytes may be lost: SEND OK did not come in time"]
+    peer.expect()  # a result that still comes must not count for the next
+    peer.wait(AFTERMATH_S)
     peer.turn(b'AT+QISEND=0,1,"b"', OK, SEND_OK)
     assert slot.unsent == 0
 
@@ -45,7 +49,7 @@ def test_send_fail() -> None:
     """The module could not take it."""
     peer = Peer()
     slot = peer.open(ServiceType.UDP)
-    slot.datagrams.append(b"a")
+    peer.session.send_datagram(slot, b"a")
     peer.turn(b'AT+QISEND=0,1,"a"', OK, SEND_FAIL)
     assert len(reasons(peer)) == 1
 
@@ -54,7 +58,7 @@ def test_ok_where_the_prompt_was_due() -> None:
     """The step is lost, and with it one datagram."""
     peer = Peer()
     slot = peer.open(ServiceType.UDP)
-    slot.datagrams.append(b"\0")
+    peer.session.send_datagram(slot, b"\0")
     events = peer.turn(b"AT+QISEND=0,1", OK)
     assert len(of(OutOfStep, events)) == 1
     assert len(reasons(peer)) == 1
@@ -80,6 +84,7 @@ def test_damaged_read() -> None:
     peer.open(ServiceType.UDP)
     peer.say(announced(0, 4))
     peer.turn(READ, b"\r\n+QIRD: 4,0\r\nabc\r\n\r\nOK\r\n")
+    peer.wait(2.0)
     assert len(reasons(peer)) == 1
     assert peer.kept(DataReceived) == []
 
@@ -131,7 +136,7 @@ def test_prompted_datagram_is_sent() -> None:
     """Binary datagrams go at the prompt."""
     peer = Peer()
     slot = peer.open(ServiceType.UDP)
-    slot.datagrams.append(b"\0")
+    peer.session.send_datagram(slot, b"\0")
     peer.turn(b"AT+QISEND=0,1", PROMPT)
     peer.expect(b"\0")
     peer.say(OK, SEND_OK)
@@ -145,8 +150,10 @@ def test_garbage_beside_pushed_datagrams() -> None:
     udp = peer.open(ServiceType.UDP, AccessMode.PUSH)
     peer.say(line(b"\x80garbage"))
     assert len(reasons(peer)) == 1
+    peer.session.resume()
     peer.say(pushed(0, b"next"))
     peer.wait(0.1)
+    peer.turn(b"AT", OK)
     assert peer.kept(DataReceived) == [DataReceived(udp, b"next")]
     tcp = peer.open(ServiceType.TCP, AccessMode.PUSH)
     peer.say(line(b"\x80garbage"))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from aiobc9x.core.endings import Consequence, Endings, Explain, Purpose
+from aiobc9x.core.endings import Explain
 from aiobc9x.core.events import (
     Answer,
     DatagramLost,
@@ -12,88 +12,30 @@ from aiobc9x.core.events import (
     Finished,
     Job,
     OutOfStep,
-    ReadRefused,
-    SendRefused,
+    SendOver,
     SendStalled,
     Sent,
 )
-from aiobc9x.core.exchange import Exchange
-from aiobc9x.core.forms import LineTiming
-from aiobc9x.core.profile import ModuleProfile
 from aiobc9x.core.receiving import Read
-from aiobc9x.core.sending import RESULT_LIMIT_S, Send, Sender
-from aiobc9x.core.slots import Slot, SlotState
-from aiobc9x.core.statistics import Statistics
+from aiobc9x.core.sending import AFTERMATH_S, RESULT_LIMIT_S, Send, SendState
+from aiobc9x.core.slots import SlotState
 from aiobc9x.errors import LinkTimeout, StreamBroken
-from aiobc9x.spec import Err, ServiceType
+from aiobc9x.spec import ServiceType
 from aiobc9x.wire.base import Raw
-from aiobc9x.wire.commands import Command, Qigeterror, Qird, Qistate
+from aiobc9x.wire.commands import Qird, Qistate
 from aiobc9x.wire.framer import Payload
 from aiobc9x.wire.network import At
-from tests.core.peer import of
+from tests.core.desk import Desk, socket
 
 ROW = b'+QISTATE: 0,"TCP","1.2.3.4",80,0,2,1,0'
 
-
-class Desk:
-    """Endings with all that they work on."""
-
-    def __init__(self) -> None:
-        self.sender, self.statistics = Sender(ModuleProfile()), Statistics()
-        self.endings = Endings(self.sender, self.statistics)
-
-    def answer(
-        self,
-        command: Command[object],
-        purpose: Purpose,
-        *lines: bytes | Payload,
-        lost: bool = False,
-        length_shown: bool = True,
-    ) -> list[Consequence]:
-        """End an exchange with an answer, at 10 s."""
-        exchange = Exchange(command, purpose, 0.0, 2.0)
-        for item in lines:
-            if isinstance(item, Payload):
-                exchange.on_payload(item)
-            else:
-                exchange.on_line(item)
-        return list(self.endings.answered(exchange, 10.0, lost=lost, length_shown=length_shown))
-
-    def expire(self, command: Command[object], purpose: Purpose) -> list[Consequence]:
-        """End an exchange without one."""
-        return list(self.endings.expired(Exchange(command, purpose, 0.0, 2.0), 10.0))
-
-    def read(self, slot: Slot, *lines: bytes | Payload, shown: bool = True) -> list[Consequence]:
-        """End a read."""
-        return self.answer(Qird(2), Read(slot), *lines, length_shown=shown)
-
-    def begin(self, slot: Slot, data: bytes = b"abc") -> Send:
-        """Begin a send."""
-        if slot.is_datagram:
-            slot.datagrams.append(data)
-        else:
-            slot.outgoing += data
-        return self.sender.begin(slot, LineTiming(11520.0))
-
-    def begin_job(self) -> Job:
-        """Begin a send that a caller has worded."""
-        job = Job(Raw("AT+QISEND=0,3", True), data=b"abc")
-        self.sender.begin_job(job)
-        return job
+UDP = ServiceType.UDP
 
 
 @pytest.fixture
 def desk() -> Desk:
     """Make a desk."""
     return Desk()
-
-
-def socket(state: SlotState = SlotState.OPEN, kind: ServiceType = ServiceType.TCP) -> Slot:
-    """Make a socket."""
-    return Slot(2, 1, kind, state=state)
-
-
-UDP = ServiceType.UDP
 
 
 class TestJobs:
@@ -124,6 +66,22 @@ class TestJobs:
         """It carries the code."""
         job = Job(Qistate())
         assert desk.answer(job.command, job, b"+CME ERROR: 30") == [Finished(job, Answer(cme="30"))]
+
+    @pytest.mark.parametrize("code", [b"550", b"563", b"566", b"568"])
+    def test_a_code_of_the_note_behind_cme_error_is_one(self, desk: Desk, code: bytes) -> None:
+        """Relatives print table 2 so; the error is the same as behind AT+QIGETERROR."""
+        job = Job(Qistate())
+        assert desk.answer(job.command, job, b"+CME ERROR: " + code) == [
+            Finished(job, Answer(err=int(code), cme=code.decode()))
+        ]
+
+    @pytest.mark.parametrize("words", [b"SIM not inserted", b"30", b"5630", b"-563"])
+    def test_anything_else_behind_it_is_none(self, desk: Desk, words: bytes) -> None:
+        """Codes of 27.007 are below, words say it themselves."""
+        job = Job(Qistate())
+        assert desk.answer(job.command, job, b"+CME ERROR: " + words) == [
+            Finished(job, Answer(cme=words.decode()))
+        ]
 
     def test_a_final_result_before_the_data_is_out_of_step(self, desk: Desk) -> None:
         """It belongs to something else."""
@@ -160,6 +118,7 @@ class TestWordedSends:
     def test_ok_is_not_the_end(self, desk: Desk) -> None:
         """``SEND OK`` is."""
         job = desk.begin_job()
+        desk.accept()
         assert desk.answer(job.command, job, b"+X: 1", b"OK") == []
         assert list(desk.endings.send_result(sent=True, now=11.0)) == [
             Finished(job, Answer(ok=True, lines=(b"+X: 1", b"SEND OK")))
@@ -169,6 +128,7 @@ class TestWordedSends:
     def test_send_fail_is_told(self, desk: Desk) -> None:
         """In the module's words."""
         job = desk.begin_job()
+        desk.accept()
         desk.answer(job.command, job, b"OK")
         assert list(desk.endings.send_result(sent=False, now=11.0)) == [
             Finished(job, Answer(cme="SEND FAIL"))
@@ -201,10 +161,20 @@ class TestWordedSends:
         job = desk.begin_job()
         send = desk.sender.outstanding
         assert send is not None
-        (finished,) = desk.endings.lose_send(send, "too late")
+        finished, over = desk.endings.lose_send(send, "too late", 10.0)
         assert isinstance(finished, Finished)
         assert isinstance(finished.answer.failure, StreamBroken)
         assert finished.job is job
+        assert over == SendOver(send.slot)
+
+    def test_its_place_is_kept_for_a_moment(self, desk: Desk) -> None:
+        """A result that still comes names no socket, and must not count for another."""
+        desk.begin_job()
+        send = desk.sender.outstanding
+        assert send is not None
+        list(desk.endings.lose_send(send, "too late", 10.0))
+        assert desk.sender.outstanding is send
+        assert (send.state, send.deadline) == (SendState.LOST, 10.0 + AFTERMATH_S)
 
     def test_another_job_leaves_it_alone(self, desk: Desk) -> None:
         """Commands run between OK and ``SEND OK``."""
@@ -293,6 +263,7 @@ class TestSends:
         """Other commands may run meanwhile."""
         slot = socket()
         send = desk.begin(slot)
+        desk.accept()
         assert desk.answer(send.command(), send, b"OK") == []
         assert send.deadline == 10.0 + RESULT_LIMIT_S
         assert desk.sender.outstanding is send
@@ -302,7 +273,10 @@ class TestSends:
         """Firmware prints them in either order."""
         send = desk.begin(socket())
         send.result = sent
-        assert [type(event) for event in desk.answer(send.command(), send, b"OK")] == [kind]
+        assert [type(event) for event in desk.answer(send.command(), send, b"OK")] == [
+            kind,
+            SendOver,
+        ]
 
     def test_results_are_counted(self, desk: Desk) -> None:
         """Bytes only if they were taken."""
@@ -320,15 +294,17 @@ class TestSends:
         slot = socket()
         desk.begin(slot)
         slot.move(SlotState.CLOSING)
-        assert list(desk.endings.send_result(sent=True, now=1.0)) == []
+        assert list(desk.endings.send_result(sent=True, now=1.0)) == [SendOver(slot)]
+        assert desk.sender.outstanding is None
 
     @pytest.mark.parametrize("final", [b"OK", b"ERROR"])
     def test_a_final_result_before_the_data_loses_the_send(self, desk: Desk, final: bytes) -> None:
         """Its bytes are never sent again."""
         slot = socket()
         send = desk.begin(slot)
-        failed, step = desk.answer(send.command(), send, final, lost=True)
+        failed, over, step = desk.answer(send.command(), send, final, lost=True)
         assert isinstance(failed, Failed)
+        assert over == SendOver(slot)
         assert isinstance(step, OutOfStep)
         assert desk.sender.outstanding is send  # a late SEND OK must not count for another
         slot.move(SlotState.FREE)
@@ -339,8 +315,9 @@ class TestSends:
         """Nobody knows what the module took."""
         slot = socket()
         send = desk.begin(slot)
-        failed, step = desk.expire(send.command(), send)
+        failed, over, step = desk.expire(send.command(), send)
         assert isinstance(failed, Failed)
+        assert over == SendOver(slot)
         assert "sent bytes may be lost" in str(failed.error)
         assert isinstance(step, OutOfStep)
 
@@ -348,17 +325,25 @@ class TestSends:
         """The socket goes on with the next one."""
         slot = socket(kind=UDP)
         send = desk.begin(slot, b"one")
-        slot.datagrams.append(b"two")
-        (lost,) = desk.endings.lose_send(send, "too late")
+        slot.queue_datagram(b"two")
+        lost, over = desk.endings.lose_send(send, "too late", 10.0)
         assert isinstance(lost, DatagramLost)
+        assert over == SendOver(slot)
         assert slot.next_quantum() == b"two"
+
+    def test_a_lost_datagram_leaves_received_ones_alone(self, desk: Desk) -> None:
+        """The half of another that has been read belongs to its rest."""
+        slot = socket(kind=UDP)
+        desk.read(slot, Payload(None, 2, b"ab"), b"OK")
+        list(desk.endings.lose_send(desk.begin(slot), "too late", 10.0))
+        assert desk.read(slot, Payload(None, 0, b"cd"), b"OK") == [DataReceived(slot, b"abcd")]
 
     def test_losing_the_send_of_a_socket_that_is_gone(self, desk: Desk) -> None:
         """Nobody is there to be told."""
         slot = socket()
         send = desk.begin(slot)
         slot.move(SlotState.CLOSING)
-        assert list(desk.endings.lose_send(send, "too late")) == []
+        assert list(desk.endings.lose_send(send, "too late", 10.0)) == [SendOver(slot)]
 
     def test_error_is_explained(self, desk: Desk) -> None:
         """The code decides whether to try again."""
@@ -366,77 +351,3 @@ class TestSends:
         (explain,) = desk.answer(send.command(), send, b"ERROR")
         assert isinstance(explain, Explain)
         assert explain.subject is send
-
-
-class TestExplanations:
-    """AT+QIGETERROR on behalf of what was refused."""
-
-    @pytest.mark.parametrize(
-        ("lines", "err"),
-        [
-            ((b"+QIGETERROR: 563,Socket identity has been used", b"OK"), 563),
-            ((b"+QIGETERROR: what", b"OK"), None),
-            ((b"OK",), None),
-            ((b"+QIGETERROR: 563,x", b"ERROR"), None),
-        ],
-    )
-    def test_a_job_gets_the_code(
-        self, desk: Desk, lines: tuple[bytes, ...], err: int | None
-    ) -> None:
-        """If the module gave one."""
-        job = Job(Qistate())
-        assert desk.answer(Qigeterror(), Explain(job), *lines) == [Finished(job, Answer(err=err))]
-
-    def test_silence_is_no_code(self, desk: Desk) -> None:
-        """The job is done, and the step is lost."""
-        job = Job(Qistate())
-        finished, step = desk.expire(Qigeterror(), Explain(job))
-        assert finished == Finished(job, Answer())
-        assert isinstance(step, OutOfStep)
-
-    def test_a_send_is_judged_by_its_code(self, desk: Desk) -> None:
-        """Tried again, or refused for good."""
-        slot = socket()
-        send = desk.begin(slot, b"\x00")
-        events = desk.answer(Qigeterror(), Explain(send), b"+QIGETERROR: 567,x", b"OK")
-        assert events == [SendRefused(slot, Err.SOCKET_CLOSED)]
-
-    def test_an_inline_refusal_says_nothing(self, desk: Desk) -> None:
-        """The bytes go again, by the other form."""
-        send = desk.begin(socket())
-        assert desk.answer(Qigeterror(), Explain(send), b"+QIGETERROR: 552,x", b"OK") == []
-
-    def test_success_explains_no_refusal(self, desk: Desk) -> None:
-        """The module doesn't count what it doesn't know as a TCP/IP command (§2.2.12)."""
-        for data in (b"abc", b"\x00"):
-            send = desk.begin(socket(), data)
-            events = desk.answer(Qigeterror(), Explain(send), b"+QIGETERROR: 0,x", b"OK")
-            assert [type(event) for event in events] == ([SendStalled] if data[0] == 0 else [])
-        job = Job(Qistate())
-        events = desk.answer(Qigeterror(), Explain(job), b"+QIGETERROR: 0,x", b"OK")
-        assert events == [Finished(job, Answer(err=None))]
-
-    def test_a_send_that_was_settled_meanwhile_is_left_alone(self, desk: Desk) -> None:
-        """Its socket may be gone."""
-        send = desk.begin(socket())
-        desk.sender.outstanding = None
-        assert desk.answer(Qigeterror(), Explain(send), b"+QIGETERROR: 567,x", b"OK") == []
-
-    def test_a_read_is_judged_by_its_socket(self, desk: Desk) -> None:
-        """Bytes that it is known to hold are lost; else it is looked into, or at its end."""
-        answer = (b"+QIGETERROR: 567,x", b"OK")
-        plain, ended, holding = socket(), socket(SlotState.REMOTE_CLOSED), socket()
-        holding.announced = 5
-        command = Qigeterror()
-        got = [
-            desk.answer(command, Explain(Read(slot)), *answer)[0]
-            for slot in (plain, ended, holding)
-        ]
-        assert got[:2] == [ReadRefused(plain, 567), Drained(ended)]
-        assert [event.slot for event in of(Failed, got)] == [holding]
-
-    def test_a_read_of_a_socket_that_is_gone(self, desk: Desk) -> None:
-        """Nobody wants to know."""
-        read = Read(socket(SlotState.CLOSING))
-        assert desk.answer(Qigeterror(), Explain(read), b"OK") == []
-        assert desk.answer(Qigeterror(), Explain(read), b"+QIGETERROR: 567,x", b"OK") == []

@@ -5,8 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aiobc9x.core.exchange import Exchange
-from aiobc9x.core.forms import LineTiming
-from aiobc9x.core.line_timing import Stopwatch
+from aiobc9x.core.line_timing import LineTiming, Stopwatch
 from aiobc9x.core.statistics import Statistics
 from aiobc9x.wire.commands import Qird
 

@@ -6,7 +6,17 @@ from hypothesis import strategies as st
 
 from aiobc9x.core.events import DatagramLost, DataReceived, Drained, Event, Failed, ReadRefused
 from aiobc9x.core.exchange import Exchange
-from aiobc9x.core.receiving import Read, absorb, announce, distrust, refuse
+from aiobc9x.core.receiving import (
+    REFUSALS_MAX,
+    REFUSED_WAIT_S,
+    Read,
+    absorb,
+    announce,
+    distrust,
+    is_torn_empty,
+    refuse,
+    refused_wait,
+)
 from aiobc9x.core.slots import Slot, SlotState
 from aiobc9x.errors import StreamBroken
 from aiobc9x.spec import ServiceType
@@ -207,22 +217,62 @@ class TestRefusal:
         assert isinstance(event, Failed)
         assert str(event.error).endswith("ERROR to AT+QIRD")
 
-    @pytest.mark.parametrize("err", [552, 567])
-    def test_a_closed_socket_that_holds_nothing_is_at_its_end(self, err: int) -> None:
-        """Relatives free the socket as they close it."""
-        slot = socket(state=SlotState.REMOTE_CLOSED)
+    @pytest.mark.parametrize("state", [SlotState.OPEN, SlotState.REMOTE_CLOSED])
+    @pytest.mark.parametrize("err", [None, 550, 552, 559, 567, 568])
+    def test_it_never_proves_emptiness(self, state: SlotState, err: int | None) -> None:
+        """The module is asked whether it still has the socket, at its end too."""
+        slot = socket(state=state)
         slot.readable = True
-        assert refuse(slot, err) == Drained(slot)
+        assert refuse(slot, err) == ReadRefused(slot, err)
         assert not slot.readable
+        assert not slot.is_drained
 
-    @pytest.mark.parametrize("err", [None, 550, 559, 568])
-    def test_a_closed_socket_that_can_not_be_read_may_hold_the_end(self, err: int | None) -> None:
-        """An answer that doesn't say that the socket is gone doesn't say that it is empty."""
-        event = refuse(socket(state=SlotState.REMOTE_CLOSED), err)
-        assert isinstance(event, Failed)
-        assert (f"modem error {err}" in str(event.error)) == (err is not None)
-
-    def test_an_open_socket_is_to_be_looked_into(self) -> None:
-        """Nothing is known to be lost, but the module no longer reads it."""
+    @pytest.mark.parametrize("err", [551, 553, 568])
+    @pytest.mark.parametrize("announced", [1, None])
+    def test_a_busy_module_still_has_what_it_announced(
+        self, err: int, announced: int | None
+    ) -> None:
+        """Blocked, out of memory, busy: nothing has left its buffer."""
         slot = socket()
-        assert refuse(slot, 559) == ReadRefused(slot, 559)
+        slot.announced = announced
+        assert refuse(slot, err) == ReadRefused(slot, err)
+
+    def test_eight_in_a_row_are_enough(self) -> None:
+        """A module that never reads a socket again has lost what it holds."""
+        slot = socket()
+        events = [refuse(slot, 568) for _ in range(REFUSALS_MAX + 1)]
+        assert {type(event) for event in events[:-1]} == {ReadRefused}
+        assert isinstance(events[-1], Failed)
+
+    def test_an_answer_between_starts_the_count_anew(self) -> None:
+        """A module that is busy now and then is no broken one."""
+        slot = socket()
+        for _ in range(REFUSALS_MAX):
+            refuse(slot, 568)
+        absorb(slot, None, 5.0)
+        assert refuse(slot, 568) == ReadRefused(slot, 568)
+
+    def test_each_wait_is_twice_the_last_within_limits(self) -> None:
+        """From half a second to five."""
+        slot, waits = socket(), []
+        for _ in range(REFUSALS_MAX):
+            refuse(slot, 568)
+            waits.append(refused_wait(slot))
+        assert (waits[0], waits[-1]) == REFUSED_WAIT_S
+        assert waits[1:3] == [1.0, 2.0]
+
+
+class TestTornEmpty:
+    """``+QIRD: 0`` that has lost a few bytes is still known."""
+
+    WHOLE = b"+QIRD: 0"
+
+    @pytest.mark.parametrize("lost", range(8))
+    def test_any_lost_byte(self, lost: int) -> None:
+        """One, wherever it stood."""
+        assert is_torn_empty(self.WHOLE[:lost] + self.WHOLE[lost + 1 :])
+
+    @pytest.mark.parametrize("text", [b"+QIRD: 0", b"+QI:", b"RD:0 ", b"+QIRD: 1", b""])
+    def test_other_lines_are_none(self, text: bytes) -> None:
+        """Whole, too short, in another order, or with another number."""
+        assert not is_torn_empty(text)

@@ -218,7 +218,7 @@ class TestReceiving:
         slot = peer.open(ServiceType.UDP)
         peer.say(line(b'+QIURC: "recv",0,"buff full"'))
         peer.turn(READ, EMPTY)
-        slot.datagrams.append(b"a")
+        peer.session.send_datagram(slot, b"a")
         peer.turn(b'AT+QISEND=0,1,"a"', OK, SEND_FAIL)
         assert peer.session.statistics.datagrams_lost == 2
         assert len(peer.kept(DatagramLost)) == 2

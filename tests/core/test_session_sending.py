@@ -36,6 +36,9 @@ from tests.core.peer import (
 
 READ = b"AT+QIRD=0,1024"
 
+CROSSING_S = 0.01
+"""Longer than a short command line takes on the line: before that no result can be its own."""
+
 
 class TestSendResults:
     """``SEND OK`` names no socket: it counts only where one can be due."""
@@ -80,7 +83,7 @@ class TestSendResults:
         """The data must not go to a module that awaits a command; nor ever again."""
         peer = Peer()
         slot = peer.open()
-        slot.outgoing += b"AT+CFUN=0\r"
+        slot.outgoing += b"\x00+CFUN=0\r\n"
         events = peer.turn(b"AT+QISEND=0,10", PROMPT, final)
         assert [event.slot for event in of(Failed, events)] == [slot]
         assert len(of(OutOfStep, events)) == 1
@@ -118,7 +121,9 @@ class TestSending:
         slot = peer.open()
         for delay in (0.3, 0.0):
             slot.outgoing += b"a"
-            peer.turn(b'AT+QISEND=0,1,"a"', SEND_OK)
+            peer.expect(b'AT+QISEND=0,1,"a"\r')
+            peer.now += CROSSING_S
+            peer.say(SEND_OK)
             peer.session.queue.add(ask())
             peer.expect()
             peer.wait(delay)
@@ -131,7 +136,9 @@ class TestSending:
         peer = Peer()
         slot = peer.open()
         slot.outgoing += b"a"
-        peer.turn(b'AT+QISEND=0,1,"a"', SEND_OK)
+        peer.expect(b'AT+QISEND=0,1,"a"\r')
+        peer.now += CROSSING_S
+        peer.say(SEND_OK)
         for _ in range(5):
             peer.wait(0.15)
             peer.say(b"+CSCON: 1")
@@ -142,7 +149,9 @@ class TestSending:
         peer = Peer()
         slot = peer.open()
         slot.outgoing += b"a"
-        peer.turn(b'AT+QISEND=0,1,"a"', SEND_OK, OK)
+        peer.expect(b'AT+QISEND=0,1,"a"\r')
+        peer.now += CROSSING_S
+        peer.say(SEND_OK, OK)
         assert peer.kept(Sent) == [Sent(slot, 1)]
 
     @pytest.mark.parametrize("together", [True, False])
@@ -201,7 +210,9 @@ class TestSending:
     def send_without_ok(peer: Peer, slot: Slot) -> None:
         """Let a send end with its result alone."""
         slot.outgoing += b"a"
-        peer.turn(b'AT+QISEND=0,1,"a"', SEND_OK)
+        peer.expect(b'AT+QISEND=0,1,"a"\r')
+        peer.now += CROSSING_S
+        peer.say(SEND_OK)
         peer.wait(0.3)
 
     @pytest.mark.parametrize("doubled", [SEND_OK, SEND_FAIL])
@@ -238,7 +249,7 @@ class TestSending:
             peer.turn(b'AT+QISEND=0,1,"a"', OK, SEND_FAIL)
             peer.wait(100 * backoff)
             peer.expect()
-            slot.retry_send(peer.now)
+            peer.session.retry_send(slot, peer.now)
             peer.wait(backoff * 0.9)
             peer.expect()
             assert peer.session.deadline() == pytest.approx(peer.now + backoff * 0.1)
@@ -315,7 +326,7 @@ class TestSending:
         peer.written()
         peer.say(ERROR)
         peer.expect(b"AT+QIGETERROR\r")
-        events = peer.wait(10)
+        events = peer.wait(11)
         assert [event.slot for event in of(Failed, events)] == [slot]
         assert of(OutOfStep, events)
 
@@ -398,7 +409,7 @@ class TestWaking:
         stalled, other = peer.open(), peer.open()
         stalled.outgoing += b"a"
         peer.turn(b'AT+QISEND=0,1,"a"', OK, SEND_FAIL)
-        stalled.retry_send(peer.now)
+        peer.session.retry_send(stalled, peer.now)
         other.outgoing += b"b"
         peer.turn(b'AT+QISEND=1,1,"b"', OK)
         peer.wait(1.0)

@@ -48,7 +48,7 @@ def stalled(peer: Peer) -> None:
     slot = peer.open()
     slot.outgoing += b"a"
     peer.turn(b'AT+QISEND=0,1,"a"', OK, SEND_FAIL)
-    slot.retry_send(peer.now)
+    peer.session.retry_send(slot, peer.now)
 
 
 def sending(peer: Peer) -> None:

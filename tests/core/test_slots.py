@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aiobc9x.core.slots import TRANSITIONS, Slot, SlotState, SocketTable
+from aiobc9x.core.slots import CLOSED_POLL_S, TRANSITIONS, Slot, SlotState, SocketTable
 from aiobc9x.spec import AccessMode, ServiceType
 
 PUSH, TCP, UDP = AccessMode.PUSH, ServiceType.TCP, ServiceType.UDP
@@ -112,7 +112,7 @@ class TestReleasing:
         table = SocketTable()
         slot = taken(table, UDP)
         slot.outgoing += b"a"
-        slot.datagrams.append(b"b")
+        slot.queue_datagram(b"b")
         slot.fragments += b"c"
         slot.announced, slot.readable, slot.wants_read = 9, True, True
         table.release(slot, 0.0)
@@ -236,7 +236,8 @@ class TestOutgoing:
     def test_a_datagram_goes_by_itself(self) -> None:
         """Datagrams are never joined."""
         slot = connected(UDP)
-        slot.datagrams += [b"one", b"two"]
+        slot.queue_datagram(b"one")
+        slot.queue_datagram(b"two")
         assert slot.unsent == 6
         assert slot.next_quantum() == b"one"
         slot.confirm(3)
@@ -303,7 +304,7 @@ class TestTurns:
             ({}, 15.0),
             ({"readable": True}, None),
             ({"wants_read": False}, None),
-            ({"state": SlotState.REMOTE_CLOSED}, None),
+            ({"failed": True}, None),
             ({"access_mode": PUSH}, None),
         ],
     )
@@ -312,6 +313,13 @@ class TestTurns:
         slot = self.waiting(**{"readable": False, "last_read": 5.0, **changes})
         assert slot.poll_due(10.0) == due
         assert slot.poll_due(0) is None
+
+    @pytest.mark.parametrize("interval", [0.0, 10.0])
+    def test_one_that_the_peer_has_closed_is_always_polled(self, interval: float) -> None:
+        """It must come to its end, whether or not silent sockets are polled."""
+        changes = {"readable": False, "last_read": 5.0, "state": SlotState.REMOTE_CLOSED}
+        assert self.waiting(**changes).poll_due(interval) == 5.0 + CLOSED_POLL_S
+        assert self.waiting(**changes, is_drained=True).poll_due(interval) is None
 
 
 class TestHolding:

@@ -1,17 +1,15 @@
-"""Scheduler: who waits for the line, and until when."""
+"""Turns: who waits for the line, and until when."""
 
 import math
 
 import pytest
 
 from aiobc9x.core.events import Job, Lane
-from aiobc9x.core.forms import LineTiming
+from aiobc9x.core.line_timing import LineTiming
 from aiobc9x.core.profile import ModuleProfile
-from aiobc9x.core.queue import JobQueue
-from aiobc9x.core.scheduling import Scheduler
 from aiobc9x.core.sending import Sender
 from aiobc9x.core.slots import Slot, SlotState, SocketTable
-from aiobc9x.core.turns import SMALL_SEND_BYTES, TurnKind
+from aiobc9x.core.turns import SMALL_SEND_BYTES, JobQueue, TurnKind, Turns
 from aiobc9x.spec import ServiceType
 from aiobc9x.wire.base import Raw
 
@@ -24,7 +22,7 @@ class Line:
     def __init__(self) -> None:
         self.sockets, self.queue = SocketTable(), JobQueue()
         self.sender = Sender(ModuleProfile())
-        self.scheduler = Scheduler(self.sockets, self.queue, self.sender)
+        self.scheduler = Turns(self.sockets, self.queue, self.sender)
 
     def open(self, unsent: int = 0, *, readable: bool = False) -> Slot:
         slot = self.sockets.reserve(ServiceType.TCP)
@@ -76,7 +74,7 @@ class TestTurns:
     def test_nobody_sends_while_a_send_is_outstanding(self, line: Line) -> None:
         """§4.1.2; reads go on."""
         sending, reading = line.open(unsent=1), line.open()
-        line.sender.begin(sending, LINE)
+        line.sender.begin(sending, LINE, 0.0)
         assert line.next() is None
         reading.readable = True
         assert line.next() == (TurnKind.READ, 1)

@@ -3,7 +3,7 @@
 import pytest
 
 from aiobc9x.core.events import Job, Lane
-from aiobc9x.core.queue import JobQueue
+from aiobc9x.core.turns import JobQueue
 from aiobc9x.wire.base import Raw
 from aiobc9x.wire.network import At
 

@@ -4,15 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aiobc9x.core.forms import (
+from aiobc9x.core.line_timing import LineTiming
+from aiobc9x.core.profile import ModuleProfile
+from aiobc9x.core.sending import (
     ANY_FORM,
-    LineTiming,
     SendForm,
     choose_form,
     permitted_forms,
     send_time,
 )
-from aiobc9x.core.profile import ModuleProfile
 from aiobc9x.wire.base import Command
 from aiobc9x.wire.commands import Qisend, Qisendex
 
