@@ -96,8 +96,7 @@ class TestTroubleWithSends:
         Only a pinned form can need a prompt for such data at all.
         """
         async with Bench() as bench:
-            await bench.open(send_form="fixed")
-            protocol, transport, _ = await recorded(bench)
+            protocol, transport, _ = await recorded(bench, send_form="fixed")
             bench.add_fault(Fault(FaultKind.DROP_LINE, on=">"))
             transport.write(b"AT+CFUN=0\r" + bytes(90))
             assert isinstance(await protocol.lost, aiobc9x.StreamBroken)
