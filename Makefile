@@ -8,12 +8,15 @@ PY := $(VENV)/bin/python
 # The stamps carry the interpreter's name: naming another one sets up anew.
 RUNTIME := $(VENV)/.runtime-$(notdir $(PYTHON))
 DEV := $(VENV)/.dev-$(notdir $(PYTHON))
+# Environments of their own, beside that one: what they install changes what the tests see.
+SNIFFIO := $(VENV)-sniffio/.test-$(notdir $(PYTHON))
+LOWEST := $(VENV)-lowest/.test-$(notdir $(PYTHON))
 
 step = @printf '\n== %s\n' "$(1)"
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check format lint types coverage docs-check bench-smoke clean
+.PHONY: help demo test check check-sniffio check-lowest format lint types coverage docs-check bench-smoke clean
 
 help: ## Show this list
 	@echo 'make demo and make test need nothing but Python 3.11+. All targets:'
@@ -34,6 +37,15 @@ check: $(DEV) ## Everything a change must pass: format, lint, types, tests, benc
 	@$(PY) -m mypy
 	@$(MAKE) --no-print-directory coverage bench-smoke
 	$(call step,all good)
+
+# anyio, httpcore and others ask sniffio which async library runs, where it is installed.
+check-sniffio: $(SNIFFIO) ## Run all tests beside sniffio and trio
+	$(call step,all tests beside sniffio and trio)
+	@$(<D)/bin/python -m pytest -q -n 2
+
+check-lowest: $(LOWEST) ## Run all tests with the lowest versions that pyproject.toml allows
+	$(call step,all tests with the lowest versions)
+	@$(<D)/bin/python -m pytest -q -n 2
 
 format: $(DEV) ## Reformat the code and mend what the linter can
 	@$(PY) -m ruff check --quiet --fix-only .
@@ -61,13 +73,20 @@ bench-smoke: $(DEV) ## Run each benchmark once, briefly
 	@$(PY) -m benchmarks --smoke
 
 clean: ## Remove what the other targets made
-	rm -rf $(VENV) .ci-venv build dist .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-* .ci-venv .ci-venv-* build dist .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
 	rm -rf ./*.egg-info
 
-$(RUNTIME): extras =
-$(DEV): extras = [dev]
-$(RUNTIME) $(DEV): pyproject.toml
+# What is installed into each, by the Python of that environment.
+pip = $(@D)/bin/python -m pip install --disable-pip-version-check
+$(RUNTIME): install = $(pip) --editable .
+$(DEV): install = $(pip) --editable '.[dev]'
+$(SNIFFIO): install = $(pip) --editable '.[test]' sniffio trio
+# uv takes the lowest versions of what is named here and in pyproject.toml: of http too, which
+# the extra "test" only refers to.
+$(LOWEST): install = $(pip) uv && $(@D)/bin/python -m uv pip install --python $(@D)/bin/python \
+    --resolution lowest-direct --editable '.[http,test]'
+$(RUNTIME) $(DEV) $(SNIFFIO) $(LOWEST): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	    echo 'Python 3.11 or newer is needed. Is there another one? Try: make PYTHON=python3.12 ...' >&2; \
 	    exit 1; }
@@ -75,8 +94,7 @@ $(RUNTIME) $(DEV): pyproject.toml
 	    echo 'This Python lacks venv. On Debian and Ubuntu: sudo apt install python3-venv' >&2; \
 	    exit 1; }
 	@version='import sys; print(sys.version_info[:2])'; \
-	    [ "$$($(PY) -c "$$version" 2>/dev/null)" = "$$($(PYTHON) -c "$$version")" ] || \
-	    { echo 'Setting up $(VENV) ...'; $(PYTHON) -m venv --clear $(VENV); }
-	@log=$$($(PY) -m pip install --disable-pip-version-check --editable '.$(extras)' 2>&1) || \
-	    { echo "$$log" >&2; exit 1; }
+	    [ "$$($(@D)/bin/python -c "$$version" 2>/dev/null)" = "$$($(PYTHON) -c "$$version")" ] || \
+	    { echo 'Setting up $(@D) ...'; $(PYTHON) -m venv --clear $(@D); }
+	@log=$$({ $(install); } 2>&1) || { echo "$$log" >&2; exit 1; }
 	@touch $@

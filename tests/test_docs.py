@@ -26,6 +26,7 @@ from aiobc9x.aio.configuring import COMMANDS
 from aiobc9x.cli.main import build_parser
 from aiobc9x.spec import ERR_TEXT, NTP_TEXT, PING_TEXT, ConfigKey
 from aiobc9x.wire import urcs
+from benchmarks import bench_soak
 from benchmarks.harness import parser
 from tests.support.pages import CLIENT_PAGES, DEVICE, PAGES, ROOT, Block, blocks
 
@@ -133,6 +134,8 @@ def test_commands_exist(line: str) -> None:
                 assert re.search(rf"^{re.escape(target)}:", makefile, re.MULTILINE)
         case ["python", "-m", "aiobc9x", *arguments]:
             build_parser().parse_args(arguments)
+        case ["python", "-m", "benchmarks", "soak", *options]:
+            assert vars(bench_soak.parser(["asyncio"]).parse_args(options))
         case ["python", "-m", "benchmarks", name, *options] if not name.startswith("-"):
             assert (ROOT / "benchmarks" / f"bench_{name}.py").is_file()
             assert vars(parser(None, 1).parse_args(options))

@@ -9,6 +9,7 @@ ahead until the read-ahead is full, whether or not the protocol has paused readi
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import socket
 from asyncio import constants
@@ -37,6 +38,14 @@ OVERRUN_BYTES: Final = 64 * 1024
 _BYTES_LIKE: Final = (bytes, bytearray, memoryview)
 
 _WARN_AFTER_WRITES: Final = 5
+
+
+class _NoHalfCloseError(OSError, NotImplementedError):
+    """What asyncio's transports raise that can't do it.
+
+    It is an ``OSError`` too, because anyio before 4.16 calls ``write_eof()`` whenever it
+    closes, without asking first, and lets nothing else pass.
+    """
 
 
 class SocketTransport(ModuleTransport, asyncio.Transport):
@@ -129,8 +138,10 @@ class SocketTransport(ModuleTransport, asyncio.Transport):
         return False
 
     def write_eof(self) -> None:
-        """Raise ``NotImplementedError``: the module has no half-close."""
-        raise NotImplementedError("the module can't close one direction alone; use close()")
+        """Raise ``NotImplementedError``, an ``OSError`` too: the module has no half-close."""
+        raise _NoHalfCloseError(
+            errno.EOPNOTSUPP, "the module can't close one direction alone; use close()"
+        )
 
     def on_data(self, data: bytes) -> None:
         """Take bytes of the stream."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -16,6 +17,8 @@ from tests.support.pages import CLIENT_PAGES, DEVICE, ROOT, Block, blocks
 
 RUN_S: Final = 50.0
 """For a program to end, on a busy machine."""
+
+_SLOW: Final = re.compile(r"Executing <.*> took .* seconds\n")
 
 ON_UVLOOP: Final = """
 import asyncio, runpy, sys, uvloop
@@ -63,9 +66,10 @@ class Program:
             self._said.append(line)
 
     async def end(self) -> str:
-        """Wait for its end; return what it had to say."""
+        """Wait for its end; return what it had to say, without asyncio's remarks in debug mode."""
         rest, _ = await asyncio.wait_for(self.process.communicate(), RUN_S)
-        return "".join(self._said) + rest.decode()
+        said = "".join(self._said) + rest.decode()
+        return "".join(line for line in said.splitlines(True) if not _SLOW.fullmatch(line))
 
 
 @asynccontextmanager

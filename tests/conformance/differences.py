@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from tests.support.versions import version
+
 
 @dataclass(frozen=True)
 class Difference:
@@ -106,3 +108,12 @@ DIFFERENCES: dict[str, Difference] = {
         "write buffer limits", "64 KiB would hide six seconds at 115200 baud", (1440, 2880)
     ),
 }
+
+if version("uvloop") < (0, 23):
+    DIFFERENCES["copy"] = Difference(
+        _UVLOOP,
+        "uvloop before 0.23 sends what stands in a bytearray later, not what stood there",
+        b"before",
+        tls=False,
+        loop_name="uvloop",
+    )

@@ -1,0 +1,146 @@
+"""Does it last: no hang, no leak, no lost exception, every byte right?
+
+    python -m benchmarks soak --seconds 600                # ten minutes on each loop
+    python -m benchmarks soak --seconds 600 --loop uvloop  # on one
+    python -m benchmarks soak --smoke                      # some seconds each; CI runs this
+
+In real time, over ptys and TCP, with real peers on loopback, several operations at once do in
+random order what programs do with a modem: connections in both access modes, with TLS, by
+redirection and through the proxy, datagrams, servers, questions, aborts, cancellations.
+Meanwhile the module restarts, falls silent, loses the network, refuses, is late, or the line
+breaks; then a new modem is opened. ``ended`` counts operations that a fault has ended by
+an exception, ``busy`` those that found no free connect ID. ``--seed`` repeats the order of what
+is chosen, but real time chooses too.
+
+The status is 1 if something happened that must not: an operation that hangs; one that fails
+though nothing went wrong; wrong bytes; a whole end without all bytes; an exception or a warning
+that nobody took; a connect ID, a task or a descriptor that is left behind; a modem that can't
+be opened, closed or used any more.
+"""
+
+import argparse
+import asyncio
+import faulthandler
+import logging
+import random
+import sys
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
+
+from benchmarks.harness import print_tsv
+from benchmarks.soak_life import LIMIT_S, Soak
+from benchmarks.soak_peers import peers
+from benchmarks.soak_record import Record, holdings, settled
+
+SECONDS: Final = 60.0
+SMOKE_SECONDS: Final = 2.0
+SMOKE_SEED: Final = 1
+GRACE_S: Final = 10 * LIMIT_S
+"""How much longer than asked a loop may take before it counts as dead."""
+
+OPERATION_COLUMNS: Final = ("operation", "begun", "done", "ended", "busy", "checked_bytes")
+FAULT_COLUMNS: Final = ("fault", "times")
+HOLDING_COLUMNS: Final = ("held", "at_start", "at_end")
+
+
+class LoopKind(NamedTuple):
+    """A loop, and how it makes tasks."""
+
+    make: Callable[[], asyncio.AbstractEventLoop]
+    is_eager: bool = False
+
+
+def loop_kinds() -> dict[str, LoopKind]:
+    """Return the loops that this Python has."""
+    kinds = {"asyncio": LoopKind(asyncio.new_event_loop)}
+    if sys.version_info >= (3, 12):
+        kinds["eager"] = LoopKind(asyncio.new_event_loop, is_eager=True)
+    try:
+        import uvloop  # noqa: PLC0415  # it is optional
+    except ImportError:
+        return kinds
+    kinds["uvloop"] = LoopKind(uvloop.new_event_loop)
+    return kinds
+
+
+async def soak(record: Record, seed: int, seconds: float, *, is_brief: bool) -> None:
+    """Use one module after the other for so many seconds; print what there was at the ends."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + seconds
+    with record.watching(loop):
+        async with peers():  # libuv opens a descriptor with its first server, and keeps it
+            pass
+        before = holdings()
+        async with peers() as far:
+            run = Soak(record, random.Random(seed), far, is_brief)
+            while loop.time() < until:
+                await run.one_module(until)
+        after = await settled(before)
+        run.report_leaks(before, after)
+    print_tsv(OPERATION_COLUMNS, record.rows())
+    print()
+    print_tsv(FAULT_COLUMNS, sorted(record.faults.items()))
+    print()
+    held = [
+        ("tasks", len(before.tasks), len(after.tasks)),
+        ("descriptors", len(before.descriptors), len(after.descriptors)),
+    ]
+    print_tsv(HOLDING_COLUMNS, held)
+
+
+def soak_on(kind: LoopKind, seed: int, seconds: float, *, is_brief: bool) -> Sequence[str]:
+    """Soak on a loop of one kind; return what must not have happened."""
+    record = Record()
+    faulthandler.dump_traceback_later(seconds + GRACE_S, exit=True)  # with status 1
+    try:
+        with asyncio.Runner(loop_factory=kind.make) as runner:
+            if sys.version_info >= (3, 12) and kind.is_eager:
+                runner.get_loop().set_task_factory(asyncio.eager_task_factory)
+            runner.run(soak(record, seed, seconds, is_brief=is_brief))
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+    return record.breaches
+
+
+def parser(kinds: Sequence[str]) -> argparse.ArgumentParser:
+    """Make the parser of the command line; ``kinds`` are the loops that there are."""
+    made = argparse.ArgumentParser(
+        prog="python -m benchmarks soak",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    made.add_argument("--seconds", type=float, default=SECONDS, help="on each loop")
+    made.add_argument("--loop", choices=kinds, action="append", help="on this loop alone")
+    made.add_argument("--seed", type=int, help="repeat a run's choices")
+    made.add_argument("--smoke", action="store_true", help="some seconds on each loop")
+    return made
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Soak on the loops asked for.
+
+    Raises:
+        SystemExit: Something happened that must not, and the status is 1; or an option is wrong.
+
+    """
+    kinds = loop_kinds()
+    asked = parser([*kinds]).parse_args(argv)
+    # CI must not fail by lottery; runs by hand look further.
+    chosen = SMOKE_SEED if asked.smoke else random.randrange(10**6)
+    seed = chosen if asked.seed is None else asked.seed
+    seconds = SMOKE_SECONDS if asked.smoke else asked.seconds
+    print(f"# seed {seed}; to repeat: --seed {seed}", file=sys.stderr)
+    logging.getLogger("aiobc9x").addHandler(logging.NullHandler())  # it tells of every fault
+    breaches: list[tuple[str, str]] = []
+    for number, name in enumerate(asked.loop or kinds):
+        print("\n" * bool(number) + f"# {name}, {seconds:g} s", flush=True)
+        found = soak_on(kinds[name], seed, seconds, is_brief=asked.smoke)
+        breaches += [(name, each) for each in found]
+    print()
+    print_tsv(("loop", "breach"), breaches or [("all", "none")])
+    if breaches:
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()
