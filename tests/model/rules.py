@@ -29,6 +29,7 @@ class Rules:
         self._module = module
         self._condition = condition
         self._since = 0.0
+        self._asked = 0
         self.broken: list[str] = []
         self.awaiting = False
         self.payload_due = 0
@@ -60,15 +61,19 @@ class Rules:
             if self.payload_due < 0 and data.strip(b"\r\x1b"):
                 self._break(f"{-self.payload_due} bytes more than the length: {data!r}")
             self.payload_due = max(0, self.payload_due)
-        elif data.endswith(b"\r") and data.strip(b"\r\x1b"):
+        elif data.endswith(b"\r") and data.startswith(b"AT"):
             self._command(data)
+        elif self.awaiting and len(data) == self._asked and self._overdue():
+            self._asked = 0  # the prompt may have been lost: the module waits for just this
         elif data.strip(b"\r\x1b") or self._condition.name == "clean":
             self._break(f"neither a command line nor a payload that is due: {data!r}")
 
+    def _overdue(self) -> bool:
+        return self._module.loop.time() - self._since > PATIENCE_S
+
     def _command(self, line: bytes) -> None:
-        now = self._module.loop.time()
         probe = line == b"AT\r"  # after silence, to find out whether anybody is there
-        if self.awaiting and now - self._since < PATIENCE_S and not probe:
+        if self.awaiting and not self._overdue() and not probe:
             self._break(f"a command before the last one's final result: {line!r}")
         opening = re.match(rb"AT\+QIOPEN=\d,(\d),", line)
         used = self._module.socks.get(int(opening[1])) if opening else None
@@ -76,8 +81,10 @@ class Rules:
             self._break(f"AT+QIOPEN of connectID {used.connect_id}, which is in use: {line!r}")
         if line.startswith(b"AT+QISEND") and self.send_out:
             self._break(f"a send before SEND OK of the last one: {line!r}")
+        asked = re.match(rb"AT\+QISEND=\d,(\d+)\r$", line)
+        self._asked = int(asked[1]) if asked else 0
         self.awaiting = True
-        self._since = now
+        self._since = self._module.loop.time()
 
     def wrong(self, text: str) -> None:
         """Note what the module makes of a command, unless the line may have spoilt it."""

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 SHOWN_BYTES: Final = 60
 
+PAUSES_S: Final = 60.0
+"""Virtual seconds that a slow reader pauses in all, so that no wait for it looks endless."""
+
 
 def first_difference(got: bytes | bytearray, sent: bytes | bytearray) -> str:
     """Say where received bytes differ from those sent."""
@@ -146,6 +149,7 @@ class Conversation:
     async def _read(self) -> None:
         rng = self.run.rng
         slow = rng.choice((0.0, 0.0, 0.05, 1.0))
+        patience = PAUSES_S
         while True:
             try:
                 data = await self._read_some(rng.choice((1, 100, 1024, 65536)))
@@ -160,10 +164,10 @@ class Conversation:
             self.got += data
             if not self.peer.sent.startswith(self.got):
                 raise self.wrong(f"wrong bytes: {first_difference(self.got, self.peer.sent)}")
-            if slow and rng.random() < 0.3:
-                await asyncio.sleep(rng.uniform(0, slow))
-            if slow == 1.0 and rng.random() < 0.05:
-                await asyncio.sleep(rng.uniform(0, 15))
+            if slow and patience > 0 and rng.random() < 0.3:
+                pause = rng.uniform(0, 15 if slow == 1.0 and rng.random() < 0.15 else slow)
+                patience -= pause
+                await asyncio.sleep(pause)
 
     async def _read_some(self, size: int) -> bytes | None:
         """Read, or cancel reading."""
