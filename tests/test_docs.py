@@ -28,6 +28,7 @@ from aiobc9x.spec import ERR_TEXT, NTP_TEXT, PING_TEXT, ConfigKey
 from aiobc9x.wire import urcs
 from benchmarks import bench_soak
 from benchmarks.harness import parser
+from tests.model.table import model_parser
 from tests.support.pages import CLIENT_PAGES, DEVICE, PAGES, ROOT, Block, blocks
 
 SHELLS: Final = {"sh", "shell", "bash", "console"}
@@ -141,6 +142,8 @@ def test_commands_exist(line: str) -> None:
             assert vars(parser(None, 1).parse_args(options))
         case ["python", "-m", "benchmarks", *options]:
             assert options in ([], ["--smoke"])
+        case ["python", "-m", "tests.model", *options]:
+            assert vars(model_parser().parse_args(options))
         case ["python", "-m", module, *_]:
             assert (ROOT / module.replace(".", "/")).with_suffix(".py").is_file()
         case ["pip", "install", what]:
