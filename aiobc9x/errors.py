@@ -25,11 +25,11 @@ errno::
 from __future__ import annotations
 
 import errno
-import re
 import socket
 from collections.abc import Sequence
 from typing import Any, Final, TypeVar
 
+from aiobc9x.masking import masked_command, shown_line
 from aiobc9x.spec import CME_TEXT, ERR_TEXT, Err
 
 __all__ = [
@@ -105,7 +105,6 @@ ERRNO_OF: Final[dict[int | None, int]] = {
 }
 """The errno of each ``<err>`` (table 2); ``None`` where the module gave no code."""
 
-_SENT: Final = re.compile(r"(AT\+QISEND(?:EX)?=[^,]*,[^,]*),.*", re.IGNORECASE | re.DOTALL)
 _SHOWN_CHARACTERS: Final = 120
 
 _E = TypeVar("_E", bound=BaseException)
@@ -223,8 +222,8 @@ class CommandError(ModemError, OSError):
 
 
 def quoted_command(command: str) -> str:
-    """Quote a command line for a message: what it sends is nobody's business there."""
-    shown = _SENT.sub(r"\1,...", command)
+    """Quote a command line for a message: its secrets and payloads are nobody's business there."""
+    shown = masked_command(command)
     if len(shown) > _SHOWN_CHARACTERS:
         shown = f"{shown[:_SHOWN_CHARACTERS]}..."
     return repr(shown)
@@ -254,7 +253,8 @@ class UnexpectedAnswer(CommandError):
     """
 
     def __init__(self, command: str, lines: Sequence[bytes], reason: str) -> None:
-        text = f"can't read the answer to {quoted_command(command)}: {reason}; got {list(lines)!r}"
+        shown = [shown_line(line) for line in lines]
+        text = f"can't read the answer to {quoted_command(command)}: {reason}; got {shown!r}"
         OSError.__init__(self, errno.EPROTO, text)
         self.command, self.err, self.cme, self.lines = command, None, None, tuple(lines)
 

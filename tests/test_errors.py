@@ -112,7 +112,7 @@ OTHER_ROWS: list[tuple[ModemError, type[OSError], int, str]] = [
         UnexpectedAnswer("AT+CSQ", [b"+CSQ: x"], "no signal"),
         OSError,
         errno.EPROTO,
-        "can't read the answer to 'AT+CSQ': no signal; got [b'+CSQ: x']",
+        "can't read the answer to 'AT+CSQ': no signal; got ['+CSQ: x']",
     ),
 ]
 """Exceptions that no ``<err>`` stands for."""
@@ -183,6 +183,13 @@ class TestCommandError:
         assert exc.command == command
         assert str(exc).endswith(f"'{name}=1,8,...'")
 
+    def test_passwords_of_raw_commands_are_not_repeated(self) -> None:
+        """Messages end up in logs and tickets; the attribute has the line."""
+        command = 'AT+CGAUTH=1,1,"user","s3cret"'
+        exc = command_error(command, cme="16")
+        assert exc.command == command
+        assert str(exc).endswith("'AT+CGAUTH=1,1,...': incorrect password (CME error 16)")
+
     def test_a_long_line_is_cut(self) -> None:
         """A message is to be read."""
         assert len(str(CommandError("AT+X=" + "9" * 3000))) < 200
@@ -236,6 +243,11 @@ class TestOthers:
         """As they came."""
         exc = UnexpectedAnswer("AT+CSQ", [b"\xff"], "no signal")
         assert (exc.command, exc.lines, exc.err, exc.cme) == ("AT+CSQ", (b"\xff",), None, None)
+
+    def test_an_answer_may_hold_the_payload_of_somebody_else(self) -> None:
+        """Lines that bytes were lost from may be anybody's: their length must do."""
+        exc = UnexpectedAnswer("AT+CSQ", [b"password=secret", b"+CSQ: x"], "no signal")
+        assert str(exc).endswith("got ['(15 bytes)', '+CSQ: x']")
 
     @pytest.mark.parametrize("exc", [PortNotFound("x"), PortDenied("x"), PortBusy("x")])
     def test_a_port_that_does_not_open_is_a_lost_link(self, exc: LinkLost) -> None:

@@ -41,6 +41,7 @@ from aiobc9x.core.events import (
 from aiobc9x.core.session import Session
 from aiobc9x.core.slots import Slot
 from aiobc9x.errors import LinkLost, ModemError, ModuleReset, command_error
+from aiobc9x.masking import shown_line
 from aiobc9x.wire.commands import Command
 from aiobc9x.wire.urcs import Urc
 
@@ -445,11 +446,12 @@ class Driver:
         self._owners.tell(event)
 
     def _on_unknown(self, event: UnknownLine) -> None:
-        logger.info("! unknown line %s", _shorten(event.text))
+        logger.info("! unknown line: %s", shown_line(event.text))
         self.hub.publish(Unknown(event.text))
 
     def _on_damaged(self, event: Damaged) -> None:
-        logger.warning("! %s: %s", event.reason, _shorten(event.data))
+        # Whose bytes they are nobody knows: they may be anybody's payload.
+        logger.warning("! %s (%d bytes)", event.reason, len(event.data))
 
     def _on_step_lost(self, event: OutOfStep) -> None:
         level = logging.DEBUG if event.is_sleep else logging.WARNING
@@ -486,8 +488,3 @@ class Driver:
 
     def _unexpect(self, future: asyncio.Future[Any]) -> None:
         self._expected = [pair for pair in self._expected if pair[1] is not future]
-
-
-def _shorten(data: bytes, limit: int = 120) -> str:
-    shown = repr(data[:limit])[1:]
-    return shown if len(data) <= limit else f"{shown} and {len(data) - limit} bytes more"
