@@ -471,13 +471,14 @@ class Driver:
         self.hub.publish(urc)
 
     def _on_restarted(self, banner: str) -> None:
-        expected = self.on_restarted is None  # a module that was just switched on
-        logger.log(logging.INFO if expected else logging.WARNING, "! restarted: %s", banner)
         self._owners.clear()
         self._fail_expected(lambda: ModuleReset(f"the module restarted ({banner})"))
+        if self.on_restarted is None:  # start-up, and a module that was just switched on
+            logger.info("= the module has started: %s", banner)
+            return
+        logger.warning("! restarted: %s", banner)
         self.hub.publish(Reset(banner))
-        if self.on_restarted is not None:
-            self.spawn(self.on_restarted, banner)
+        self.spawn(self.on_restarted, banner)
 
     def _fail_expected(self, error: Callable[[], ModemError]) -> None:
         for _, future in list(self._expected):

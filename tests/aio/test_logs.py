@@ -53,3 +53,22 @@ async def test_passwords_of_raw_commands_are_not_shown(caplog: pytest.LogCapture
     lines = [record.message for record in caplog.records]
     assert "> AT+CGAUTH=1,1,..." in lines
     assert SECRET not in f"{lines} {caught.value} {late.value}"
+
+
+@virtual
+async def test_a_module_that_is_switched_on_has_not_restarted(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Its banner during start-up is no news; a later one is a warning."""
+    async with Bench(boot_time=0.5) as bench:
+        caplog.set_level(logging.INFO, "aiobc9x")
+        modem = await bench.open()
+        lines = [record.message for record in caplog.records]
+        assert lines == ["= the module has started: RDY"]
+        events = modem.subscribe()
+        bench.add_fault(Fault(FaultKind.RESET, on="AT+CGMM"))
+        with pytest.raises(aiobc9x.ModuleReset):
+            await modem.command("AT+CGMM")
+        assert aiobc9x.Reset("RDY") in [await anext(events) for _ in range(2)]
+    warnings = [r.message for r in caplog.records if r.levelno >= logging.WARNING]
+    assert warnings == ["! restarted: RDY"]
