@@ -264,9 +264,9 @@ def test_every_err_code_is_in_the_table() -> None:
         to_connect = errors.connect_error("AT+QIOPEN", code)
         to_command = errors.command_error("AT+QISEND", code)
         expected[f"{code:d}"] = [text, described(to_connect), described(to_command)]
-        symbol = documented[f"{code:d}"].pop(1)
-        value = getattr(errno, symbol, None) or getattr(socket, symbol)
-        assert value == to_connect.errno == to_command.errno
+        symbols = documented[f"{code:d}"].pop(1).split(", ")
+        values = [getattr(errno, name, None) or getattr(socket, name) for name in symbols]
+        assert [to_connect.errno, to_command.errno] == [values[0], values[-1]]
     assert documented == expected
 
 
