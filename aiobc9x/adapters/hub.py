@@ -10,6 +10,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from aiobc9x.aio.arguments import check_positive_seconds
 from aiobc9x.aio.proxying import ProxyStatistics
 from aiobc9x.errors import NoFreeSocket
 
@@ -35,10 +36,10 @@ class Settings:
     connect_timeout: float | None
 
     def __post_init__(self) -> None:
-        for name in ("handshake_timeout", "linger", "connect_timeout"):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise ValueError(f"{name} is {value}: use more than 0 s")
+        check_positive_seconds("handshake_timeout", self.handshake_timeout)
+        check_positive_seconds("linger", self.linger)
+        if self.connect_timeout is not None:
+            check_positive_seconds("connect_timeout", self.connect_timeout)
 
 
 class Hub:

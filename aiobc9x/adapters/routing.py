@@ -74,6 +74,8 @@ class Bypass:
     def __init__(self, entries: Iterable[BypassEntry]) -> None:
         if isinstance(entries, str):
             raise TypeError(f"bypass must be several entries, such as ({entries!r},)")
+        if not isinstance(entries, Iterable):
+            raise TypeError(f"bypass must be several entries, not {entries!r}")
         self._names: set[str] = set()
         self._endings: tuple[str, ...] = ()
         self._networks: list[Network] = []
