@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import contextlib
 import signal
+import socket
 import sys
 from dataclasses import replace
 from typing import Final
@@ -95,6 +96,8 @@ async def _serve(
         task = asyncio.current_task()
         if task is None or task.cancelling():
             raise  # by Ctrl-C; SIGTERM ends the module alone, which is a regular end
+    except socket.gaierror as exc:
+        raise OSError(f"--tcp: {host!r} is no address of this machine: {exc.strerror}") from exc
     except NotImplementedError as exc:
         raise OSError("this system has no pseudo terminals; use --tcp PORT") from exc
 

@@ -179,6 +179,14 @@ def test_a_port_that_is_taken_is_one_line(capsys: pytest.CaptureFixture[str]) ->
     assert captured.err.count("\n") == 1
 
 
+def test_a_host_that_is_none_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    """The system's words alone don't say what isn't known."""
+    assert main(["simulate", "--tcp", "300.1.1.1:7000"]) == 1
+    captured = capsys.readouterr()
+    assert captured.err.startswith("aiobc9x: --tcp: '300.1.1.1' is no address of this machine: ")
+    assert captured.err.count("\n") == 1
+
+
 def test_a_bad_parameter_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     """It names the parameter."""
     assert main(["simulate", "--prompt", "long"]) == 2
