@@ -10,7 +10,8 @@ load without asyncio.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING
+
+TYPE_CHECKING = False  # as typing has it, which takes longer to load than all of this
 
 if TYPE_CHECKING:
     from aiobc9x.aio.datagram import DatagramTransport as DatagramTransport

@@ -1,8 +1,40 @@
-"""``python -m aiobc9x``."""
+"""``python -m aiobc9x``, and the command ``aiobc9x``."""
 
+from __future__ import annotations
+
+import os
+import signal
 import sys
 
-from aiobc9x.cli.main import main
+from aiobc9x.cli import INTERRUPTED
+
+
+def main() -> int:
+    """Run the command line and return the exit code; Ctrl-C is 130 at any time.
+
+    The modules behind it take a quarter of a second to load. A ``KeyboardInterrupt`` in
+    there would show a traceback of whichever is being loaded, so that until they are, and
+    once all is done, the signal ends the process as it is.
+    """
+    is_ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if is_ours:  # not of a shell that starts it in the background, which ignores the signal
+        signal.signal(signal.SIGINT, _leave)
+    from aiobc9x.cli.main import main as run  # noqa: PLC0415  (see above)
+
+    try:
+        if is_ours:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        code = run()
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    if is_ours:
+        signal.signal(signal.SIGINT, _leave)
+    return code
+
+
+def _leave(_number: int, _frame: object) -> None:
+    os._exit(INTERRUPTED)
+
 
 if __name__ == "__main__":
     sys.exit(main())

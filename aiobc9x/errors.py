@@ -30,6 +30,7 @@ import socket
 from collections.abc import Sequence
 from typing import Any, Final, TypeVar
 
+from aiobc9x.masking import masked_command, shown_line
 from aiobc9x.spec import CME_TEXT, ERR_TEXT, Err
 
 __all__ = [
@@ -72,6 +73,7 @@ __all__ = [
     "WriteFailed",
     "command_error",
     "connect_error",
+    "table_2_err",
 ]
 
 ERRNO_OF: Final[dict[int | None, int]] = {
@@ -103,9 +105,19 @@ ERRNO_OF: Final[dict[int | None, int]] = {
     Err.NO_APN: errno.ENETUNREACH,
     Err.PORT_BUSY: errno.EADDRINUSE,
 }
-"""The errno of each ``<err>`` (table 2); ``None`` where the module gave no code."""
+"""The errno of each ``<err>`` (table 2); ``None`` where the module gave no code.
 
-_SENT: Final = re.compile(r"(AT\+QISEND(?:EX)?=[^,]*,[^,]*),.*", re.IGNORECASE | re.DOTALL)
+Those of names are the EAI codes that a :class:`socket.gaierror` has in its place."""
+
+_REAL_ERRNO_OF: Final[dict[int | None, int]] = {
+    Err.DNS_BUSY: errno.EBUSY,
+    Err.DNS_FAILED: errno.EHOSTUNREACH,
+}
+"""What an :class:`OSError` has that is no :class:`socket.gaierror`: EAI codes are no errno."""
+
+_OF_THE_NOTE: Final = re.compile(r"AT\+Q(?:I|PING|NTP)", re.IGNORECASE)
+"""Commands whose ``<err>`` are those of table 2 (§2.2.12)."""
+
 _SHOWN_CHARACTERS: Final = 120
 
 _E = TypeVar("_E", bound=BaseException)
@@ -218,13 +230,19 @@ class CommandError(ModemError, OSError):
     """
 
     def __init__(self, command: str, err: int | None = None, cme: str | None = None) -> None:
-        OSError.__init__(self, ERRNO_OF.get(err, errno.EIO), _sentence(command, err, cme))
+        OSError.__init__(self, _errno_of(self, err), _sentence(command, err, cme))
         self.command, self.err, self.cme = command, err, cme
 
 
+def _errno_of(exc: CommandError, err: int | None) -> int:
+    if not isinstance(exc, socket.gaierror) and err in _REAL_ERRNO_OF:
+        return _REAL_ERRNO_OF[err]
+    return ERRNO_OF.get(err, errno.EIO)
+
+
 def quoted_command(command: str) -> str:
-    """Quote a command line for a message: what it sends is nobody's business there."""
-    shown = _SENT.sub(r"\1,...", command)
+    """Quote a command line for a message: its secrets and payloads are nobody's business there."""
+    shown = masked_command(command)
     if len(shown) > _SHOWN_CHARACTERS:
         shown = f"{shown[:_SHOWN_CHARACTERS]}..."
     return repr(shown)
@@ -254,7 +272,8 @@ class UnexpectedAnswer(CommandError):
     """
 
     def __init__(self, command: str, lines: Sequence[bytes], reason: str) -> None:
-        text = f"can't read the answer to {quoted_command(command)}: {reason}; got {list(lines)!r}"
+        shown = [shown_line(line) for line in lines]
+        text = f"can't read the answer to {quoted_command(command)}: {reason}; got {shown!r}"
         OSError.__init__(self, errno.EPROTO, text)
         self.command, self.err, self.cme, self.lines = command, None, None, tuple(lines)
 
@@ -313,7 +332,7 @@ class ConnectFailed(CommandError):
         target: tuple[str, int] | None = None,
     ) -> None:
         text = _sentence(command, err, cme) if target is None else _toward(target, err, cme)
-        OSError.__init__(self, ERRNO_OF.get(err, errno.EIO), text)
+        OSError.__init__(self, _errno_of(self, err), text)
         self.command, self.err, self.cme, self.target = command, err, cme, target
 
 
@@ -423,6 +442,23 @@ _CONNECT_CLASS: Final[dict[int | None, type[ConnectFailed]]] = {
 }
 
 
+def table_2_err(command: str, cme: str | None) -> int | None:
+    """Return the ``<err>`` that a module gives behind ``+CME ERROR:`` at once, if it does.
+
+    Some firmwares say ``+CME ERROR: 563`` where the note has ``ERROR`` and AT+QIGETERROR
+    (§2.2.12). The codes of 27.007 end below 550.
+
+    Args:
+        command: The command line; table 2 is for those of the note alone.
+        cme: What followed ``+CME ERROR:``, if that was the answer.
+
+    """
+    if cme is None or not _OF_THE_NOTE.match(command) or not cme.strip().isdecimal():
+        return None
+    code = int(cme.strip()[:4])
+    return code if code in ERR_TEXT and code != Err.OK else None
+
+
 def command_error(command: str, err: int | None = None, cme: str | None = None) -> CommandError:
     """Make the exception for a refused command.
 
@@ -432,6 +468,7 @@ def command_error(command: str, err: int | None = None, cme: str | None = None) 
         cme: The text of ``+CME ERROR`` or ``+CMS ERROR``, if that was the answer.
 
     """
+    err = table_2_err(command, cme) if err is None else err
     return _COMMAND_CLASS.get(err, CommandError)(command, err, cme)
 
 
@@ -442,4 +479,5 @@ def connect_error(
     target: tuple[str, int] | None = None,
 ) -> ConnectFailed:
     """Make the exception for a connection or a name that failed; see :func:`command_error`."""
+    err = table_2_err(command, cme) if err is None else err
     return _CONNECT_CLASS.get(err, ConnectFailed)(command, err, cme, target)

@@ -68,6 +68,8 @@ COMMAND_ROWS: list[tuple[int, type[CommandError], type[OSError], int]] = [
     (558, errors.WriteFailed, BrokenPipeError, errno.EPIPE),
     (559, errors.ReadFailed, ConnectionResetError, errno.ECONNRESET),
     (560, errors.AcceptFailed, ConnectionAbortedError, errno.ECONNABORTED),
+    (564, CommandError, OSError, errno.EBUSY),
+    (565, CommandError, OSError, errno.EHOSTUNREACH),
     (566, CommandError, OSError, errno.ECONNREFUSED),
     (567, errors.SocketClosed, ConnectionResetError, errno.ECONNRESET),
     (569, errors.OperationTimedOut, TimeoutError, errno.ETIMEDOUT),
@@ -112,7 +114,7 @@ OTHER_ROWS: list[tuple[ModemError, type[OSError], int, str]] = [
         UnexpectedAnswer("AT+CSQ", [b"+CSQ: x"], "no signal"),
         OSError,
         errno.EPROTO,
-        "can't read the answer to 'AT+CSQ': no signal; got [b'+CSQ: x']",
+        "can't read the answer to 'AT+CSQ': no signal; got ['+CSQ: x']",
     ),
 ]
 """Exceptions that no ``<err>`` stands for."""
@@ -183,6 +185,13 @@ class TestCommandError:
         assert exc.command == command
         assert str(exc).endswith(f"'{name}=1,8,...'")
 
+    def test_passwords_of_raw_commands_are_not_repeated(self) -> None:
+        """Messages end up in logs and tickets; the attribute has the line."""
+        command = 'AT+CGAUTH=1,1,"user","s3cret"'
+        exc = command_error(command, cme="16")
+        assert exc.command == command
+        assert str(exc).endswith("'AT+CGAUTH=1,1,...': incorrect password (CME error 16)")
+
     def test_a_long_line_is_cut(self) -> None:
         """A message is to be read."""
         assert len(str(CommandError("AT+X=" + "9" * 3000))) < 200
@@ -237,6 +246,11 @@ class TestOthers:
         exc = UnexpectedAnswer("AT+CSQ", [b"\xff"], "no signal")
         assert (exc.command, exc.lines, exc.err, exc.cme) == ("AT+CSQ", (b"\xff",), None, None)
 
+    def test_an_answer_may_hold_the_payload_of_somebody_else(self) -> None:
+        """Lines that bytes were lost from may be anybody's: their length must do."""
+        exc = UnexpectedAnswer("AT+CSQ", [b"password=secret", b"+CSQ: x"], "no signal")
+        assert str(exc).endswith("got ['(15 bytes)', '+CSQ: x']")
+
     @pytest.mark.parametrize("exc", [PortNotFound("x"), PortDenied("x"), PortBusy("x")])
     def test_a_port_that_does_not_open_is_a_lost_link(self, exc: LinkLost) -> None:
         """One clause catches a port that fails before or after."""
@@ -271,6 +285,56 @@ def test_numbers_of_27_007_are_worded(cme: str, said: str) -> None:
     exc = command_error("AT+CPIN?", cme=cme)
     assert exc.cme == cme
     assert str(exc).endswith(f"'AT+CPIN?': {said}")
+
+
+class TestTable2BehindCmeError:
+    """Some firmwares give the code of table 2 at once: ``+CME ERROR: 563``."""
+
+    @pytest.mark.parametrize(("err", "cls", "builtin", "number"), CONNECT_ROWS)
+    def test_it_means_the_same(
+        self, err: int, cls: type[ConnectFailed], builtin: type[OSError], number: int
+    ) -> None:
+        """Class, errno and words are those of the code; ``cme`` has it too."""
+        exc = connect_error(LINE, None, str(err), TARGET)
+        twin = connect_error(LINE, err, None, TARGET)
+        assert (type(exc), exc.errno, str(exc)) == (cls, number, str(twin))
+        assert (exc.err, exc.cme) == (err, str(err))
+        assert isinstance(exc, builtin)
+
+    @pytest.mark.parametrize("line", ["AT+QISEND=0,5", "at+qiopen=1", "AT+QPING=1", "AT+QNTP=1"])
+    def test_any_command_of_the_note(self, line: str) -> None:
+        """Connecting or not."""
+        exc = command_error(line, cme="572")
+        assert (type(exc), exc.err) == (errors.OperationNotAllowed, 572)
+
+    @pytest.mark.parametrize(
+        ("line", "cme"),
+        [
+            ("AT+CMGS=1", "563"),  # a vendor's code for a text message
+            ("AT+QCFG", "563"),
+            (LINE, "0"),
+            (LINE, "30"),
+            (LINE, "549"),
+            (LINE, "575"),
+            (LINE, "56300"),
+            (LINE, "SIM busy"),
+            (LINE, "²"),
+        ],
+    )
+    def test_other_codes_are_none_of_it(self, line: str, cme: str) -> None:
+        """27.007 has its own."""
+        assert command_error(line, cme=cme).err is None
+
+
+@pytest.mark.parametrize("err", [None, *ERR_TEXT, 777])
+def test_only_resolver_errors_have_eai_codes(err: int | None) -> None:
+    """What :func:`os.strerror` can't word is no errno."""
+    classes = [value for value in vars(errors).values() if isinstance(value, type)]
+    failures = [kind for kind in classes if issubclass(kind, ConnectFailed)]
+    for exc in [CommandError("AT", err), *(kind(LINE, err) for kind in failures)]:
+        number = exc.errno
+        assert number is not None
+        assert number > 0 or isinstance(exc, socket.gaierror)
 
 
 def test_every_code_of_the_note_has_an_errno() -> None:

@@ -10,6 +10,8 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from aiobc9x.adapters.relay import ENDING_LIMIT, HANDSHAKE_LIMIT, OPENING_LIMIT, State
+from aiobc9x.aio.arguments import check_positive_seconds
 from aiobc9x.aio.proxying import ProxyStatistics
 from aiobc9x.errors import NoFreeSocket
 
@@ -20,8 +22,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("aiobc9x.adapters")
 
-CLIENT_LIMIT: Final = 64
-"""Clients at once. The module serves six; the others ask, are told no, or wait for a close."""
+_OLDEST_GOES: Final = {State.ASKING: HANDSHAKE_LIMIT, State.ENDING: ENDING_LIMIT}
 
 _LOOK_AGAIN_S: Final = 0.5
 
@@ -35,10 +36,10 @@ class Settings:
     connect_timeout: float | None
 
     def __post_init__(self) -> None:
-        for name in ("handshake_timeout", "linger", "connect_timeout"):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise ValueError(f"{name} is {value}: use more than 0 s")
+        check_positive_seconds("handshake_timeout", self.handshake_timeout)
+        check_positive_seconds("linger", self.linger)
+        if self.connect_timeout is not None:
+            check_positive_seconds("connect_timeout", self.connect_timeout)
 
 
 class Hub:
@@ -53,7 +54,7 @@ class Hub:
     def __init__(self, modem: Modem, settings: Settings) -> None:
         self.settings, self.statistics = settings, ProxyStatistics()
         self._modem = modem
-        self._relays: set[Relay] = set()
+        self._relays: dict[Relay, None] = {}  # by when they got where they are
         self._is_closing = False
         self._emptied = asyncio.Event()
         self._emptied.set()
@@ -68,18 +69,41 @@ class Hub:
         return self._is_closing
 
     def admit(self, relay: Relay) -> bool:
-        """Take in a client; ``False`` if there are too many, or no more are wanted."""
-        if self._is_closing or len(self._relays) >= CLIENT_LIMIT:
+        """Take in a client; ``False`` if no more are wanted."""
+        if self._is_closing:
             return False
         self.statistics.clients += 1
-        self._relays.add(relay)
+        self._relays[relay] = None
         self._emptied.clear()
         return True
+
+    def on_moved(self, relay: Relay) -> None:
+        """Note that a client has got to another state; too many there turn the oldest away.
+
+        Each state has a limit of its own, so that clients who only sit there can't shut
+        others out.
+        """
+        if relay not in self._relays:
+            return
+        del self._relays[relay]
+        self._relays[relay] = None
+        limit = _OLDEST_GOES.get(relay.state)
+        if limit is None:
+            return
+        crowd = [other for other in self._relays if other.state is relay.state]
+        if len(crowd) > limit:
+            logger.debug("! too many clients of the proxy: %r is turned away", crowd[0])
+            crowd[0].turn_away()
+
+    def may_open(self) -> bool:
+        """Whether one more connection may be begun, that of the client which asks counted."""
+        opening = sum(relay.state is State.OPENING for relay in self._relays)
+        return opening <= OPENING_LIMIT
 
     def forget_if_done(self, relay: Relay) -> None:
         """Forget a client of whom nothing is left."""
         if relay.is_done:
-            self._relays.discard(relay)
+            self._relays.pop(relay, None)
             if not self._relays:
                 self._emptied.set()
 

@@ -47,7 +47,7 @@ class Installation:
         strict: bool = False,
         bypass: Iterable[BypassEntry],
     ) -> None:
-        self._route = Route(modem, loop, strict, Bypass(bypass))
+        self._route = Route(modem, loop, strict, Bypass(bypass, loop.time))
 
     def __repr__(self) -> str:
         return f"<Installation of {self._route.modem!r}>"

@@ -21,6 +21,9 @@ from typing import Final
 from aiobc9x.adapters.dialogue import Request, split_authority
 from aiobc9x.adapters.hub import Hub, Settings
 from aiobc9x.adapters.relay import CHUNK_BYTES, Relay
+from aiobc9x.adapters.routing import text_of
+from aiobc9x.aio.arguments import check_text
+from aiobc9x.aio.connecting import split_address
 from aiobc9x.aio.modem import Modem
 from aiobc9x.aio.proxying import Forward, Forwards, ProxyServer, ProxyStatistics
 from aiobc9x.spec import LOCAL_PORTS, PORTS
@@ -61,19 +64,27 @@ def read_forwards(forwards: Forwards, default_host: str) -> list[Forward]:
         raise TypeError(f"forwards must be a list of strings, not one: [{forwards!r}]")
     if isinstance(forwards, Mapping):
         return [
-            make_forward(default_host, local_port, host, port)
-            for local_port, (host, port) in forwards.items()
+            make_forward(default_host, local_port, text_of(host), port)
+            for local_port, target in forwards.items()
+            for host, port in [split_address("forwards", target)]
         ]
-    return [parse_forward(text, default_host) for text in forwards]
+    if not isinstance(forwards, Iterable):
+        raise TypeError(f"forwards must be a mapping or a list of strings, not {forwards!r}")
+    texts = list(forwards)
+    for text in texts:
+        check_text("each of forwards", text)
+    return [parse_forward(text, default_host) for text in texts]
 
 
 def make_forward(local_host: str, local_port: int, host: str, port: int) -> Forward:
-    """Check the ports of a forward.
+    """Check a forward; its host is looked at when somebody connects.
 
     Raises:
+        TypeError: The host is no text.
         ValueError: A port is out of range.
 
     """
+    check_text("host", host)
     integer("local_port", local_port, LOCAL_PORTS)
     integer("port", port, PORTS)
     return Forward(local_host, local_port, host, port)
@@ -226,6 +237,7 @@ async def serve_proxy(
     """Start a proxy; see :meth:`Modem.serve_proxy`."""
     if port is not None:
         integer("port", port, LOCAL_PORTS)
+    check_text("host", host)
     check_local(host, allow_remote)
     places = read_forwards(forwards, host)
     if port is None and not places:

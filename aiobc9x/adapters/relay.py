@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Final, cast
 from aiobc9x.adapters.dialogue import Dialogue, Request, Step
 from aiobc9x.adapters.httpproxy import HttpDialogue
 from aiobc9x.adapters.socks import VERSION, SocksDialogue
+from aiobc9x.errors import NoFreeSocket
 
 if TYPE_CHECKING:
     from aiobc9x.adapters.hub import Hub
@@ -53,6 +54,16 @@ may take to close once it has them all."""
 
 STALL_LIMIT_S: Final = 60.0
 """Seconds after which a client that takes none of its last bytes is given up."""
+
+HANDSHAKE_LIMIT: Final = 64
+"""Clients that have not said yet where they want to be connected; one more, and the one that
+has kept silent for longest goes: most say it with their first bytes."""
+
+OPENING_LIMIT: Final = 64
+"""Clients whose connections are being opened, or wait for a socket. Others are told no."""
+
+ENDING_LIMIT: Final = 64
+"""Clients that are being given their last bytes; one more, and the slowest goes."""
 
 _Callback = Callable[[], object]
 
@@ -108,6 +119,7 @@ class Relay(asyncio.BufferedProtocol):
         self._fixed = request
         self._dialogue: Dialogue | None = None
         self._state = State.ASKING
+        self._is_cut = False
         self._client: asyncio.Transport
         self._far = Far(self)
         self._task: asyncio.Task[None] | None = None
@@ -121,6 +133,11 @@ class Relay(asyncio.BufferedProtocol):
 
     def __repr__(self) -> str:
         return f"<Relay {self._state.value} eof={self._has_eof}>"
+
+    @property
+    def state(self) -> State:
+        """How far the client has come; one that is being cut off counts as closed."""
+        return State.CLOSED if self._is_cut else self._state
 
     @property
     def is_done(self) -> bool:
@@ -148,11 +165,12 @@ class Relay(asyncio.BufferedProtocol):
         """Wait for the request, if this is no forward."""
         self._client = cast(asyncio.Transport, transport)
         if not self._hub.admit(self):
-            self._turn_away()
+            self.turn_away()
         elif self._fixed is not None:
             self._begin_opening(self._fixed)
         else:
-            self._start_timer(self._hub.settings.handshake_timeout, self._turn_away)
+            self._start_timer(self._hub.settings.handshake_timeout, self.turn_away)
+            self._hub.on_moved(self)
 
     def get_buffer(self, sizehint: int) -> bytearray:
         """Return where the client's bytes go."""
@@ -193,7 +211,7 @@ class Relay(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Let go of the module's socket, behind what the client has sent."""
         self._stop_timer()
-        self._state = State.CLOSED
+        self._move(State.CLOSED)
         self._end_far()
         self._hub.forget_if_done(self)
 
@@ -202,6 +220,11 @@ class Relay(asyncio.BufferedProtocol):
         self._end_far()
         if self._state is not State.CLOSED:
             self._reset_client(at_once=True)
+
+    def turn_away(self) -> None:
+        """Reset a client that has no connection, or is being given its last bytes."""
+        self._hub.statistics.turned_away += 1
+        self._reset_client(at_once=True)
 
     def release(self) -> None:
         """Let go of the module's socket though the peer has not ended.
@@ -226,7 +249,7 @@ class Relay(asyncio.BufferedProtocol):
         if self._state is not State.OPENING:
             transport.abort()
             return
-        self._state = State.OPEN
+        self._move(State.OPEN)
         self._hub.statistics.opened += 1
         self._touch()
         if self._dialogue is not None and (granted := self._dialogue.granted()):
@@ -256,6 +279,10 @@ class Relay(asyncio.BufferedProtocol):
                 self._reset_client()
         self._hub.forget_if_done(self)
 
+    def _move(self, state: State) -> None:
+        self._state = state
+        self._hub.on_moved(self)
+
     def _ask(self, data: bytes) -> None:
         if self._dialogue is None:
             self._dialogue = SocksDialogue() if data[0] == VERSION else HttpDialogue()
@@ -273,7 +300,12 @@ class Relay(asyncio.BufferedProtocol):
 
     def _begin_opening(self, request: Request) -> None:
         self._stop_timer()
-        self._state = State.OPENING
+        self._move(State.OPENING)
+        if not self._hub.may_open():
+            self._hub.statistics.turned_away += 1
+            text = f"{OPENING_LIMIT} clients wait for a connection of the module already"
+            self._refuse(NoFreeSocket(text))
+            return
         self._early += request.first
         if request.body_bytes is not None:
             self._body_left = len(request.first) + request.body_bytes
@@ -284,7 +316,7 @@ class Relay(asyncio.BufferedProtocol):
         self._task.add_done_callback(self._on_open_over)
 
     async def _open(self, request: Request) -> None:
-        logger.debug("= the proxy connects to %s:%d", request.host, request.port)
+        logger.debug("= the proxy connects to %r:%d", request.host, request.port)
         try:
             await self._hub.connect(self._far, request)
         except asyncio.CancelledError:
@@ -298,12 +330,14 @@ class Relay(asyncio.BufferedProtocol):
 
     def _on_failed(self, request: Request, exc: Exception) -> None:
         self._hub.statistics.failed += 1
-        logger.info("! the proxy can't connect to %s:%d: %s", request.host, request.port, exc)
+        logger.info("! the proxy can't connect to %r:%d: %s", request.host, request.port, exc)
         if not isinstance(exc, OSError | ValueError):
             context = {"message": "the proxy failed to connect", "exception": exc}
             asyncio.get_running_loop().call_exception_handler(context)
-        if self._state is not State.OPENING:
-            return
+        if self._state is State.OPENING:
+            self._refuse(exc)
+
+    def _refuse(self, exc: Exception) -> None:
         if self._dialogue is None:
             self._reset_client()
         else:
@@ -342,10 +376,6 @@ class Relay(asyncio.BufferedProtocol):
         self._end_far()
         return False
 
-    def _turn_away(self) -> None:
-        self._hub.statistics.turned_away += 1
-        self._reset_client(at_once=True)
-
     def _end_far(self) -> None:
         if self._task is not None:
             self._task.cancel()
@@ -357,7 +387,7 @@ class Relay(asyncio.BufferedProtocol):
 
         Closing with unread bytes would send RST, which can overtake the answer.
         """
-        self._state = State.ENDING
+        self._move(State.ENDING)
         if self._client.is_closing():
             return
         if self._has_eof:
@@ -370,11 +400,12 @@ class Relay(asyncio.BufferedProtocol):
 
     def _reset_client(self, *, at_once: bool = False) -> None:
         """Deliver what is buffered, or not even that, then RST."""
-        self._state = State.ENDING
+        self._is_cut = at_once or not self._client.get_write_buffer_size()
+        self._move(State.ENDING)
         sock = self._client.get_extra_info("socket")
         with contextlib.suppress(OSError):  # it went this very moment
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-        if at_once or not self._client.get_write_buffer_size():
+        if self._is_cut:
             self._client.abort()
         elif not self._client.is_closing():
             self._client.close()

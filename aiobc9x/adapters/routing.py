@@ -12,9 +12,11 @@ from __future__ import annotations
 import asyncio
 import errno
 import ipaddress
+import math
 import os
 import socket
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -27,6 +29,12 @@ Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 BypassEntry: TypeAlias = str | Address | Network
 
 IP_FAMILIES: Final = frozenset({socket.AF_INET, socket.AF_INET6})
+
+LEARNED_S: Final = 300.0
+"""How long an address counts as that of the name it was found by.
+
+The system's resolver doesn't tell how long its answers hold; its caches mostly ask again
+after five minutes or less. Behind that the address may be somebody else's."""
 
 _LOOPBACK: Final = {4: ipaddress.ip_address("127.0.0.1"), 6: ipaddress.ip_address("::1")}
 
@@ -64,6 +72,7 @@ class Bypass:
     Args:
         entries: Names (``"localhost"``), endings of names (``".lan"``), addresses and
             networks, as text or as objects of :mod:`ipaddress`.
+        clock: Seconds; from any thread.
 
     Raises:
         TypeError: One text instead of several, or an entry that is none of these.
@@ -71,13 +80,18 @@ class Bypass:
 
     """
 
-    def __init__(self, entries: Iterable[BypassEntry]) -> None:
+    def __init__(
+        self, entries: Iterable[BypassEntry], clock: Callable[[], float] = time.monotonic
+    ) -> None:
         if isinstance(entries, str):
             raise TypeError(f"bypass must be several entries, such as ({entries!r},)")
+        if not isinstance(entries, Iterable):
+            raise TypeError(f"bypass must be several entries, not {entries!r}")
         self._names: set[str] = set()
         self._endings: tuple[str, ...] = ()
         self._networks: list[Network] = []
-        self._learned: set[Address] = set()
+        self._clock = clock
+        self._learned: dict[Address, float] = {}
         for entry in entries:
             self._add(entry)
 
@@ -106,13 +120,17 @@ class Bypass:
             return name in self._names or (bool(self._endings) and name.endswith(self._endings))
         if address.is_unspecified:  # as a destination it is this machine
             address = _LOOPBACK[address.version]
-        return address in self._learned or any(address in network for network in self._networks)
+        if any(address in network for network in self._networks):
+            return True
+        return self._clock() < self._learned.get(address, -math.inf)
 
     def learn(self, host: str | bytes) -> None:
-        """Let an address of a host that is covered by name be covered too."""
+        """Let an address of a host that is covered by name be covered too, for five minutes."""
         address = address_or_none(text_of(host))
         if address is not None:
-            self._learned.add(address)
+            now = self._clock()
+            known = {known: end for known, end in self._learned.items() if end > now}
+            self._learned = {**known, address: now + LEARNED_S}  # at once, as threads may look
 
 
 def _plain(name: str) -> str:

@@ -16,6 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
+from aiobc9x.aio.arguments import check_seconds
 from aiobc9x.spec import NAME_RESOLUTION_S, OPEN_TIME_DEFAULT_S
 
 ROUND_TRIP_MIN_S: Final = 0.1
@@ -241,9 +242,11 @@ def settings_for(round_trip_s: float = 4.0, *, sockets: int = 4) -> SlowLink:
         sockets: How many of the module's six a pool of connections may hold, 1–6.
 
     Raises:
+        TypeError: The round trip is no number.
         ValueError: An argument is out of range.
 
     """
+    check_seconds("round_trip_s", round_trip_s)
     if not ROUND_TRIP_MIN_S <= round_trip_s <= ROUND_TRIP_MAX_S:
         bounds = f"{ROUND_TRIP_MIN_S:g}–{ROUND_TRIP_MAX_S:g}"
         raise ValueError(f"round_trip_s is {round_trip_s}: use {bounds}")

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final, TypeVar
 
+from aiobc9x.aio.arguments import check_flag, check_integer, check_text, member
 from aiobc9x.aio.driver import Driver
 from aiobc9x.aio.health import Health
 from aiobc9x.aio.modes import ModeSwitcher
@@ -18,6 +19,8 @@ from aiobc9x.aio.opening import Opener
 from aiobc9x.aio.results import ModuleSettings
 from aiobc9x.errors import CommandError
 from aiobc9x.spec import (
+    CONNECT_IDS,
+    CONTEXT_IDS,
     OPEN_TIMES_S,
     AccessMode,
     ConfigKey,
@@ -27,6 +30,7 @@ from aiobc9x.spec import (
 )
 from aiobc9x.wire.base import Effect, OpenSocket, ShowLength, SwitchMode, TestForm
 from aiobc9x.wire.commands import Qicfg, Qidnscfg, Qigeterror, Qistate, SocketStatus
+from aiobc9x.wire.params import integer
 
 COMMANDS: Final = (
     "QIOPEN",
@@ -83,8 +87,10 @@ class SettingQueries:
         if context_id is not None and connect_id is not None:
             raise ValueError("context_id and connect_id can't both be given: ask for one")
         if context_id is not None:
+            integer("context_id", context_id, CONTEXT_IDS)
             return await self._driver.run(Qistate(QueryType.CONTEXT_ID, context_id))
         if connect_id is not None:
+            integer("connect_id", connect_id, CONNECT_IDS)
             return await self._driver.run(Qistate(QueryType.CONNECT_ID, connect_id))
         return await self._driver.run(Qistate())
 
@@ -101,9 +107,11 @@ class SettingQueries:
         them only once it is registered.
 
         Raises:
+            TypeError: ``primary`` is no text; nothing was sent.
             ValueError: Not an IP address; nothing was sent.
 
         """
+        check_text("primary", primary)
         await self._driver.run(Qidnscfg(primary, secondary))
 
     async def last_error(self) -> tuple[int, str]:
@@ -151,13 +159,21 @@ class SettingQueries:
             open_time: Seconds that the module tries to connect, 1–36.
 
         Raises:
+            TypeError: An argument is of another type; nothing was sent.
             ValueError: ``open_time`` is out of range, or ``show_length`` is to be switched off
                 while a socket is in push mode or a UDP socket, whose data could not be told
                 apart; nothing was sent.
 
         """
-        if open_time is not None and open_time not in OPEN_TIMES_S:
-            raise ValueError(f"open_time is {open_time}: use 1-36 seconds (§2.2.11)")
+        for name, flag in (("receive_hex", receive_hex), ("show_length", show_length)):
+            if flag is not None:
+                check_flag(name, flag)
+        if view_mode is not None:
+            view_mode = member("view_mode", ViewMode, view_mode)
+        if open_time is not None:
+            check_integer("open_time", open_time)
+            if open_time not in OPEN_TIMES_S:
+                raise ValueError(f"open_time is {open_time}: use 1-36 seconds (§2.2.11)")
         if show_length is False:
             self._check_lengths(ShowLength(False))
         if receive_hex is not None:
@@ -198,16 +214,19 @@ class SettingQueries:
             mode: The mode from now on.
 
         Raises:
-            ValueError: Not a transport of this modem, or it is closed; or push mode while the
-                module doesn't show lengths.
+            ValueError: Not a transport of this modem, or it is closed; no such mode; or push
+                mode while the module doesn't show lengths.
 
         """
+        mode = member("mode", AccessMode, mode)
+        if not hasattr(transport, "get_extra_info"):
+            raise ValueError(f"transport must be one of this modem, not {transport!r}")
         connect_id = transport.get_extra_info("connect_id")
         slot = None if connect_id is None else self._driver.session.sockets.get(connect_id)
         if transport.get_extra_info("modem") is not self or slot is None or transport.is_closing():
             raise ValueError(f"{transport!r} is not an open connection of this modem")
-        self._check_lengths(SwitchMode(slot.connect_id, AccessMode(mode)))
-        await self._modes.switch(slot, AccessMode(mode))
+        self._check_lengths(SwitchMode(slot.connect_id, mode))
+        await self._modes.switch(slot, mode)
 
     async def capabilities(self) -> dict[str, tuple[str, ...] | None]:
         """Ask which commands the module knows, with the test form of each (§2.1.2).

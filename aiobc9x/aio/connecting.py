@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from aiobc9x.aio.arguments import check_seconds, member
 from aiobc9x.aio.datagram import DatagramTransport
 from aiobc9x.aio.opening import Opener, OpenRequest
 from aiobc9x.aio.readiness import READY_TIMEOUT_S, Readiness
@@ -44,14 +45,23 @@ D = TypeVar("D", bound=asyncio.DatagramProtocol)
 
 @dataclass(slots=True)
 class Stage:
-    """What a call that consists of stages is doing, for the message of its timeout."""
+    """What a call that consists of stages is doing, for the message of its timeout.
+
+    Attributes:
+        name: What is being waited for.
+        hint: What to do about it, or ``""``.
+
+    """
 
     name: str = ""
+    hint: str = ""
 
 
 @asynccontextmanager
 async def timing(timeout: float | None) -> AsyncIterator[Stage]:
     """Limit a call that consists of stages; its timeout names the stage."""
+    if timeout is not None:
+        check_seconds("timeout", timeout)
     stage = Stage()
     try:
         async with asyncio.timeout(timeout):
@@ -59,7 +69,7 @@ async def timing(timeout: float | None) -> AsyncIterator[Stage]:
     except TimeoutError as exc:
         if exc.args or timeout is None:
             raise
-        raise StageTimeout(stage.name, timeout) from exc
+        raise StageTimeout(stage.name, timeout, stage.hint) from exc
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,13 +245,17 @@ def split_address(argument: str, address: tuple[str | bytes, int]) -> tuple[str 
     """Return the host and the port of an address.
 
     Raises:
-        ValueError: It has not just these two.
+        ValueError: It has not just these two, or they are of another kind.
 
     """
     try:
         host, port = address
     except (TypeError, ValueError):
         raise ValueError(f"{argument} must be (host, port), not {address!r}") from None
+    # asyncio takes None for any address of one's own.
+    is_host = isinstance(host, str | bytes) or (host is None and argument == "local_addr")
+    if not is_host or not isinstance(port, int):
+        raise ValueError(f"{argument} must be (host, port), text and a number, not {address!r}")
     return host, port
 
 
@@ -275,5 +289,6 @@ def make_request(
     ipv6 = family == socket.AF_INET6 or (not family and literal is not None and ":" in literal)
     if literal is not None and (":" in literal) is not ipv6:
         raise ValueError(f"host {name!r} is not an address of the family asked for")
+    mode = member("access_mode", AccessMode, access_mode)
     protocol_type = ProtocolType.IPV6 if ipv6 else ProtocolType.IPV4
-    return OpenRequest(service_type, name, port, local_port, AccessMode(access_mode), protocol_type)
+    return OpenRequest(service_type, name, port, local_port, mode, protocol_type)

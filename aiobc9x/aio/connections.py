@@ -11,6 +11,7 @@ import ssl as ssl_module
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from aiobc9x.aio.arguments import check_callable, check_integer, check_text
 from aiobc9x.aio.connecting import Connector, Tls, make_request, split_address, timing
 from aiobc9x.aio.listener import Server
 from aiobc9x.aio.serving import Acceptor, check_server_options
@@ -78,6 +79,7 @@ class ConnectionMethods:
             The transport and the protocol, as :meth:`asyncio.loop.create_connection` does.
 
         Raises:
+            TypeError: An argument is of another type; nothing was sent.
             ValueError: An argument is out of range; nothing was sent.
             NoFreeSocket: All six connect IDs are in use (errno EMFILE).
             ConnectFailed: The ``<err>`` is not 0 (§3); see its subclasses.
@@ -89,6 +91,9 @@ class ConnectionMethods:
         """
         if sock is not None:
             raise ValueError("sock can't be used: the connection's socket is the module's")
+        check_callable("protocol_factory", protocol_factory)
+        if server_hostname is not None:
+            check_text("server_hostname", server_hostname)
         request = make_request(
             ServiceType.TCP,
             host,
@@ -141,6 +146,7 @@ class ConnectionMethods:
             ``wait_closed()`` returns when the module has closed the socket.
 
         Raises:
+            TypeError: An argument is of another type; nothing was sent.
             ValueError: An argument is out of range; nothing was sent.
             NoFreeSocket: All six connect IDs are in use (errno EMFILE).
             ConnectFailed: The ``<err>`` is not 0 (§3); see its subclasses.
@@ -150,6 +156,7 @@ class ConnectionMethods:
         Cancellation is safe: the connect ID stays reserved until the module confirms its
         close.
         """
+        check_integer("limit", limit, 1)
         return await open_streams(
             lambda factory: self.create_connection(factory, host, port, timeout=timeout, **options),
             limit,
@@ -191,6 +198,7 @@ class ConnectionMethods:
             The transport and the protocol. One ``sendto`` is one datagram of 1–1440 bytes.
 
         Raises:
+            TypeError: An argument is of another type; nothing was sent.
             ValueError: An argument is out of range; nothing was sent.
             NoFreeSocket: All six connect IDs are in use (errno EMFILE).
             ConnectFailed: The ``<err>`` is not 0 (§3); see its subclasses.
@@ -201,6 +209,7 @@ class ConnectionMethods:
         """
         if sock is not None:
             raise ValueError("sock can't be used: the endpoint's socket is the module's")
+        check_callable("protocol_factory", protocol_factory)
         if remote_addr is None:
             raise ValueError("remote_addr is required: the module's UDP sockets are connected")
         request = make_request(
@@ -245,7 +254,7 @@ class ConnectionMethods:
                 they have its types).
 
         Raises:
-            TypeError: ``ssl`` is no context, or asyncio has no such keyword.
+            TypeError: An argument is of another type, or asyncio has no such keyword.
             ValueError: The port is out of range, or ``sock`` or ``start_serving=False`` is
                 asked for; nothing was sent.
             NoFreeSocket: All six connect IDs are in use (errno EMFILE).
@@ -256,6 +265,7 @@ class ConnectionMethods:
 
         Cancellation is safe, as for :meth:`create_connection`.
         """
+        check_callable("protocol_factory", protocol_factory)
         check_server_options(options)
         check_timeouts(
             with_tls=ssl is not None,
@@ -295,5 +305,7 @@ class ConnectionMethods:
 
         Cancellation is safe, as for :meth:`create_connection`.
         """
+        check_callable("client_connected_cb", client_connected_cb)
+        check_integer("limit", limit, 1)
         factory = server_streams(client_connected_cb, limit)
         return await self.create_server(factory, port, ssl=ssl, **options)

@@ -43,6 +43,7 @@ from aiobc9x.core.events import (
 from aiobc9x.core.session import Session
 from aiobc9x.core.slots import Slot
 from aiobc9x.errors import LinkLost, ModemError, ModuleReset, command_error
+from aiobc9x.masking import shown_line
 from aiobc9x.wire.commands import Command
 from aiobc9x.wire.urcs import Urc
 
@@ -466,11 +467,12 @@ class Driver:
         self._owners.tell(event)
 
     def _on_unknown(self, event: UnknownLine) -> None:
-        logger.info("! unknown line %s", _shorten(event.text))
+        logger.info("! unknown line: %s", shown_line(event.text))
         self.hub.publish(Unknown(event.text))
 
     def _on_damaged(self, event: Damaged) -> None:
-        logger.warning("! %s: %s", event.reason, _shorten(event.data))
+        # Whose bytes they are nobody knows: they may be anybody's payload.
+        logger.warning("! %s (%d bytes)", event.reason, len(event.data))
 
     def _on_step_lost(self, event: OutOfStep) -> None:
         level = logging.DEBUG if event.is_sleep else logging.WARNING
@@ -490,13 +492,14 @@ class Driver:
         self.hub.publish(urc)
 
     def _on_restarted(self, banner: str) -> None:
-        expected = self.on_restarted is None  # a module that was just switched on
-        logger.log(logging.INFO if expected else logging.WARNING, "! restarted: %s", banner)
         self._owners.clear()
         self._fail_expected(lambda: ModuleReset(f"the module restarted ({banner})"))
+        if self.on_restarted is None:  # start-up, and a module that was just switched on
+            logger.info("= the module has started: %s", banner)
+            return
+        logger.warning("! restarted: %s", banner)
         self.hub.publish(Reset(banner))
-        if self.on_restarted is not None:
-            self.spawn(self.on_restarted, banner)
+        self.spawn(self.on_restarted, banner)
 
     def _fail_expected(self, error: Callable[[], ModemError]) -> None:
         for _, future in list(self._expected):
@@ -507,8 +510,3 @@ class Driver:
 
     def _unexpect(self, future: asyncio.Future[Any]) -> None:
         self._expected = [pair for pair in self._expected if pair[1] is not future]
-
-
-def _shorten(data: bytes, limit: int = 120) -> str:
-    shown = repr(data[:limit])[1:]
-    return shown if len(data) <= limit else f"{shown} and {len(data) - limit} bytes more"

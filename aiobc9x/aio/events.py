@@ -118,9 +118,15 @@ class Subscription:
 
 
 class Hub:
-    """Hands each event to every subscriber."""
+    """Hands each event to every subscriber.
+
+    Attributes:
+        stage: The one of the last :class:`Progress`, ``""`` before there was any.
+
+    """
 
     def __init__(self) -> None:
+        self.stage = ""
         self._subscriptions: list[Subscription] = []
         self._closed = False
 
@@ -140,6 +146,8 @@ class Hub:
 
     def publish(self, event: ModemEvent) -> None:
         """Hand out an event."""
+        if isinstance(event, Progress):
+            self.stage = event.stage
         for subscription in self._subscriptions:
             subscription._put(event)
 

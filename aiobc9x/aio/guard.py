@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from aiobc9x.core.slots import SocketTable
+from aiobc9x.errors import quoted_command
 from aiobc9x.spec import CTRL_Z, ESC
 
 _SOCKET_COMMAND: Final = re.compile(
@@ -40,7 +41,8 @@ def check_line(line: str, sockets: SocketTable) -> None:
         number = match["second"] if name == "QIOPEN" else match["first"]
         if number is not None and sockets.get(int(number[:4])) is not None:
             raise ValueError(
-                f"line: {line!r} concerns socket {number}, which is in use; use {_INSTEAD[name]}"
+                f"line: {quoted_command(line)} concerns socket {number}, which is in use; "
+                f"use {_INSTEAD[name]}"
             )
 
 
@@ -58,14 +60,14 @@ def check_data(line: str, data: bytes | None) -> bytes | None:
     if match is None:
         return data
     if data is None:
-        raise ValueError(f"data: {line!r} makes the module ask for data; pass data=…")
+        raise ValueError(f"data: {quoted_command(line)} makes the module ask for data; pass data=…")
     if match["length"] is None:
         if CTRL_Z in data or ESC in data:
             raise ValueError("data: Ctrl-Z or ESC would end it early; use the fixed-length form")
         return data + CTRL_Z
     due = int(match["length"]) * (2 if match["name"].upper() == "QISENDEX" else 1)
     if len(data) != due:
-        raise ValueError(f"data: {line!r} takes exactly {due} bytes, not {len(data)}")
+        raise ValueError(f"data: {quoted_command(line)} takes exactly {due} bytes, not {len(data)}")
     return data
 
 

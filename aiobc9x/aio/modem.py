@@ -16,6 +16,7 @@ from typing import Final
 
 import anyio
 
+from aiobc9x.aio.arguments import check_flag, check_positive_seconds, check_seconds, check_text
 from aiobc9x.aio.configuring import SettingQueries
 from aiobc9x.aio.connecting import Connector
 from aiobc9x.aio.connections import ConnectionMethods
@@ -96,7 +97,15 @@ class Modem(ConnectionMethods, NameQueries, RadioQueries, SettingQueries):
         return f"<Modem {self._driver.link.name} {state} sockets={sockets}>"
 
     async def __aenter__(self) -> Modem:
-        """Return the modem itself."""
+        """Return the modem itself.
+
+        Raises:
+            LinkLost: It is closed, for good.
+
+        """
+        if self._closing is not None or not self._driver.is_alive:
+            name = self._driver.link.name
+            raise LinkLost(f"the modem on {name} is closed; open it anew, with open_modem()")
         return self
 
     async def __aexit__(
@@ -148,12 +157,14 @@ class Modem(ConnectionMethods, NameQueries, RadioQueries, SettingQueries):
             timeout: Seconds.
 
         Raises:
+            TypeError: The timeout is no number.
             TimeoutError: Not ready in time; the message names the stage.
             PinRequired: The SIM wants a PIN, or refused it.
             LinkLost: The link failed.
 
         Cancellation is safe.
         """
+        check_seconds("timeout", timeout)
         await self._readiness.wait(timeout)
 
     async def command(
@@ -172,7 +183,7 @@ class Modem(ConnectionMethods, NameQueries, RadioQueries, SettingQueries):
             timeout: Seconds until the final result; ``None``: 15.
 
         Raises:
-            TypeError: The line is no text.
+            TypeError: The line is no text, the data no bytes, or the timeout no number.
             ValueError: The line holds a control or non-ASCII character, or concerns a socket
                 in use, the data don't fit it, or the timeout is not above 0; nothing was sent.
             CommandError: The module refused it, or answered ``SEND FAIL``.
@@ -181,10 +192,11 @@ class Modem(ConnectionMethods, NameQueries, RadioQueries, SettingQueries):
 
         Cancellation is safe: an answer on its way is swallowed.
         """
-        if timeout is not None and not timeout > 0:
-            raise ValueError(f"timeout is {timeout}: use more than 0 s, or None for 15")
-        if not isinstance(line, str):
-            raise TypeError(f"line must be str, not {type(line).__name__}")
+        check_text("line", line)
+        if data is not None and not isinstance(data, bytes | bytearray | memoryview):
+            raise TypeError(f"data must be bytes, not {type(data).__name__}")
+        if timeout is not None:
+            check_positive_seconds("timeout", timeout)
         if "=" not in line:
             command = _bare_command(line, data is not None)
         else:
@@ -225,11 +237,12 @@ class Modem(ConnectionMethods, NameQueries, RadioQueries, SettingQueries):
             A context manager that gives the modem. It may be entered several times.
 
         Raises:
-            TypeError: ``bypass`` holds something else.
+            TypeError: ``bypass`` holds something else, or ``strict`` is no bool.
             ValueError: A network of ``bypass`` can't be read.
             RuntimeError: On entering: no loop runs, or another one than the modem's.
 
         """
+        check_flag("strict", strict)
         from aiobc9x.adapters import loop  # noqa: PLC0415  (adapters load on demand)
 
         return loop.Installation(self, self._loop, strict=strict, bypass=bypass)
@@ -268,12 +281,14 @@ class Modem(ConnectionMethods, NameQueries, RadioQueries, SettingQueries):
             modem.
 
         Raises:
+            TypeError: An argument is of another type.
             ValueError: An argument is out of range, or the address is no loopback address.
             OSError: The system refuses a port.
             LinkLost: The modem is closed.
 
         Cancellation is safe: nothing listens then.
         """
+        check_flag("allow_remote", allow_remote)
         from aiobc9x.adapters import hub, proxy  # noqa: PLC0415  (adapters load on demand)
 
         self._driver.check()

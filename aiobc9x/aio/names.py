@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator
 from datetime import datetime
 from typing import Final
 
+from aiobc9x.aio.arguments import check_flag
 from aiobc9x.aio.driver import Driver
 from aiobc9x.aio.inbox import Inbox, detached
 from aiobc9x.aio.readiness import READY_TIMEOUT_S, Readiness
@@ -173,6 +174,7 @@ class NameQueries:
             An aware datetime: the digits are local time at the offset that the module states.
 
         Raises:
+            TypeError: ``set_clock`` is no bool; nothing was sent.
             ValueError: An argument is out of range; nothing was sent.
             NameNotFound: The server's name has no address.
             ConnectTimedOut: The server did not answer.
@@ -182,6 +184,7 @@ class NameQueries:
             ModemError: The link or the network failed.
 
         """
+        check_flag("set_clock", set_clock)
         command = Qntp(self._context_id, server, port, int(set_clock))
         await self._readiness.wait(READY_TIMEOUT_S)
         return await detached(self._driver, self._ntp_time, command)

@@ -10,8 +10,9 @@ import contextvars
 import math
 from collections.abc import Generator
 from types import TracebackType
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn
 
+from aiobc9x.aio.connecting import Stage, timing
 from aiobc9x.aio.driver import Driver
 from aiobc9x.aio.link import Create, Link, SerialSettings, open_link
 from aiobc9x.aio.modem import Modem
@@ -26,6 +27,8 @@ from aiobc9x.spec import OPEN_TIME_DEFAULT_S
 AWAKE_S: Final = 8.0
 """Silence after which a module that may sleep is woken first: it misses its first AT."""
 
+_HOW: Final = "write 'async with open_modem(...) as modem:' or 'modem = await open_modem(...)'"
+
 
 class ModemOpening:
     """What :func:`open_modem` returns: await it, or use it in ``async with``."""
@@ -34,11 +37,38 @@ class ModemOpening:
         self._options = options
         self._modem: Modem | None = None
 
+    def __repr__(self) -> str:
+        address = self._options.address
+        where = address if isinstance(address, str) else "create()"
+        return f"<ModemOpening {where}: not a modem yet; {_HOW}>"
+
+    if not TYPE_CHECKING:  # a type checker says it better, and before anything runs
+
+        def __getattr__(self, name: str) -> Any:
+            """Explain to whoever takes this for a modem what is missing (``Any``: raises)."""
+            raise AttributeError(
+                f"open_modem() has not opened anything yet, so there is no {name!r}: {_HOW}"
+            )
+
+        def __enter__(self) -> NoReturn:
+            """Refuse ``with``, for which there is no time to open anything."""
+            raise TypeError(f"'with' can't open a modem: {_HOW}")
+
+        def __exit__(self, *_exc: object) -> None:
+            """Do nothing: there is no way in."""
+
     def __await__(self) -> Generator[object, None, Modem]:
         return self._open().__await__()
 
     async def __aenter__(self) -> Modem:
-        """Open the modem."""
+        """Open the modem.
+
+        Raises:
+            RuntimeError: The one that it has opened before is still open.
+
+        """
+        if self._modem is not None:
+            raise RuntimeError(f"{self._modem!r} is in use; call open_modem() for another")
         self._modem = await self._open()
         return self._modem
 
@@ -49,11 +79,17 @@ class ModemOpening:
         traceback: TracebackType | None,
     ) -> None:
         """Close it; see :meth:`Modem.aclose`."""
-        if self._modem is not None:
-            await self._modem.aclose()
+        modem, self._modem = self._modem, None
+        if modem is not None:
+            await modem.aclose()
 
     async def _open(self) -> Modem:
+        async with timing(self._options.timeout) as stage:
+            return await self._open_in_stages(stage)
+
+    async def _open_in_stages(self, stage: Stage) -> Modem:
         options = self._options
+        stage.name = "opening the port"
         link = await _open_link(options)
         sleeps = options.settings.allow_sleep  # polls would keep it awake (rule 5)
         poll_interval = 0.0 if sleeps else options.poll_interval
@@ -69,9 +105,19 @@ class ModemOpening:
             await driver.start()
             identification = await start(driver, options.settings)
         except BaseException:
+            stage.name, stage.hint = driver.hub.stage, _why_silent(driver)
             await driver.stop()
             raise
         return Modem(options, driver, identification)
+
+
+def _why_silent(driver: Driver) -> str:
+    if driver.session.statistics.bytes_received:
+        return ""
+    return (
+        f"nothing came from {driver.link.name}; check that the module is powered, awake and"
+        " wired, and the speed (baudrate=None tries the usual ones)"
+    )
 
 
 async def _open_link(options: Options) -> Link:
@@ -106,6 +152,7 @@ def open_modem(
     context_id: int = 1,
     profile: ModuleProfile | None = None,
     sync_timeout: float = 30,
+    timeout: float | None = None,
     pin: str | None = None,
     receive_hex: bool = False,
     open_time: int = OPEN_TIME_DEFAULT_S,
@@ -142,6 +189,8 @@ def open_modem(
         context_id: ``<contextID>`` of every socket, 1–3.
         profile: Facts about the module; ``None`` chooses by its answer to ATI.
         sync_timeout: Seconds until the module must have answered.
+        timeout: Seconds for the whole opening: the port, the first answer and the settings.
+            ``None``: as long as its parts take.
         pin: For a SIM that wants one; given once after each restart, not again once refused.
         receive_hex: Have received data come as hex digits (§2.2.11): twice the bytes, for
             lines where a module's text mode can't be trusted.
@@ -164,6 +213,7 @@ def open_modem(
         An awaitable that gives a :class:`Modem`, and an async context manager.
 
     Raises:
+        TypeError: An argument is of another type, at the call.
         ValueError: An argument is out of range, at the call. When awaited:
         PortNotFound: There is no such device.
         PortDenied: The device may not be opened by this user.
@@ -171,6 +221,7 @@ def open_modem(
         LinkLost: Opening failed in another way, or the link failed. What ``create``
             raises passes unchanged, unless it is an :class:`OSError`.
         LinkTimeout: The module did not answer in ``sync_timeout``.
+        StageTimeout: It was not open in ``timeout``; the message names the stage.
         ModuleReset: The module restarts again and again.
 
     Cancellation closes what was opened.
@@ -191,5 +242,6 @@ def open_modem(
         state_interval,
         answer_timeout,
         send_form,
+        timeout,
     )
     return ModemOpening(options)

@@ -5,9 +5,16 @@ Layer: aio.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
+from aiobc9x.aio.arguments import (
+    check_flag,
+    check_integer,
+    check_positive_seconds,
+    check_seconds,
+    check_text,
+)
 from aiobc9x.aio.link import Create, SerialSettings
 from aiobc9x.aio.startup import Settings
 from aiobc9x.core.sending import permitted_forms
@@ -37,6 +44,7 @@ class Options:
         state_interval: Seconds between AT+QISTATE while somebody reads; 0 for never.
         answer_timeout: Seconds without a byte of an answer until it counts as lost.
         send_form: By which forms payloads may go, by name.
+        timeout: Seconds for the whole opening; ``None`` for no limit but those of its parts.
 
     """
 
@@ -44,12 +52,13 @@ class Options:
     serial: SerialSettings
     settings: Settings
     context_id: int = 1
-    pin: str | None = None
+    pin: str | None = field(default=None, repr=False)
     read_ahead_bytes: int = READ_AHEAD_BYTES
     poll_interval: float = 10.0
     state_interval: float = 30.0
     answer_timeout: float = ANSWER_TIMEOUT_S
     send_form: str = "auto"
+    timeout: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse what can't work, before anything is opened."""
@@ -58,6 +67,7 @@ class Options:
                 "address must be a str or a callable create(protocol_factory), not "
                 f"{type(self.address).__name__}"
             )
+        self._check_types()
         self.serial.check()
         self.settings.check()
         if self.context_id not in CONTEXT_IDS:
@@ -66,11 +76,37 @@ class Options:
             raise ValueError(f"read_ahead_bytes is {self.read_ahead_bytes}: use at least 1")
         if min(self.poll_interval, self.state_interval) < 0:
             raise ValueError("poll_interval and state_interval can't be negative; 0 means never")
+        check_seconds("answer_timeout", self.answer_timeout)
         if not self.answer_timeout >= ANSWER_TIMEOUT_MIN_S:  # nor NaN
             raise ValueError(
                 f"answer_timeout is {self.answer_timeout}: use at least {ANSWER_TIMEOUT_MIN_S:g} s;"
                 " a module takes 0.3 s (§2.1.2), and more when it is busy"
             )
+        if self.timeout is not None:
+            check_positive_seconds("timeout", self.timeout)
         permitted_forms(self.send_form)  # a wrong one is a ValueError
         if self.pin is not None:
             Cpin(self.pin)  # a wrong one is a ValueError
+
+    def _check_types(self) -> None:
+        """Raise ``TypeError`` for what can't even be compared."""
+        serial, settings = self.serial, self.settings
+        if settings.baudrate is not None:
+            check_integer("baudrate", settings.baudrate)
+        check_integer("bytesize", serial.bytesize)
+        for name in ("rtscts", "xonxoff", "dsrdtr", "exclusive"):
+            check_flag(name, getattr(serial, name))
+        for name in ("dtr", "rts"):
+            if getattr(serial, name) is not None:
+                check_flag(name, getattr(serial, name))
+        check_integer("context_id", self.context_id)
+        check_seconds("sync_timeout", settings.sync_timeout)
+        check_integer("open_time", settings.open_time)
+        check_flag("receive_hex", settings.hex_receive)
+        check_flag("allow_sleep", settings.allow_sleep)
+        check_integer("read_ahead_bytes", self.read_ahead_bytes)
+        check_seconds("poll_interval", self.poll_interval)
+        check_seconds("state_interval", self.state_interval)
+        check_text("send_form", self.send_form)
+        if self.pin is not None:
+            check_text("pin", self.pin)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Final, TypeVar
 
+from aiobc9x.aio.arguments import check_text
 from aiobc9x.aio.driver import Driver
 from aiobc9x.aio.readiness import Readiness
 from aiobc9x.aio.results import Identity, PowerSavingStatus, Signal
@@ -93,9 +94,11 @@ class RadioQueries:
         """Give the SIM its PIN, 4–8 digits. Three wrong ones lock it.
 
         Raises:
+            TypeError: Not a text, such as ``"1234"``; nothing was sent.
             ValueError: Not a PIN; nothing was sent.
 
         """
+        check_text("pin", pin)
         await self._driver.run(Cpin(pin))
         self._readiness.forget()
 
@@ -109,10 +112,13 @@ class RadioQueries:
             pdp_type: ``"IP"``, ``"IPV6"`` or ``"IPV4V6"``.
 
         Raises:
+            TypeError: The name is no text; nothing was sent.
             ValueError: Another type, or characters that an AT command can't carry; nothing
                 was sent.
 
         """
+        check_text("apn", apn)
+        check_text("pdp_type", pdp_type)
         if pdp_type not in PDP_TYPES:
             raise ValueError(f"pdp_type is {pdp_type!r}: use 'IP', 'IPV6' or 'IPV4V6'")
         await self._driver.run(Cgdcont(self._context_id, pdp_type, apn))

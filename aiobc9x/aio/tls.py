@@ -14,6 +14,7 @@ import ssl
 from asyncio import sslproto
 from typing import TYPE_CHECKING, Any, Final
 
+from aiobc9x.aio.arguments import check_seconds
 from aiobc9x.errors import StreamBroken
 
 HANDSHAKE_TIMEOUT_S: Final = 180.0
@@ -56,12 +57,14 @@ def check_timeouts(*, with_tls: bool, **timeouts: float | None) -> None:
     """Look at ``ssl_handshake_timeout`` and ``ssl_shutdown_timeout`` before anything is sent.
 
     Raises:
+        TypeError: One is no number.
         ValueError: One is given without TLS, or is not above 0.
 
     """
     for name, seconds in timeouts.items():
         if seconds is None:
             continue
+        check_seconds(name, seconds)
         if not with_tls:
             raise ValueError(f"{name} is only meaningful with ssl")
         if seconds <= 0:

@@ -93,12 +93,10 @@ async def show(screen: Terminal, *, baud: int, latency: float) -> None:
 
 async def _tell(story: _Story, screen: Terminal, *, baud: int, latency: float) -> None:
     began = time.monotonic()
+    options = parse_address(f"sim://?baud={baud}&latency={latency}&host={HOST}:127.0.0.1")
     async with web_server() as port:
         screen.write(f"A web server is at 127.0.0.1:{port}; a virtual BC65 stands before it.")
-        options = parse_address(
-            f"sim://?baud={baud}&latency={latency}&host={HOST}:127.0.0.1&remote_port=80:{port}"
-        )
-        options = replace(options, on_line=story.dialogue.line)
+        options = replace(options, on_line=story.dialogue.line, remote_ports={80: port})
         async with VirtualModule(options) as virtual:
             story.chapter("Bringing the line into step")
             device = await plug_in(virtual)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from aiobc9x.cli.terminal import Terminal
+from aiobc9x.masking import masked_command
 
 _TIME_COLUMNS: Final = 8
 _ARROW_COLUMNS: Final = 3
@@ -78,8 +79,10 @@ def meaning(text: str) -> str:
 
 
 def shortened(text: str) -> str:
-    """Return a line with the payload at its end or between its quotes shortened."""
+    """Return a line with its payload shortened, and without PINs and passwords."""
     head, payload, tail = _split_payload(text)
+    if not payload:
+        return masked_command(text)
     if len(payload) <= _PREVIEW_CHARS:
         return text
     return f"{head}{payload[:_PREVIEW_CHARS]}…{tail}"

@@ -5,7 +5,7 @@ Layer: cli.
 ========  ==========================================================
 code      meaning
 ========  ==========================================================
-0         done; also ``simulate`` ended by Ctrl-C
+0         done; also ``simulate`` ended by SIGTERM
 1         it failed; one line on stderr says why
 2         the arguments make no sense
 130       ended by Ctrl-C
@@ -21,11 +21,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from aiobc9x import __version__
-from aiobc9x.cli import demo, simulate
+from aiobc9x.cli import INTERRUPTED, demo, simulate
 from aiobc9x.errors import ModemError
-
-INTERRUPTED = 130
-"""What a shell reports for a program that SIGINT ended."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -35,9 +32,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: The arguments; ``None`` takes those of the process.
 
     """
-    arguments = build_parser().parse_args(argv)
-    run: Callable[[argparse.Namespace], int] = arguments.run
     try:
+        arguments = build_parser().parse_args(argv)
+        run: Callable[[argparse.Namespace], int] = arguments.run
         return run(arguments)
     except KeyboardInterrupt:
         return INTERRUPTED

@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import contextlib
 import signal
+import socket
 import sys
 from dataclasses import replace
 from typing import Final
@@ -22,6 +23,13 @@ from aiobc9x.sim.options import SimOptions
 from aiobc9x.spec import LOCAL_PORTS
 
 SUMMARY: Final = "run the virtual module on a pty or a TCP port, until Ctrl-C"
+_PTY_WORDS: Final = "Open this device as a serial port. Ctrl-C ends the module."
+_TCP_WORDS: Final = (
+    "This is the module's serial line, raw bytes over TCP as from a serial server: no web server,"
+    " no telnet.\nOpen it with open_modem() by this address, or with any program that speaks AT."
+    " Ctrl-C ends the module."
+)
+
 USAGE: Final = "aiobc9x simulate [sim://?…] [--tcp [HOST:]PORT] [--verbose] [parameters]"
 
 
@@ -29,7 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
     parser.usage = USAGE
     parser.add_argument(
-        "--tcp", metavar="[HOST:]PORT", help="listen on TCP, as a serial server does; 0 for any"
+        "--tcp",
+        metavar="[HOST:]PORT",
+        help="raw bytes of the serial line over TCP, as a serial server has them; 0 for any port",
     )
     parser.add_argument("--verbose", "-v", action="store_true", help="show the AT dialogue")
     add_simulation_arguments(parser)
@@ -39,6 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the command; return its exit code.
 
     Raises:
+        KeyboardInterrupt: Ctrl-C, as from any program.
         ValueError: A parameter doesn't fit.
         OSError: The pty or the port can't be had.
 
@@ -46,9 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
     options = simulation_options(arguments)
     at = None if arguments.tcp is None else host_and_port(arguments.tcp)
     screen = terminal(sys.stdout)
-    # Ctrl-C is how this command ends, so it is a success.
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_serve(screen, options, at, verbose=arguments.verbose))
+    asyncio.run(_serve(screen, options, at, verbose=arguments.verbose))
     return 0
 
 
@@ -68,7 +77,7 @@ def host_and_port(text: str) -> tuple[str, int]:
 async def _serve(
     screen: Terminal, options: SimOptions, at: tuple[str, int] | None, *, verbose: bool
 ) -> None:
-    watch = _Watch(screen)
+    watch = _Watch(screen, _PTY_WORDS if at is None else _TCP_WORDS)
     if verbose:
         options = replace(options, on_line=watch.line)
     host, port = at or ("", 0)
@@ -84,6 +93,11 @@ async def _serve(
     except asyncio.CancelledError:
         if watch.dialogue.error is not None:
             raise watch.dialogue.error from None
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise  # by Ctrl-C; SIGTERM ends the module alone, which is a regular end
+    except socket.gaierror as exc:
+        raise OSError(f"--tcp: {host!r} is no address of this machine: {exc.strerror}") from exc
     except NotImplementedError as exc:
         raise OSError("this system has no pseudo terminals; use --tcp PORT") from exc
 
@@ -91,15 +105,15 @@ async def _serve(
 class _Watch:
     """Print what happens, the device first, although the module speaks before that has a name."""
 
-    def __init__(self, screen: Terminal) -> None:
-        self._screen = screen
+    def __init__(self, screen: Terminal, words: str) -> None:
+        self._screen, self._words = screen, words
         self._early: list[tuple[str, str]] | None = []
         self.task: asyncio.Task[None] | None = None
         self.dialogue = Dialogue(screen, on_failure=self._end)
 
     def ready(self, device: str) -> None:
         self._screen.write(device)
-        print("Open this device as a serial port. Ctrl-C ends the module.", file=sys.stderr)
+        print(self._words, file=sys.stderr)
         early, self._early = self._early or [], None
         for direction, text in early:
             self.line(direction, text)

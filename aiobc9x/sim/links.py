@@ -404,5 +404,6 @@ async def serve(
         if link == "pty":
             on_ready(await virtual.start_pty())
         else:
-            on_ready(f"socket://{host}:{await virtual.start_tcp(host, port)}")
+            real_port = await virtual.start_tcp(host, port)
+            on_ready(f"socket://{f'[{host}]' if ':' in host else host}:{real_port}")
         await asyncio.get_running_loop().create_future()

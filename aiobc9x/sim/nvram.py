@@ -6,8 +6,10 @@ Layer: sim. Touches a file only if it was given one.
 from __future__ import annotations
 
 import json
+from collections.abc import Container
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Final
 
 from aiobc9x.spec import AccessMode, DataFormat, ViewMode
 
@@ -39,19 +41,20 @@ class Nvram:
     def load(cls, path: Path) -> Nvram:
         """Read a file that :meth:`save` wrote; defaults if it doesn't exist.
 
+        It is written again at once, so that one that can't be fails here, and not when the
+        host first changes a setting.
+
         Raises:
-            ValueError: The file holds something else.
+            ValueError: The file holds something else, or can't be read or written.
 
         """
-        if not path.exists():
-            return cls(path=path)
-        stored = json.loads(path.read_text(encoding="utf-8"))
-        known = set(cls.__dataclass_fields__) - {"path"}
-        if not isinstance(stored, dict) or not set(stored) <= known:
-            raise ValueError(f"{path} is not the NVRAM of a virtual module")
-        if not all(isinstance(value, int) for value in stored.values()):
-            raise ValueError(f"{path} holds a value that is no number")
-        return cls(**stored, path=path)
+        try:
+            nvram = cls(**_stored(path), path=path) if path.exists() else cls(path=path)
+            nvram.save()
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise ValueError(f"nvram can't be kept in {str(path)!r}: {reason}") from error
+        return nvram
 
     def save(self) -> None:
         """Write the settings to the file, if there is one."""
@@ -59,3 +62,33 @@ class Nvram:
             values = asdict(self)
             del values["path"]
             self.path.write_text(json.dumps(values, indent=1), encoding="utf-8")
+
+
+_ALLOWED: Final[dict[str, Container[int]]] = {
+    "send_format": (int(DataFormat.TEXT),),
+    "receive_format": tuple(DataFormat),
+    "view_mode": tuple(ViewMode),
+    "show_length": (0, 1),
+    "access_mode": tuple(AccessMode),
+    "baud": range(10_000_000),
+}
+
+
+def _stored(path: Path) -> dict[str, int]:
+    """Read a file.
+
+    Raises:
+        OSError: It can't be read.
+        ValueError: It holds something else.
+
+    """
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is not the NVRAM of a virtual module: {error}") from error
+    if not isinstance(stored, dict) or not set(stored) <= set(_ALLOWED):
+        raise ValueError(f"{path} is not the NVRAM of a virtual module")
+    for name, value in stored.items():
+        if not isinstance(value, int) or value not in _ALLOWED[name]:
+            raise ValueError(f"{path} holds {name}={value!r}, which no module has")
+    return stored

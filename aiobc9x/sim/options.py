@@ -6,6 +6,9 @@ Layer: sim.
 from __future__ import annotations
 
 import datetime
+import ipaddress
+import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -13,6 +16,7 @@ from typing import Literal
 from urllib.parse import parse_qsl, urlsplit
 
 from aiobc9x.sim.faults import Fault, parse_fault
+from aiobc9x.spec import LOCAL_PORTS, PORTS
 
 PROMPTS = {"space": b"\r\n> ", "bare": b"\r\n>", "crlf": b"\r\n>\r\n"}
 """Spellings of the prompt (§2.2.4 says only ``>``)."""
@@ -154,9 +158,9 @@ def _with_parameter(options: SimOptions, name: str, value: str) -> SimOptions:
         key, host = _host(value)
         return replace(options, hosts={**options.hosts, key: host})
     if name == "listen_port":
-        return replace(options, listen_ports={**options.listen_ports, **_pair(value)})
+        return replace(options, listen_ports={**options.listen_ports, **_pair(value, LOCAL_PORTS)})
     if name == "remote_port":
-        return replace(options, remote_ports={**options.remote_ports, **_pair(value)})
+        return replace(options, remote_ports={**options.remote_ports, **_pair(value, PORTS)})
     if name == "ping":
         key, _, times = value.rpartition(":")
         entry = tuple(None if ms == "-" else float(ms) / 1000 for ms in times.split(","))
@@ -171,14 +175,29 @@ def _host(value: str) -> tuple[str, Host]:
     if not (name and colon and target):
         raise ValueError("expected name:address")
     addresses, at, ttl = target.partition("@")
-    targets = (BLACK_HOLE if target == "blackhole" else target for target in addresses.split(","))
-    return name.lower(), Host(tuple(targets), int(ttl) if at else 300)
+    targets = [BLACK_HOLE if target == "blackhole" else target for target in addresses.split(",")]
+    for address in targets:
+        _check_address(address)
+    ttl_s = int(ttl) if at else 300
+    if ttl_s < 0:
+        raise ValueError("a time to live is at least 0 s")
+    return name.lower(), Host(tuple(targets), ttl_s)
 
 
-def _pair(value: str) -> dict[int, int]:
+def _check_address(text: str) -> None:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError as error:
+        raise ValueError(f"expected an IP address, not {text!r}") from error
+
+
+def _pair(value: str, allowed: range) -> dict[int, int]:
+    """Read a port of the module and a real one, which may be 0 for any in ``LOCAL_PORTS``."""
     module, colon, real = value.partition(":")
     if not colon:
         raise ValueError("expected port:port")
+    if int(module) not in PORTS or int(real) not in allowed:
+        raise ValueError(f"a port is 1 to 65535, the real one {allowed[0]} to 65535")
     return {int(module): int(real)}
 
 
@@ -191,13 +210,21 @@ def _plain_value(name: str, value: str) -> object:
     found = _convert(name, defaults[name], value)
     if name in CHOICES and found not in CHOICES[name]:
         raise ValueError(f"expected one of {', '.join(map(str, CHOICES[name]))}")
+    if isinstance(found, int | float) and not math.isfinite(found):
+        raise ValueError("not a finite number")
     if isinstance(found, int | float) and found < AT_LEAST.get(name, 0):
         raise ValueError(f"less than {AT_LEAST.get(name, 0)}")
+    if name == "pin" and not re.fullmatch("([0-9]{4,8})?", value):
+        raise ValueError("expected 4 to 8 digits, or nothing")
+    if name == "ip" and value:
+        _check_address(value)
     return found
 
 
 def _convert(name: str, default: object, value: str) -> object:
     if name == "nvram":
+        if not value:
+            raise ValueError("expected a file")
         return Path(value)
     if name == "chunk" and value == "random":
         return value

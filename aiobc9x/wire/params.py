@@ -15,6 +15,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from aiobc9x.errors import quoted_command
 from aiobc9x.spec import DOMAIN_NAME_MAX_BYTES, LINE_MAX_BYTES
 
 __all__ = [
@@ -198,11 +199,13 @@ def raw_line(line: str) -> bytes:
     """
     plain = _ascii("line", line)
     if not plain.startswith((b"AT", b"at")):
-        raise ValueError(f"line must start with AT (§2.1.2): {line!r}")
+        raise ValueError(f"line must start with AT (§2.1.2): {quoted_command(line)}")
     if len(plain) >= LINE_MAX_BYTES:
         raise ValueError(f"line has {len(plain)} bytes; shorten it to {LINE_MAX_BYTES - 1}")
     if plain.translate(None, _PRINTABLE):
-        raise ValueError(f"line holds a control or non-ASCII character; remove it: {line!r}")
+        raise ValueError(
+            f"line holds a control or non-ASCII character; remove it: {quoted_command(line)}"
+        )
     return plain + b"\r"
 
 

@@ -2,9 +2,11 @@
 
 Layer: wire. Does no I/O, reads no clock.
 
-:func:`parse_urc` never raises: a line that it doesn't know, or whose numbers make
-no sense, is not a URC, and the caller logs it. Pushed data (§2.3.2) are framed
-before lines are read, so ``"recv"`` here is the announcement of buffer mode.
+:func:`parse_urc` never raises: a line that it doesn't know, or whose numbers make no
+sense, is not a URC, and the caller logs it. One field more than the note has, as other
+firmwares append, is passed over if it is a number or a whole string. Pushed data
+(§2.3.2) are framed before lines are read, so ``"recv"`` here is the announcement of
+buffer mode.
 """
 
 from __future__ import annotations
@@ -221,9 +223,16 @@ def _ranged(field: bytes, allowed: range) -> int | None:
     return number if number is not None and number in allowed else None
 
 
+def _of_the_note(fields: Sequence[bytes], count: int) -> Sequence[bytes] | None:
+    """Return the fields that the note has; one more may follow that could be a parameter."""
+    if len(fields) == count or (len(fields) == count + 1 and _PARAMETER.fullmatch(fields[count])):
+        return fields[:count]
+    return None
+
+
 def _open_result(rest: bytes) -> Urc | None:
-    fields = split_params(rest)
-    if len(fields) != 2:
+    fields = _of_the_note(split_params(rest), 2)
+    if fields is None:
         return None
     connect_id, err = _ranged(fields[0], CONNECT_IDS), int_or_none(fields[1])
     if connect_id is None or err is None:
@@ -238,35 +247,42 @@ def _qiurc(rest: bytes) -> Urc | None:
 
 
 def _closed(fields: Sequence[bytes]) -> Urc | None:
-    connect_id = _ranged(fields[0], CONNECT_IDS) if len(fields) == 1 else None
+    known = _of_the_note(fields, 1)
+    connect_id = None if known is None else _ranged(known[0], CONNECT_IDS)
     return None if connect_id is None else Closed(connect_id)
 
 
 def _received(fields: Sequence[bytes]) -> Urc | None:
-    connect_id = _ranged(fields[0], CONNECT_IDS) if len(fields) in (1, 2) else None
+    connect_id = _ranged(fields[0], CONNECT_IDS) if len(fields) in (1, 2, 3) else None
     if connect_id is None:
         return None
     if len(fields) == 1:
         return Received(connect_id, None)
     length = int_or_none(fields[1])
     if length is not None and length >= 0:
-        return Received(connect_id, length)
-    return BufferFull(connect_id) if unquote(fields[1]).lower() == "buff full" else None
+        # A third field may be data of a socket in push mode, and then tells of a loss.
+        is_count = len(fields) == 2 or (
+            _COUNT.fullmatch(fields[2]) is not None and len(fields[2]) != length
+        )
+        return Received(connect_id, length) if is_count else None
+    known = _of_the_note(fields, 2)
+    return BufferFull(connect_id) if known and unquote(known[1]).lower() == "buff full" else None
 
 
 def _incoming(fields: Sequence[bytes]) -> Urc | None:
-    if len(fields) != 4:
+    known = _of_the_note(fields, 4)
+    if known is None:
         return None
-    connect_id, server_id = (_ranged(field, CONNECT_IDS) for field in fields[:2])
-    port = _ranged(fields[3], LOCAL_PORTS)
+    connect_id, server_id = (_ranged(field, CONNECT_IDS) for field in known[:2])
+    port = _ranged(known[3], LOCAL_PORTS)
     if connect_id is None or server_id is None or port is None:
         return None
     # An address in an unknown spelling is no reason to lose a connection.
-    return Incoming(connect_id, server_id, ip_or_none(fields[2]) or unquote(fields[2]), port)
+    return Incoming(connect_id, server_id, ip_or_none(known[2]) or unquote(known[2]), port)
 
 
 def _incoming_full(fields: Sequence[bytes]) -> Urc | None:
-    return None if fields else IncomingFull()
+    return None if _of_the_note(fields, 0) is None else IncomingFull()
 
 
 def _dns(fields: Sequence[bytes]) -> Urc | None:
@@ -280,7 +296,8 @@ def _dns(fields: Sequence[bytes]) -> Urc | None:
 
 
 def _pdp_deactivated(fields: Sequence[bytes]) -> Urc | None:
-    context_id = _ranged(fields[0], CONTEXT_IDS) if len(fields) == 1 else None
+    known = _of_the_note(fields, 1)
+    context_id = None if known is None else _ranged(known[0], CONTEXT_IDS)
     return None if context_id is None else PdpDeactivated(context_id)
 
 
@@ -327,6 +344,9 @@ _PLAIN: Final[dict[bytes, Urc]] = {
     b"SEND FAIL": SendFail(),
     b"CLOSE OK": CloseOk(),
 }
+
+_PARAMETER: Final = re.compile(rb'[+-]?[0-9]{1,10}|"[ !#-~]*"')
+_COUNT: Final = re.compile(rb"0|[1-9][0-9]{0,3}")
 
 _NTP_TIME: Final = re.compile(
     r"(?P<year>(?:[0-9]{2})?[0-9]{2})/(?P<month>[0-9]{1,2})/(?P<day>[0-9]{1,2})\s*,\s*"

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from aiobc9x.adapters.routing import LEARNED_S
 from aiobc9x.sim.options import Host
 from tests.support.bench import Bench
 from tests.support.clock import virtual
@@ -174,6 +175,9 @@ class TestModuleNames:
                 assert addresses(await ask("nas.lan")) == ["192.168.1.5"]
                 made: Any = await loop.create_connection(asyncio.Protocol, "192.168.1.5", 80)
                 assert made == "ordinary create_connection"
+                await asyncio.sleep(LEARNED_S + 1)  # by now it may be another host's
+                with pytest.raises(ConnectionError):
+                    await loop.create_connection(asyncio.Protocol, "192.168.1.5", 80)
             assert ordinary.names == ["getaddrinfo", "create_connection"]
 
 

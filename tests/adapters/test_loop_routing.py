@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from aiobc9x.adapters import routing
-from aiobc9x.adapters.routing import Bypass, Route, address_or_none
+from aiobc9x.adapters.routing import LEARNED_S, Bypass, Route, address_or_none
 
 DEFAULT = ("localhost", "127.0.0.0/8", "::1")
 
@@ -80,6 +80,24 @@ def test_learned_addresses() -> None:
     bypass.learn("no address")
     assert bypass.covers("192.168.1.5")
     assert not bypass.covers("192.168.1.6")
+
+
+def test_learned_addresses_are_forgotten() -> None:
+    """Later they may be another host's; asking again keeps them, and others are none of it."""
+    now = 1000.0
+    bypass = Bypass(("nas", "10.0.0.1"), clock=lambda: now)
+    bypass.learn("10.0.0.1")
+    bypass.learn("192.168.1.5")
+    bypass.learn("192.168.1.6")
+    now += LEARNED_S - 1
+    assert bypass.covers("192.168.1.5")
+    bypass.learn("192.168.1.6")
+    now += 2
+    assert not bypass.covers("192.168.1.5")
+    assert bypass.covers("192.168.1.6")
+    assert bypass.covers("10.0.0.1")
+    bypass.learn("192.168.1.7")
+    assert len(bypass._learned) == 2
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from unittest.mock import patch
 import pytest
 
 from aiobc9x.adapters.dialogue import Request
-from aiobc9x.adapters.hub import CLIENT_LIMIT, Hub, Settings
+from aiobc9x.adapters.hub import Hub, Settings
 from aiobc9x.adapters.relay import EARLY_LIMIT_BYTES, GRACE_ANSWERED_S, GRACE_S
 from aiobc9x.errors import StreamBroken
 from aiobc9x.sim.faults import Fault, FaultKind
@@ -368,13 +368,6 @@ class TestOpening:
             assert (silent.end, slow.end) == ("RST", "RST")
             assert hub.statistics.turned_away == 2
             assert not any(line.startswith("AT+QIOPEN") for line in bench.commands)
-
-    @virtual
-    async def test_there_are_only_so_many(self) -> None:
-        async with started() as (_, hub):
-            clients = [Client(hub) for _ in range(CLIENT_LIMIT + 1)]
-            assert [client.end for client in clients] == [None] * CLIENT_LIMIT + ["RST"]
-            assert hub.statistics.turned_away == 1
 
     @virtual
     async def test_a_malformed_request_is_answered_and_ended(self) -> None:

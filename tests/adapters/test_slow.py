@@ -382,6 +382,12 @@ def test_a_round_trip_that_is_none(round_trip_s: float) -> None:
         settings_for(round_trip_s)
 
 
+def test_a_round_trip_that_is_no_number() -> None:
+    text: Any = "4"
+    with pytest.raises(TypeError, match=r"^round_trip_s must be a number of seconds, not '4'$"):
+        settings_for(text)
+
+
 @pytest.mark.parametrize("sockets", [0, 7])
 def test_a_number_of_sockets_that_no_module_has(sockets: int) -> None:
     with pytest.raises(ValueError, match="sockets"):

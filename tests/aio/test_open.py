@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -13,6 +14,7 @@ import aiobc9x
 from aiobc9x.core.profile import ModuleProfile
 from tests.support.bench import ADDRESS, HOST, PORT, Bench, Plug, plugged_in
 from tests.support.clock import no_task_left, other_tasks, virtual
+from tests.support.scripted import ScriptedDevice
 
 
 @pytest.mark.parametrize(
@@ -173,3 +175,107 @@ async def test_a_cancelled_user_cancels_nothing_else() -> None:
         assert task.cancelling() == 0
         with pytest.raises(aiobc9x.LinkLost):
             await modem.command("AT")
+
+
+class TestOpening:
+    """What ``open_modem()`` returns, taken for a modem."""
+
+    def test_an_attribute_says_what_is_missing(self) -> None:
+        """``await`` or ``async with``: the most frequent slip."""
+        opening: Any = aiobc9x.open_modem(ADDRESS)
+        match = r"no 'open_connection': write 'async with open_modem\(\.\.\.\) as modem:' or"
+        with pytest.raises(AttributeError, match=match):
+            opening.open_connection("example.com", 80)
+        assert not hasattr(opening, "statistics")
+
+    def test_with_needs_async(self) -> None:
+        """Python itself would speak of protocols."""
+        opening: Any = aiobc9x.open_modem(ADDRESS)
+        match = r"'with' can't open a modem: write 'async with"
+        with pytest.raises(TypeError, match=match), opening:
+            pytest.fail("entered")
+
+    def test_repr(self) -> None:
+        """It says what it is, and keeps the PIN."""
+        shown = repr(aiobc9x.open_modem(ADDRESS, pin="1234"))
+        assert shown.startswith(f"<ModemOpening {ADDRESS}: not a modem yet; write 'async with")
+        assert "1234" not in shown
+        assert "create()" in repr(aiobc9x.open_modem(print))  # type: ignore[arg-type]  # never called
+
+    @virtual
+    async def test_one_modem_at_a_time(self) -> None:
+        """A second one would never be closed."""
+        async with Bench() as bench:
+            with plugged_in(lambda _: Plug(bench)):
+                opening = aiobc9x.open_modem(ADDRESS)
+                async with opening as modem:
+                    with pytest.raises(RuntimeError, match="is in use; call open_modem"):
+                        await opening.__aenter__()
+                    assert await modem.command("AT+CGMM") == ["BC65"]
+                async with opening as modem:
+                    assert await modem.command("AT+CGMM") == ["BC65"]
+
+    @virtual
+    async def test_a_closed_modem_is_not_entered(self) -> None:
+        """It would fail at its first use, far from the mistake."""
+        async with Bench() as bench:
+            modem = await bench.open()
+            await modem.aclose()
+            with pytest.raises(aiobc9x.LinkLost, match=r"is closed; open it anew, with open_modem"):
+                async with modem:
+                    pytest.fail("entered")
+
+
+class TestTimeout:
+    """``timeout=`` covers the whole opening."""
+
+    @virtual
+    async def test_a_silent_device(self) -> None:
+        """The stage is named, and what to check."""
+        device = ScriptedDevice()
+        before, began = other_tasks(), asyncio.get_running_loop().time()
+        match = (
+            r"timed out after 5 s, synchronizing with the module: nothing came from"
+            rf" {re.escape(ADDRESS)}; check that the module is powered"
+        )
+        silent = plugged_in(lambda _: device)
+        with silent, pytest.raises(aiobc9x.StageTimeout, match=match) as caught:
+            await aiobc9x.open_modem(ADDRESS, timeout=5)
+        assert caught.value.stage == "synchronizing with the module"
+        assert asyncio.get_running_loop().time() - began == pytest.approx(5, abs=0.1)
+        assert device.is_closing()
+        await no_task_left(before)
+
+    @virtual
+    async def test_a_slow_module(self) -> None:
+        """Configuring counts too."""
+        async with Bench(latency=1.0) as bench:
+            match = r"^\[Errno \d+\] timed out after 6 s, configuring the module$"
+            with pytest.raises(aiobc9x.StageTimeout, match=match):
+                await bench.open(timeout=6)
+
+    @virtual
+    async def test_a_port_that_does_not_open(self) -> None:
+        """Neither does a driver that hangs."""
+
+        async def hang(_factory: object) -> Any:
+            await asyncio.sleep(3600)
+
+        with pytest.raises(aiobc9x.StageTimeout, match="after 2 s, opening the port"):
+            async with aiobc9x.open_modem(hang, timeout=2):
+                pytest.fail("entered")
+
+    @virtual
+    async def test_the_shorter_limit_counts(self) -> None:
+        """``sync_timeout`` has its own words."""
+        silent = plugged_in(lambda _: ScriptedDevice())
+        with silent, pytest.raises(aiobc9x.LinkTimeout, match="in 1 s"):
+            await aiobc9x.open_modem(ADDRESS, sync_timeout=1, timeout=60)
+
+    @virtual
+    async def test_enough_time(self) -> None:
+        """It ends with the opening."""
+        async with Bench() as bench:
+            modem = await bench.open(timeout=30)
+            await asyncio.sleep(60)
+            assert await modem.command("AT+CGMM") == ["BC65"]

@@ -15,7 +15,7 @@ from aiobc9x.aio import trace
         (b'\r\n+QIURC: "recv",0,6\r\n', '+QIURC: "recv",0,6'),
         (b"\r\n> ", "> "),
         (b"\x00\xff\x00", "(3 bytes)"),
-        (b"\r\n+X: " + b"y" * 200, "+X: " + "y" * 156 + "... (204 bytes)"),
+        (b"\r\n+VENDOR: words\r\nwords\r\n", "+VENDOR: (14 bytes) (5 bytes)"),
     ],
 )
 def test_received(data: bytes, shown: str) -> None:
@@ -27,9 +27,11 @@ def test_received(data: bytes, shown: str) -> None:
     ("data", "shown"),
     [
         (b"AT+QIRD=0,1024\r", "AT+QIRD=0,1024"),
-        (b'AT+QISEND=0,6,"secret"\r', 'AT+QISEND=0,6,"..."'),
-        (b'AT+QISENDEX=0,2,"3031"\r', 'AT+QISENDEX=0,2,"..."'),
+        (b'AT+QISEND=0,6,"secret"\r', "AT+QISEND=0,6,..."),
+        (b'AT+QISENDEX=0,2,"3031"\r', "AT+QISENDEX=0,2,..."),
         (b'AT+CPIN="1234"\r', "AT+CPIN=..."),
+        (b'AT+CGAUTH=1,1,"user","secret"\r', "AT+CGAUTH=1,1,..."),
+        (b"AT+X=" + b"9" * 3000 + b"\r", "AT+X=" + "9" * 155 + "..."),
         (b"secret", "(6 bytes)"),
         (b"\x1b", "(1 bytes)"),
     ],

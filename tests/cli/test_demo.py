@@ -105,13 +105,16 @@ def test_the_command_runs(capsys: pytest.CaptureFixture[str]) -> None:
     assert captured.err == ""
 
 
-@pytest.mark.parametrize("arguments", [["--baud", "-1"], ["--latency", "-0.5"]])
-def test_a_negative_number_is_refused(
+@pytest.mark.parametrize("arguments", [["--baud", "-1"], ["--latency", "nan"]])
+def test_a_number_that_cannot_be_is_refused(
     capsys: pytest.CaptureFixture[str], arguments: list[str]
 ) -> None:
-    """One line says which."""
+    """One line says which, before anything is begun."""
     assert main(["demo", *arguments]) == 2
-    assert arguments[0].strip("-") in capsys.readouterr().err
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert arguments[0].strip("-") in captured.err
+    assert captured.err.count("\n") == 1
 
 
 def test_totals_add_up() -> None:

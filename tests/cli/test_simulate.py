@@ -1,12 +1,13 @@
 """The virtual module as a command, from outside, as a program in any language sees it."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,11 +20,16 @@ ROOT = Path(__file__).resolve().parents[2]
 needs_pty = pytest.mark.skipif(os.name != "posix", reason="needs pseudo terminals")
 
 
-@contextmanager
-def simulation(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+def simulation(*arguments: str) -> AbstractContextManager[subprocess.Popen[str]]:
     """Run the command until the block ends."""
+    return running(sys.executable, "-m", "aiobc9x", "simulate", *arguments)
+
+
+@contextmanager
+def running(*line: str) -> Iterator[subprocess.Popen[str]]:
+    """Run a program until the block ends."""
     with subprocess.Popen(
-        [sys.executable, "-m", "aiobc9x", "simulate", *arguments],
+        line,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -51,9 +57,9 @@ def answer(device: int, command: bytes) -> bytes:
 
 
 @needs_pty
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_pty_until_a_signal(number: signal.Signals) -> None:
-    """The first line is a device that answers; Ctrl-C is a regular end."""
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
+def test_a_pty_until_a_signal(number: signal.Signals, code: int) -> None:
+    """The first line is a device that answers; Ctrl-C is told as by any program."""
     with simulation("--ip", "10.1.2.3") as process:
         device = os.open(first_line(process), os.O_RDWR | os.O_NOCTTY)
         try:
@@ -62,9 +68,38 @@ def test_a_pty_until_a_signal(number: signal.Signals) -> None:
             os.close(device)
         process.send_signal(number)
         out, err = process.communicate(timeout=10)
-    assert process.returncode == 0
+    assert process.returncode == code
     assert out == ""
     assert err == "Open this device as a serial port. Ctrl-C ends the module.\n"
+
+
+@needs_pty
+@pytest.mark.parametrize("command", ["simulate", "demo"])
+def test_ctrl_c_while_modules_load(command: str) -> None:
+    """That takes a quarter of a second, and nobody wants to see what was being loaded."""
+    with running(sys.executable, "-X", "importtime", "-m", "aiobc9x", command) as process:
+        assert process.stderr is not None
+        said = [next(row for row in process.stderr if row.rstrip().endswith(" argparse"))]
+        process.send_signal(signal.SIGINT)
+        said += process.stderr.readlines()
+        assert process.wait(10) == 130
+    assert [row for row in said if not row.startswith("import time:")] == []
+
+
+@needs_pty
+def test_ctrl_c_that_is_ignored() -> None:
+    """As a shell starts programs in the background: the signal is none of its business."""
+    ignoring = "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_IGN); "
+    code = ignoring + "os.execv(sys.executable, [sys.executable, '-m', 'aiobc9x', 'simulate'])"
+    with running(sys.executable, "-c", code) as process:
+        device = os.open(first_line(process), os.O_RDWR | os.O_NOCTTY)
+        try:
+            process.send_signal(signal.SIGINT)
+            assert b"OK" in answer(device, b"AT")
+        finally:
+            os.close(device)
+        process.terminate()
+        assert process.wait(10) == 0
 
 
 @needs_pty
@@ -79,8 +114,20 @@ def test_tcp_and_the_dialogue() -> None:
         # communicate() would pass by what came with the first line and is buffered here.
         assert process.stdout is not None
         out = process.stdout.read()
+        assert process.stderr is not None
+        words = process.stderr.read()
+    assert words.startswith("This is the module's serial line, raw bytes over TCP")
+    assert "no web server" in words
     texts = [row[8:].split("  ")[0].strip() for row in out.splitlines()]
     assert texts == ["← HELLO", "→ AT+CGATT?", "← +CGATT: 1", "← OK"]
+
+
+@needs_pty
+@pytest.mark.skipif(not socket.has_ipv6, reason="needs IPv6")
+def test_an_ipv6_address_is_printed_as_it_is_opened() -> None:
+    """In brackets."""
+    with simulation("--tcp", "[::1]:0") as process:
+        assert re.fullmatch(r"socket://\[::1\]:[0-9]+", first_line(process))
 
 
 @needs_pty
@@ -129,6 +176,14 @@ def test_a_port_that_is_taken_is_one_line(capsys: pytest.CaptureFixture[str]) ->
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.startswith("aiobc9x: ")
+    assert captured.err.count("\n") == 1
+
+
+def test_a_host_that_is_none_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    """The system's words alone don't say what isn't known."""
+    assert main(["simulate", "--tcp", "300.1.1.1:7000"]) == 1
+    captured = capsys.readouterr()
+    assert captured.err.startswith("aiobc9x: --tcp: '300.1.1.1' is no address of this machine: ")
     assert captured.err.count("\n") == 1
 
 

@@ -233,12 +233,24 @@ class TestNvram:
         assert again.type('AT+QICFG="viewmode"') == lines('+QICFG: "viewmode",1') + OK
         assert again.type("AT+IPR?") == lines("+IPR: 57600") + OK
 
-    @pytest.mark.parametrize("text", ["[]", '{"colour": 1}', '{"baud": "fast"}'])
+    @pytest.mark.parametrize(
+        "text",
+        ["", "[]", "{", '{"colour": 1}', '{"baud": "fast"}', '{"view_mode": 7}', '{"baud": -1}'],
+    )
     def test_a_file_of_something_else(self, tmp_path: Path, text: str) -> None:
         path = tmp_path / "nvram.json"
         path.write_text(text)
         with pytest.raises(ValueError, match=r"nvram\.json"):
             Nvram.load(path)
+        assert path.read_text() == text
+
+    def test_a_place_where_no_file_can_be(self, tmp_path: Path) -> None:
+        """It is said when the module is made, not when its first setting changes."""
+        match = r"nvram can't be kept in '.*x/nvram\.json': No such file or directory"
+        with pytest.raises(ValueError, match=match):
+            Desk(SimOptions(nvram=tmp_path / "x" / "nvram.json"))
+        with pytest.raises(ValueError, match=r"nvram can't be kept in .*: Is a directory"):
+            Desk(SimOptions(nvram=tmp_path))
 
 
 class TestDeepSleep:

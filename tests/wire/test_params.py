@@ -232,6 +232,12 @@ class TestRawLine:
         with pytest.raises(ValueError, match=r"^line holds a control or non-ASCII character"):
             raw_line(line)
 
+    @pytest.mark.parametrize("line", ["+CPIN=1234", 'AT+CPIN="1234"\r', 'AT+CSQ;+CPIN="1234"é'])
+    def test_a_refused_line_keeps_its_secrets(self, line: str) -> None:
+        """What is wrong with it can be said without them."""
+        with pytest.raises(ValueError, match=r"\+CPIN=\.\.\.'$"):
+            raw_line(line)
+
     def test_a_line_has_an_end(self) -> None:
         """With its CR it may have 4096 bytes."""
         assert len(raw_line("AT" + "1" * 4093)) == 4096

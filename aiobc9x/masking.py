@@ -1,0 +1,150 @@
+"""Word lines of the dialogue for people to read, without secrets and payloads.
+
+Layer: masking. Does no I/O, reads no clock.
+
+Exceptions, logs and recordings get around further than a program's author thinks: into
+tickets, e-mails, services that collect errors. What goes to the module is shown up to the
+first parameter that may be a secret, by the table :data:`SHOWN_PARAMETERS`. What comes
+from it may be the payload of some connection whenever bytes were lost on the line, so only
+lines that begin with a name of :data:`KNOWN_NAMES`, and results, are shown whole.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+__all__ = ["KNOWN_NAMES", "SHOWN_PARAMETERS", "masked_command", "shown_line"]
+
+SHOWN_PARAMETERS: Final[dict[str, int]] = {
+    "QISEND": 2,  # the payload of a connection
+    "QISENDEX": 2,
+    "CPIN": 0,  # PIN; PUK and the new PIN
+    "CPIN2": 0,
+    "CLCK": 2,  # the password of a lock
+    "CPWD": 1,  # the old and the new password of a lock
+    "CGAUTH": 2,  # user and password of an APN
+    "QICSGP": 3,  # likewise, behind the APN
+    "QCGDEFCONT": 2,
+    "NPIN": 1,  # what relatives have in place of +CPIN, +CLCK and +CPWD
+    "QMTCONN": 2,  # user and password of a broker
+    "QMTCFG": 2,
+    "QHTTPCFG": 1,
+    "QFTPCFG": 1,
+    "QFTPOPEN": 0,
+    "QSMTPCFG": 1,
+    "QSSLCFG": 2,  # a pre-shared key
+    "QSETPSK": 1,
+}
+"""How many parameters of a command may be shown; behind them there is a secret or a payload."""
+
+KNOWN_NAMES: Final = frozenset(
+    {
+        "CCLK",
+        "CEDRXS",
+        "CEREG",
+        "CESQ",
+        "CFUN",
+        "CGACT",
+        "CGATT",
+        "CGDCONT",
+        "CGEV",
+        "CGMI",
+        "CGMM",
+        "CGMR",
+        "CGPADDR",
+        "CGREG",
+        "CGSN",
+        "CIMI",
+        "CME ERROR",
+        "CMEE",
+        "CMS ERROR",
+        "COPS",
+        "CPIN",
+        "CPSMS",
+        "CREG",
+        "CSCON",
+        "CSQ",
+        "IP",
+        "IPR",
+        "QATWAKEUP",
+        "QCCID",
+        "QICFG",
+        "QIDNSCFG",
+        "QIGETERROR",
+        "QIOPEN",
+        "QISTATE",
+        "QNBIOTEVENT",
+        "QNTF",
+        "QNTP",
+        "QPING",
+    }
+)
+"""Whose lines never hold a payload. +QIRD and +QIURC, which may, are read more closely."""
+
+_SECRET: Final = re.compile(rf"\+({'|'.join(SHOWN_PARAMETERS)})\s*=", re.IGNORECASE)
+_RESULT: Final = re.compile(
+    rb"OK|ERROR|SEND (?:OK|FAIL)|CLOSE OK|> ?|RDY|Neul|(?:NORMAL )?POWER(?:ED)? DOWN"
+)
+_NAMED: Final = re.compile(rb"[+*^]([A-Z][A-Z0-9_]{1,15}(?: ERROR)?):")
+_NOTICE: Final = re.compile(
+    rb'\+QIURC: ?"(?:recv",[0-9],"buff full"|(?:closed|incoming(?: full)?|dnsgip|pdpdeact)"[^+]*)'
+)
+_COUNTED: Final = re.compile(
+    rb'(\+QIRD: ?[0-9]+(?:,-?[0-9]+)?,?|\+QIURC: ?"recv",[0-9](?:,[0-9]+)?,?)(.*)', re.DOTALL
+)
+_ECHO: Final = re.compile(rb"AT[+&]?[A-Z0-9]{0,15}[=?]?", re.IGNORECASE)
+
+_SHOWN_BYTES: Final = 160
+
+
+def masked_command(line: str) -> str:
+    """Return a command line up to what may be a secret or a payload; ``...`` stands for that.
+
+    Args:
+        line: The line as written, compound or not, with or without its ``<CR>``.
+
+    """
+    matches = list(_SECRET.finditer(line))
+    ends = [*(match.start() for match in matches[1:]), len(line)]
+    for match, end in zip(matches, ends, strict=False):
+        count = SHOWN_PARAMETERS[match[1].upper()]
+        # Not at commas outside quotes only: with a quote too few, none would be outside.
+        parts = line[match.end() : end].split(",", count)
+        if len(parts) > count and parts[count].strip() not in {"", "?"}:
+            return f"{line[: match.end()]}{','.join([*parts[:count], '...'])}"
+    return line
+
+
+def shown_line(line: bytes) -> str:
+    """Return a line from the module as far as it can't be the payload of a connection.
+
+    Args:
+        line: Without its CRLF. Bytes outside ASCII come out as escapes.
+
+    Returns:
+        The line if it is a result or begins with one of :data:`KNOWN_NAMES`, cut to 160
+        bytes; of other lines the name, and how many bytes it has.
+
+    """
+    counted = _COUNTED.fullmatch(line)
+    match = _NAMED.match(line)
+    if _RESULT.fullmatch(line) or _NOTICE.fullmatch(line) or (counted and not counted[2]):
+        return _cut(line)
+    if counted is not None:
+        return f"{_text(counted[1])}({len(counted[2])} bytes)"
+    if match is not None and _text(match[1]) in KNOWN_NAMES and b"+QI" not in line[1:]:
+        return _cut(line)
+    match = match or _ECHO.match(line)
+    if match is None:
+        return f"({len(line)} bytes)"
+    return _text(line) if match[0] == line else f"{_text(match[0])} ({len(line)} bytes)"
+
+
+def _cut(line: bytes) -> str:
+    shown = _text(line[:_SHOWN_BYTES])
+    return shown if len(line) <= _SHOWN_BYTES else f"{shown}... ({len(line)} bytes)"
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("ascii", "backslashreplace")
