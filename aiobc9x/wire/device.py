@@ -17,9 +17,9 @@ from aiobc9x.wire.base import Command, T_co, is_stray
 from aiobc9x.wire.params import (
     ascii_text,
     command_line,
-    int_or_none,
     integer,
     maybe_integer,
+    number_or_none,
     split_params,
     unquote,
 )
@@ -263,7 +263,7 @@ class Cpin(NetworkCommand[str]):
         if self.pin is not None:
             return ""
         # The URC of a SIM that becomes ready meanwhile looks the same: the last counts.
-        states = [unquote(self._params(line)) for line in lines]
+        states = [unquote(split_params(self._params(line))[0]).upper() for line in lines]
         if not states or not states[-1]:
             raise self._unexpected(lines, "no SIM state")
         return states[-1]
@@ -305,7 +305,7 @@ class Ipr(NetworkCommand[int]):
         if self.rate is not None:
             return self.rate
         for line in lines:
-            rate = int_or_none(self._params(line))
+            rate = number_or_none(self._params(line))
             if rate is not None:
                 return rate
         raise self._unexpected(lines, "no baud rate")
@@ -405,7 +405,7 @@ class Cpsms(NetworkCommand[PowerSaving]):
             return _power_saving(self.mode, tau, active)
         for line in lines:
             mode, _, _, tau, active = [*split_params(self._params(line)), *[b""] * 5][:5]
-            number = int_or_none(mode)
+            number = number_or_none(mode)
             if number is not None:
                 return _power_saving(number, tau, active)
         raise self._unexpected(lines, "no mode")
@@ -462,7 +462,7 @@ class Cedrxs(NetworkCommand[tuple[EdrxSetting, ...]]):
         rows = []
         for line in lines:
             act_type, value = [*split_params(self._params(line)), b""][:2]
-            number = int_or_none(act_type)
+            number = number_or_none(act_type)
             if number is None:
                 raise self._unexpected(lines, "no technology")
             rows.append(EdrxSetting(number, unquote(value) or None))

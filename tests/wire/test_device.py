@@ -177,6 +177,7 @@ class TestCpin:
         line = b"+CPIN: " + state.encode()
         assert Cpin().claims(line)
         assert Cpin().parse([b"+CPIN: BUSY", line]) == state
+        assert Cpin().parse([b'+CPIN: "' + state.lower().encode() + b'",3']) == state
 
     def test_a_pin_is_sent_in_quotes_and_never_shown(self) -> None:
         """It is in neither the text, which messages use, nor the repr."""
