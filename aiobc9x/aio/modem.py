@@ -163,14 +163,16 @@ class Modem(ConnectionMethods, NameQueries, RadioQueries, SettingQueries):
         """Send any other AT command; return its information lines.
 
         A send ends with ``SEND OK``, which is its last line. What AT+QIRD reads comes as
-        two lines. Results that come as URCs, such as ``+QIOPEN``, go to :meth:`subscribe`.
+        two lines. Results that come as URCs, such as ``+QIOPEN``, and all other lines that are
+        no answer to this command go to :meth:`subscribe`; docs/reference.md says which are.
         AT+QICFG, AT+QISWTMD and ATE take effect on how answers are read, at their OK.
 
         Args:
             line: The command with ``AT``, in printable ASCII, without ``<CR>``.
             data: What goes out at the prompt, for a command that has one. AT+QISEND without a
                 length gets its Ctrl-Z; AT+QISENDEX takes two hex digits a byte.
-            timeout: Seconds until the final result; ``None``: 15.
+            timeout: Seconds until the final result; ``None``: 15, and up to 180 for what
+                waits for radio or network (AT+CFUN, AT+CGATT, AT+CGACT, AT+COPS).
 
         Raises:
             TypeError: The line is no text.
@@ -183,7 +185,7 @@ class Modem(ConnectionMethods, NameQueries, RadioQueries, SettingQueries):
         Cancellation is safe: an answer on its way is swallowed.
         """
         if timeout is not None and not timeout > 0:
-            raise ValueError(f"timeout is {timeout}: use more than 0 s, or None for 15")
+            raise ValueError(f"timeout is {timeout}: use more than 0 s, or None for 15-180")
         if not isinstance(line, str):
             raise TypeError(f"line must be str, not {type(line).__name__}")
         if "=" not in line:

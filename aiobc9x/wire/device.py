@@ -54,6 +54,7 @@ __all__ = [
 
 _SWITCH: Final = range(2)
 _ANSWER_S: Final = 1.0
+_SIM_ANSWER_S: Final = 5.0  # what waits for the SIM; a public log has AT+CPIN? answered after 4 s
 _DIGITS: Final = re.compile(rb"[0-9]{6,22}[0-9A-Fa-f]?")
 
 
@@ -62,14 +63,19 @@ class NetworkCommand(Command[T_co]):
     """A command outside the note: AT+QIGETERROR says nothing about it.
 
     The note's 300 ms aren't promised here; relatives answer within a second.
+
+    Attributes:
+        question_time: Seconds until the final result of the form that only asks.
+
     """
 
     max_response_time: ClassVar[float] = _ANSWER_S
+    question_time: ClassVar[float] = _ANSWER_S
 
     @property
     def time_limit(self) -> float:
         """Seconds until the final result: what takes long to do is quickly asked for."""
-        return _ANSWER_S if self.encode().endswith(b"?\r") else self.max_response_time
+        return self.question_time if self.encode().endswith(b"?\r") else self.max_response_time
 
     @property
     def tcpip(self) -> bool:
@@ -143,7 +149,7 @@ class _Text(NetworkCommand[str]):
 
 
 def _is_plain(text: bytes) -> bool:
-    return not text.startswith((b"+", b"*", b"^", b"$")) and not is_stray("", text)
+    return not text.startswith((b"+", b"*", b"^", b"$", b"#", b"%")) and not is_stray(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +221,7 @@ class Cgsn(_Digits):
 class Cimi(_Digits):
     """Ask for the IMSI of the SIM."""
 
+    max_response_time: ClassVar[float] = _SIM_ANSWER_S
     prefix: ClassVar[bytes] = b"+CIMI:"
 
     def _build(self) -> bytes:
@@ -225,6 +232,7 @@ class Cimi(_Digits):
 class Qccid(_Digits):
     """Ask for the ICCID of the SIM."""
 
+    max_response_time: ClassVar[float] = _SIM_ANSWER_S
     prefix: ClassVar[bytes] = b"+QCCID:"
 
     def _build(self) -> bytes:
@@ -238,6 +246,8 @@ class Cpin(NetworkCommand[str]):
     A wrong PIN counts: three of them lock the SIM.
     """
 
+    max_response_time: ClassVar[float] = _SIM_ANSWER_S
+    question_time: ClassVar[float] = _SIM_ANSWER_S
     prefix: ClassVar[bytes] = b"+CPIN:"
 
     pin: str | None = field(default=None, repr=False)

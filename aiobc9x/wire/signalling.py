@@ -41,6 +41,7 @@ __all__ = [
     "Urc",
     "Wakeup",
     "is_answer",
+    "is_notice",
     "parse_banner",
     "parse_status",
     "timer_seconds",
@@ -291,6 +292,21 @@ _BANNERS: Final[dict[bytes, Urc]] = {
     b"NORMAL POWER DOWN": PowerDown("NORMAL POWER DOWN"),
     b"+QATWAKEUP": Wakeup(),
 }
+
+
+_NOTICE: Final = re.compile(
+    rb"RING|NO CARRIER|NO ANSWER|NO DIAL ?TONE|BUSY|MODEM:STARTUP|(?:UNDER|OVER)[-_]VOLTAGE.*"
+    rb"|(?:[A-Z]+ )?(?:RDY|READY|DONE)",
+    re.IGNORECASE,
+)
+
+
+def is_notice(text: bytes) -> bool:
+    """Tell a word that relatives of the module say unasked, such as ``RING`` or ``Call Ready``.
+
+    It has no prefix by which to tell it from an answer, and means nothing for a connection.
+    """
+    return _NOTICE.fullmatch(text.strip(b"\x00\xff ")) is not None
 
 
 def parse_banner(text: bytes) -> Urc | None:

@@ -74,7 +74,8 @@ def test_lines(line: str, command: AnyCommand) -> None:
     assert command.encode() == line.encode() + b"\r"
     assert command.text == line
     assert not command.tcpip
-    assert command.max_response_time == 1.0
+    sim = line.startswith(("AT+CPIN", "AT+CIMI", "AT+QCCID"))
+    assert command.time_limit == command.max_response_time == (5.0 if sim else 1.0)
     assert not command.needs_prompt
 
 
@@ -130,7 +131,9 @@ class TestIdentity:
         assert all(Identify().claims(line) for line in lines)
         assert Identify().parse(lines) == ("Quectel_Ltd", "Quectel_BC65", "Revision: BC65\\xff")
 
-    @pytest.mark.parametrize("line", [b"RDY", b"+DBGINFO:x", b"*MATREADY: 1", b"SEND OK", b"^X"])
+    @pytest.mark.parametrize(
+        "line", [b"RDY", b"+DBGINFO:x", b"*MATREADY: 1", b"SEND OK", b"^X", b"RING"]
+    )
     def test_what_comes_unasked_is_not_claimed(self, line: bytes) -> None:
         """A line with a sign, or a URC, says nothing of who the module is."""
         assert not Identify().claims(line)
