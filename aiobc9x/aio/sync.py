@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from itertools import cycle
 from typing import Final
 
 from aiobc9x.aio.driver import Driver
 from aiobc9x.core.events import Lane
 from aiobc9x.errors import CommandError, LinkTimeout
 from aiobc9x.spec import ESC
-from aiobc9x.wire.network import At
+from aiobc9x.wire.base import Command
+from aiobc9x.wire.network import At, Results, Verbose
 
 BAUDRATES: Final = (115200, 9600, 57600, 460800, 38400, 19200, 4800)
 """Tried in this order when the speed is unknown (the defaults of relatives first)."""
@@ -28,7 +30,12 @@ SCAN_S: Final = 3.0
 """Seconds for each speed of a scan."""
 
 _TRIES_S: Final = (0.3, 0.3, 0.5)
-"""Limits of the first AT commands; the first after sleep only wakes the module."""
+"""Limits of the first commands; the first after sleep only wakes the module."""
+
+_GREETINGS: Final[tuple[Command[None], ...]] = (At(), Results(), Verbose())
+"""Any of them gets an answer. An earlier program may have left numbers for results (ATV0), which
+end no line, or no results (ATQ1): then only what undoes that is answered. Each goes by itself,
+because not every module takes both in one line."""
 
 _PATIENT_S: Final = 2.0
 _LATE_S: Final = 2.0
@@ -39,7 +46,7 @@ _FILL_GAP_S: Final = 0.05
 
 
 async def synchronize(driver: Driver, timeout: float, *, scan: bool = False) -> None:
-    """Send AT until the module answers, whatever state it was left in.
+    """Send AT, ATQ0 and ATV1 until the module answers, whatever state it was left in.
 
     Raises:
         LinkTimeout: No answer in ``timeout`` seconds.
@@ -82,11 +89,11 @@ async def _scan(driver: Driver, end: float) -> bool:
 
 async def _synchronize(driver: Driver, end: float) -> bool:
     began = driver.time()
-    for unanswered, limit in enumerate(_limits()):
+    for unanswered, (limit, greeting) in enumerate(zip(_limits(), cycle(_GREETINGS), strict=False)):
         left = end - driver.time()
         if left <= 0:
             return False
-        if await _answers(driver, limit, end):
+        if await _answers(driver, greeting, limit, end):
             await _await_late_answers(driver, unanswered, driver.time() - began)
             return True
         if unanswered % len(_TRIES_S) == len(_TRIES_S) - 1:
@@ -101,12 +108,12 @@ def _limits() -> Iterator[float]:
         yield _PATIENT_S
 
 
-async def _answers(driver: Driver, limit: float, end: float) -> bool:
+async def _answers(driver: Driver, command: Command[None], limit: float, end: float) -> bool:
     limit = max(0.0, min(limit, end - driver.time()))
     try:
         # Noise on the line prolongs an exchange beyond its limit, but not beyond the end.
         async with asyncio.timeout_at(end):
-            await driver.run(At(), lane=Lane.RECOVERY, limit=limit)
+            await driver.run(command, lane=Lane.RECOVERY, limit=limit)
     except TimeoutError:
         return False
     except CommandError:
@@ -140,7 +147,7 @@ async def _leave_data_mode(driver: Driver, end: float) -> None:
     session.write_raw(ESC)
     driver.kick()
     await asyncio.sleep(min(_ESC_WAIT_S, max(0.0, end - driver.time())))
-    if session.stray_answers != answers or await _answers(driver, _TRIES_S[0], end):
+    if session.stray_answers != answers or await _answers(driver, At(), _TRIES_S[0], end):
         return
     written = 0
     while written < _FILL_MAX_BYTES and driver.time() < end:

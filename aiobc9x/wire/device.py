@@ -49,6 +49,7 @@ __all__ = [
     "Qccid",
     "Qnbiotevent",
     "Qsclk",
+    "Results",
     "Verbose",
 ]
 
@@ -111,6 +112,14 @@ class Echo(NetworkOrder):
 
     def _build(self) -> bytes:
         return command_line("E1" if self.on else "E0")
+
+
+@dataclass(frozen=True, slots=True)
+class Results(NetworkOrder):
+    """Ask for results of commands at all; a program before may have switched them off."""
+
+    def _build(self) -> bytes:
+        return command_line("Q0")
 
 
 @dataclass(frozen=True, slots=True)

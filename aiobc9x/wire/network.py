@@ -37,6 +37,7 @@ from aiobc9x.wire.device import (
     Qccid,
     Qnbiotevent,
     Qsclk,
+    Results,
     Verbose,
 )
 from aiobc9x.wire.params import (
@@ -90,6 +91,7 @@ __all__ = [
     "Qnbiotevent",
     "Qsclk",
     "RegistrationStatus",
+    "Results",
     "SignalQuality",
     "Verbose",
 ]

@@ -30,6 +30,7 @@ from aiobc9x.wire.device import (
     Qccid,
     Qnbiotevent,
     Qsclk,
+    Results,
     Verbose,
 )
 from tests.wire.lines import DAMAGED, EVIL, is_one_clean_line, outcome
@@ -41,6 +42,7 @@ LINES: list[tuple[str, AnyCommand]] = [
     ("AT", At()),
     ("ATE0", Echo(on=False)),
     ("ATE1", Echo(on=True)),
+    ("ATQ0", Results()),
     ("ATV1", Verbose()),
     ("AT+CMEE=1", Cmee(1)),
     ("ATI", Identify()),
