@@ -13,6 +13,11 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 PACKAGE: Final = ROOT / "aiobc9x"
 
 MODULE_MAX_LINES: Final = 500
+
+MAY_BE_LONGER: Final = {"errors.py": 620}
+"""Modules of the package that have one reason to exist and many small members; each says so
+in its docstring."""
+
 FUNCTION_MAX_LINES: Final = 40
 
 MAY_IMPORT: Final[dict[str, set[str]]] = {
@@ -238,6 +243,8 @@ def test_modules_stay_short() -> None:
     folders = (PACKAGE, ROOT / "tests", ROOT / "benchmarks")
     paths = [path for folder in folders for path in folder.rglob("*.py")]
     lengths = {str(path): len(path.read_text("utf-8").splitlines()) for path in paths}
+    for name, limit in MAY_BE_LONGER.items():
+        assert lengths.pop(str(PACKAGE / name)) <= limit
     assert {path: n for path, n in lengths.items() if n > MODULE_MAX_LINES} == {}
 
 

@@ -34,6 +34,8 @@ from aiobc9x.aio.radio import RadioQueries
 from aiobc9x.aio.readiness import READY_TIMEOUT_S, Readiness
 from aiobc9x.aio.serving import Acceptor
 from aiobc9x.aio.sockets import SocketKeeper
+from aiobc9x.aio.startup import Started
+from aiobc9x.aio.steps import Leftovers
 from aiobc9x.core.effects import meaning_of
 from aiobc9x.core.forms import LineTiming
 from aiobc9x.core.profile import ModuleProfile
@@ -61,8 +63,8 @@ class Modem(ConnectionMethods, NameQueries, RadioQueries, SettingQueries):
     A method that is cancelled leaves the line in step and no connect ID behind.
     """
 
-    def __init__(self, options: Options, driver: Driver, identification: tuple[str, ...]) -> None:
-        self._driver, self._identification = driver, identification
+    def __init__(self, options: Options, driver: Driver, started: Started) -> None:
+        self._driver, self._identification = driver, started.identity
         self._loop = asyncio.get_running_loop()
         self._context_id = options.context_id
         self._modes = ModeSwitcher(driver)
@@ -70,11 +72,17 @@ class Modem(ConnectionMethods, NameQueries, RadioQueries, SettingQueries):
         self._opener = Opener(self._keeper)
         self._opener.open_time = options.settings.open_time
         self._examiner = Examiner(self._keeper)
-        self._readiness = Readiness(driver, options.context_id, options.pin)
+        leftovers = Leftovers(driver, started.left)
+        self._readiness = Readiness(driver, options.context_id, options.pin, leftovers)
         self._health = Health(
-            driver, self._examiner, self._opener, options.settings, options.state_interval
+            driver,
+            self._examiner,
+            self._opener,
+            options.settings,
+            leftovers,
+            options.state_interval,
         )
-        self._health.on_unseen_restart = self._readiness.forget
+        self._health.on_unseen_restart = self._readiness.restarted
         self._connector = Connector(
             self,
             self._keeper,
@@ -142,6 +150,10 @@ class Modem(ConnectionMethods, NameQueries, RadioQueries, SettingQueries):
     async def wait_ready(self, timeout: float = READY_TIMEOUT_S) -> None:
         """Wait for SIM, registration, attach, context and address.
 
+        What the module refuses for now, answers late or forgets in a restart is asked again,
+        and settings that it refused at start-up are set; only what waiting can't mend ends
+        the wait early.
+
         Returns at once if it was ready before and no URC contradicts it. Progress goes
         to :meth:`subscribe`.
 
@@ -151,6 +163,8 @@ class Modem(ConnectionMethods, NameQueries, RadioQueries, SettingQueries):
         Raises:
             TimeoutError: Not ready in time; the message names the stage.
             PinRequired: The SIM wants a PIN, or refused it.
+            PukRequired: The SIM wants its PUK.
+            SimError: There is no SIM, it has failed, or the module is locked to others.
             LinkLost: The link failed.
 
         Cancellation is safe.

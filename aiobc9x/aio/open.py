@@ -66,11 +66,11 @@ class ModemOpening:
         driver = Driver(link, session)
         try:
             await driver.start()
-            identification = await start(driver, options.settings)
+            started = await start(driver, options.settings)
         except BaseException:
             await driver.stop()
             raise
-        return Modem(options, driver, identification)
+        return Modem(options, driver, started)
 
 
 async def _open_link(options: Options) -> Link:
@@ -138,8 +138,10 @@ def open_modem(
         dtr: Level of DTR after opening; ``None`` for the system's.
         rts: Level of RTS after opening; ``None`` for the system's.
         context_id: ``<contextID>`` of every socket, 1–3.
-        profile: Facts about the module; ``None`` chooses by its answer to ATI.
-        sync_timeout: Seconds until the module must have answered.
+        profile: Facts about the module; ``None`` chooses by its answer to ATI, and refuses a
+            module that names itself another one.
+        sync_timeout: Seconds until the module must have answered, and as many again until it
+            must have taken the settings that nothing works without.
         pin: For a SIM that wants one; given once after each restart, not again once refused.
         receive_hex: Have received data come as hex digits (§2.2.11): twice the bytes, for
             lines where a module's text mode can't be trusted.
@@ -167,6 +169,8 @@ def open_modem(
             raises passes unchanged, unless it is an :class:`OSError`.
         LinkTimeout: The module did not answer in ``sync_timeout``.
         ModuleReset: The module restarts again and again.
+        SettingRefused: The module refused for ``sync_timeout`` what nothing works without.
+        WrongModule: Another module answers; ``profile`` has it taken for a BC65 or BC92.
 
     Cancellation closes what was opened.
     """
