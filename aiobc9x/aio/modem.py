@@ -22,7 +22,7 @@ from aiobc9x.aio.connections import ConnectionMethods
 from aiobc9x.aio.driver import Driver
 from aiobc9x.aio.events import Subscription
 from aiobc9x.aio.examine import Examiner
-from aiobc9x.aio.guard import check_data, check_line, opens_socket
+from aiobc9x.aio.guard import check_data, check_form, check_line, opens_socket
 from aiobc9x.aio.health import Health
 from aiobc9x.aio.modes import ModeSwitcher
 from aiobc9x.aio.names import NameQueries
@@ -179,7 +179,8 @@ class Modem(ConnectionMethods, NameQueries, RadioQueries, SettingQueries):
         A send ends with ``SEND OK``, which is its last line. What AT+QIRD reads comes as
         two lines. Results that come as URCs, such as ``+QIOPEN``, and all other lines that are
         no answer to this command go to :meth:`subscribe`; docs/reference.md says which are.
-        AT+QICFG, AT+QISWTMD and ATE take effect on how answers are read, at their OK.
+        AT+QICFG, AT+QISWTMD and ATE take effect on how answers are read, at their OK. Other
+        commands that would change that are refused: AT&F, ATZ, ATV0, ATQ1, several in one line.
 
         Args:
             line: The command with ``AT``, in printable ASCII, without ``<CR>``.
@@ -190,8 +191,9 @@ class Modem(ConnectionMethods, NameQueries, RadioQueries, SettingQueries):
 
         Raises:
             TypeError: The line is no text.
-            ValueError: The line holds a control or non-ASCII character, or concerns a socket
-                in use, the data don't fit it, or the timeout is not above 0; nothing was sent.
+            ValueError: The line holds a control or non-ASCII character, concerns a socket in
+                use, or changes how answers are read, the data don't fit it, or the timeout is
+                not above 0; nothing was sent. The message says what to do instead.
             CommandError: The module refused it, or answered ``SEND FAIL``.
             LinkTimeout: No final result in time.
             LinkLost: The link failed.
@@ -207,6 +209,7 @@ class Modem(ConnectionMethods, NameQueries, RadioQueries, SettingQueries):
         else:
             command = Raw(line, data is not None)
             check_line(line, self._driver.session.sockets)
+            check_form(line)
             data = check_data(line, data)
             if (effect := meaning_of(command.encode()).effect) is not None:
                 self._check_lengths(effect)
@@ -379,4 +382,6 @@ class Modem(ConnectionMethods, NameQueries, RadioQueries, SettingQueries):
 @lru_cache(maxsize=64)
 def _bare_command(line: str, prompt: bool) -> Raw:
     """Make a command without parameters: callers repeat it, and it holds no secrets to keep."""
-    return Raw(line, prompt)
+    command = Raw(line, prompt)
+    check_form(line)
+    return command
