@@ -73,7 +73,11 @@ class Health:
             owner = owner_of(slot)
             if owner is not None and not slot.is_datagram:
                 owner.on_failed(ModuleReset("the module was in deep sleep, which ends TCP"))
-        await self._driver.run(self._open_time().command)
+        step = self._open_time()
+        try:
+            await self._driver.run(step.command)
+        except CommandError:
+            self._leftovers.add(step)  # just awake, it may have been too busy
 
     def _open_time(self) -> Step:
         return Step(Qicfg(ConfigKey.OPEN_TIME, self._opener.open_time), Need.SHOULD)

@@ -131,20 +131,25 @@ class Readiness:
         Cancellation is safe.
         """
         self._driver.check()
-        if self._is_ready:
+        if self._is_ready and not self._leftovers:
             return
         try:
             async with asyncio.timeout(timeout), self._one_check:
-                while not self._is_ready:
-                    self._is_doubted = False
-                    await self._check()
-                    self._is_ready = not self._is_doubted
+                await self._until_ready()
+                await self._catch_up(is_ready=True)
+                await self._until_ready()
         except TimeoutError as exc:
             if exc.args:  # not the one of asyncio.timeout()
                 raise
             raise StageTimeout(
                 self._stage or "waiting for the network", timeout, self._hint()
             ) from None
+
+    async def _until_ready(self) -> None:
+        while not self._is_ready:
+            self._is_doubted = False
+            await self._check()
+            self._is_ready = not self._is_doubted
 
     def _hint(self) -> str:
         if self._detail and self._detail != _SILENT:
@@ -158,7 +163,6 @@ class Readiness:
         await self._wait_for("attaching to the packet service", self._is_attached)
         # The note has this command (§4.1.1), so it is never missing.
         await self._wait_for("getting an address", self._has_address, may_be_missing=False)
-        await self._catch_up(is_ready=True)
 
     async def _check_sim(self) -> None:
         self._is_sim_doubted = False

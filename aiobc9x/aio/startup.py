@@ -132,6 +132,7 @@ async def start(driver: Driver, settings: Settings) -> Started:
     Cancellation is safe: nothing is left in flight that the next start doesn't settle.
     """
     silence: LinkTimeout | None = None
+    end = driver.time() + 2 * settings.sync_timeout
     for _ in range(_STARTS):
         resets = driver.session.statistics.resets
         driver.hub.publish(Progress("synchronizing with the module"))
@@ -143,6 +144,8 @@ async def start(driver: Driver, settings: Settings) -> Started:
             started = await _set_up(driver, settings)
         except LinkTimeout as exc:
             silence = exc
+            if driver.time() >= end:
+                break
             continue
         except ModuleReset:
             continue

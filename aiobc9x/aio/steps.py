@@ -35,6 +35,7 @@ busy time after power-up in a public report is shorter."""
 
 _FIRST_PAUSE_S: Final = 0.2
 _LONGEST_PAUSE_S: Final = 1.0
+_LEAST_S: Final = 5.0  # the time that any command is given
 
 
 class Need(enum.Enum):
@@ -123,13 +124,18 @@ class Steps:
         pauses = _pauses()
         while True:
             try:
-                return await self._driver.run(command, lane=Lane.RECOVERY)
+                return await self._driver.run(command, lane=Lane.RECOVERY, limit=self._cut(command))
             except CommandError as exc:
                 pause = next(pauses)
                 if self._driver.time() + pause > self._limit(need, exc):
                     raise
             self._has_waited = True
             await asyncio.sleep(pause)
+
+    def _cut(self, command: Command[Any]) -> float | None:
+        """Return what is left of the time, for a command that may take longer than that."""
+        left = max(self._end - self._driver.time(), _LEAST_S)
+        return left if command.time_limit > left else None
 
     def _limit(self, need: Need, refused: CommandError) -> float:
         """When it is no use any more to try again."""
@@ -153,9 +159,17 @@ class Leftovers:
         self._driver = driver
         self._steps = steps
 
+    def __bool__(self) -> bool:
+        """Whether anything is left."""
+        return bool(self._steps)
+
     def replace(self, steps: tuple[Step, ...]) -> None:
         """Take what a later start has left."""
         self._steps = steps
+
+    def add(self, step: Step) -> None:
+        """Take what has been refused since."""
+        self._steps = (*self._steps, step)
 
     async def catch_up(self, *, is_ready: bool) -> None:
         """Try again what was refused.

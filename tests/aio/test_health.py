@@ -9,6 +9,7 @@ import pytest
 import aiobc9x
 from aiobc9x.aio.health import RECOVERY_LIMIT_S
 from aiobc9x.sim.faults import Fault, FaultKind
+from tests.support.answering import AnsweringModule, opened
 from tests.support.bench import ECHO_PORT, HOST, PORT, Bench
 from tests.support.clock import running, virtual
 
@@ -275,3 +276,17 @@ class TestSleep:
                 await asyncio.sleep(7)
                 await modem.command("AT+CSQ")
             assert modem.statistics.recoveries == 0
+
+    @virtual
+    async def test_busy_when_it_wakes(self) -> None:
+        """A refused ``open_time`` is set with the next thing that needs the network."""
+        module = AnsweringModule()
+        async with opened(module, open_time=20) as modem:
+            await modem.wait_ready()
+            module.seen.clear()
+            module.on(r'AT\+QICFG="open_time",20', b"+CME ERROR: 14", times=2)
+            module.say(b'\r\n+QNBIOTEVENT: "EXIT DEEPSLEEP"\r\n')
+            await asyncio.sleep(1)
+            for _ in range(3):
+                await modem.wait_ready()
+            assert module.seen == ['AT+QICFG="open_time",20'] * 3

@@ -8,7 +8,7 @@ import re
 import pytest
 
 import aiobc9x
-from tests.support.answering import AnsweringModule, opened
+from tests.support.answering import AnsweringModule, late, opened
 from tests.support.clock import running, virtual
 
 SETTINGS = (
@@ -200,6 +200,28 @@ class TestRequired:
         assert 8 < running().now - began < 12
         assert isinstance(caught.value, aiobc9x.CommandError)
         assert module.is_closing()
+
+    @pytest.mark.parametrize("silent", [r"AT\+CFUN=1", r'AT\+QICFG="showlength"'])
+    @virtual
+    async def test_silence_has_an_end_too(self, silent: str) -> None:
+        """However long a command may take by itself."""
+        module = AnsweringModule()
+        module.on(r"AT\+CFUN\?", b"+CFUN: 0\nOK")
+        module.on(silent, lambda _: None)
+        began = running().now
+        with pytest.raises(aiobc9x.LinkTimeout):
+            async with opened(module, sync_timeout=10):
+                pass
+        assert running().now - began < 40
+
+    @virtual
+    async def test_radio_that_takes_twelve_seconds(self) -> None:
+        """It is waited for."""
+        module = AnsweringModule()
+        module.on(r"AT\+CFUN\?", b"+CFUN: 0\nOK")
+        module.on(r"AT\+CFUN=1", late(module, 12, b"OK"))
+        async with opened(module):
+            assert len(module.told("AT+CFUN=1")) == 1
 
     @virtual
     async def test_lengths_that_can_only_be_set(self) -> None:
