@@ -167,7 +167,7 @@ async def _set_up(driver: Driver, settings: Settings) -> Started:
     await _prepare_radio(driver, steps, allow_sleep=settings.allow_sleep)
     found = await _read_settings(driver, steps)
     await _close_leftovers(driver, steps)
-    await _configure(steps, settings, found)
+    await _configure(driver, steps, settings, found)
     await steps.take_left()
     return Started(identity, steps.left)
 
@@ -219,27 +219,35 @@ async def _read_settings(driver: Driver, steps: Steps) -> dict[ConfigKey, tuple[
 
 
 async def _configure(
-    steps: Steps, settings: Settings, found: dict[ConfigKey, tuple[int, ...] | None]
+    driver: Driver, steps: Steps, settings: Settings, found: dict[ConfigKey, tuple[int, ...] | None]
 ) -> None:
     """Write the settings that differ (§2.2.11); those in NVRAM are flash writes.
 
     Hex digits are read as well as text once it is known which of them come; lengths are what
-    datagrams and pushed data are told apart by.
+    datagrams and pushed data are told apart by. Who passes a profile may have a module that has
+    no such setting: then its headers are taken to show no more than the length of the data.
     """
-    format_known = bool(found[ConfigKey.DATA_FORMAT]) and not settings.hex_receive
+    must = Need.MUST if settings.profile is None else Need.OUGHT
+    if settings.hex_receive:
+        format_need = Need.MUST
+    else:
+        format_need = Need.SHOULD if found[ConfigKey.DATA_FORMAT] else must
     wanted = {
-        ConfigKey.DATA_FORMAT: (
-            (0, int(settings.hex_receive)),
-            Need.SHOULD if format_known else Need.MUST,
-        ),
+        ConfigKey.DATA_FORMAT: ((0, int(settings.hex_receive)), format_need),
         ConfigKey.VIEW_MODE: ((0,), Need.MAY),
-        ConfigKey.SHOW_LENGTH: ((1,), Need.MUST),
+        ConfigKey.SHOW_LENGTH: ((1,), must),
         ConfigKey.OPEN_TIME: ((settings.open_time,), Need.SHOULD),
     }
     for key, (values, need) in wanted.items():
         if found[key] != values:
-            await steps.take(Step(Qicfg(key, *values), need, _FRAMING))
+            if not await steps.take(Step(Qicfg(key, *values), need, _FRAMING)):
+                _do_without(driver, key)
             await asyncio.sleep(_NVRAM_GAP_S)  # back-to-back flash writes get lost
+
+
+def _do_without(driver: Driver, key: ConfigKey) -> None:
+    if key is ConfigKey.SHOW_LENGTH:
+        driver.session.apply(ShowLength(False))
 
 
 async def _close_leftovers(driver: Driver, steps: Steps) -> None:

@@ -6,6 +6,7 @@ Layer: aio.
 
     need     refused for now (SIM busy)      refused with ERROR, or as unknown
     MUST     again until the time is up      again until the time is up; then SettingRefused
+    OUGHT    again for PATIENCE_S            again for PATIENCE_S; then left for later
     SHOULD   again for PATIENCE_S            left for later
     MAY      left for later                  left for later
 
@@ -42,6 +43,7 @@ class Need(enum.Enum):
     """How much a start needs a setting."""
 
     MUST = "nothing works without it"
+    OUGHT = "nothing works without it, unless the module differs as its user says"
     SHOULD = "something works worse without it"
     MAY = "it makes something known sooner"
 
@@ -83,8 +85,8 @@ class Steps:
         """What was refused, to be tried again later."""
         return tuple(self._left.values())
 
-    async def take(self, step: Step) -> None:
-        """Set something, as far as it is needed.
+    async def take(self, step: Step) -> bool:
+        """Set something, as far as it is needed; return whether it is set.
 
         Raises:
             SettingRefused: The module refuses what it must not.
@@ -101,6 +103,8 @@ class Steps:
                     step.command.text, step.purpose, exc.cme, self._driver.time() - self._began
                 ) from exc
             self._left[line] = step
+            return False
+        return True
 
     async def ask(self, command: Command[T], need: Need = Need.SHOULD) -> T | None:
         """Ask something; ``None`` if the module doesn't tell.
@@ -141,6 +145,8 @@ class Steps:
         """When it is no use any more to try again."""
         if need is Need.MUST:
             return self._end
+        if need is Need.OUGHT:
+            return self._patience_end
         passes = need is Need.SHOULD and meaning_of(refused) is Refusal.PASSING
         return self._patience_end if passes else self._began
 

@@ -238,6 +238,16 @@ class TestNotNow:
             assert module.seen.count(order) > 5
 
     @virtual
+    async def test_silence_of_what_the_start_has_left(self) -> None:
+        """It is left once more, and is no reason not to be ready."""
+        module = AnsweringModule()
+        module.on(r"AT\+QSCLK=0", b"ERROR", times=1)
+        async with opened(module) as modem:
+            module.on(r"AT\+QSCLK=0", lambda _: None, times=1)
+            await modem.wait_ready()
+            assert len(module.told("AT+QSCLK")) == 3
+
+    @virtual
     async def test_silence_is_told(self) -> None:
         """The error says that nothing came, in the stage that it was."""
         module = AnsweringModule()

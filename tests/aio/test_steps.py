@@ -201,6 +201,23 @@ class TestRequired:
         assert isinstance(caught.value, aiobc9x.CommandError)
         assert module.is_closing()
 
+    @virtual
+    async def test_who_passes_a_profile_may_do_without(self) -> None:
+        """A relative without such settings: its headers show the length of the data alone."""
+        module = AnsweringModule()
+        module.on(r"AT\+Q.*", b"ERROR")
+        began = running().now
+        async with opened(module, profile=aiobc9x.ModuleProfile()) as modem:
+            assert running().now - began < 8
+            assert not modem._driver.session.length_shown
+            with pytest.raises(ValueError, match="show_length"):
+                await modem.create_datagram_endpoint(
+                    asyncio.DatagramProtocol, remote_addr=("192.0.2.1", 7)
+                )
+            module.on(r'AT\+QICFG="showlength",1', b"OK")
+            await modem.wait_ready()
+            assert modem._driver.session.length_shown
+
     @pytest.mark.parametrize("silent", [r"AT\+CFUN=1", r'AT\+QICFG="showlength"'])
     @virtual
     async def test_silence_has_an_end_too(self, silent: str) -> None:
