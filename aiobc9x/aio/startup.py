@@ -49,6 +49,10 @@ from aiobc9x.wire.network import (
 )
 from aiobc9x.wire.urcs import CloseOk
 
+_UNSTEADY: Final = "the module restarts again and again; check its power supply"
+
+_BOOT_PAUSE_S: Final = 0.1
+
 _NVRAM_GAP_S: Final = 0.05
 _STARTS: Final = 3
 _PUSH_RECENT_S: Final = 2.0
@@ -134,12 +138,9 @@ async def start(driver: Driver, settings: Settings) -> Started:
     silence: LinkTimeout | None = None
     end = driver.time() + 2 * settings.sync_timeout
     for _ in range(_STARTS):
-        resets = driver.session.statistics.resets
         driver.hub.publish(Progress("synchronizing with the module"))
-        try:
-            await synchronize(driver, settings.sync_timeout, scan=settings.baudrate is None)
-        except ModuleReset:
-            continue
+        await _get_in_step(driver, settings, end)
+        resets = driver.session.statistics.resets
         try:
             started = await _set_up(driver, settings)
         except LinkTimeout as exc:
@@ -151,7 +152,18 @@ async def start(driver: Driver, settings: Settings) -> Started:
             continue
         if driver.session.statistics.resets == resets:
             return started
-    raise silence or ModuleReset("the module restarts again and again; check its power supply")
+    raise silence or ModuleReset(_UNSTEADY)
+
+
+async def _get_in_step(driver: Driver, settings: Settings, end: float) -> None:
+    """Wait for the module's first answer; one boot may have several banners."""
+    while True:
+        try:
+            return await synchronize(driver, settings.sync_timeout, scan=settings.baudrate is None)
+        except ModuleReset as exc:
+            if driver.time() >= end:
+                raise ModuleReset(_UNSTEADY) from exc
+            await asyncio.sleep(_BOOT_PAUSE_S)
 
 
 async def _set_up(driver: Driver, settings: Settings) -> Started:

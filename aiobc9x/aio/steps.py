@@ -36,6 +36,7 @@ busy time after power-up in a public report is shorter."""
 
 _FIRST_PAUSE_S: Final = 0.2
 _LONGEST_PAUSE_S: Final = 1.0
+_MOST_TRIES: Final = 3
 _LEAST_S: Final = 5.0  # the time that any command is given
 
 
@@ -164,6 +165,7 @@ class Leftovers:
     def __init__(self, driver: Driver, steps: tuple[Step, ...] = ()) -> None:
         self._driver = driver
         self._steps = steps
+        self._tries: dict[Step, int] = {}
 
     def __bool__(self) -> bool:
         """Whether anything is left."""
@@ -172,17 +174,19 @@ class Leftovers:
     def replace(self, steps: tuple[Step, ...]) -> None:
         """Take what a later start has left."""
         self._steps = steps
+        self._tries.clear()
 
     def add(self, step: Step) -> None:
         """Take what has been refused since."""
         self._steps = (*self._steps, step)
+        self._tries.pop(step, None)
 
     async def catch_up(self, *, is_ready: bool) -> None:
         """Try again what was refused.
 
         Args:
-            is_ready: Nothing holds the module up any more: what it doesn't know now, it
-                will never know.
+            is_ready: Nothing holds the module up any more: what it doesn't know now, or
+                refuses for the third time, it will never take.
 
         Raises:
             ModemError: The link failed, the module restarted, or gave no answer.
@@ -192,6 +196,10 @@ class Leftovers:
             try:
                 await self._driver.run(step.command)
             except CommandError as exc:
-                if not is_ready or meaning_of(exc) is not Refusal.MISSING:
+                if not is_ready or not self._is_hopeless(step, exc):
                     continue
             self._steps = tuple(other for other in self._steps if other is not step)
+
+    def _is_hopeless(self, step: Step, refused: CommandError) -> bool:
+        self._tries[step] = tries = self._tries.get(step, 0) + 1
+        return tries >= _MOST_TRIES or meaning_of(refused) is Refusal.MISSING

@@ -45,16 +45,7 @@ def left_wrong(module: AnsweringModule) -> set[str]:
 
 def booting(module: AnsweringModule, answer: bytes, seconds: float, lines: str = "AT.+") -> None:
     """Have it refuse these lines for a while from now on."""
-    ends = running().now + seconds
-    rules = module._rules[:]
-
-    def refuse(match: re.Match[str]) -> bytes | None:
-        if running().now < ends:
-            return answer
-        module._rules[:] = rules
-        return module._answer(match[0])
-
-    module.on(lines, refuse)
+    module.on(lines, answer, seconds=seconds)
 
 
 class TestBoot:
@@ -118,6 +109,44 @@ class TestBoot:
             module.seen.clear()
             await modem.wait_ready()
             assert module.seen[:2] == ["AT+CFUN=1", "AT+CPIN?"]
+
+    @virtual
+    async def test_several_banners_of_one_boot(self) -> None:
+        """A module that says much while it starts doesn't restart again and again."""
+        module = AnsweringModule()
+        began = running().now
+        module.on(".*", lambda _: None, seconds=6)
+        for at, banner in enumerate(
+            [b"F1: 0000 0000", b"Leaving the BROM", b"RDY", b"*MATREADY: 1"]
+        ):
+            asyncio.get_running_loop().call_later(1 + at, module.say, b"\r\n%b\r\n" % banner)
+        async with opened(module) as modem:
+            assert 6 < running().now - began < 12
+            assert modem.statistics.resets == 4
+
+    @virtual
+    async def test_boot_that_never_ends(self) -> None:
+        """The error names the power supply."""
+        module = AnsweringModule()
+        module.on(".*", lambda _: module.say(b"\r\nRDY\r\n"))
+        began = running().now
+        with pytest.raises(aiobc9x.ModuleReset, match="power supply"):
+            async with opened(module, sync_timeout=5):
+                pass
+        assert 9 < running().now - began < 12
+
+    @virtual
+    async def test_refused_for_ever_as_if_it_would_pass(self) -> None:
+        """It is tried at each of the next three waits, and no more."""
+        module = AnsweringModule()
+        module.on(r"AT\+CEDRXS=0", b"+CME ERROR: 30")
+        async with opened(module) as modem:
+            for _ in range(5):
+                modem._readiness.forget()
+                await modem.wait_ready()
+            seen = len(module.told("AT+CEDRXS"))
+            await modem.wait_ready()
+            assert seen == len(module.told("AT+CEDRXS")) < 8
 
     @virtual
     async def test_after_a_restart(self) -> None:

@@ -6,9 +6,11 @@ The virtual module does what the note says; this one does what somebody has met 
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 import aiobc9x
@@ -34,6 +36,14 @@ _ATTACHED: Final[dict[str, bytes]] = {
 }
 
 
+@dataclass
+class _Rule:
+    pattern: re.Pattern[str]
+    answer: Answer
+    left: float
+    until: float
+
+
 class AnsweringModule(ScriptedDevice):
     """A module that is attached and idle, but for what a test has it answer.
 
@@ -45,11 +55,14 @@ class AnsweringModule(ScriptedDevice):
     def __init__(self) -> None:
         super().__init__(lambda _, line: self._take(line))
         self.seen: list[str] = []
-        self._rules: list[tuple[re.Pattern[str], Answer, list[int]]] = []
+        self._rules: list[_Rule] = []
 
-    def on(self, pattern: str, answer: Answer, times: int = 1_000_000) -> None:
-        """Answer lines that match in full so, for so many times; the newest rule is first."""
-        self._rules.insert(0, (re.compile(pattern), answer, [times]))
+    def on(
+        self, pattern: str, answer: Answer, times: float = math.inf, seconds: float = math.inf
+    ) -> None:
+        """Answer lines that match in full so, for so long; the newest rule is first."""
+        until = asyncio.get_running_loop().time() + seconds
+        self._rules.insert(0, _Rule(re.compile(pattern), answer, times, until))
 
     def told(self, prefix: str) -> list[str]:
         """The command lines that begin so."""
@@ -65,11 +78,12 @@ class AnsweringModule(ScriptedDevice):
             self.say(b"".join(b"\r\n%b\r\n" % part for part in answer.split(b"\n")))
 
     def _answer(self, text: str) -> bytes | None:
-        for pattern, answer, left in self._rules:
-            match = pattern.fullmatch(text)
-            if match and left[0]:
-                left[0] -= 1
-                return answer if isinstance(answer, bytes) else answer(match)
+        now = asyncio.get_running_loop().time()
+        for rule in self._rules:
+            match = rule.pattern.fullmatch(text)
+            if match and rule.left and now < rule.until:
+                rule.left -= 1
+                return rule.answer if isinstance(rule.answer, bytes) else rule.answer(match)
         closes = text.startswith("AT+QICLOSE")
         return _ATTACHED.get(text, b"ERROR" if closes or not text.startswith("AT") else b"OK")
 
