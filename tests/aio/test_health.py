@@ -115,6 +115,30 @@ class TestStep:
             assert modem.statistics.timeouts == count
             await works(bench)
 
+    @pytest.mark.parametrize("answer", [b"ERROR", b"+CME ERROR: 14"])
+    @virtual
+    async def test_a_refused_ate0_is_repeated(self, answer: bytes) -> None:
+        """Echoes would be taken for answers from then on."""
+        module = AnsweringModule()
+        async with opened(module) as modem:
+            module.on("ATE0", answer, times=4)
+            module.seen.clear()
+            module.say(b"\r\nOK\r\n")
+            await asyncio.sleep(10)
+            assert module.told("ATE0") == ["ATE0"] * 5
+            assert not modem._driver.session.suspended
+
+    @virtual
+    async def test_an_ate0_that_is_refused_for_ever(self) -> None:
+        """It is the end of the modem, which says so."""
+        module = AnsweringModule()
+        async with opened(module) as modem:
+            module.on("ATE0", b"ERROR")
+            module.say(b"\r\nOK\r\n")
+            await asyncio.sleep(2 * RECOVERY_LIMIT_S)
+            with pytest.raises(aiobc9x.LinkLost, match="the module refused 'ATE0'"):
+                await modem.command("AT")
+
 
 class TestRestart:
     """A reset fails everything, then the modem is usable again."""
