@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from itertools import cycle
 from typing import Final
 
 from aiobc9x.aio.driver import Driver
@@ -32,10 +31,14 @@ SCAN_S: Final = 3.0
 _TRIES_S: Final = (0.3, 0.3, 0.5)
 """Limits of the first commands; the first after sleep only wakes the module."""
 
-_GREETINGS: Final[tuple[Command[None], ...]] = (At(), Results(), Verbose())
-"""Any of them gets an answer. An earlier program may have left numbers for results (ATV0), which
-end no line, or no results (ATQ1): then only what undoes that is answered. Each goes by itself,
+_IN_SILENCE: Final[tuple[Command[None], ...]] = (At(), Results(), Verbose())
+"""Any of them gets an answer. An earlier program may have left no results (ATQ1), or numbers for
+results (ATV0), which end no line: then only what undoes that is answered. Each goes by itself,
 because not every module takes both in one line."""
+
+_BEHIND_BYTES: Final[tuple[Command[None], ...]] = (At(), Verbose(), Results())
+"""The same if something has come behind AT: a number is more likely then, and a scan of speeds
+has time for two of them."""
 
 _PATIENT_S: Final = 2.0
 _LATE_S: Final = 2.0
@@ -89,14 +92,19 @@ async def _scan(driver: Driver, end: float) -> bool:
 
 async def _synchronize(driver: Driver, end: float) -> bool:
     began = driver.time()
-    for unanswered, (limit, greeting) in enumerate(zip(_limits(), cycle(_GREETINGS), strict=False)):
+    order = _IN_SILENCE
+    for unanswered, limit in enumerate(_limits()):
+        turn, received = unanswered % len(order), driver.session.statistics.bytes_received
         left = end - driver.time()
         if left <= 0:
             return False
-        if await _answers(driver, greeting, limit, end):
+        if await _answers(driver, order[turn], limit, end):
             await _await_late_answers(driver, unanswered, driver.time() - began)
             return True
-        if unanswered % len(_TRIES_S) == len(_TRIES_S) - 1:
+        if turn == 0 and driver.session.statistics.bytes_received > received:
+            order = _BEHIND_BYTES
+        if turn == len(order) - 1:
+            order = _IN_SILENCE
             await _leave_data_mode(driver, end)
         await asyncio.sleep(max(0.0, min(0.1, end - driver.time())))
     return False

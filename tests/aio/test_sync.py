@@ -107,6 +107,22 @@ class TestResultsThatAnEarlierProgramLeft:
             assert await modem.command("AT+CGMM") == ["BC92"]
 
     @virtual
+    async def test_numbers_are_undone_while_a_scan_waits(self) -> None:
+        """A scan gives each speed three seconds."""
+        module = LeftBehind(echo=False, quiet=False, numeric=True, compound=True)
+        heard: list[float] = []
+
+        def listen(match: re.Match[str]) -> bytes:
+            heard.append(running().now)
+            return module.set(match)
+
+        module.on("ATV1", listen)
+        began = running().now
+        async with opened(module):
+            assert module.seen[:2] == ["AT", "ATV1"]
+            assert heard[0] - began < sync.SCAN_S
+
+    @virtual
     async def test_a_healthy_module_hears_nothing_of_it(self) -> None:
         """It answers AT."""
         module = AnsweringModule()
@@ -121,10 +137,11 @@ class LeftBehind(AnsweringModule):
     def __init__(self, *, echo: bool, quiet: bool, numeric: bool, compound: bool) -> None:
         super().__init__()
         self.echo, self.quiet, self.numeric, self._compound = echo, quiet, numeric, compound
-        self.on(r"AT([EQV]\d?)+", self._set)
+        self.on(r"AT([EQV]\d?)+", self.set)
         self.on(r"AT\+CGMM", b"BC92\nOK")
 
-    def _set(self, match: re.Match[str]) -> bytes:
+    def set(self, match: re.Match[str]) -> bytes:
+        """Take what a line of settings says."""
         found = re.findall(r"([EQV])(\d?)", match[0][2:])
         if len(found) > 1 and not self._compound:
             return b"ERROR"
