@@ -25,7 +25,7 @@ from typing import Any, Final, TypeVar
 from aiobc9x.aio.driver import Driver
 from aiobc9x.aio.refusals import Refusal, meaning_of
 from aiobc9x.core.events import Lane
-from aiobc9x.errors import CommandError, SettingRefused
+from aiobc9x.errors import CommandError, LinkTimeout, SettingRefused
 from aiobc9x.wire.base import Command
 
 T = TypeVar("T")
@@ -186,7 +186,7 @@ class Leftovers:
 
         Args:
             is_ready: Nothing holds the module up any more: what it doesn't know now, or
-                refuses for the third time, it will never take.
+                refuses or ignores for the third time, it will never take.
 
         Raises:
             ModemError: The link failed, the module restarted, or gave no answer.
@@ -196,10 +196,19 @@ class Leftovers:
             try:
                 await self._driver.run(step.command)
             except CommandError as exc:
-                if not is_ready or not self._is_hopeless(step, exc):
-                    continue
-            self._steps = tuple(other for other in self._steps if other is not step)
+                is_missing = meaning_of(exc) is Refusal.MISSING
+                if is_ready and (self._is_worn_out(step) or is_missing):
+                    self._drop(step)
+            except LinkTimeout:
+                if is_ready and self._is_worn_out(step):
+                    self._drop(step)
+                raise
+            else:
+                self._drop(step)
 
-    def _is_hopeless(self, step: Step, refused: CommandError) -> bool:
+    def _is_worn_out(self, step: Step) -> bool:
         self._tries[step] = tries = self._tries.get(step, 0) + 1
-        return tries >= _MOST_TRIES or meaning_of(refused) is Refusal.MISSING
+        return tries >= _MOST_TRIES
+
+    def _drop(self, step: Step) -> None:
+        self._steps = tuple(other for other in self._steps if other is not step)

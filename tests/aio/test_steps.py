@@ -136,6 +136,18 @@ class TestBoot:
         assert 9 < running().now - began < 12
 
     @virtual
+    async def test_never_answered(self) -> None:
+        """What is left is not asked for ever: each time would cost the step."""
+        module = AnsweringModule()
+        module.on(r"AT\+QSCLK=0", b"ERROR", times=1)
+        async with opened(module) as modem:
+            module.on(r"AT\+QSCLK=0", lambda _: None)
+            for _ in range(6):
+                await modem.wait_ready()
+            assert len(module.told("AT+QSCLK")) < 8
+            assert modem.statistics.recoveries < 7
+
+    @virtual
     async def test_refused_for_ever_as_if_it_would_pass(self) -> None:
         """It is tried at each of the next three waits, and no more."""
         module = AnsweringModule()
