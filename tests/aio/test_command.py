@@ -9,6 +9,7 @@ import pytest
 
 import aiobc9x
 from tests.support.answering import AnsweringModule, late, opened
+from tests.support.bench import Bench, echoed
 from tests.support.clock import virtual
 
 
@@ -63,3 +64,15 @@ async def test_slow_answers(line: str, seconds: float) -> None:
     async with opened(module) as modem:
         assert await modem.command(line) == []
         assert modem.statistics.recoveries == 0
+
+
+@virtual
+async def test_restart_by_command() -> None:
+    """What a refused AT&F advises: the module restarts, and is configured anew."""
+    async with Bench(boot_time=2) as bench:
+        modem = await bench.open()
+        assert await modem.command("AT+CFUN=1,1") == []
+        await asyncio.sleep(10)
+        assert modem.statistics.resets >= 1
+        assert not bench.virtual.module.board.settings.echo
+        await echoed(modem)

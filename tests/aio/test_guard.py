@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import aiobc9x
 from aiobc9x.aio.guard import check_form, check_line
@@ -138,6 +141,13 @@ async def test_commands_that_change_how_answers_are_read(line: str, instead: str
 def test_single_commands_that_change_nothing(line: str) -> None:
     """They pass, quoted semicolons and questions about the rest included."""
     check_form(line)
+
+
+@given(text=st.text(alphabet='AaTtEVQZS&D+CSQ=?;"01 ,*#', max_size=40))
+def test_no_line_raises_anything_else(text: str) -> None:
+    """Whatever somebody writes is refused with a ValueError, or it is not."""
+    with contextlib.suppress(ValueError):
+        check_form("AT" + text)
 
 
 @pytest.mark.parametrize("line", ["AT+X\rAT+QRST=1", "AT+X\n", "AT+ÄÖ", "AT+X\x1a", "CSQ", ""])

@@ -293,7 +293,8 @@ class TestRaw:
 @given(line=DAMAGED)
 def test_no_line_raises(line: bytes) -> None:
     """Whatever arrives is claimed or it isn't, and can be given."""
-    for command in (Raw("AT+CEREG?"), TestForm("QIOPEN"), Answered()):
+    raws = (Raw("AT+CEREG?"), Raw("ATI"), Raw("AT+CLAC"), Raw("AT^X"))
+    for command in (*raws, TestForm("QIOPEN"), Answered()):
         assert command.claims(line) in (True, False)
         assert command.parse([line, line]) is not None
     assert is_stray(line) in (True, False)
