@@ -56,10 +56,16 @@ if TYPE_CHECKING:
     from aiobc9x.errors import PortBusy as PortBusy
     from aiobc9x.errors import PortDenied as PortDenied
     from aiobc9x.errors import PortNotFound as PortNotFound
+    from aiobc9x.errors import PukRequired as PukRequired
+    from aiobc9x.errors import SettingRefused as SettingRefused
+    from aiobc9x.errors import SimError as SimError
+    from aiobc9x.errors import SimLocked as SimLocked
+    from aiobc9x.errors import SimMissing as SimMissing
     from aiobc9x.errors import StageTimeout as StageTimeout
     from aiobc9x.errors import StreamBroken as StreamBroken
     from aiobc9x.errors import UnexpectedAnswer as UnexpectedAnswer
     from aiobc9x.errors import WriteFailed as WriteFailed
+    from aiobc9x.errors import WrongModule as WrongModule
     from aiobc9x.spec import AccessMode as AccessMode
     from aiobc9x.spec import DataFormat as DataFormat
     from aiobc9x.spec import ServiceType as ServiceType
@@ -117,10 +123,16 @@ _HOMES = {
         "PortBusy",
         "PortDenied",
         "PortNotFound",
+        "PukRequired",
+        "SettingRefused",
+        "SimError",
+        "SimLocked",
+        "SimMissing",
         "StageTimeout",
         "StreamBroken",
         "UnexpectedAnswer",
         "WriteFailed",
+        "WrongModule",
     ),
     "spec": ("AccessMode", "DataFormat", "ServiceType", "SocketState", "ViewMode"),
     "wire.commands": ("SocketStatus",),

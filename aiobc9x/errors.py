@@ -1,13 +1,14 @@
 """The exceptions of this package, and the ``<err>`` to ``errno`` mapping.
 
-Layer: errors. Each leaf is also what asyncio callers already catch, with a real
-errno::
+Layer: errors. The module is long because the tree is one, and each class of it is short.
+Each leaf is also what asyncio callers already catch, with a real errno::
 
     ModemError
     ├── LinkLost                 ConnectionAbortedError  the port closed or failed
     │   ├── PortNotFound         FileNotFoundError       no such device
     │   ├── PortDenied           PermissionError         the device may not be opened
     │   └── PortBusy             OSError, EBUSY          another program holds the device
+    ├── WrongModule              OSError, ENODEV         another module answers
     ├── LinkTimeout              TimeoutError            no final result in time
     ├── StageTimeout             TimeoutError            a call as a whole took too long
     ├── ModuleReset              ConnectionResetError    the module restarted
@@ -16,7 +17,12 @@ errno::
     ├── NoFreeSocket             OSError, EMFILE         all six connect IDs are in use
     └── CommandError             OSError                 the module refused a command
         ├── UnexpectedAnswer     OSError, EPROTO         an answer that can't be read
-        ├── PinRequired          OSError, EACCES         the SIM wants a PIN
+        ├── SettingRefused       OSError, EOPNOTSUPP     nothing works without this setting
+        ├── SimError             OSError, EIO            the SIM can't be used; waiting won't help
+        │   ├── PinRequired      OSError, EACCES         it wants a PIN
+        │   ├── PukRequired      PermissionError         it wants its PUK
+        │   ├── SimLocked        PermissionError         the module is locked to other SIMs
+        │   └── SimMissing       OSError, ENODEV         there is none
         ├── WriteFailed, …       one per built-in class that an ``<err>`` stands for
         └── ConnectFailed        OSError                 no connection, or no address
             └── ConnectRefused, NameNotFound, …          one per row of :data:`ERRNO_OF`
@@ -65,12 +71,19 @@ __all__ = [
     "PortBusy",
     "PortDenied",
     "PortNotFound",
+    "PukRequired",
     "ReadFailed",
+    "SettingRefused",
+    "SimError",
+    "SimLocked",
+    "SimMissing",
     "SocketClosed",
     "StageTimeout",
     "StreamBroken",
     "UnexpectedAnswer",
     "WriteFailed",
+    "WrongModule",
+    "cme_code",
     "command_error",
     "connect_error",
     "table_2_err",
@@ -165,6 +178,20 @@ class PortBusy(LinkLost):
     """Another program holds the serial device."""
 
     _errno = errno.EBUSY
+
+
+class WrongModule(ModemError, OSError):
+    """What answers is another module, whose commands are not those of the note.
+
+    Attributes:
+        model: What it says it is.
+
+    """
+
+    def __init__(self, model: str, address: str) -> None:
+        text = f"{model} answers on {address}: not a BC65/BC92; profile= overrides"
+        OSError.__init__(self, errno.ENODEV, text)
+        self.model = model
 
 
 class LinkTimeout(ModemError, TimeoutError):
@@ -263,6 +290,25 @@ def _meaning(cme: str) -> str:
     return cme if known is None else f"{known} (CME error {cme})"
 
 
+_CME_CODES: Final = {text.lower(): code for code, text in CME_TEXT.items()}
+
+
+def cme_code(cme: str | None) -> int | None:
+    """Return the number of what followed ``+CME ERROR:``, which is words with AT+CMEE=2.
+
+    Args:
+        cme: The number, or 27.007's words for it, in any capitals and with ``(U)SIM`` for SIM.
+
+    Returns:
+        The number, ``None`` for words that nobody knows.
+
+    """
+    text = (cme or "").strip().lower().replace("(u)sim", "sim")
+    if text.isdecimal():
+        return int(text[:9])
+    return _CME_CODES.get(text)
+
+
 class UnexpectedAnswer(CommandError):
     """The answer to a command can't be read.
 
@@ -278,7 +324,55 @@ class UnexpectedAnswer(CommandError):
         self.command, self.err, self.cme, self.lines = command, None, None, tuple(lines)
 
 
-class PinRequired(CommandError):
+class SettingRefused(CommandError):
+    """The module refused a setting, again and again, that nothing works without."""
+
+    def __init__(self, command: str, purpose: str, cme: str | None, seconds: float) -> None:
+        said = "ERROR" if cme is None else _meaning(cme)
+        text = (
+            f"the module refused {quoted_command(command)} for {seconds:.0f} s ({said}): without it"
+            f" {purpose}; restart the module, or check that it is a BC65/BC92"
+        )
+        OSError.__init__(self, errno.EOPNOTSUPP, text)
+        self.command, self.err, self.cme = command, None, cme
+
+
+class SimError(CommandError):
+    """The SIM can't be used, and waiting won't help: it has failed, or is blocked for good."""
+
+    _errno = errno.EIO
+    _advice = "the SIM can't be used ({said}); take it out and put it in again, or try another one"
+
+    def __init__(self, command: str, said: str) -> None:
+        OSError.__init__(self, self._errno, self._advice.format(said=_meaning(said)))
+        self.command, self.err, self.cme = command, None, said
+
+
+class PukRequired(SimError, PermissionError):
+    """The SIM wants its PUK: wrong PINs have locked it."""
+
+    _errno = errno.EACCES
+    _advice = (
+        "the SIM wants its PUK ({said}), because wrong PINs have locked it: unlock it with"
+        ' AT+CPIN="PUK","new PIN" by command(), or in a phone; ten wrong PUKs destroy it'
+    )
+
+
+class SimLocked(SimError, PermissionError):
+    """The module is locked to SIMs of one network or vendor, and this is another one."""
+
+    _errno = errno.EACCES
+    _advice = "the module is locked to other SIMs ({said}); ask who sold it, or use their SIM"
+
+
+class SimMissing(SimError):
+    """There is no SIM."""
+
+    _errno = errno.ENODEV
+    _advice = "there is no SIM ({said}); insert one, check its holder, and restart the module"
+
+
+class PinRequired(SimError):
     """The SIM wants a PIN, or has refused the one it was given."""
 
     def __init__(self, command: str, refused: str | None = None) -> None:

@@ -111,6 +111,47 @@ OTHER_ROWS: list[tuple[ModemError, type[OSError], int, str]] = [
         "the SIM wants its PIN; pass pin=… to open_modem",
     ),
     (
+        errors.PukRequired("AT+CPIN?", "12"),
+        PermissionError,
+        errno.EACCES,
+        "the SIM wants its PUK (SIM PUK required (CME error 12)), because wrong PINs have locked"
+        ' it: unlock it with AT+CPIN="PUK","new PIN" by command(), or in a phone; ten wrong PUKs'
+        " destroy it",
+    ),
+    (
+        errors.SimLocked("AT+CPIN?", "PH-NET PIN"),
+        PermissionError,
+        errno.EACCES,
+        "the module is locked to other SIMs (PH-NET PIN); ask who sold it, or use their SIM",
+    ),
+    (
+        errors.SimMissing("AT+CPIN?", "10"),
+        OSError,
+        errno.ENODEV,
+        "there is no SIM (SIM not inserted (CME error 10)); insert one, check its holder, and"
+        " restart the module",
+    ),
+    (
+        errors.SimError("AT+CPIN?", "13"),
+        OSError,
+        errno.EIO,
+        "the SIM can't be used (SIM failure (CME error 13)); take it out and put it in again, or"
+        " try another one",
+    ),
+    (
+        errors.SettingRefused("ATE0", "nothing is sure", None, 30),
+        OSError,
+        errno.EOPNOTSUPP,
+        "the module refused 'ATE0' for 30 s (ERROR): without it nothing is sure; restart the"
+        " module, or check that it is a BC65/BC92",
+    ),
+    (
+        errors.WrongModule("SIM7000E", "/dev/ttyUSB0"),
+        OSError,
+        errno.ENODEV,
+        "SIM7000E answers on /dev/ttyUSB0: not a BC65/BC92; profile= overrides",
+    ),
+    (
         UnexpectedAnswer("AT+CSQ", [b"+CSQ: x"], "no signal"),
         OSError,
         errno.EPROTO,
@@ -129,6 +170,28 @@ EVERY: list[ModemError] = [
     connect_error(LINE, 777),
     ModemError("anything"),
 ]
+
+
+class TestCmeCode:
+    """What follows ``+CME ERROR:``."""
+
+    @pytest.mark.parametrize(
+        ("cme", "code"),
+        [
+            ("14", 14),
+            (" 10 ", 10),
+            ("9" * 5000, 999999999),
+            ("SIM busy", 14),
+            ("SIM PUK REQUIRED", 12),
+            ("(U)SIM not inserted", 10),
+            ("out of coffee", None),
+            ("", None),
+            (None, None),
+        ],
+    )
+    def test_numbers_and_words(self, cme: str | None, code: int | None) -> None:
+        """AT+CMEE=2 has 27.007's words."""
+        assert errors.cme_code(cme) == code
 
 
 class TestConnectFailed:

@@ -20,6 +20,7 @@ MAY_BE_LONGER: Final = {
     "core/sending.py": 600,
     "wire/commands.py": 560,
     "aio/driver.py": 560,
+    "errors.py": 620,
 }
 """Modules that are one thing though they are long; the top of each says why."""
 

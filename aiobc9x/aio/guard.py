@@ -1,6 +1,9 @@
 """Keep :meth:`Modem.command` off the sockets that the modem itself uses, and in step.
 
 Layer: aio.
+
+What would change how answers are read is refused, not made up for afterwards: commands of
+connections may run between its ``OK`` and anything that we send, and would be misread.
 """
 
 from __future__ import annotations
@@ -20,6 +23,33 @@ _SOCKET_COMMAND: Final = re.compile(
 _DATA_MODE: Final = re.compile(
     r"AT\+(?P<name>QISEND|QISENDEX)\s*=\s*\d+\s*(?:,\s*(?P<length>\d{1,6})\s*)?", re.IGNORECASE
 )
+_QUOTED: Final = re.compile(r'"[^"]*"?')
+_BASIC: Final = re.compile(
+    r"AT(?P<name>&?[A-Z])(?P<number>\d*)(?P<value>\?|=[^;]*)?(?P<more>.*)", re.IGNORECASE
+)
+_EXTENDED: Final = re.compile(r"AT\+(?P<name>[A-Z]+)=(?!\?)", re.IGNORECASE)
+
+_COMPOUND: Final = "holds several commands, whose answers can't be told apart; send them one by one"
+_RESETS: Final = (
+    "resets settings that answers are read by, such as the echo; send single settings, or restart"
+    " the module with AT+CFUN=1,1, behind which all is set again"
+)
+_RESULTS: Final = "changes the form of results, by which every answer is read; leave it as it is"
+_DATA: Final = "takes the line away from commands for good; use open_connection()"
+_SPEED: Final = (
+    "changes the line under the open modem; change it with another program, and pass it to"
+    " open_modem()"
+)
+_REFUSED_BASIC: Final = {
+    "&F": _RESETS,
+    "Z": _RESETS,
+    "A": _DATA,
+    "D": _DATA,
+    "O": _DATA,
+}
+_REFUSED_EXTENDED: Final = {"CMUX": _DATA, "CGDATA": _DATA, "IPR": _SPEED, "ICF": _SPEED}
+_LINE_REGISTERS: Final = ("3", "4", "5")  # V.250: what ends a line, and what deletes in one
+
 _INSTEAD: Final = {
     "QIOPEN": "open_connection() or create_datagram_endpoint()",
     "QICLOSE": "the transport's or the writer's close()",
@@ -44,6 +74,36 @@ def check_line(line: str, sockets: SocketTable) -> None:
                 f"line: {quoted_command(line)} concerns socket {number}, which is in use; "
                 f"use {_INSTEAD[name]}"
             )
+
+
+def check_form(line: str) -> None:
+    """Refuse a line that would change how all later answers are read.
+
+    Raises:
+        ValueError: It would; the message says what to do instead.
+
+    """
+    text = _QUOTED.sub('""', line).replace(" ", "")
+    reason = _COMPOUND if ";" in text else None
+    if reason is None and (match := _EXTENDED.match(text)):
+        reason = _REFUSED_EXTENDED.get(match["name"].upper())
+    if match := _BASIC.match(text):
+        reason = _fault_of_basic(match, reason)
+    if reason is not None:
+        raise ValueError(f"line: {quoted_command(line)} {reason}")
+
+
+def _fault_of_basic(match: re.Match[str], reason: str | None) -> str | None:
+    """Say what is wrong with a command that has no sign, or with the first of several."""
+    name, number = match["name"].upper(), match["number"]
+    if name in _REFUSED_BASIC:
+        return _REFUSED_BASIC[name]
+    if match["more"]:
+        return _COMPOUND
+    silences = name == "Q" and number.strip("0") != ""
+    counts = name == "V" and number.strip("0") == ""
+    redefines = name == "S" and number in _LINE_REGISTERS and (match["value"] or "?") != "?"
+    return _RESULTS if silences or counts or redefines else reason
 
 
 def check_data(line: str, data: bytes | None) -> bytes | None:

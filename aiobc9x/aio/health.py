@@ -14,14 +14,14 @@ from aiobc9x.aio.driver import Driver
 from aiobc9x.aio.events import Reset, StepRegained
 from aiobc9x.aio.examine import Examiner
 from aiobc9x.aio.opening import Opener
-from aiobc9x.aio.startup import Settings, attempt, start
+from aiobc9x.aio.startup import ECHO_OFF, Settings, start
+from aiobc9x.aio.steps import PATIENCE_S, Leftovers, Need, Step, Steps
 from aiobc9x.aio.sync import settle, synchronize
 from aiobc9x.core.events import Lane
 from aiobc9x.core.slots import SlotState
-from aiobc9x.errors import CommandError, LinkTimeout, ModemError, ModuleReset
+from aiobc9x.errors import CommandError, LinkTimeout, ModemError, ModuleReset, SettingRefused
 from aiobc9x.spec import OPEN_TIME_DEFAULT_S, ConfigKey
 from aiobc9x.wire.commands import Qicfg
-from aiobc9x.wire.network import Echo
 from aiobc9x.wire.urcs import SleepEvent, Urc, Wakeup
 
 logger = logging.getLogger("aiobc9x.aio")
@@ -48,10 +48,12 @@ class Health:
         examiner: Examiner,
         opener: Opener,
         settings: Settings,
+        leftovers: Leftovers,
         state_interval: float,
     ) -> None:
         self._driver, self._examiner, self._opener = driver, examiner, opener
-        self.settings, self._state_interval = settings, state_interval
+        self.settings, self._leftovers = settings, leftovers
+        self._state_interval = state_interval
         self._one_recovery = asyncio.Lock()
         self.on_unseen_restart: Callable[[], None] = lambda: None
 
@@ -71,7 +73,14 @@ class Health:
                 text = "the module was in deep sleep, which ends TCP"
                 self._driver.session.break_off(slot, ModuleReset(text))
         self._driver.kick()
-        await self._driver.run(Qicfg(ConfigKey.OPEN_TIME, self._opener.open_time))
+        step = self._open_time()
+        try:
+            await self._driver.run(step.command)
+        except CommandError:
+            self._leftovers.add(step)  # just awake, it may have been too busy
+
+    def _open_time(self) -> Step:
+        return Step(Qicfg(ConfigKey.OPEN_TIME, self._opener.open_time), Need.SHOULD)
 
     async def regain_step(self, reason: str) -> None:
         """Drain the line, send AT, compare the sockets, go on (rule: stray answers).
@@ -84,7 +93,7 @@ class Health:
                 return
             resets = session.boots
             try:
-                await self._until_it_works(lambda: self._regain(resets))
+                await self._until_it_works(lambda: self._regain(resets), SettingRefused)
             except ModuleReset:
                 return  # the restart is handled by itself
             except ModemError as exc:
@@ -113,7 +122,8 @@ class Health:
         driver.dispatch(driver.session.resync())
         await synchronize(driver, RECOVERY_LIMIT_S)
         echoing = driver.session.echo_seen
-        await attempt(driver, Echo(False))
+        steps = Steps(driver, PATIENCE_S)
+        await steps.take(ECHO_OFF)
         try:
             lost = await self._examiner.compare(Lane.RECOVERY)
         except CommandError:
@@ -122,10 +132,10 @@ class Health:
             logger.warning("! the module echoes, or has no socket: it must have restarted")
             driver.hub.publish(Reset(""))
             self.on_unseen_restart()
-            await start(driver, self.settings)
+            await self._start()
         elif self._opener.open_time != OPEN_TIME_DEFAULT_S:
             # It may have been asleep, which open_time does not survive (§2.2.11).
-            await attempt(driver, Qicfg(ConfigKey.OPEN_TIME, self._opener.open_time))
+            await steps.take(self._open_time())
         if driver.session.boots == resets:
             self._go_on()
 
@@ -142,7 +152,8 @@ class Health:
                 self._go_on()
 
     async def _start(self) -> None:
-        await start(self._driver, self.settings)
+        started = await start(self._driver, self.settings)
+        self._leftovers.replace(started.left)
 
     def _go_on(self) -> None:
         self._driver.session.resume()

@@ -23,7 +23,7 @@ from aiobc9x.aio.connections import ConnectionMethods
 from aiobc9x.aio.driver import Driver
 from aiobc9x.aio.events import Subscription
 from aiobc9x.aio.examine import Examiner
-from aiobc9x.aio.guard import check_data, check_line, opens_socket
+from aiobc9x.aio.guard import check_data, check_form, check_line, opens_socket
 from aiobc9x.aio.health import Health
 from aiobc9x.aio.modes import ModeSwitcher
 from aiobc9x.aio.names import NameQueries
@@ -35,6 +35,8 @@ from aiobc9x.aio.radio import RadioQueries
 from aiobc9x.aio.readiness import READY_TIMEOUT_S, Readiness
 from aiobc9x.aio.serving import Acceptor
 from aiobc9x.aio.sockets import SocketKeeper
+from aiobc9x.aio.startup import Started
+from aiobc9x.aio.steps import Leftovers
 from aiobc9x.core.line_timing import LineTiming
 from aiobc9x.core.profile import ModuleProfile
 from aiobc9x.core.statistics import Statistics
@@ -61,8 +63,8 @@ class Modem(ConnectionMethods, NameQueries, RadioQueries, SettingQueries):
     A method that is cancelled leaves the line in step and no connect ID behind.
     """
 
-    def __init__(self, options: Options, driver: Driver, identification: tuple[str, ...]) -> None:
-        self._driver, self._identification = driver, identification
+    def __init__(self, options: Options, driver: Driver, started: Started) -> None:
+        self._driver, self._identification = driver, started.identity
         self._loop = asyncio.get_running_loop()
         self._context_id = options.context_id
         self._modes = ModeSwitcher(driver)
@@ -70,11 +72,17 @@ class Modem(ConnectionMethods, NameQueries, RadioQueries, SettingQueries):
         self._opener = Opener(self._keeper)
         self._opener.open_time = options.settings.open_time
         self._examiner = Examiner(self._keeper)
-        self._readiness = Readiness(driver, options.context_id, options.pin)
+        leftovers = Leftovers(driver, started.left)
+        self._readiness = Readiness(driver, options.context_id, options.pin, leftovers)
         self._health = Health(
-            driver, self._examiner, self._opener, options.settings, options.state_interval
+            driver,
+            self._examiner,
+            self._opener,
+            options.settings,
+            leftovers,
+            options.state_interval,
         )
-        self._health.on_unseen_restart = self._readiness.forget
+        self._health.on_unseen_restart = self._readiness.restarted
         self._connector = Connector(
             self,
             self._keeper,
@@ -150,6 +158,10 @@ class Modem(ConnectionMethods, NameQueries, RadioQueries, SettingQueries):
     async def wait_ready(self, timeout: float = READY_TIMEOUT_S) -> None:
         """Wait for SIM, registration, attach, context and address.
 
+        What the module refuses for now, answers late or forgets in a restart is asked again,
+        and settings that it refused at start-up are set; only what waiting can't mend ends
+        the wait early.
+
         Returns at once if it was ready before and no URC contradicts it. Progress goes
         to :meth:`subscribe`.
 
@@ -160,6 +172,8 @@ class Modem(ConnectionMethods, NameQueries, RadioQueries, SettingQueries):
             TypeError: The timeout is no number.
             TimeoutError: Not ready in time; the message names the stage.
             PinRequired: The SIM wants a PIN, or refused it.
+            PukRequired: The SIM wants its PUK.
+            SimError: There is no SIM, it has failed, or the module is locked to others.
             LinkLost: The link failed.
 
         Cancellation is safe.
@@ -173,19 +187,23 @@ class Modem(ConnectionMethods, NameQueries, RadioQueries, SettingQueries):
         """Send any other AT command; return its information lines.
 
         A send ends with ``SEND OK``, which is its last line. What AT+QIRD reads comes as
-        two lines. Results that come as URCs, such as ``+QIOPEN``, go to :meth:`subscribe`.
-        AT+QICFG, AT+QISWTMD and ATE take effect on how answers are read, at their OK.
+        two lines. Results that come as URCs, such as ``+QIOPEN``, and all other lines that are
+        no answer to this command go to :meth:`subscribe`; docs/reference.md says which are.
+        AT+QICFG, AT+QISWTMD and ATE take effect on how answers are read, at their OK. Other
+        commands that would change that are refused: AT&F, ATZ, ATV0, ATQ1, several in one line.
 
         Args:
             line: The command with ``AT``, in printable ASCII, without ``<CR>``.
             data: What goes out at the prompt, for a command that has one. AT+QISEND without a
                 length gets its Ctrl-Z; AT+QISENDEX takes two hex digits a byte.
-            timeout: Seconds until the final result; ``None``: 15.
+            timeout: Seconds until the final result; ``None``: 15, and up to 180 for what
+                waits for radio or network (AT+CFUN, AT+CGATT, AT+CGACT, AT+COPS).
 
         Raises:
             TypeError: The line is no text, the data no bytes, or the timeout no number.
-            ValueError: The line holds a control or non-ASCII character, or concerns a socket
-                in use, the data don't fit it, or the timeout is not above 0; nothing was sent.
+            ValueError: The line holds a control or non-ASCII character, concerns a socket in
+                use, or changes how answers are read, the data don't fit it, or the timeout is
+                not above 0; nothing was sent. The message says what to do instead.
             CommandError: The module refused it, or answered ``SEND FAIL``.
             LinkTimeout: No final result in time.
             LinkLost: The link failed.
@@ -202,6 +220,7 @@ class Modem(ConnectionMethods, NameQueries, RadioQueries, SettingQueries):
         else:
             command = Raw(line, data is not None)
             check_line(line, self._driver.session.sockets)
+            check_form(line)
             data = check_data(line, data)
             if (effect := command.effect) is not None:
                 self._check_lengths(effect)
@@ -383,4 +402,6 @@ class Modem(ConnectionMethods, NameQueries, RadioQueries, SettingQueries):
 @lru_cache(maxsize=64)
 def _bare_command(line: str, prompt: bool) -> Raw:
     """Make a command without parameters: callers repeat it, and it holds no secrets to keep."""
-    return Raw(line, prompt)
+    command = Raw(line, prompt)
+    check_form(line)
+    return command

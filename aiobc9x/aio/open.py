@@ -103,12 +103,12 @@ class ModemOpening:
         driver = Driver(link, session)
         try:
             await driver.start()
-            identification = await start(driver, options.settings)
+            started = await start(driver, options.settings)
         except BaseException:
             stage.name, stage.hint = driver.hub.stage, _why_silent(driver)
             await driver.stop()
             raise
-        return Modem(options, driver, identification)
+        return Modem(options, driver, started)
 
 
 def _why_silent(driver: Driver) -> str:
@@ -187,8 +187,10 @@ def open_modem(
         dtr: Level of DTR after opening; ``None`` for the system's.
         rts: Level of RTS after opening; ``None`` for the system's.
         context_id: ``<contextID>`` of every socket, 1–3.
-        profile: Facts about the module; ``None`` chooses by its answer to ATI.
-        sync_timeout: Seconds until the module must have answered.
+        profile: Facts about the module; ``None`` chooses by its answer to ATI, and refuses a
+            module that names itself another one.
+        sync_timeout: Seconds until the module must have answered, and as many again until it
+            must have taken the settings that nothing works without.
         timeout: Seconds for the whole opening: the port, the first answer and the settings.
             ``None``: as long as its parts take.
         pin: For a SIM that wants one; given once after each restart, not again once refused.
@@ -223,6 +225,8 @@ def open_modem(
         LinkTimeout: The module did not answer in ``sync_timeout``.
         StageTimeout: It was not open in ``timeout``; the message names the stage.
         ModuleReset: The module restarts again and again.
+        SettingRefused: The module refused for ``sync_timeout`` what nothing works without.
+        WrongModule: Another module answers; ``profile`` has it taken for a BC65 or BC92.
 
     Cancellation closes what was opened.
     """

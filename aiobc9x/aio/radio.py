@@ -23,7 +23,6 @@ from aiobc9x.wire.network import (
     Cgmr,
     Cgsn,
     Cimi,
-    Cpin,
     Cpsms,
     Csq,
     Qccid,
@@ -93,13 +92,18 @@ class RadioQueries:
     async def set_pin(self, pin: str) -> None:
         """Give the SIM its PIN, 4–8 digits. Three wrong ones lock it.
 
+        The SIM is asked first what it waits for. One that is ready gets nothing.
+
         Raises:
             TypeError: Not a text, such as ``"1234"``; nothing was sent.
             ValueError: Not a PIN; nothing was sent.
+            PinRequired: The SIM refused the PIN.
+            PukRequired: The SIM wants its PUK, before or after this PIN.
+            SimError: There is no SIM, it has failed, or the module is locked to others.
 
         """
         check_text("pin", pin)
-        await self._driver.run(Cpin(pin))
+        await self._readiness.sim.give(pin)
         self._readiness.forget()
 
     async def set_apn(self, apn: str, *, pdp_type: str = "IP") -> None:

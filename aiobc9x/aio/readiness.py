@@ -6,14 +6,26 @@ Layer: aio. Plain coroutines over ``driver.run(command)``.
 from __future__ import annotations
 
 import asyncio
+import logging
+import math
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Any, Final
 
 from aiobc9x.aio.driver import Driver
 from aiobc9x.aio.events import Progress
-from aiobc9x.errors import CommandError, PinRequired, StageTimeout
+from aiobc9x.aio.refusals import Refusal, concerns_sim, meaning_of
+from aiobc9x.aio.simcard import SimCard
+from aiobc9x.aio.steps import Leftovers
+from aiobc9x.errors import (
+    CommandError,
+    LinkTimeout,
+    ModuleReset,
+    SimError,
+    StageTimeout,
+    UnexpectedAnswer,
+)
 from aiobc9x.wire.base import Command
-from aiobc9x.wire.network import Cereg, Cgact, Cgatt, Cgpaddr, Cgreg, Cpin, Creg
+from aiobc9x.wire.network import Cereg, Cgact, Cgatt, Cgpaddr, Cgreg, Creg
 from aiobc9x.wire.signalling import RegistrationStatus
 from aiobc9x.wire.urcs import (
     PacketEvent,
@@ -26,14 +38,25 @@ from aiobc9x.wire.urcs import (
     Urc,
 )
 
+logger = logging.getLogger("aiobc9x.aio")
+
 READY_TIMEOUT_S: Final = 180.0
 """Default of :meth:`Modem.wait_ready`: a cold registration took three minutes."""
 
 _FIRST_WAIT_S: Final = 0.2
 _LONGEST_WAIT_S: Final = 2.0
-_UNKNOWN_COMMAND_TRIES: Final = 3
+
+_MISSING_AFTER_S: Final = 5.0
+"""Seconds of nothing but ERROR after which a module is taken not to know a command. Ours."""
+
+_LEVELS: Final = (5, 4, 3, 2, 1)
+"""What AT+CEREG can be set to (27.007): 3 adds the cause of a refusal, 4 the timers, 5 both."""
+
+_TELLS_CELL: Final = 2
 _GONE: Final = ("DETACH", "DEACT")
 _REGISTRATIONS: Final = {0: "not searching", 2: "searching", 3: "denied so far", 4: "unknown"}
+_SIM_STAGE: Final = "waiting for the SIM"
+_SILENT: Final = "the module gave no answer"
 
 
 class Readiness:
@@ -41,56 +64,80 @@ class Readiness:
 
     Attributes:
         ip_address: The module's own address, ``""`` before :meth:`wait`.
+        sim: The SIM.
 
     """
 
-    def __init__(self, driver: Driver, context_id: int, pin: str | None) -> None:
+    def __init__(
+        self, driver: Driver, context_id: int, pin: str | None, leftovers: Leftovers
+    ) -> None:
         self.ip_address = ""
-        self._driver, self._context_id, self._pin = driver, context_id, pin
-        self._pin_given: int | None = None
+        self.sim = SimCard(driver, pin)
+        self._driver, self._context_id, self._leftovers = driver, context_id, leftovers
         self._is_ready = self._is_doubted = False
+        self._is_sim_doubted = False
         self._one_check = asyncio.Lock()
         self._stage = ""
         self._detail = ""
+        self._missing: set[str] = set()
+        self._is_level_chosen = False
+        self._registration_command: type[Cereg | Cgreg | Creg] = Cereg
+        self._heard: Registration | None = None
 
     def on_urc(self, urc: Urc) -> None:
         """Forget what a URC contradicts."""
         match urc:
-            case Registration(status=status) if not status.registered:
-                self.forget()
+            case Registration(status=status):
+                self._heard = urc
+                if not status.registered:
+                    self.forget()
             case PacketEvent(text) if any(word in text.upper() for word in _GONE):
                 self.forget()
             case SimState(state) if state != "READY":
-                self.forget()
+                self._doubt_sim()
             case RadioState(fun) if fun != 1:
+                self._doubt_sim()
+            case PdpDeactivated():
                 self.forget()
-            case PdpDeactivated() | Restart() | PowerDown():
-                self.forget()
+            case Restart() | PowerDown():
+                self.restarted()
 
     def forget(self) -> None:
         """Ask the module again at the next :meth:`wait`."""
         self._is_ready = False
         self._is_doubted = True
 
+    def restarted(self) -> None:
+        """Begin anew: the module has forgotten all, and the SIM wants its PIN again."""
+        self.sim.forget()
+        self._missing.clear()
+        self._is_level_chosen = False
+        self._doubt_sim()
+
+    def _doubt_sim(self) -> None:
+        self.forget()
+        self._is_sim_doubted = True
+
     async def wait(self, timeout: float) -> None:
         """Wait until connections can be opened; at once if nothing contradicts the last time.
 
+        A query that is refused, answered too late or cut off by a restart is made again.
+
         Raises:
             StageTimeout: Not ready in ``timeout`` seconds; the message names the stage.
-            PinRequired: The SIM wants a PIN, or refused it.
+            SimError: The SIM can't be used: it wants a PIN or PUK, or there is none.
             ModemError: The link failed.
 
         Cancellation is safe.
         """
         self._driver.check()
-        if self._is_ready:
+        if self._is_ready and not self._leftovers:
             return
         try:
             async with asyncio.timeout(timeout), self._one_check:
-                while not self._is_ready:
-                    self._is_doubted = False
-                    await self._check()
-                    self._is_ready = not self._is_doubted
+                await self._until_ready()
+                await self._catch_up(is_ready=True)
+                await self._until_ready()
         except TimeoutError as exc:
             if exc.args:  # not the one of asyncio.timeout()
                 raise
@@ -98,99 +145,160 @@ class Readiness:
                 self._stage or "waiting for the network", timeout, self._hint()
             ) from None
 
+    async def _until_ready(self) -> None:
+        while not self._is_ready:
+            self._is_doubted = False
+            await self._check()
+            self._is_ready = not self._is_doubted
+
     def _hint(self) -> str:
-        said = f"the module last said {self._detail}" if self._detail else "the module said nothing"
-        return f"{said}; check SIM, antenna, coverage and APN"
+        if self._detail and self._detail != _SILENT:
+            return f"the module last said {self._detail}; check SIM, antenna, coverage and APN"
+        silence = self._detail or "the module said nothing"
+        return f"{silence}; check SIM, antenna, coverage and APN"
 
     async def _check(self) -> None:
-        await self._wait_for("waiting for the SIM", self._sim_is_ready)
-        await self._registration_urcs()
+        await self._check_sim()
         await self._wait_for("registering on the network", self._is_registered)
         await self._wait_for("attaching to the packet service", self._is_attached)
-        await self._wait_for("getting an address", self._has_address)
+        # The note has this command (§4.1.1), so it is never missing.
+        await self._wait_for("getting an address", self._has_address, may_be_missing=False)
 
-    async def _wait_for(self, stage: str, is_done: Callable[[], Awaitable[bool]]) -> None:
-        self._stage, self._detail = stage, ""
-        self._driver.hub.publish(Progress(stage))
-        wait, refusals, said = _FIRST_WAIT_S, 0, ""
+    async def _check_sim(self) -> None:
+        self._is_sim_doubted = False
+        await self._catch_up(is_ready=False)  # the radio may still be off
+        await self._wait_for(_SIM_STAGE, self._sim_is_ready)
+
+    async def _catch_up(self, *, is_ready: bool) -> None:
+        """Try again what the start has left; what is not answered now is left once more."""
+        try:
+            await self._leftovers.catch_up(is_ready=is_ready)
+        except (LinkTimeout, ModuleReset) as exc:
+            logger.debug("! the settings of the start stay open: %s", exc)
+
+    async def _wait_for(
+        self, stage: str, is_done: Callable[[], Awaitable[bool]], *, may_be_missing: bool = True
+    ) -> None:
+        self._enter(stage)
+        pause, said, refused_at = _FIRST_WAIT_S, "", math.inf
         while True:
             try:
                 if await is_done():
                     return
-            except PinRequired:
+                refused_at = math.inf
+            except SimError:
                 raise
             except CommandError as exc:
-                if exc.cme is None:  # a plain ERROR: the module may not know the command
-                    refusals += 1
-                    if refusals == _UNKNOWN_COMMAND_TRIES:
-                        return
                 self._detail = exc.cme or "ERROR"
+                if meaning_of(exc) is Refusal.MISSING:
+                    refused_at = min(refused_at, self._driver.time())
+                    if may_be_missing and self._is_missing(stage, refused_at):
+                        return
+                elif concerns_sim(exc):
+                    self._is_sim_doubted = True
+            except (LinkTimeout, ModuleReset):
+                self._detail = _SILENT
+            if self._is_sim_doubted and stage != _SIM_STAGE:
+                await self._check_sim()
+                self._enter(stage)
             if self._detail != said:
                 said = self._detail
                 self._driver.hub.publish(Progress(stage, said))
-            await asyncio.sleep(wait)
-            wait = min(2 * wait, _LONGEST_WAIT_S)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_WAIT_S)
+
+    def _enter(self, stage: str) -> None:
+        self._stage, self._detail = stage, ""
+        self._driver.hub.publish(Progress(stage))
+
+    def _is_missing(self, stage: str, refused_at: float) -> bool:
+        """Whether the module doesn't know what a stage asks: one that starts says the same."""
+        if self._driver.time() - refused_at >= _MISSING_AFTER_S:
+            self._missing.add(stage)
+        return stage in self._missing
 
     async def _sim_is_ready(self) -> bool:
-        state = await self._driver.run(Cpin())
-        self._detail = state
-        if state == "SIM PIN":
-            await self._give_pin()
-        return state == "READY"
-
-    async def _give_pin(self) -> None:
-        """Give the SIM its PIN: once after each restart, never again once refused.
-
-        Three wrong ones lock it.
-        """
-        resets = self._driver.session.boots
-        if self._pin is None or self._pin_given == resets:
-            raise PinRequired(Cpin().text)
-        self._pin_given = resets
-        try:
-            await self._driver.run(Cpin(self._pin))
-        except CommandError as exc:
-            self._pin = None
-            raise PinRequired(Cpin().text, refused=exc.cme or "ERROR") from exc
-
-    async def _registration_urcs(self) -> None:
-        try:
-            await self._driver.run(Cereg(1))
-        except CommandError:
-            return
+        is_ready = await self.sim.is_ready()
+        self._detail = self.sim.said
+        return is_ready
 
     async def _is_registered(self) -> bool:
         status = await self.registration()
+        await self._choose_level(status)
         self._detail = _REGISTRATIONS.get(status.stat, f"status {status.stat}")
+        if status.reject_cause:
+            self._detail += f" (cause {status.reject_cause})"
         return status.registered
+
+    async def _choose_level(self, status: RegistrationStatus) -> None:
+        """Have the module tell as much as it can of its registration.
+
+        A level that somebody has chosen, from 2 on, is left alone.
+        """
+        if self._is_level_chosen or status.n is None:
+            return
+        for level in _LEVELS if status.n < _TELLS_CELL else ():
+            if level <= status.n:
+                break
+            try:
+                await self._driver.run(self._registration_command(level))
+            except CommandError as exc:
+                if meaning_of(exc) is not Refusal.MISSING:
+                    return  # not now
+            else:
+                break
+        self._is_level_chosen = True
 
     async def registration(self) -> RegistrationStatus:
         """Ask CEREG, and where the module lacks it CGREG and CREG (27.007)."""
-        try:
-            return await self._driver.run(Cereg())
-        except CommandError as exc:
-            first = exc
-        queries: tuple[Command[RegistrationStatus], ...] = (Cgreg(), Creg())
-        for query in queries:
+        first: CommandError | None = None
+        for command in (Cereg, Cgreg, Creg):
             try:
-                return await self._driver.run(query)
-            except CommandError:
-                continue
+                status = await self._ask_registration(command())
+            except CommandError as exc:
+                if meaning_of(exc) is not Refusal.MISSING:
+                    raise
+                first = first or exc
+            else:
+                self._registration_command = command
+                return status
+        assert first is not None
         raise first
+
+    async def _ask_registration(self, query: Command[RegistrationStatus]) -> RegistrationStatus:
+        self._heard = None
+        try:
+            return await self._driver.run(query)
+        except UnexpectedAnswer:
+            # An answer of one field can't be told from the URC.
+            if self._heard is None or self._heard.kind not in query.text:
+                raise
+            return self._heard.status
 
     async def _is_attached(self) -> bool:
         if await self._driver.run(Cgatt()):
             return True
         self._detail = "not attached"
-        await self._driver.run(Cgatt(1))
+        if not await self._obeyed(Cgatt(1)):
+            return False
         return bool(await self._driver.run(Cgatt()))
 
     async def _has_address(self) -> bool:
         if await self._find_address():
             return True
         self._detail = "no address"
-        await self._driver.run(Cgact(1, self._context_id))
-        return await self._find_address()
+        return await self._obeyed(Cgact(1, self._context_id)) and await self._find_address()
+
+    async def _obeyed(self, command: Command[Any]) -> bool:
+        """Have something done; a refusal is what the module said last, and no missing command."""
+        try:
+            await self._driver.run(command)
+        except CommandError as exc:
+            if concerns_sim(exc):
+                raise
+            self._detail += f", and {exc.cme or 'ERROR'} to {command.text}"
+            return False
+        return True
 
     async def _find_address(self) -> bool:
         contexts = await self.addresses()
@@ -202,5 +310,7 @@ class Readiness:
         """Ask for the addresses of every context; the note's form first (§4.1.1)."""
         try:
             return await self._driver.run(Cgpaddr())
-        except CommandError:
+        except CommandError as exc:
+            if meaning_of(exc) is not Refusal.MISSING:
+                raise
             return await self._driver.run(Cgpaddr(self._context_id))

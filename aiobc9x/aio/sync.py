@@ -13,7 +13,8 @@ from aiobc9x.aio.driver import Driver
 from aiobc9x.core.events import Lane
 from aiobc9x.errors import CommandError, LinkTimeout
 from aiobc9x.spec import ESC
-from aiobc9x.wire.network import At
+from aiobc9x.wire.base import Command
+from aiobc9x.wire.network import At, Results, Verbose
 
 BAUDRATES: Final = (115200, 9600, 57600, 460800, 38400, 19200, 4800)
 """Tried in this order when the speed is unknown (the defaults of relatives first)."""
@@ -28,7 +29,16 @@ SCAN_S: Final = 3.0
 """Seconds for each speed of a scan."""
 
 _TRIES_S: Final = (0.3, 0.3, 0.5)
-"""Limits of the first AT commands; the first after sleep only wakes the module."""
+"""Limits of the first commands; the first after sleep only wakes the module."""
+
+_IN_SILENCE: Final[tuple[Command[None], ...]] = (At(), Results(), Verbose())
+"""Any of them gets an answer. An earlier program may have left no results (ATQ1), or numbers for
+results (ATV0), which end no line: then only what undoes that is answered. Each goes by itself,
+because not every module takes both in one line."""
+
+_BEHIND_BYTES: Final[tuple[Command[None], ...]] = (At(), Verbose(), Results())
+"""The same if something has come behind AT: a number is more likely then, and a scan of speeds
+has time for two of them."""
 
 _PATIENT_S: Final = 2.0
 _LATE_S: Final = 2.0
@@ -39,7 +49,7 @@ _FILL_GAP_S: Final = 0.05
 
 
 async def synchronize(driver: Driver, timeout: float, *, scan: bool = False) -> None:
-    """Send AT until the module answers, whatever state it was left in.
+    """Send AT, ATQ0 and ATV1 until the module answers, whatever state it was left in.
 
     Raises:
         LinkTimeout: No answer in ``timeout`` seconds.
@@ -82,14 +92,19 @@ async def _scan(driver: Driver, end: float) -> bool:
 
 async def _synchronize(driver: Driver, end: float) -> bool:
     began = driver.time()
+    order = _IN_SILENCE
     for unanswered, limit in enumerate(_limits()):
+        turn, received = unanswered % len(order), driver.session.statistics.bytes_received
         left = end - driver.time()
         if left <= 0:
             return False
-        if await _answers(driver, limit, end):
+        if await _answers(driver, order[turn], limit, end):
             await _await_late_answers(driver, unanswered, driver.time() - began)
             return True
-        if unanswered % len(_TRIES_S) == len(_TRIES_S) - 1:
+        if turn == 0 and driver.session.statistics.bytes_received > received:
+            order = _BEHIND_BYTES
+        if turn == len(order) - 1:
+            order = _IN_SILENCE
             await _leave_data_mode(driver, end)
         await asyncio.sleep(max(0.0, min(0.1, end - driver.time())))
     return False
@@ -101,12 +116,12 @@ def _limits() -> Iterator[float]:
         yield _PATIENT_S
 
 
-async def _answers(driver: Driver, limit: float, end: float) -> bool:
+async def _answers(driver: Driver, command: Command[None], limit: float, end: float) -> bool:
     limit = max(0.0, min(limit, end - driver.time()))
     try:
         # Noise on the line prolongs an exchange beyond its limit, but not beyond the end.
         async with asyncio.timeout_at(end):
-            await driver.run(At(), lane=Lane.RECOVERY, limit=limit)
+            await driver.run(command, lane=Lane.RECOVERY, limit=limit)
     except TimeoutError:
         return False
     except CommandError:
@@ -140,7 +155,7 @@ async def _leave_data_mode(driver: Driver, end: float) -> None:
     session.write_raw(ESC)
     driver.kick()
     await asyncio.sleep(min(_ESC_WAIT_S, max(0.0, end - driver.time())))
-    if session.stray_answers != answers or await _answers(driver, _TRIES_S[0], end):
+    if session.stray_answers != answers or await _answers(driver, At(), _TRIES_S[0], end):
         return
     # A module that was asked for so many bytes takes no more of them for data; nobody knows
     # what a program before has asked for.

@@ -15,9 +15,11 @@ from aiobc9x import spec
 from aiobc9x.errors import UnexpectedAnswer
 from aiobc9x.spec import AccessMode
 from aiobc9x.wire.params import ascii_text, command_line, raw_line
+from aiobc9x.wire.signalling import is_notice
 from aiobc9x.wire.urcs import RadioState, SimState, parse_urc
 
 __all__ = [
+    "RAW_TIMES_S",
     "Command",
     "EchoLines",
     "Effect",
@@ -33,8 +35,34 @@ __all__ = [
 
 T_co = TypeVar("T_co", covariant=True)
 
-_NAME: Final = re.compile(r"[Aa][Tt]([+*^#$%&]?[A-Za-z]+)")
+_NAME: Final = re.compile(r"[Aa][Tt]\s*(&?[A-Za-z]|[+*^#$%][A-Za-z][A-Za-z0-9_]*)")
 _TEST_NAME: Final = re.compile(r"[A-Z][A-Z0-9]*")
+_SIGNS: Final = (b"+", b"*", b"^", b"#", b"$", b"%")
+_NOISE: Final = b"\x00\xff"  # a module that wakes up may send these
+
+RAW_TIMES_S: Final[dict[str, float]] = {
+    "+COPS": 180.0,  # AT+COPS=? looks through every band
+    "+CGACT": 150.0,
+    "+CGATT": 140.0,
+    "+CMGS": 120.0,
+    "+CMSS": 120.0,
+    "+CUSD": 120.0,
+    "+CFUN": 85.0,
+}
+"""Seconds that a line of somebody else's may take where its answer waits for the network or the
+radio (27.007 and the manuals of relatives); every other one has :attr:`Raw.max_response_time`."""
+
+_BARE_ANSWERS: Final = frozenset(
+    {"+CCID", "+CGMI", "+CGMM", "+CGMR", "+CGSN", "+CIMI", "+CLAC", "+CMGL", "+CMGR"}
+)
+"""Those of 27.007 and 27.005 whose answers, or parts of them, have no prefix."""
+
+_OTHER_PREFIXES: Final[dict[str, frozenset[str]]] = {
+    "I": frozenset({"+GCAP"}),
+    "+CCID": frozenset({"+ICCID"}),
+    "+QCCID": frozenset({"+CCID"}),
+}
+"""Prefixes, beside its own, that a command's answer may have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,20 +214,9 @@ class Order(Command[None]):
         """Give nothing."""
 
 
-def is_stray(name: str, text: bytes) -> bool:
-    """Tell whether a line is no answer to a command whose answer has no fixed form.
-
-    Args:
-        name: The command's name with its sign, such as ``+CEREG``.
-        text: The line.
-
-    """
-    urc = parse_urc(text)
-    if urc is None:
-        return False
-    # The module words these alike, asked or not.
-    own = text.startswith(name.upper().encode() + b":")
-    return not (own and isinstance(urc, (RadioState, SimState)))
+def is_stray(text: bytes) -> bool:
+    """Tell whether a line comes unasked, whatever the command in flight has asked for."""
+    return parse_urc(text) is not None or is_notice(text)
 
 
 def _explained(name: str) -> bool:
@@ -230,7 +247,7 @@ class TestForm(Command[tuple[str, ...]]):
 
     def claims(self, text: bytes) -> bool:
         """Claim lines with the command's prefix that are no URC."""
-        return text.startswith(f"+{self.name}:".encode()) and not is_stray(f"+{self.name}", text)
+        return text.startswith(f"+{self.name}:".encode()) and not is_stray(text)
 
     def parse(self, lines: Sequence[bytes]) -> tuple[str, ...]:
         """Give the lines."""
@@ -272,13 +289,18 @@ def _effect_of(line: str) -> Effect | None:
 class Raw(Command[list[str]]):
     """Any other AT command, as its caller wrote it.
 
+    Its answer is the lines with its own prefix. Commands whose answers have none also get the
+    lines that begin with no sign, unless those come unasked: commands without a sign (ATI),
+    those of 27.007 that are known for it (AT+CGMM, AT+CIMI), and every vendor's command but the
+    note's, because nobody knows those. A line with another prefix is nobody's answer.
+
     Attributes:
         line: The line, with ``AT`` and without ``<CR>``.
         prompt: Whether the module will ask for data with ``>``.
 
     """
 
-    max_response_time: ClassVar[float] = 15.0  # ours; AT+CFUN=1 typically takes as long
+    max_response_time: ClassVar[float] = 15.0  # ours
 
     line: str
     prompt: bool = False
@@ -326,6 +348,17 @@ class Raw(Command[list[str]]):
         return match[1].upper() if match else ""
 
     @property
+    def time_limit(self) -> float:
+        """Seconds until the final result: what takes long to do is quickly asked for."""
+        if self._asks and not self.line.rstrip().endswith("=?"):
+            return self.max_response_time
+        return RAW_TIMES_S.get(self.name, self.max_response_time)
+
+    @property
+    def _asks(self) -> bool:
+        return self.line.rstrip().endswith("?")
+
+    @property
     def needs_prompt(self) -> bool:
         """Whether ``>`` comes before the final result."""
         return self.prompt
@@ -336,9 +369,26 @@ class Raw(Command[list[str]]):
         return _explained(self.name)
 
     def claims(self, text: bytes) -> bool:
-        """Claim every line that is no URC, and its own among those that look like one."""
-        return not is_stray(self.name, text)
+        """Claim its own lines, and those without prefix if its answer may have none."""
+        text = text.lstrip(_NOISE)
+        if not text.startswith(_SIGNS):
+            return bool(text) and self._may_answer_bare() and not is_stray(text)
+        prefix, colon, _ = text.partition(b":")
+        if not colon:
+            return self.name == "+CLAC" and not is_stray(text)  # which lists commands
+        found = ascii_text(prefix).strip().upper()
+        if found != self.name and found not in _OTHER_PREFIXES.get(self.name, ()):
+            return False
+        urc = parse_urc(text)
+        # The module words the radio's and the SIM's state alike, asked or not.
+        return urc is None or (self._asks and isinstance(urc, (RadioState, SimState)))
+
+    def _may_answer_bare(self) -> bool:
+        name = self.name
+        if name.startswith("+C"):
+            return name in _BARE_ANSWERS
+        return bool(name) and not self.tcpip
 
     def parse(self, lines: Sequence[bytes]) -> list[str]:
         """Give the lines."""
-        return [ascii_text(line) for line in lines] if lines else []
+        return [ascii_text(line.lstrip(_NOISE)) for line in lines] if lines else []

@@ -17,9 +17,9 @@ from aiobc9x.wire.base import Command, EchoLines, Effect, T_co, is_stray
 from aiobc9x.wire.params import (
     ascii_text,
     command_line,
-    int_or_none,
     integer,
     maybe_integer,
+    number_or_none,
     split_params,
     unquote,
 )
@@ -49,11 +49,13 @@ __all__ = [
     "Qccid",
     "Qnbiotevent",
     "Qsclk",
+    "Results",
     "Verbose",
 ]
 
 _SWITCH: Final = range(2)
 _ANSWER_S: Final = 1.0
+_SIM_ANSWER_S: Final = 5.0  # what waits for the SIM; a public log has AT+CPIN? answered after 4 s
 _DIGITS: Final = re.compile(rb"[0-9]{6,22}[0-9A-Fa-f]?")
 
 
@@ -62,14 +64,19 @@ class NetworkCommand(Command[T_co]):
     """A command outside the note: AT+QIGETERROR says nothing about it.
 
     The note's 300 ms aren't promised here; relatives answer within a second.
+
+    Attributes:
+        question_time: Seconds until the final result of the form that only asks.
+
     """
 
     max_response_time: ClassVar[float] = _ANSWER_S
+    question_time: ClassVar[float] = _ANSWER_S
 
     @property
     def time_limit(self) -> float:
         """Seconds until the final result: what takes long to do is quickly asked for."""
-        return _ANSWER_S if self.encode().endswith(b"?\r") else self.max_response_time
+        return self.question_time if self.encode().endswith(b"?\r") else self.max_response_time
 
     @property
     def tcpip(self) -> bool:
@@ -113,6 +120,14 @@ class Echo(NetworkOrder):
 
 
 @dataclass(frozen=True, slots=True)
+class Results(NetworkOrder):
+    """Ask for results of commands at all; a program before may have switched them off."""
+
+    def _build(self) -> bytes:
+        return command_line("Q0")
+
+
+@dataclass(frozen=True, slots=True)
 class Verbose(NetworkOrder):
     """Ask for results in words, which the framer needs."""
 
@@ -148,7 +163,7 @@ class _Text(NetworkCommand[str]):
 
 
 def _is_plain(text: bytes) -> bool:
-    return not text.startswith((b"+", b"*", b"^", b"$")) and not is_stray("", text)
+    return not text.startswith((b"+", b"*", b"^", b"$", b"#", b"%")) and not is_stray(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +235,7 @@ class Cgsn(_Digits):
 class Cimi(_Digits):
     """Ask for the IMSI of the SIM."""
 
+    max_response_time: ClassVar[float] = _SIM_ANSWER_S
     prefix: ClassVar[bytes] = b"+CIMI:"
 
     def _build(self) -> bytes:
@@ -230,6 +246,7 @@ class Cimi(_Digits):
 class Qccid(_Digits):
     """Ask for the ICCID of the SIM."""
 
+    max_response_time: ClassVar[float] = _SIM_ANSWER_S
     prefix: ClassVar[bytes] = b"+QCCID:"
 
     def _build(self) -> bytes:
@@ -243,6 +260,8 @@ class Cpin(NetworkCommand[str]):
     A wrong PIN counts: three of them lock the SIM.
     """
 
+    max_response_time: ClassVar[float] = _SIM_ANSWER_S
+    question_time: ClassVar[float] = _SIM_ANSWER_S
     prefix: ClassVar[bytes] = b"+CPIN:"
 
     pin: str | None = field(default=None, repr=False)
@@ -268,7 +287,7 @@ class Cpin(NetworkCommand[str]):
         if self.pin is not None:
             return ""
         # The URC of a SIM that becomes ready meanwhile looks the same: the last counts.
-        states = [unquote(self._params(line)) for line in lines]
+        states = [unquote(split_params(self._params(line))[0]).upper() for line in lines]
         if not states or not states[-1]:
             raise self._unexpected(lines, "no SIM state")
         return states[-1]
@@ -310,7 +329,7 @@ class Ipr(NetworkCommand[int]):
         if self.rate is not None:
             return self.rate
         for line in lines:
-            rate = int_or_none(self._params(line))
+            rate = number_or_none(self._params(line))
             if rate is not None:
                 return rate
         raise self._unexpected(lines, "no baud rate")
@@ -410,7 +429,7 @@ class Cpsms(NetworkCommand[PowerSaving]):
             return _power_saving(self.mode, tau, active)
         for line in lines:
             mode, _, _, tau, active = [*split_params(self._params(line)), *[b""] * 5][:5]
-            number = int_or_none(mode)
+            number = number_or_none(mode)
             if number is not None:
                 return _power_saving(number, tau, active)
         raise self._unexpected(lines, "no mode")
@@ -467,7 +486,7 @@ class Cedrxs(NetworkCommand[tuple[EdrxSetting, ...]]):
         rows = []
         for line in lines:
             act_type, value = [*split_params(self._params(line)), b""][:2]
-            number = int_or_none(act_type)
+            number = number_or_none(act_type)
             if number is None:
                 raise self._unexpected(lines, "no technology")
             rows.append(EdrxSetting(number, unquote(value) or None))

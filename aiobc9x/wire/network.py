@@ -9,8 +9,8 @@ its result is what was written, or empty.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import ClassVar, Final
 
 from aiobc9x.wire.device import (
@@ -37,14 +37,15 @@ from aiobc9x.wire.device import (
     Qccid,
     Qnbiotevent,
     Qsclk,
+    Results,
     Verbose,
 )
 from aiobc9x.wire.params import (
     command_line,
-    int_or_none,
     integer,
     ip_or_none,
     maybe_integer,
+    number_or_none,
     quoted,
     split_params,
     unquote,
@@ -90,6 +91,7 @@ __all__ = [
     "Qnbiotevent",
     "Qsclk",
     "RegistrationStatus",
+    "Results",
     "SignalQuality",
     "Verbose",
 ]
@@ -128,7 +130,7 @@ class Cfun(NetworkCommand[int]):
         """Give the state; after a write, the one that was set."""
         if self.fun is not None:
             return self.fun
-        values = [int_or_none(split_params(self._params(line))[0]) for line in lines]
+        values = [number_or_none(split_params(self._params(line))[0]) for line in lines]
         if not values or values[-1] is None:
             raise self._unexpected(lines, "no state")
         return values[-1]
@@ -173,7 +175,7 @@ class Cgdcont(NetworkCommand[tuple[Context, ...]]):
         contexts = []
         for line in lines:
             number, kind, apn, addr = [*split_params(self._params(line)), *[b""] * 4][:4]
-            context_id = int_or_none(number)
+            context_id = number_or_none(number)
             if context_id is None:
                 raise self._unexpected(lines, "a row is damaged")
             contexts.append(Context(context_id, unquote(kind), unquote(apn), unquote(addr)))
@@ -203,9 +205,11 @@ class _RegistrationCommand(NetworkCommand[RegistrationStatus]):
             return RegistrationStatus(_UNKNOWN_STAT)
         for line in lines:
             fields = split_params(self._params(line))
-            status = parse_status(fields[1:]) if is_answer(fields) else None
+            if not is_answer(fields):
+                continue
+            status = parse_status(fields[1:], has_rac=self.prefix == Cgreg.prefix)
             if status is not None:
-                return status
+                return replace(status, n=number_or_none(fields[0]))
         raise self._unexpected(lines, "no status")
 
 
@@ -234,7 +238,7 @@ class Creg(_RegistrationCommand):
 class Operator:
     """How a network is chosen, and which one is; ``act`` 9 is NB-IoT."""
 
-    mode: int
+    mode: int | None
     format: int | None
     name: str | None
     act: int | None
@@ -250,13 +254,17 @@ class Cops(NetworkCommand[Operator]):
         return command_line("+COPS?")
 
     def parse(self, lines: Sequence[bytes]) -> Operator:
-        """Give the operator; its name is ``None`` while there is none."""
+        """Give the operator; its name is ``None`` while there is none.
+
+        ``None`` stands for whatever the module leaves out, or words in a way of its own.
+        """
         for line in lines:
             mode, form, name, act = [*split_params(self._params(line)), *[b""] * 4][:4]
-            number = int_or_none(mode)
+            number = number_or_none(mode)
             if number is not None:
-                return Operator(number, int_or_none(form), unquote(name) or None, int_or_none(act))
-        raise self._unexpected(lines, "no mode")
+                form_number, act_number = number_or_none(form), number_or_none(act)
+                return Operator(number, form_number, unquote(name) or None, act_number)
+        return Operator(None, None, None, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,13 +285,9 @@ class Csq(NetworkCommand[SignalQuality]):
         return command_line("+CSQ")
 
     def parse(self, lines: Sequence[bytes]) -> SignalQuality:
-        """Give the signal."""
-        for line in lines:
-            fields = split_params(self._params(line))
-            if len(fields) == 2:
-                rssi, ber = _value(fields[0], 31), _value(fields[1], 7)
-                return SignalQuality(None if rssi is None else 2 * rssi - 113, ber)
-        raise self._unexpected(lines, "no signal")
+        """Give the signal; what can't be read is unknown."""
+        rssi, ber = _measures(map(self._params, lines), (31, 7))
+        return SignalQuality(None if rssi is None else 2 * rssi - 113, ber)
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,31 +315,30 @@ class Cesq(NetworkCommand[ExtendedSignal]):
         return command_line("+CESQ")
 
     def parse(self, lines: Sequence[bytes]) -> ExtendedSignal:
-        """Give the signal."""
-        for line in lines:
-            fields = split_params(self._params(line))
-            if len(fields) >= 6:
-                return _extended_signal(fields)
-        raise self._unexpected(lines, "no signal")
+        """Give the signal; what can't be read is unknown."""
+        largest = (63, 7, 96, 49, 34, 97)
+        rxlev, ber, rscp, ecno, rsrq, rsrp = _measures(map(self._params, lines), largest)
+        return ExtendedSignal(
+            rxlev_dbm=None if rxlev is None else rxlev - 111,
+            ber=ber,
+            rscp_dbm=None if rscp is None else rscp - 121,
+            ecno_db=None if ecno is None else ecno / 2 - 24.5,
+            rsrq_db=None if rsrq is None else rsrq / 2 - 20,
+            rsrp_dbm=None if rsrp is None else rsrp - 141,
+        )
 
 
-def _extended_signal(fields: Sequence[bytes]) -> ExtendedSignal:
-    largest = (63, 7, 96, 49, 34, 97)
-    rxlev, ber, rscp, ecno, rsrq, rsrp = map(_value, fields, largest)
-    return ExtendedSignal(
-        rxlev_dbm=None if rxlev is None else rxlev - 111,
-        ber=ber,
-        rscp_dbm=None if rscp is None else rscp - 121,
-        ecno_db=None if ecno is None else ecno / 2 - 24.5,
-        rsrq_db=None if rsrq is None else rsrq / 2 - 20,
-        rsrp_dbm=None if rsrp is None else rsrp - 141,
-    )
-
-
-def _value(field: bytes, largest: int) -> int | None:
-    """Read a measure; 99 and 255 stand for unknown."""
-    number = int_or_none(field)
-    return number if number is not None and 0 <= number <= largest else None
+def _measures(answers: Iterable[bytes], largest: Sequence[int]) -> list[int | None]:
+    """Read a row of measures, of the first answer that has any; 99 and 255 stand for unknown."""
+    for answer in answers:
+        fields = [*split_params(answer), *[b""] * len(largest)]
+        values = [
+            number if number is not None and 0 <= number <= most else None
+            for number, most in zip(map(number_or_none, fields), largest, strict=False)
+        ]
+        if any(value is not None for value in values):
+            return values
+    return [None] * len(largest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,7 +360,7 @@ class Cgatt(NetworkCommand[bool]):
         if self.state is not None:
             return bool(self.state)
         for line in lines:
-            number = int_or_none(self._params(line))
+            number = number_or_none(split_params(self._params(line))[0])
             if number is not None:
                 return number == 1
         raise self._unexpected(lines, "no state")
@@ -386,10 +389,10 @@ class Cgact(NetworkCommand[dict[int, bool]]):
         """Give whether each context is active; empty after a write."""
         found = {}
         for line in lines:
-            values = [int_or_none(part) for part in split_params(self._params(line))]
-            if len(values) != 2 or values[0] is None or values[1] is None:
+            context_id, state = map(number_or_none, [*split_params(self._params(line)), b""][:2])
+            if context_id is None or state is None:
                 raise self._unexpected(lines, "a row is damaged")
-            found[values[0]] = values[1] == 1
+            found[context_id] = state == 1
         return found
 
 
@@ -411,7 +414,7 @@ class Cgpaddr(NetworkCommand[tuple[tuple[int, tuple[str, ...]], ...]]):
         rows = []
         for line in lines:
             number, *fields = split_params(self._params(line))
-            context_id = int_or_none(number)
+            context_id = number_or_none(number)
             if context_id is None:
                 raise self._unexpected(lines, "a row is damaged")
             rows.append((context_id, _addresses(fields)))

@@ -31,6 +31,7 @@ __all__ = [
     "ip_or_none",
     "is_quoted",
     "maybe_integer",
+    "number_or_none",
     "quoted",
     "raw_line",
     "split_params",
@@ -230,6 +231,11 @@ def split_params(text: bytes) -> list[bytes]:
 def int_or_none(field: bytes) -> int | None:
     """Read a decimal number of at most 10 digits; give ``None`` for anything else."""
     return int(field) if _INTEGER.fullmatch(field) else None
+
+
+def number_or_none(field: bytes) -> int | None:
+    """Read a decimal number, with or without quotes; see :func:`int_or_none`."""
+    return int_or_none(unquote(field).strip().encode())
 
 
 def is_quoted(field: bytes) -> bool:

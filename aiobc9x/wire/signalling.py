@@ -18,6 +18,7 @@ from aiobc9x.wire.params import (
     int_or_none,
     ip_or_none,
     is_quoted,
+    number_or_none,
     split_params,
     unquote,
 )
@@ -40,6 +41,7 @@ __all__ = [
     "Urc",
     "Wakeup",
     "is_answer",
+    "is_notice",
     "parse_banner",
     "parse_status",
     "timer_seconds",
@@ -53,6 +55,9 @@ PERIODIC_TAU_UNITS_S: Final = (600, 3600, 36000, 2, 30, 60, 1152000, None)
 ACTIVE_TIME_UNITS_S: Final = (2, 60, 360, 60, 60, 60, 60, None)
 """Unit of T3324 by its upper three bits; ``None`` is off (24.008)."""
 
+_STATS: Final = range(12)  # 27.007, 10.1.22
+_SHORT_NUMBER: Final = re.compile("[0-9]{1,2}")
+_CODE: Final = re.compile("[0-9A-Fa-f]{2,8}")
 _TIMER: Final = re.compile("[01]{8}")
 _WORDS: Final = re.compile("[A-Z][A-Z0-9 -]*")
 
@@ -76,6 +81,8 @@ class RegistrationStatus:
         reject_cause: Why the network denied.
         active_time_s: T3324 in seconds.
         periodic_tau_s: T3412 in seconds.
+        n: How much its URC tells, as the module answered: 1 the status, 2 the cell too, 3 the
+            cause, 5 all; ``None`` in a URC.
 
     """
 
@@ -87,6 +94,7 @@ class RegistrationStatus:
     reject_cause: int | None = None
     active_time_s: int | None = None
     periodic_tau_s: int | None = None
+    n: int | None = None
 
     @property
     def registered(self) -> bool:
@@ -181,27 +189,46 @@ def timer_seconds(field: bytes, units: Sequence[int | None]) -> int | None:
 def is_answer(fields: Sequence[bytes]) -> bool:
     """Tell a read answer ``<n>,<stat>…`` from a URC ``<stat>,"<tac>"…``.
 
-    Both have the same prefix; only in an answer is the second field a bare number.
+    Both have the same prefix. What follows the first field decides: a status has one or two
+    digits, an area code four, whether the module quotes it or not.
     """
-    return len(fields) > 1 and not is_quoted(fields[1]) and int_or_none(fields[1]) is not None
+    if len(fields) < 2 or (is_quoted(fields[1]) and not is_quoted(fields[0])):
+        return False
+    return _SHORT_NUMBER.fullmatch(unquote(fields[1])) is not None
 
 
-def parse_status(fields: Sequence[bytes]) -> RegistrationStatus | None:
-    """Read ``<stat>[,<tac>,<ci>,<AcT>[,<cause_type>,<reject_cause>[,<T3324>,<T3412>]]]``."""
+def parse_status(fields: Sequence[bytes], *, has_rac: bool = False) -> RegistrationStatus | None:
+    """Read ``<stat>[,<tac>,<ci>,<AcT>[,<cause_type>,<reject_cause>[,<T3324>,<T3412>]]]``.
+
+    Args:
+        fields: From the status on; quoted or bare, and as many as there are.
+        has_rac: A routing area code follows ``<AcT>``, as in ``+CGREG``.
+
+    Returns:
+        ``None`` if the first field is no status.
+
+    """
+    if has_rac:
+        fields = [*fields[:4], *fields[5:]]
     stat, tac, ci, act, kind, cause, active, periodic = [*fields, *[b""] * 8][:8]
-    number = int_or_none(stat)
-    if number is None:
+    number = number_or_none(stat)
+    if number is None or number not in _STATS:
         return None
     return RegistrationStatus(
         stat=number,
-        tac=unquote(tac) or None,
-        ci=unquote(ci) or None,
-        act=int_or_none(act),
-        cause_type=int_or_none(kind),
-        reject_cause=int_or_none(cause),
+        tac=_code(tac),
+        ci=_code(ci),
+        act=number_or_none(act),
+        cause_type=number_or_none(kind),
+        reject_cause=number_or_none(cause),
         active_time_s=timer_seconds(active, ACTIVE_TIME_UNITS_S),
         periodic_tau_s=timer_seconds(periodic, PERIODIC_TAU_UNITS_S),
     )
+
+
+def _code(field: bytes) -> str | None:
+    text = unquote(field)
+    return text if _CODE.fullmatch(text) else None
 
 
 def _registration(kind: RegistrationKind) -> Callable[[bytes], Urc | None]:
@@ -209,7 +236,7 @@ def _registration(kind: RegistrationKind) -> Callable[[bytes], Urc | None]:
         fields = split_params(rest)
         if is_answer(fields):
             return None
-        status = parse_status(fields)
+        status = parse_status(fields, has_rac=kind == "CGREG")
         return None if status is None else Registration(kind, status)
 
     return parse
@@ -265,6 +292,21 @@ _BANNERS: Final[dict[bytes, Urc]] = {
     b"NORMAL POWER DOWN": PowerDown("NORMAL POWER DOWN"),
     b"+QATWAKEUP": Wakeup(),
 }
+
+
+_NOTICE: Final = re.compile(
+    rb"RING|NO CARRIER|NO ANSWER|NO DIAL ?TONE|BUSY|MODEM:STARTUP|(?:UNDER|OVER)[-_]VOLTAGE.*"
+    rb"|(?:[A-Z]+ )?(?:RDY|READY|DONE)",
+    re.IGNORECASE,
+)
+
+
+def is_notice(text: bytes) -> bool:
+    """Tell a word that relatives of the module say unasked, such as ``RING`` or ``Call Ready``.
+
+    It has no prefix by which to tell it from an answer, and means nothing for a connection.
+    """
+    return _NOTICE.fullmatch(text.strip(b"\x00\xff ")) is not None
 
 
 def parse_banner(text: bytes) -> Urc | None:

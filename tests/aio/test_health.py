@@ -9,6 +9,7 @@ import pytest
 import aiobc9x
 from aiobc9x.aio.health import RECOVERY_LIMIT_S
 from aiobc9x.sim.faults import Fault, FaultKind
+from tests.support.answering import AnsweringModule, opened
 from tests.support.bench import ECHO_PORT, HOST, PORT, Bench
 from tests.support.clock import running, virtual
 
@@ -113,6 +114,30 @@ class TestStep:
             await asyncio.sleep(40)
             assert modem.statistics.timeouts == count
             await works(bench)
+
+    @pytest.mark.parametrize("answer", [b"ERROR", b"+CME ERROR: 14"])
+    @virtual
+    async def test_a_refused_ate0_is_repeated(self, answer: bytes) -> None:
+        """Echoes would be taken for answers from then on."""
+        module = AnsweringModule()
+        async with opened(module) as modem:
+            module.on("ATE0", answer, times=4)
+            module.seen.clear()
+            module.say(b"\r\nOK\r\n")
+            await asyncio.sleep(10)
+            assert module.told("ATE0") == ["ATE0"] * 5
+            assert not modem._driver.session.suspended
+
+    @virtual
+    async def test_an_ate0_that_is_refused_for_ever(self) -> None:
+        """It is the end of the modem, which says so."""
+        module = AnsweringModule()
+        async with opened(module) as modem:
+            module.on("ATE0", b"ERROR")
+            module.say(b"\r\nOK\r\n")
+            await asyncio.sleep(2 * RECOVERY_LIMIT_S)
+            with pytest.raises(aiobc9x.LinkLost, match="the module refused 'ATE0'"):
+                await modem.command("AT")
 
 
 class TestRestart:
@@ -275,3 +300,17 @@ class TestSleep:
                 await asyncio.sleep(7)
                 await modem.command("AT+CSQ")
             assert modem.statistics.recoveries == 0
+
+    @virtual
+    async def test_busy_when_it_wakes(self) -> None:
+        """A refused ``open_time`` is set with the next thing that needs the network."""
+        module = AnsweringModule()
+        async with opened(module, open_time=20) as modem:
+            await modem.wait_ready()
+            module.seen.clear()
+            module.on(r'AT\+QICFG="open_time",20', b"+CME ERROR: 14", times=2)
+            module.say(b'\r\n+QNBIOTEVENT: "EXIT DEEPSLEEP"\r\n')
+            await asyncio.sleep(1)
+            for _ in range(3):
+                await modem.wait_ready()
+            assert module.seen == ['AT+QICFG="open_time",20'] * 3

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 import pytest
 
 import aiobc9x
 from aiobc9x.sim.faults import Fault, FaultKind
+from tests.support.answering import AnsweringModule, late, opened
 from tests.support.bench import HOST, PORT, Bench
 from tests.support.clock import running, virtual
 
@@ -36,7 +38,6 @@ class TestWaiting:
         [
             ("register_time", 900.0, "registering on the network: .*searching; check SIM"),
             ("attach_time", 900.0, "attaching to the packet service: .*not attached"),
-            ("sim", False, "waiting for the SIM: .*10"),
         ],
     )
     @virtual
@@ -95,7 +96,7 @@ class TestWaiting:
         async with Bench(register_time=5) as bench:
             modem = await bench.open()
             await asyncio.gather(*(modem.wait_ready() for _ in range(6)))
-            assert bench.commands.count("AT+CEREG=1") == 1
+            assert bench.commands.count("AT+CEREG=5") == 1
 
     @virtual
     async def test_lost_line(self) -> None:
@@ -131,14 +132,222 @@ class TestWaiting:
 
     @virtual
     async def test_question_without_an_answer(self) -> None:
-        """It holds nothing up for as long as what it asks about may take to do."""
+        """It is asked again, and holds nothing up for as long as what it asks about may take."""
         async with Bench(Fault(FaultKind.IGNORE, on="AT+CFUN?")) as bench:
             began = running().now
             modem = await bench.open()
             bench.add_fault(Fault(FaultKind.IGNORE, on="AT+CGATT?"))
-            with pytest.raises(aiobc9x.LinkTimeout):
-                await modem.wait_ready()
-            assert running().now - began < 25
+            await modem.wait_ready()
+            assert running().now - began < 20
+            assert bench.commands.count("AT+CGATT?") == 2
+
+
+class TestNotNow:
+    """A single refused, slow or lost query ends nothing."""
+
+    @pytest.mark.parametrize(
+        "query", ["AT+CPIN?", "AT+CEREG?", "AT+CGATT?", "AT+CGPADDR?", "AT+CEREG=5"]
+    )
+    @virtual
+    async def test_slow_answers(self, query: str) -> None:
+        """An answer that comes too late once."""
+        module = AnsweringModule()
+        module.on(re.escape(query), late(module, 9, b"OK"), times=1)
+        async with opened(module) as modem:
+            await modem.wait_ready(60)
+
+    @pytest.mark.parametrize("query", ["AT+CPIN?", "AT+CEREG?", "AT+CGATT?", "AT+CGPADDR?"])
+    @virtual
+    async def test_restart(self, query: str) -> None:
+        """The check begins anew, and the PIN is given again."""
+        module = AnsweringModule()
+        module.on(r"AT\+CPIN\?", b"+CPIN: SIM PIN\nOK", times=1)
+
+        def restart(_match: re.Match[str]) -> None:
+            module.on(r"AT\+CPIN\?", b"+CPIN: SIM PIN\nOK", times=1)
+            module.say(b"\r\nRDY\r\n")
+
+        module.on(re.escape(query), restart, times=1)
+        async with opened(module, pin="1234") as modem:
+            await modem.wait_ready(60)
+            assert modem.statistics.resets == 1
+        assert len(module.told("AT+CPIN=")) == (1 if query == "AT+CPIN?" else 2)
+
+    @pytest.mark.parametrize("answer", [b"ERROR", b"+CME ERROR: 100", b"+CME ERROR: 515"])
+    @virtual
+    async def test_everything_is_refused_for_a_while(self, answer: bytes) -> None:
+        """That is no network: neither the SIM nor the address is taken for granted."""
+        module = AnsweringModule()
+        module.on(r"AT\+CPIN\?", b"+CPIN: SIM PIN\nOK", times=1)
+        async with opened(module, pin="1234") as modem:
+            began = running().now
+            module.on(r"AT\+.*", answer, seconds=4)
+            await modem.wait_ready(60)
+            assert running().now - began > 4
+        assert module.told("AT+CPIN=") == ['AT+CPIN="1234"']
+
+    @virtual
+    async def test_missing_commands(self) -> None:
+        """They are gone without after some seconds, and not asked for again."""
+        module = AnsweringModule()
+        module.on(r"AT\+(CPIN|CEREG|CGREG|CREG|CGATT)\?", b"+CME ERROR: 4")
+        async with opened(module) as modem:
+            began = running().now
+            await modem.wait_ready(60)
+            assert 10 < running().now - began < 25
+            modem._readiness.forget()
+            began = running().now
+            await modem.wait_ready(60)
+            assert running().now - began < 1
+
+    @virtual
+    async def test_address_is_never_taken_for_granted(self) -> None:
+        """The note has the command, so it can't be missing (§4.1.1)."""
+        module = AnsweringModule()
+        module.on(r"AT\+CGPADDR.*", b"ERROR")
+        async with opened(module) as modem:
+            with pytest.raises(aiobc9x.StageTimeout, match=r"an address: .*said ERROR"):
+                await modem.wait_ready(30)
+
+    @pytest.mark.parametrize(
+        ("query", "state", "order", "match"),
+        [
+            ("AT+CGATT?", b"+CGATT: 0\nOK", "AT+CGATT=1", "not attached, and 30 to AT.CGATT=1"),
+            ("AT+CGPADDR?", b"+CGPADDR: 1\nOK", "AT+CGACT=1,1", "no address, and 30 to AT"),
+        ],
+    )
+    @virtual
+    async def test_orders_that_are_refused(
+        self, query: str, state: bytes, order: str, match: str
+    ) -> None:
+        """They are given again, and the error names them."""
+        module = AnsweringModule()
+        module.on(re.escape(query), state)
+        module.on(re.escape(order), b"+CME ERROR: 30")
+        async with opened(module) as modem:
+            with pytest.raises(aiobc9x.StageTimeout, match=match):
+                await modem.wait_ready(30)
+            assert module.seen.count(order) > 5
+
+    @virtual
+    async def test_silence_of_what_the_start_has_left(self) -> None:
+        """It is left once more, and is no reason not to be ready."""
+        module = AnsweringModule()
+        module.on(r"AT\+QSCLK=0", b"ERROR", times=1)
+        async with opened(module) as modem:
+            module.on(r"AT\+QSCLK=0", lambda _: None, times=1)
+            await modem.wait_ready()
+            assert len(module.told("AT+QSCLK")) == 3
+
+    @virtual
+    async def test_silence_is_told(self) -> None:
+        """The error says that nothing came, in the stage that it was."""
+        module = AnsweringModule()
+        module.on(r"AT\+CEREG\?", lambda _: None)
+        async with opened(module) as modem:
+            with pytest.raises(aiobc9x.StageTimeout, match=r"registering .* gave no"):
+                await modem.wait_ready(30)
+
+    @pytest.mark.parametrize("query", ["AT+CEREG?", "AT+CGATT?", "AT+CGPADDR?"])
+    @virtual
+    async def test_sim_that_is_wanted_later(self, query: str) -> None:
+        """A refusal that speaks of the SIM has it looked at, whatever is waited for."""
+        module = AnsweringModule()
+        module.on(re.escape(query), b"+CME ERROR: 11", times=1)
+        async with opened(module, pin="1234") as modem:
+            module.on(r"AT\+CPIN\?", b"+CPIN: SIM PIN\nOK", times=1)
+            module.on(r"AT\+CPIN\?", b"+CPIN: READY\nOK", times=1)
+            await modem.wait_ready(30)
+        assert module.told("AT+CPIN=") == ['AT+CPIN="1234"']
+
+    @virtual
+    async def test_sim_that_goes_while_the_network_is_searched(self) -> None:
+        """Its URC has it looked at."""
+        module = AnsweringModule()
+        module.on(r"AT\+CEREG\?", b"+CEREG: 1,2\nOK")
+        async with opened(module) as modem:
+            waiting = asyncio.create_task(modem.wait_ready(60))
+            await asyncio.sleep(5)
+            module.on(r"AT\+CPIN\?", b"+CME ERROR: 10")
+            module.say(b"\r\n+CPIN: NOT INSERTED\r\n")
+            await asyncio.sleep(12)
+            assert isinstance(waiting.exception(), aiobc9x.SimMissing)
+
+
+class TestRegistrationLevel:
+    """AT+CEREG=5 tells why a network says no, and its timers (27.007)."""
+
+    @pytest.mark.parametrize(
+        ("n", "known", "chosen"),
+        [
+            (0, range(6), ["AT+CEREG=5"]),
+            (1, range(4), ["AT+CEREG=5", "AT+CEREG=4", "AT+CEREG=3"]),
+            (0, range(2), [f"AT+CEREG={n}" for n in (5, 4, 3, 2, 1)]),
+            (1, range(2), [f"AT+CEREG={n}" for n in (5, 4, 3, 2)]),
+            (2, range(6), []),
+            (5, range(6), []),
+        ],
+    )
+    @virtual
+    async def test_the_most_that_the_module_has(
+        self, n: int, known: range, chosen: list[str]
+    ) -> None:
+        """Once; a level that somebody has chosen is left alone."""
+        module = AnsweringModule()
+        level = [n]
+
+        def choose(match: re.Match[str]) -> bytes:
+            if int(match[1]) not in known:
+                return b"+CME ERROR: 50"
+            level[0] = int(match[1])
+            return b"OK"
+
+        module.on(r"AT\+CEREG=(\d)", choose)
+        module.on(r"AT\+CEREG\?", lambda _: b"+CEREG: %d,1\nOK" % level[0])
+        async with opened(module) as modem:
+            for _ in range(2):
+                await modem.wait_ready(30)
+                modem._readiness.forget()
+        assert module.told("AT+CEREG=") == chosen
+
+    @virtual
+    async def test_a_refusal_that_may_pass(self) -> None:
+        """The level is chosen at the next look."""
+        module = AnsweringModule()
+        module.on(r"AT\+CEREG=5", b"+CME ERROR: 14", times=1)
+        module.on(r"AT\+CEREG\?", b"+CEREG: 0,2\nOK", times=1)
+        async with opened(module) as modem:
+            await modem.wait_ready(30)
+        assert module.told("AT+CEREG=") == ["AT+CEREG=5"] * 2
+
+    @virtual
+    async def test_the_cause_is_told(self) -> None:
+        """In the error, and by registration()."""
+        module = AnsweringModule()
+        module.on(r"AT\+CEREG\?", b"+CEREG: 5,3,,,,0,15\nOK")
+        async with opened(module) as modem:
+            with pytest.raises(aiobc9x.StageTimeout, match=r"denied so far \(cause 15\)"):
+                await modem.wait_ready(5)
+            assert (await modem.registration()).reject_cause == 15
+
+    @virtual
+    async def test_an_answer_of_one_field(self) -> None:
+        """It can't be told from the URC, and is taken for the answer if there is no other."""
+        module = AnsweringModule()
+        module.on(r"AT\+CEREG\?", b"+CEREG: 5\nOK")
+        async with opened(module) as modem:
+            assert (await modem.registration()).stat == 5
+            await modem.wait_ready(10)
+        assert module.told("AT+CGREG") == []
+
+    @virtual
+    async def test_no_answer_at_all(self) -> None:
+        """OK alone, and a URC of another kind, are none."""
+        module = AnsweringModule()
+        module.on(r"AT\+C.?REG\?|AT\+CEREG\?", b"+CSCON: 1\nOK")
+        async with opened(module) as modem:
+            with pytest.raises(aiobc9x.UnexpectedAnswer):
+                await modem.registration()
 
 
 class TestPin:

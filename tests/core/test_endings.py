@@ -119,9 +119,9 @@ class TestWordedSends:
         """``SEND OK`` is."""
         job = desk.begin_job()
         desk.accept()
-        assert desk.answer(job.command, job, b"+X: 1", b"OK") == []
+        assert desk.answer(job.command, job, b"+QISEND: 1", b"OK") == []
         assert list(desk.endings.send_result(sent=True, now=11.0)) == [
-            Finished(job, Answer(ok=True, lines=(b"+X: 1", b"SEND OK")))
+            Finished(job, Answer(ok=True, lines=(b"+QISEND: 1", b"SEND OK")))
         ]
         assert desk.sender.outstanding is None
 

@@ -170,7 +170,7 @@ class TestSuspended:
         peer.session.queue.add(job)
         peer.turn(b"AT+CSQ", line(header), line(b"+CSQ: 20,0"), OK)
         assert peer.kept(Finished) == [
-            Finished(job, Answer(ok=True, lines=(header, b"+CSQ: 20,0")))
+            Finished(job, Answer(ok=True, lines=(b"+CSQ: 20,0",)))
         ]
 
     def test_what_is_in_progress_can_be_given_up(self) -> None:

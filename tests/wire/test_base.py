@@ -55,7 +55,7 @@ class TestCommand:
     def test_defaults(self) -> None:
         """300 ms, no prompt, explained by AT+QIGETERROR (chapter 2)."""
         command = Answered()
-        assert command.max_response_time == 0.3
+        assert command.time_limit == command.max_response_time == 0.3
         assert not command.needs_prompt
         assert command.tcpip
 
@@ -153,35 +153,97 @@ class TestRaw:
             ("ATI", "I"),
             ("AT", ""),
             ("AT&F", "&F"),
+            ("ATE0V1", "E"),
+            ("AT +CSQ", "+CSQ"),
+            ("AT+QI2C_X=1", "+QI2C_X"),
         ],
     )
     def test_name(self, line: str, name: str) -> None:
         """What follows AT, in capitals."""
         assert Raw(line).name == name
 
-    def test_its_own_answer_is_claimed(self) -> None:
-        """Also where a URC has the same prefix."""
-        assert Raw("AT+CEREG?").claims(b"+CEREG: 0,1")
-        assert Raw("at+cfun?").claims(b"+CFUN: 1")
-        assert Raw("AT+CPIN?").claims(b"+CPIN: READY")
-
-    def test_lines_that_nobody_knows_are_claimed(self) -> None:
-        """What a vendor's command answers has any form."""
-        assert Raw("ATI").claims(b"Quectel_BC65")
-        assert Raw("AT+NEW").claims(b"+OTHER: 1")
+    @pytest.mark.parametrize(
+        ("line", "answer"),
+        [
+            ("AT+CEREG?", b"+CEREG: 0,1"),
+            ("at+cfun?", b"+CFUN: 1"),
+            ("AT+CPIN?", b"+CPIN: READY"),
+            ("AT+CPIN=?", b"+CPIN: (0-1)"),
+            ("AT+CSCON?", b"+CSCON:0,1"),
+            ("AT+CSQ", b"\x00\xff+CSQ: 20,0"),
+            ("AT+QISTATE?", b'+QISTATE: 0,"TCP","1.2.3.4",80,1,2,1,0'),
+            ("AT^SYSINFO", b"^SYSINFO: 1"),
+            ("AT+NEW1_X=1", b"+new1_x : 1"),
+            ("AT+QCCID", b"+CCID: 8986"),
+            ("ATI", b"+GCAP: +CGSM"),
+        ],
+    )
+    def test_lines_with_its_prefix_are_claimed(self, line: str, answer: bytes) -> None:
+        """Also where a URC begins alike; capitals, noise and spaces around it don't count."""
+        assert Raw(line).claims(answer)
 
     @pytest.mark.parametrize(
-        "line",
-        [b"+CEREG: 5", b"+QIOPEN: 0,0", b'+QIURC: "closed",0', b"+CPIN: READY", b"SEND OK", b"RDY"],
+        ("line", "answer"),
+        [
+            ("ATI", b"Revision: BC65R01"),
+            ("ATI9", b"BC65"),
+            ("AT&V", b"E: 0; V: 1"),
+            ("AT+CGMM", b"BC65"),
+            ("AT+CGSN", b"867725030000000"),
+            ("AT+CIMI", b"460111174590523"),
+            ("AT+CMGR=1", b"a short message"),
+            ("AT+CLAC", b"+CSQ"),
+            ("AT+NUESTATS", b"Signal power:-682"),
+            ("AT+QGMR", b"BC65R01"),
+        ],
     )
-    def test_urcs_are_not_claimed(self, line: bytes) -> None:
-        """Another socket's events must not vanish in somebody's answer."""
-        assert not Raw("AT+CEREG?").claims(line)
-        assert not Raw("AT+QIOPEN=?").claims(line)
+    def test_lines_without_a_prefix(self, line: str, answer: bytes) -> None:
+        """Commands without a sign, some of 27.007, and a vendor's answer so."""
+        assert Raw(line).claims(answer)
+
+    @pytest.mark.parametrize("text", [b"BC65", b"867725030000000", b"x"])
+    @pytest.mark.parametrize("line", ["AT", "AT+CSQ", "AT+QISTATE?", "AT+CEREG?", "AT+QPING=1"])
+    def test_an_answer_that_has_a_prefix_takes_no_other_line(self, line: str, text: bytes) -> None:
+        """27.007 and the note say that theirs has one."""
+        assert not Raw(line).claims(text)
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            b"+CEREG: 5",
+            b"+QIOPEN: 0,0",
+            b'+QIURC: "closed",0',
+            b"+CPIN: READY",
+            b"+CFUN: 1",
+            b"SEND OK",
+            b"RDY",
+            b"+DBGINFO: x",
+            b'+CTZEU: "+8",1,"2026/10/02,23:50:20"',
+            b"*MATREADY: 1",
+            b"+QUSIM: 1",
+            b"+PBREADY",
+            b"RING",
+            b"\x00Call Ready",
+            b"SMS Ready",
+            b"NO CARRIER",
+            b"UNDER-VOLTAGE WARNING",
+            b"\xff\x00",
+        ],
+    )
+    @pytest.mark.parametrize(
+        "line", ["AT+CEREG?", "AT+QIOPEN=?", "ATI", "AT+CGMM", "AT+CPIN=1234", "AT+NEW"]
+    )
+    def test_what_comes_unasked_is_not_claimed(self, line: str, text: bytes) -> None:
+        """Nothing that nobody has asked for vanishes in somebody's answer."""
+        assert not Raw(line).claims(text)
+
+    def test_another_prefix_is_nobodys_answer(self) -> None:
+        """Nothing tells it from a vendor's URC."""
+        assert not Raw("AT+NEW").claims(b"+OTHER: 1")
 
     def test_the_answer_is_text(self) -> None:
         """A line each."""
-        assert Raw("ATI").parse([b"Quectel", b"\x80"]) == ["Quectel", "\\x80"]
+        assert Raw("ATI").parse([b"\x00Quectel", b"\x80"]) == ["Quectel", "\\x80"]
 
     @pytest.mark.parametrize(
         ("line", "explained"),
@@ -202,9 +264,21 @@ class TestRaw:
         assert not Raw("AT+X").needs_prompt
         assert Raw("AT+X", prompt=True).needs_prompt
 
-    def test_it_may_take_long(self) -> None:
-        """The radio takes 15 s to come up."""
-        assert Raw("AT+CFUN=1").max_response_time == 15
+    @pytest.mark.parametrize(
+        ("line", "seconds"),
+        [
+            ("AT+CFUN=1", 85),
+            ("AT+CFUN?", 15),
+            ("at+cops=?", 180),
+            ("AT+COPS?", 15),
+            ("AT+CGATT=1", 140),
+            ("AT+CSQ", 15),
+            ("AT", 15),
+        ],
+    )
+    def test_it_may_take_long(self, line: str, seconds: float) -> None:
+        """What waits for radio or network has its own time; what only asks is quick."""
+        assert Raw(line).time_limit == seconds
 
     @given(text=EVIL)
     def test_no_text_adds_a_line(self, text: str) -> None:
@@ -219,7 +293,8 @@ class TestRaw:
 @given(line=DAMAGED)
 def test_no_line_raises(line: bytes) -> None:
     """Whatever arrives is claimed or it isn't, and can be given."""
-    for command in (Raw("AT+CEREG?"), TestForm("QIOPEN"), Answered()):
+    raws = (Raw("AT+CEREG?"), Raw("ATI"), Raw("AT+CLAC"), Raw("AT^X"))
+    for command in (*raws, TestForm("QIOPEN"), Answered()):
         assert command.claims(line) in (True, False)
         assert command.parse([line, line]) is not None
-    assert is_stray("+CFUN", line) in (True, False)
+    assert is_stray(line) in (True, False)

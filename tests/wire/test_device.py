@@ -30,6 +30,7 @@ from aiobc9x.wire.device import (
     Qccid,
     Qnbiotevent,
     Qsclk,
+    Results,
     Verbose,
 )
 from tests.wire.lines import DAMAGED, EVIL, is_one_clean_line, outcome
@@ -41,6 +42,7 @@ LINES: list[tuple[str, AnyCommand]] = [
     ("AT", At()),
     ("ATE0", Echo(on=False)),
     ("ATE1", Echo(on=True)),
+    ("ATQ0", Results()),
     ("ATV1", Verbose()),
     ("AT+CMEE=1", Cmee(1)),
     ("ATI", Identify()),
@@ -74,7 +76,8 @@ def test_lines(line: str, command: AnyCommand) -> None:
     assert command.encode() == line.encode() + b"\r"
     assert command.text == line
     assert not command.tcpip
-    assert command.max_response_time == 1.0
+    sim = line.startswith(("AT+CPIN", "AT+CIMI", "AT+QCCID"))
+    assert command.time_limit == command.max_response_time == (5.0 if sim else 1.0)
     assert not command.needs_prompt
 
 
@@ -130,7 +133,9 @@ class TestIdentity:
         assert all(Identify().claims(line) for line in lines)
         assert Identify().parse(lines) == ("Quectel_Ltd", "Quectel_BC65", "Revision: BC65\\xff")
 
-    @pytest.mark.parametrize("line", [b"RDY", b"+DBGINFO:x", b"*MATREADY: 1", b"SEND OK", b"^X"])
+    @pytest.mark.parametrize(
+        "line", [b"RDY", b"+DBGINFO:x", b"*MATREADY: 1", b"SEND OK", b"^X", b"RING"]
+    )
     def test_what_comes_unasked_is_not_claimed(self, line: bytes) -> None:
         """A line with a sign, or a URC, says nothing of who the module is."""
         assert not Identify().claims(line)
@@ -177,6 +182,7 @@ class TestCpin:
         line = b"+CPIN: " + state.encode()
         assert Cpin().claims(line)
         assert Cpin().parse([b"+CPIN: BUSY", line]) == state
+        assert Cpin().parse([b'+CPIN: "' + state.lower().encode() + b'",3']) == state
 
     def test_a_pin_is_sent_in_quotes_and_never_shown(self) -> None:
         """It is in neither the text, which messages use, nor the repr."""

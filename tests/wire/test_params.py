@@ -19,6 +19,7 @@ from aiobc9x.wire.params import (
     ip_or_none,
     is_quoted,
     maybe_integer,
+    number_or_none,
     quoted,
     raw_line,
     split_params,
@@ -305,6 +306,12 @@ class TestFields:
     def test_numbers(self, field: bytes, number: int | None) -> None:
         """Ten digits at most, ASCII only, nothing around them."""
         assert int_or_none(field) == number
+
+    @pytest.mark.parametrize("field", [b"12", b'"12"', b'" 12 "', b'"12'])
+    def test_numbers_in_quotes(self, field: bytes) -> None:
+        """Some modules quote every field."""
+        assert number_or_none(field) == 12
+        assert number_or_none(b'"x"') is None
 
     @pytest.mark.parametrize(
         ("field", "text"),

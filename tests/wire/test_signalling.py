@@ -59,6 +59,16 @@ class TestRegistration:
                     ),
                 ),
             ),
+            (b'+CEREG: "1"', Registration("CEREG", RegistrationStatus(1))),
+            (
+                b"+CEREG: 1,9129,00123456,9",
+                Registration("CEREG", RegistrationStatus(1, "9129", "00123456", 9)),
+            ),
+            (b"+CEREG: 1,-,?", Registration("CEREG", RegistrationStatus(1))),
+            (
+                b'+CGREG: 3,"12AB","0A01",0,"01",0,15',
+                Registration("CGREG", RegistrationStatus(3, "12AB", "0A01", 0, 0, 15)),
+            ),
             (
                 b"+CEREG: 3,,,,0,15",
                 Registration("CEREG", RegistrationStatus(3, None, None, None, 0, 15)),
@@ -74,7 +84,7 @@ class TestRegistration:
         """In an answer the second field is a bare number."""
         assert read(line) is None
 
-    @pytest.mark.parametrize("line", [b"+CEREG:", b"+CEREG: x", b"+CEREG: (0-5)", b'+CEREG: "1"'])
+    @pytest.mark.parametrize("line", [b"+CEREG:", b"+CEREG: x", b"+CEREG: (0-5)", b"+CEREG: 9129"])
     def test_no_number_is_no_urc(self, line: bytes) -> None:
         """Without a status there is none."""
         assert read(line) is None

@@ -1,0 +1,64 @@
+"""Tell whether the module that answers is one that the note is about.
+
+Layer: aio.
+
+Those that speak the note's commands: BC65 and BC92, and their relatives BC25, BC26, BC66
+and BC660K, whose logs and firmware have the same grammar and limits. Others of the maker
+have another socket interface (BC95, BC28, BC35, BC68: AT+NSOCR) or other limits and settings
+(BG96, EC2x, M66: no ``showlength``). A name that nobody knows is given a chance.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+_OURS: Final = re.compile(
+    r"(?<![A-Z0-9])BC(?:65|92|25|26|66|660)(?![0-9])|VIRTUAL|SIMULAT", re.IGNORECASE
+)
+
+_OTHERS: Final = re.compile(
+    r"(?<![A-Z0-9])(?:"
+    r"BC(?:20|28|32|35|68|95)|(?:BG|EC|EG|EM|RG|RM|UC|UG)[0-9]{2}|"  # Quectel
+    r"M(?:10|26|35|66|72|85|95)|MC(?:20|25|60|90)|"
+    r"SIM[0-9]{3,4}|A[78][0-9]{3}|"  # SIMCom
+    r"(?:SARA|LARA|LISA|TOBY|LENA|LEXI|ALEX)-[A-Z][0-9]|"  # u-blox
+    r"(?:ME|LE|HE|UE|LN|FN)9[0-9]{2}|(?:ML|GL|UL|GE|HE)86[0-9]|NE310|"  # Telit
+    r"(?:HL|WP|EM|MC|RC|AR)[0-9]{4}|"  # Sierra Wireless
+    r"(?:BGS|EHS|ELS|PLS|EMS|PHS|EXS|TX)[0-9]{1,2}|"  # Cinterion
+    r"NRF9[0-9]|GM0[0-9]|N(?:21|25|27|58|720)|L(?:610|620|716)|NL668|ESP(?:32|8266)"
+    r")[A-Z0-9-]*",
+    re.IGNORECASE,
+)
+"""The families that gateways meet; what follows a family's number is the variant's."""
+
+_MAKERS: Final = re.compile(
+    r"SIMCOM|U-BLOX|TELIT|SIERRA|CINTERION|GEMALTO|THALES|NORDIC|SEQUANS|NEOWAY|FIBOCOM|HUAWEI|ZTE"
+    r"|MEIG|ESPRESSIF|MURATA|SONY|ALTAIR|LUAT|CHINA MOBILE|GOSUNCN|WAVECOM|ERICSSON|NOKIA",
+    re.IGNORECASE,
+)
+
+
+def is_ours(lines: Sequence[str]) -> bool:
+    """Whether what a module says of itself names one that the note is about."""
+    return any(_OURS.search(line) for line in lines)
+
+
+def foreign_model(lines: Sequence[str]) -> str | None:
+    """Return the model that a module names itself, if it is another one; else ``None``.
+
+    Args:
+        lines: What it has answered to ATI, AT+CGMM and AT+CGMI.
+
+    """
+    if is_ours(lines):
+        return None
+    for line in lines:
+        text = line.replace("_", " ")
+        if found := _OTHERS.search(text):
+            return found[0]
+    for line in lines:
+        if _MAKERS.search(line):
+            return line.strip()
+    return None

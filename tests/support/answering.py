@@ -1,0 +1,107 @@
+"""A module on a line in memory whose answers a test writes down: a table from lines to answers.
+
+The virtual module does what the note says; this one does what somebody has met in the field.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import re
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+import aiobc9x
+from aiobc9x.aio.open import open_modem
+from tests.support.bench import ADDRESS, plugged_in
+from tests.support.scripted import ScriptedDevice
+
+Answer: TypeAlias = bytes | Callable[[re.Match[str]], bytes | None]
+"""Lines joined with LF, the final result among them; or what gives them, ``None`` for silence."""
+
+_ATTACHED: Final[dict[str, bytes]] = {
+    "ATI": b"Quectel\nBC92\nRevision: BC92R01\nOK",
+    "AT+CFUN?": b"+CFUN: 1\nOK",
+    "AT+CPSMS?": b"+CPSMS: 0\nOK",
+    "AT+CPIN?": b"+CPIN: READY\nOK",
+    "AT+CEREG?": b"+CEREG: 1,1\nOK",
+    "AT+CGATT?": b"+CGATT: 1\nOK",
+    "AT+CGPADDR?": b'+CGPADDR: 1,"10.20.30.40"\nOK',
+    'AT+QICFG="dataformat"': b'+QICFG: "dataformat",0,0\nOK',
+    'AT+QICFG="viewmode"': b'+QICFG: "viewmode",0\nOK',
+    'AT+QICFG="showlength"': b'+QICFG: "showlength",1\nOK',
+    'AT+QICFG="open_time"': b'+QICFG: "open_time",36\nOK',
+}
+
+
+@dataclass
+class _Rule:
+    pattern: re.Pattern[str]
+    answer: Answer
+    left: float
+    until: float
+
+
+class AnsweringModule(ScriptedDevice):
+    """A module that is attached and idle, but for what a test has it answer.
+
+    Attributes:
+        seen: Every command line that came.
+
+    """
+
+    def __init__(self) -> None:
+        super().__init__(lambda _, line: self._take(line))
+        self.seen: list[str] = []
+        self._rules: list[_Rule] = []
+
+    def on(
+        self, pattern: str, answer: Answer, times: float = math.inf, seconds: float = math.inf
+    ) -> None:
+        """Answer lines that match in full so, for so long; the newest rule is first."""
+        until = asyncio.get_running_loop().time() + seconds
+        self._rules.insert(0, _Rule(re.compile(pattern), answer, times, until))
+
+    def told(self, prefix: str) -> list[str]:
+        """The command lines that begin so."""
+        return [line for line in self.seen if line.startswith(prefix)]
+
+    def _take(self, line: bytes) -> None:
+        text = line.strip(b"\x1b\n").decode("ascii")
+        if not text:
+            return
+        self.seen.append(text)
+        answer = self._answer(text)
+        if answer is not None:
+            self.say(b"".join(b"\r\n%b\r\n" % part for part in answer.split(b"\n")))
+
+    def _answer(self, text: str) -> bytes | None:
+        now = asyncio.get_running_loop().time()
+        for rule in self._rules:
+            match = rule.pattern.fullmatch(text)
+            if match and rule.left and now < rule.until:
+                rule.left -= 1
+                return rule.answer if isinstance(rule.answer, bytes) else rule.answer(match)
+        closes = text.startswith("AT+QICLOSE")
+        return _ATTACHED.get(text, b"ERROR" if closes or not text.startswith("AT") else b"OK")
+
+
+def late(module: AnsweringModule, delay: float, answer: bytes) -> Answer:
+    """Answer after some seconds."""
+
+    def wait(_match: re.Match[str]) -> None:
+        data = b"".join(b"\r\n%b\r\n" % part for part in answer.split(b"\n"))
+        asyncio.get_running_loop().call_later(delay, module.say, data)
+
+    return wait
+
+
+@asynccontextmanager
+async def opened(module: AnsweringModule, **settings: Any) -> AsyncIterator[aiobc9x.Modem]:
+    """Open a modem on it; it closes with the block."""
+    with plugged_in(lambda _: module):
+        modem = await open_modem(ADDRESS, **settings)
+    async with modem:
+        yield modem
