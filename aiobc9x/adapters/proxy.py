@@ -24,7 +24,8 @@ from aiobc9x.adapters.relay import CHUNK_BYTES, Relay
 from aiobc9x.aio.modem import Modem
 from aiobc9x.aio.proxying import Forward, Forwards, ProxyServer, ProxyStatistics
 from aiobc9x.spec import LOCAL_PORTS, PORTS
-from aiobc9x.wire.params import integer
+from aiobc9x.wire.params import NAME_MAX_BYTES, integer
+from aiobc9x.wire.params import host as encode_host
 
 logger = logging.getLogger("aiobc9x.adapters")
 
@@ -68,12 +69,13 @@ def read_forwards(forwards: Forwards, default_host: str) -> list[Forward]:
 
 
 def make_forward(local_host: str, local_port: int, host: str, port: int) -> Forward:
-    """Check the ports of a forward.
+    """Check the target and the ports of a forward.
 
     Raises:
-        ValueError: A port is out of range.
+        ValueError: A port is out of range, or the host is more than a host.
 
     """
+    encode_host("host", host, NAME_MAX_BYTES)
     integer("local_port", local_port, LOCAL_PORTS)
     integer("port", port, PORTS)
     return Forward(local_host, local_port, host, port)
