@@ -16,7 +16,14 @@ from aiobc9x.core.events import Lane
 from aiobc9x.core.session import Session
 from aiobc9x.core.slots import Slot, SlotState
 from aiobc9x.errors import CommandError, LinkLost, LinkTimeout, ModemError, NoFreeSocket
-from aiobc9x.spec import CLOSE_TIME_S, AccessMode, QueryType, ServiceType, SocketState
+from aiobc9x.spec import (
+    CLOSE_TIME_S,
+    LOCAL_PORT_QUARANTINE_S,
+    AccessMode,
+    QueryType,
+    ServiceType,
+    SocketState,
+)
 from aiobc9x.wire.commands import Qiclose, Qistate, SocketStatus
 from aiobc9x.wire.urcs import CloseOk
 
@@ -129,7 +136,7 @@ class SocketKeeper:
                 await asyncio.sleep(CLOSE_RETRY_S)
         finally:
             if slot.state is SlotState.CLOSING:
-                self.session.release(slot, self.driver.time())
+                self.session.release(slot, self.driver.time(), LOCAL_PORT_QUARANTINE_S)
                 self.session.statistics.closes += 1
             self._closes.pop(slot, None)
             if not future.done():
