@@ -226,7 +226,7 @@ class Endpoint(transports._FlowControlMixin, asyncio.DatagramTransport):
             except OSError as exc:
                 if exc.errno != errno.EADDRINUSE or not destination.local_port:
                     raise
-                port = 0  # it rests for 120 s (§2.2.1, note 5)
+                port = 0  # it rests (§2.2.1, note 5), or the module calls it busy
             else:
                 return
 

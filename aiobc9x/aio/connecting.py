@@ -114,6 +114,21 @@ class Connector:
                 request.local_port,
             )
 
+    async def await_network(self, stage: Stage) -> None:
+        """Wait for the network.
+
+        One that has to be waited for again was lost, and the module's ports with it.
+
+        Raises:
+            ModemError: As :meth:`Readiness.wait`.
+
+        Cancellation is safe.
+        """
+        stage.name = "waiting for the network"
+        if not self._readiness.is_ready:
+            self._keeper.session.sockets.forget_ports()
+        await self._readiness.wait(READY_TIMEOUT_S)
+
     async def open(self, request: OpenRequest, stage: Stage) -> tuple[Slot, dict[str, Any]]:
         """Wait for the network and open a socket.
 
@@ -125,8 +140,7 @@ class Connector:
 
         Cancellation is safe.
         """
-        stage.name = "waiting for the network"
-        await self._readiness.wait(READY_TIMEOUT_S)
+        await self.await_network(stage)
         stage.name = f"connecting to {request.host}:{request.remote_port}"
         try:
             slot = await self._opener.open(request)

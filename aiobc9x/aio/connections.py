@@ -63,7 +63,8 @@ class ConnectionMethods:
             flags: Ignored.
             sock: Must be ``None``: the socket is the module's.
             local_addr: Only its port counts.
-            local_port: 0 lets the module choose; a fixed one can't be reused for 120 s.
+            local_port: 0 lets the module choose; a fixed one rests behind its close, see
+                ``port_quarantine`` of :func:`open_modem`.
             server_hostname: For TLS; ``host`` by default.
             ssl_handshake_timeout: Seconds; ``None``: 180.
             ssl_shutdown_timeout: Seconds; ``None``: 60.
@@ -183,7 +184,8 @@ class ConnectionMethods:
             reuse_port: Ignored.
             allow_broadcast: Ignored.
             sock: Must be ``None``: the socket is the module's.
-            local_port: 0 lets the module choose; a fixed one can't be reused for 120 s.
+            local_port: 0 lets the module choose; a fixed one rests behind its close, see
+                ``port_quarantine`` of :func:`open_modem`.
             access_mode: How received data reach the host (§1.2).
             timeout: Seconds for the whole call; see :meth:`create_connection`.
 
@@ -250,7 +252,7 @@ class ConnectionMethods:
                 asked for; nothing was sent.
             NoFreeSocket: All six connect IDs are in use (errno EMFILE).
             ConnectFailed: The ``<err>`` is not 0 (§3), such as ``AddressBusy``.
-            OSError: EADDRINUSE: the port was in use less than 120 s ago.
+            OSError: EADDRINUSE: the port rests, see ``port_quarantine`` of :func:`open_modem`.
             TimeoutError: Not listening in time; the message names the stage.
             LinkLost: The serial link failed.
 

@@ -66,11 +66,12 @@ class Modem(ConnectionMethods, NameQueries, RadioQueries, SettingQueries):
         self._loop = asyncio.get_running_loop()
         self._context_id = options.context_id
         self._modes = ModeSwitcher(driver)
-        self._keeper = SocketKeeper(driver, options.context_id)
+        self._keeper = SocketKeeper(driver, options.context_id, options.port_quarantine)
         self._opener = Opener(self._keeper)
         self._opener.open_time = options.settings.open_time
         self._examiner = Examiner(self._keeper)
         self._readiness = Readiness(driver, options.context_id, options.pin)
+        self._examiner.on_network_lost = self._readiness.forget  # it may have gone without a word
         self._health = Health(
             driver, self._examiner, self._opener, options.settings, options.state_interval
         )

@@ -21,7 +21,7 @@ from aiobc9x.aio.sync import BAUDRATES
 from aiobc9x.core.forms import permitted_forms
 from aiobc9x.core.profile import ModuleProfile
 from aiobc9x.core.session import Session
-from aiobc9x.spec import OPEN_TIME_DEFAULT_S
+from aiobc9x.spec import LOCAL_PORT_QUARANTINE_S, OPEN_TIME_DEFAULT_S
 
 AWAKE_S: Final = 8.0
 """Silence after which a module that may sleep is woken first: it misses its first AT."""
@@ -113,6 +113,7 @@ def open_modem(
     poll_interval: float = 10.0,
     state_interval: float = 30.0,
     send_form: Literal["auto", "inline", "hex", "fixed"] = "auto",
+    port_quarantine: float = LOCAL_PORT_QUARANTINE_S,
 ) -> ModemOpening:
     """Open a module; await the result, or use it in ``async with``.
 
@@ -154,6 +155,10 @@ def open_modem(
         send_form: ``"auto"``: each payload by the form that takes least time on this line
             (§2.2.4, §2.2.5). ``"inline"``: never as hex. ``"hex"``: always as hex.
             ``"fixed"``: always at the prompt. What the module refuses goes at the prompt.
+        port_quarantine: Seconds that a fixed local port, a listener's too, isn't used again
+            once AT+QICLOSE has closed its socket: what the note recommends (§2.2.1, note 5).
+            0 asks the module at once, and its refusal is ``AddressBusy``. A port whose socket
+            a restart or the network has ended can always be used at once.
 
     Returns:
         An awaitable that gives a :class:`Modem`, and an async context manager.
@@ -185,5 +190,6 @@ def open_modem(
         poll_interval,
         state_interval,
         send_form,
+        port_quarantine,
     )
     return ModemOpening(options)

@@ -73,6 +73,12 @@ class OpenRequest:
         )
 
     @property
+    def target(self) -> tuple[str, int]:
+        """What errors name: the far side, or where a listener would listen."""
+        listens = self.service_type is ServiceType.TCP_LISTENER
+        return self.host, self.local_port if listens else self.remote_port
+
+    @property
     def is_named(self) -> bool:
         """Whether the module must resolve a name first."""
         return ip_or_none(self.host.encode()) is None
@@ -221,7 +227,7 @@ class Opener:
     async def _try_connect(self, opening: _Opening) -> None:
         request, slot = opening.request, opening.slot
         command = request.command(self._keeper.context_id, slot.connect_id)
-        target = (request.host, request.remote_port)
+        target = request.target
         result = self._driver.expect(_open_result(slot.connect_id))
         started = self._driver.time()
         try:

@@ -5,13 +5,14 @@ Layer: aio.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
 from aiobc9x.aio.link import Create, SerialSettings
 from aiobc9x.aio.startup import Settings
 from aiobc9x.core.forms import permitted_forms
-from aiobc9x.spec import CONTEXT_IDS
+from aiobc9x.spec import CONTEXT_IDS, LOCAL_PORT_QUARANTINE_S
 from aiobc9x.wire.network import Cpin
 
 READ_AHEAD_BYTES: Final = 256 * 1024
@@ -32,6 +33,7 @@ class Options:
         poll_interval: Seconds between reads of a silent socket; 0 for never.
         state_interval: Seconds between AT+QISTATE while somebody reads; 0 for never.
         send_form: By which forms payloads may go, by name.
+        port_quarantine: Seconds that a fixed local port rests behind AT+QICLOSE.
 
     """
 
@@ -44,6 +46,7 @@ class Options:
     poll_interval: float = 10.0
     state_interval: float = 30.0
     send_form: str = "auto"
+    port_quarantine: float = LOCAL_PORT_QUARANTINE_S
 
     def __post_init__(self) -> None:
         """Refuse what can't work, before anything is opened."""
@@ -60,6 +63,10 @@ class Options:
             raise ValueError(f"read_ahead_bytes is {self.read_ahead_bytes}: use at least 1")
         if min(self.poll_interval, self.state_interval) < 0:
             raise ValueError("poll_interval and state_interval can't be negative; 0 means never")
+        if not 0 <= self.port_quarantine < math.inf:  # nor NaN
+            raise ValueError(
+                f"port_quarantine is {self.port_quarantine}: use seconds, or 0 for none (§2.2.1)"
+            )
         permitted_forms(self.send_form)  # a wrong one is a ValueError
         if self.pin is not None:
             Cpin(self.pin)  # a wrong one is a ValueError

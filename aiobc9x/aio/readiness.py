@@ -53,6 +53,11 @@ class Readiness:
         self._stage = ""
         self._detail = ""
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether nothing contradicts that connections can be opened."""
+        return self._is_ready
+
     def on_urc(self, urc: Urc) -> None:
         """Forget what a URC contradicts."""
         match urc:

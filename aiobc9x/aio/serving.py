@@ -14,7 +14,7 @@ from aiobc9x.aio.connecting import Connector, Stage, Tls, make_request
 from aiobc9x.aio.listener import Server
 from aiobc9x.aio.opening import OpenRequest
 from aiobc9x.aio.owners import owner_of
-from aiobc9x.aio.readiness import READY_TIMEOUT_S, Readiness
+from aiobc9x.aio.readiness import Readiness
 from aiobc9x.core.slots import Slot, SlotState
 from aiobc9x.errors import CommandError
 from aiobc9x.spec import PORTS, ServiceType
@@ -86,8 +86,7 @@ class Acceptor:
 
         Cancellation is safe.
         """
-        stage.name = "waiting for the network"
-        await self._readiness.wait(READY_TIMEOUT_S)
+        await self._connector.await_network(stage)
         await self._activate_context()
         address = self._readiness.ip_address or "0.0.0.0"
         slot, extra = await self._connector.open(self.request(address, port), stage)
