@@ -47,7 +47,7 @@ async def test_c1_ranges() -> None:
         bench.dialogue.clear()
         wrong: list[Any] = [
             modem.open_connection(HOST, 0),
-            modem.open_connection("a" * 51, 80),
+            modem.open_connection("a" * 254, 80),
             modem.open_connection(HOST, 80, local_port=65536),
             modem.create_server(StreamRecorder, 0),
             modem.create_datagram_endpoint(DatagramRecorder, remote_addr=(HOST, 65536)),
@@ -61,6 +61,8 @@ async def test_c1_ranges() -> None:
             with pytest.raises(ValueError, match=r"."):
                 await call
         assert bench.commands == []
+    with pytest.raises(ValueError, match="51 bytes"):  # calls resolve such a name first
+        Qiopen(1, 0, ServiceType.TCP, "a" * 51, 80)
     with pytest.raises(ValueError, match="UDP SERVICE"):
         Qiopen(1, 0, ServiceType.UDP_SERVICE, HOST, 1, 2020)
     with pytest.raises(ValueError, match="local_port"):

@@ -24,8 +24,9 @@ from aiobc9x.aio.events import Subscription
 from aiobc9x.aio.examine import Examiner
 from aiobc9x.aio.guard import check_data, check_line, opens_socket
 from aiobc9x.aio.health import Health
+from aiobc9x.aio.hosts import HostOpener
 from aiobc9x.aio.modes import ModeSwitcher
-from aiobc9x.aio.names import NameQueries
+from aiobc9x.aio.names import NameQueries, Resolver
 from aiobc9x.aio.opening import Opener
 from aiobc9x.aio.options import Options
 from aiobc9x.aio.owners import owner_of
@@ -76,16 +77,17 @@ class Modem(ConnectionMethods, NameQueries, RadioQueries, SettingQueries):
             driver, self._examiner, self._opener, options.settings, options.state_interval
         )
         self._health.on_unseen_restart = self._readiness.forget
+        self._resolver = Resolver(driver, self._readiness, options.context_id)
         self._connector = Connector(
             self,
             self._keeper,
-            self._opener,
+            HostOpener(self._opener, self._resolver, options.context_id),
             self._examiner,
             self._readiness,
             self._modes,
             options.read_ahead_bytes,
         )
-        self._acceptor = Acceptor(self._keeper, self._connector, self._readiness)
+        self._acceptor = Acceptor(self._keeper, self._connector)
         self._has_foreign_sockets = False
         self._closing: asyncio.Task[None] | None = None
         self._proxies: list[ProxyServer] = []

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from aiobc9x.aio.sockets import SocketKeeper
@@ -24,6 +24,7 @@ from aiobc9x.errors import (
     connect_error,
 )
 from aiobc9x.spec import (
+    DOMAIN_NAME_MAX_BYTES,
     NAME_RESOLUTION_S,
     OPEN_TIME_DEFAULT_S,
     AccessMode,
@@ -33,7 +34,8 @@ from aiobc9x.spec import (
     SocketState,
 )
 from aiobc9x.wire.commands import Qiopen
-from aiobc9x.wire.params import ip_or_none
+from aiobc9x.wire.params import NAME_MAX_BYTES, ip_or_none
+from aiobc9x.wire.params import host as encode_host
 from aiobc9x.wire.urcs import OpenResult, Urc
 
 OPEN_MARGIN_S: Final = 5.0
@@ -45,19 +47,37 @@ RETRY_S: Final = (0.5, 1.0, 2.0)
 INCOMING_WAIT_S: Final = 30.0
 """How long an ID that the module calls used (563) may wait for its ``"incoming"`` URC."""
 
+_SHORT_NAME: Final = "name"
+"""Stands for a name that is resolved first, while the other arguments are checked."""
+
 _BUSY: Final = {Err.BLOCKED, Err.BUSY, Err.DNS_BUSY}
 
 
 @dataclass(frozen=True, slots=True)
 class OpenRequest:
-    """What to open (§2.2.1)."""
+    """What to open (§2.2.1).
+
+    Attributes:
+        service_type: TCP, UDP or a listener.
+        host: An address, or a name of at most 253 bytes: AT+QIOPEN takes 50.
+        remote_port: Port of the far side.
+        local_port: 0 lets the module choose.
+        access_mode: How received data reach the host.
+        protocol_type: The family; ``None`` for a name on whose family nobody has decided.
+
+    """
 
     service_type: ServiceType
     host: str
     remote_port: int
     local_port: int = 0
     access_mode: AccessMode = AccessMode.BUFFER
-    protocol_type: ProtocolType = ProtocolType.IPV4
+    protocol_type: ProtocolType | None = None
+
+    def check(self, context_id: int) -> None:
+        """Raise ``ValueError`` for what the module can't be asked for."""
+        short = replace(self, host=_SHORT_NAME) if self.is_long else self
+        short.command(context_id, 0)
 
     def command(self, context_id: int, connect_id: int) -> Qiopen:
         """Return the command line with every parameter: omitted ones are leftovers (N2)."""
@@ -69,7 +89,7 @@ class OpenRequest:
             self.remote_port,
             self.local_port,
             self.access_mode,
-            self.protocol_type,
+            ProtocolType.IPV4 if self.protocol_type is None else self.protocol_type,
         )
 
     @property
@@ -82,6 +102,12 @@ class OpenRequest:
     def is_named(self) -> bool:
         """Whether the module must resolve a name first."""
         return ip_or_none(self.host.encode()) is None
+
+    @property
+    def is_long(self) -> bool:
+        """Whether AT+QIOPEN doesn't take the name; a host that is none is a ``ValueError``."""
+        quoted = encode_host("host", self.host, NAME_MAX_BYTES)
+        return len(quoted) - 2 > DOMAIN_NAME_MAX_BYTES
 
 
 class _Opening:

@@ -40,12 +40,12 @@ class Readiness:
     """Knows whether the module can open connections.
 
     Attributes:
-        ip_address: The module's own address, ``""`` before :meth:`wait`.
+        ip_addresses: The module's own addresses, none before :meth:`wait`.
 
     """
 
     def __init__(self, driver: Driver, context_id: int, pin: str | None) -> None:
-        self.ip_address = ""
+        self.ip_addresses: tuple[str, ...] = ()
         self._driver, self._context_id, self._pin = driver, context_id, pin
         self._pin_given: int | None = None
         self._is_ready = self._is_doubted = False
@@ -200,7 +200,7 @@ class Readiness:
     async def _find_address(self) -> bool:
         contexts = await self.addresses()
         mine = [addresses for cid, addresses in contexts if cid == self._context_id and addresses]
-        self.ip_address = mine[0][0] if mine else ""
+        self.ip_addresses = mine[0] if mine else ()
         return bool(mine)
 
     async def addresses(self) -> tuple[tuple[int, tuple[str, ...]], ...]:

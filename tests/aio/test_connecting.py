@@ -34,17 +34,17 @@ class TestRequest:
             ("1.2.3.4", socket.AF_INET, ProtocolType.IPV4),
             ("2001:db8::1", 0, ProtocolType.IPV6),
             (b"2001:db8::1", socket.AF_INET6, ProtocolType.IPV6),
-            ("a.example", 0, ProtocolType.IPV4),
+            ("a.example", socket.AF_INET, ProtocolType.IPV4),
             ("a.example", socket.AF_INET6, ProtocolType.IPV6),
-            (b"a.example", 0, ProtocolType.IPV4),
+            (b"a.example", 0, None),
         ],
     )
-    def test_family(self, host: str | bytes, family: int, kind: ProtocolType) -> None:
-        """A literal decides, else the family; hosts may be bytes."""
+    def test_family(self, host: str | bytes, family: int, kind: ProtocolType | None) -> None:
+        """A literal decides, else the family, else the context; hosts may be bytes."""
         request = make_request(TCP, host, 80, family=family)
         assert request.protocol_type is kind
         assert isinstance(request.host, str)
-        assert request.command(1, 0).text.endswith(f",80,0,0,{int(kind)}")
+        assert request.command(1, 0).text.endswith(f",80,0,0,{int(kind or 0)}")
 
     @pytest.mark.parametrize(
         ("host", "family"),
@@ -79,7 +79,7 @@ class TestRanges:
             (HOST, 80, {"local_port": 65536}),
             (HOST, 80, {"access_mode": 2}),
             ("", 80, {}),
-            ("a" * 51, 80, {}),
+            ("a" * 254, 80, {}),
             ('a"b', 80, {}),
             ("http://a.example", 80, {}),
             ("a.example:80", 80, {}),
