@@ -7,7 +7,7 @@ errno::
     ├── LinkLost                 ConnectionAbortedError  the port closed or failed
     │   ├── PortNotFound         FileNotFoundError       no such device
     │   ├── PortDenied           PermissionError         the device may not be opened
-    │   └── PortBusy             OSError, EBUSY          another program holds the device
+    │   └── PortBusy             OSError, EBUSY          another program holds the port
     ├── LinkTimeout              TimeoutError            no final result in time
     ├── StageTimeout             TimeoutError            a call as a whole took too long
     ├── ModuleReset              ConnectionResetError    the module restarted
@@ -150,7 +150,7 @@ class PortDenied(LinkLost, PermissionError):
 
 
 class PortBusy(LinkLost):
-    """Another program holds the serial device."""
+    """Another program holds the serial device, or another client of the serial server has it."""
 
     _errno = errno.EBUSY
 

@@ -67,9 +67,12 @@ class ModemOpening:
         try:
             await driver.start()
             identification = await start(driver, options.settings)
-        except BaseException:
+        except BaseException as exc:
             await driver.stop()
+            if (told := link.explain(exc)) is not exc:
+                raise told from exc
             raise
+        link.end_greeting()
         return Modem(options, driver, identification)
 
 
@@ -151,7 +154,9 @@ def open_modem(
         read_ahead_bytes: Bytes that a socket may hold here while its protocol has paused.
         poll_interval: Seconds between reads of a silent socket, which find lost URCs;
             0 for never. Each costs a few bytes on the line and power.
-        state_interval: Seconds between AT+QISTATE while somebody reads; 0 for never.
+        state_interval: Seconds between AT+QISTATE while somebody reads, and of silence until a
+            serial server or a stream from ``create``, which could vanish without a word, is
+            asked by AT; 0 for never.
         send_form: ``"auto"``: each payload by the form that takes least time on this line
             (§2.2.4, §2.2.5). ``"inline"``: never as hex. ``"hex"``: always as hex.
             ``"fixed"``: always at the prompt. What the module refuses goes at the prompt.
@@ -167,7 +172,8 @@ def open_modem(
         ValueError: An argument is out of range, at the call. When awaited:
         PortNotFound: There is no such device.
         PortDenied: The device may not be opened by this user.
-        PortBusy: Another program has locked the device.
+        PortBusy: Another program has locked the device, or the serial server says that another
+            client has it.
         LinkLost: Opening failed in another way, or the link failed. What ``create``
             raises passes unchanged, unless it is an :class:`OSError`.
         LinkTimeout: The module did not answer in ``sync_timeout``.

@@ -31,7 +31,7 @@ class Options:
         pin: For a SIM that wants one.
         read_ahead_bytes: Bytes a socket may hold here while its protocol has paused.
         poll_interval: Seconds between reads of a silent socket; 0 for never.
-        state_interval: Seconds between AT+QISTATE while somebody reads; 0 for never.
+        state_interval: Seconds between looks at the sockets, or at a silent line; 0 for never.
         send_form: By which forms payloads may go, by name.
         port_quarantine: Seconds that a fixed local port rests behind AT+QICLOSE.
 
