@@ -124,16 +124,12 @@ class Connector:
     async def await_network(self, stage: Stage) -> None:
         """Wait for the network.
 
-        One that has to be waited for again was lost, and the module's ports with it.
-
         Raises:
             ModemError: As :meth:`Readiness.wait`.
 
         Cancellation is safe.
         """
         stage.name = "waiting for the network"
-        if not self._readiness.is_ready:
-            self._keeper.session.sockets.forget_ports()
         await self._readiness.wait(READY_TIMEOUT_S)
 
     async def open(

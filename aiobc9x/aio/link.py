@@ -13,6 +13,7 @@ import asyncio
 import errno
 import logging
 import os
+import re
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -36,6 +37,9 @@ CLOSE_LIMIT_S: Final = 2.0
 """Seconds that closing may take before the rest of the output is dropped."""
 
 _READ_BYTES: Final = 4096
+
+_HOST_AND_PORT: Final = re.compile(r"(?:[\w.-]+|\[[0-9A-Fa-f:]+\]):[0-9]{1,5}")
+"""No device is called so, neither here nor on Windows."""
 
 Create: TypeAlias = Callable[
     [Callable[[], asyncio.Protocol]],
@@ -323,6 +327,8 @@ async def _open(link: Link, address: str, settings: SerialSettings) -> None:
     if not address:
         raise ValueError("address is empty; use a device, socket://host:port, or sim://")
     scheme, separator, _ = address.partition("://")
+    if not separator and _HOST_AND_PORT.fullmatch(address):
+        raise ValueError(f"{address!r} is no device; for a serial server write socket://{address}")
     if not separator:
         await link._open_serial(address, settings)
     elif scheme == "sim":

@@ -72,6 +72,8 @@ class Modem(ConnectionMethods, NameQueries, RadioQueries, SettingQueries):
         self._opener.open_time = options.settings.open_time
         self._examiner = Examiner(self._keeper)
         self._readiness = Readiness(driver, options.context_id, options.pin)
+        # A network that had to be waited for again was lost, and the module's ports with it.
+        self._readiness.on_ready = driver.session.sockets.forget_ports
         self._examiner.on_network_lost = self._readiness.forget  # it may have gone without a word
         self._health = Health(
             driver, self._examiner, self._opener, options.settings, options.state_interval

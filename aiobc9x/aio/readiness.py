@@ -41,22 +41,19 @@ class Readiness:
 
     Attributes:
         ip_addresses: The module's own addresses, none before :meth:`wait`.
+        on_ready: Called when connections can be opened, for the first time or again.
 
     """
 
     def __init__(self, driver: Driver, context_id: int, pin: str | None) -> None:
         self.ip_addresses: tuple[str, ...] = ()
+        self.on_ready: Callable[[], None] = lambda: None
         self._driver, self._context_id, self._pin = driver, context_id, pin
         self._pin_given: int | None = None
         self._is_ready = self._is_doubted = False
         self._one_check = asyncio.Lock()
         self._stage = ""
         self._detail = ""
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether nothing contradicts that connections can be opened."""
-        return self._is_ready
 
     def on_urc(self, urc: Urc) -> None:
         """Forget what a URC contradicts."""
@@ -96,6 +93,8 @@ class Readiness:
                     self._is_doubted = False
                     await self._check()
                     self._is_ready = not self._is_doubted
+                    if self._is_ready:
+                        self.on_ready()
         except TimeoutError as exc:
             if exc.args:  # not the one of asyncio.timeout()
                 raise

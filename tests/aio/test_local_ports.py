@@ -72,6 +72,7 @@ class TestListeners:
                 with pytest.raises(aiobc9x.NetworkLost):
                     await asyncio.wait_for(server.serve_forever(), 30)
             bench.virtual.set_coverage(True)
+            await modem.wait_ready()  # whoever waited for the network first
             async with await modem.start_server(hang_up, LISTEN_PORT):
                 dial(bench)
 
