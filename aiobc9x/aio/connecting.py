@@ -151,8 +151,10 @@ class Connector:
         own = self._readiness.ip_addresses
         try:
             slot, used = await self._opener.open(request, own, stage, all_errors=all_errors)
-        except (NetworkUnreachable, NetworkDown):
-            self._readiness.forget()  # it went without a word
+        except (OSError, ExceptionGroup) as exc:
+            errors = exc.exceptions if isinstance(exc, ExceptionGroup) else (exc,)
+            if any(isinstance(each, NetworkUnreachable | NetworkDown) for each in errors):
+                self._readiness.forget()  # it went without a word
             raise
         try:
             peer = await self._peer_address(used, slot)

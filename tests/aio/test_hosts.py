@@ -188,6 +188,18 @@ class TestInTurn:
             kinds = [type(each) for each in group.value.exceptions]
             assert kinds == [aiobc9x.ConnectRefused] * 2
 
+    @pytest.mark.parametrize("all_errors", [False, True])
+    @virtual
+    async def test_a_network_that_is_gone_is_waited_for_next_time(self, all_errors: bool) -> None:
+        """Whatever shape the error has."""
+        async with Bench(*refusals(561, range(1))) as bench:
+            modem = await bench.open()
+            with pytest.raises(ExceptionGroup if all_errors else aiobc9x.NetworkUnreachable):
+                await modem.open_connection(HOST, PORT, all_errors=all_errors)
+            bench.dialogue.clear()
+            assert await connect(bench, HOST) == HOST
+            assert "AT+CGATT?" in bench.commands
+
     @virtual
     async def test_the_network_that_goes_meanwhile_is_the_error(self) -> None:
         """Not the refusal before it."""
