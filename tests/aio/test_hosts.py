@@ -234,6 +234,37 @@ class TestInTurn:
             assert bench.open_ids == []
 
     @virtual
+    async def test_a_name_that_can_not_be_resolved_behind_a_refusal(self) -> None:
+        """The refusal stays the error."""
+        faults = [*refusals(ids=range(1)), Fault(FaultKind.ERROR, on="AT+QIDNSGIP")]
+        async with Bench(*faults, hosts={SHORT: Host((HOST, OTHER))}) as bench:
+            with pytest.raises(aiobc9x.ConnectRefused):
+                await connect(bench)
+
+    @virtual
+    async def test_a_resolver_that_never_answers(self) -> None:
+        """Nor does the second call wait for more than its own time, behind the first."""
+        silence = Fault(FaultKind.DROP_LINE, on='+QIURC: "dnsgip"', times=99)
+        async with Bench(silence, hosts={LONG: Host((HOST,))}) as bench:
+            modem = await bench.open()
+            await modem.wait_ready()
+            began = running().now
+            calls = [modem.open_connection(LONG, PORT) for _ in range(2)]
+            ended = await asyncio.gather(*calls, return_exceptions=True)
+            assert [type(each) for each in ended] == [aiobc9x.LinkTimeout, aiobc9x.ConnectTimedOut]
+            assert running().now - began == pytest.approx(181, abs=0.1)
+
+    @virtual
+    async def test_a_module_that_does_not_answer(self) -> None:
+        """No other address helps against that."""
+        hosts = {LONG: Host((HOST, OTHER))}
+        async with Bench(Fault(FaultKind.IGNORE, on="AT+QIOPEN"), hosts=hosts) as bench:
+            modem = await bench.open()
+            with pytest.raises(aiobc9x.LinkTimeout):
+                await modem.open_connection(LONG, PORT)
+            assert await connect(bench, LONG) == HOST
+
+    @virtual
     async def test_cancelled_between_two_addresses(self) -> None:
         """No connect ID is left behind."""
         hosts = {LONG: Host((SILENT, "192.0.2.10", OTHER))}

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import aiobc9x
+from aiobc9x.sim.faults import Fault, FaultKind
 from tests.support.bench import HOST, PORT, Bench
 from tests.support.clock import running, virtual
 from tests.support.recorders import DatagramRecorder
@@ -91,6 +92,19 @@ class TestListeners:
             await asyncio.sleep(120)
             async with await modem.start_server(hang_up, LISTEN_PORT):
                 dial(bench)
+
+    @virtual
+    async def test_a_close_whose_answer_got_lost(self) -> None:
+        """It was carried out, though the next one is refused: the port rests."""
+        async with Bench() as bench:
+            modem = await bench.open()
+            server = await modem.start_server(hang_up, LISTEN_PORT)
+            bench.add_fault(Fault(FaultKind.DROP_LINE, on="OK"))
+            bench.add_fault(Fault(FaultKind.DROP_LINE, on="CLOSE OK"))
+            server.close()
+            await server.wait_closed()
+            with pytest.raises(OSError, match="rests for another 1"):
+                await modem.start_server(hang_up, LISTEN_PORT)
 
     @virtual
     async def test_while_the_old_one_is_being_closed(self) -> None:
