@@ -8,6 +8,7 @@ won't. And it can vanish without a word, which the network tells nobody who does
 
 from __future__ import annotations
 
+import contextlib
 import re
 import socket
 from typing import Any, Final
@@ -39,18 +40,21 @@ a payload, which is nobody's business in a message."""
 def keep_alive(sock: Any) -> None:
     """Have TCP notice that the server has vanished (``Any``: uvloop's is no socket).
 
-    Systems differ in what can be set; what they lack is left as it is.
+    Systems differ in what can be set; what they lack is left as it is. A connection that has
+    ended already tells of it by itself.
     """
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for names, value in (
+    wanted = (
         (("TCP_KEEPIDLE", "TCP_KEEPALIVE"), PROBE_IDLE_S),  # macOS has the second
         (("TCP_KEEPINTVL",), PROBE_GAP_S),
         (("TCP_KEEPCNT",), PROBES),
         (("TCP_USER_TIMEOUT",), _UNACKNOWLEDGED_MS),
-    ):
-        option = next((getattr(socket, name) for name in names if hasattr(socket, name)), None)
-        if option is not None:
-            sock.setsockopt(socket.IPPROTO_TCP, option, value)
+    )
+    with contextlib.suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for names, value in wanted:
+            known = [getattr(socket, name) for name in names if hasattr(socket, name)]
+            if known:
+                sock.setsockopt(socket.IPPROTO_TCP, known[0], value)
 
 
 class Greeting:

@@ -293,3 +293,4 @@ class TestKeepAlive:
         with socket.socket() as sock:
             keep_alive(sock)
             assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        keep_alive(sock)  # it is closed: nothing is left to be set
