@@ -7,7 +7,7 @@ Each leaf is also what asyncio callers already catch, with a real errno::
     ├── LinkLost                 ConnectionAbortedError  the port closed or failed
     │   ├── PortNotFound         FileNotFoundError       no such device
     │   ├── PortDenied           PermissionError         the device may not be opened
-    │   └── PortBusy             OSError, EBUSY          another program holds the device
+    │   └── PortBusy             OSError, EBUSY          another program holds the port
     ├── WrongModule              OSError, ENODEV         another module answers
     ├── LinkTimeout              TimeoutError            no final result in time
     ├── StageTimeout             TimeoutError            a call as a whole took too long
@@ -175,7 +175,7 @@ class PortDenied(LinkLost, PermissionError):
 
 
 class PortBusy(LinkLost):
-    """Another program holds the serial device."""
+    """Another program holds the serial device, or another client of the serial server has it."""
 
     _errno = errno.EBUSY
 

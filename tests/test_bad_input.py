@@ -200,6 +200,8 @@ class TestBadInput:
             ("sim://?colour=blue", "bad parameter colour='blue'.*known:.*latency"),
             ("sim://host", "expected sim://"),
             ("", "address"),
+            ("192.0.2.1:3000", "for a serial server write socket://192.0.2.1:3000"),
+            ("[::1]:3000", r"for a serial server write socket://\[::1\]:3000"),
         ],
     )
     async def test_malformed_addresses(self, address: str, match: str) -> None:

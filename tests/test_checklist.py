@@ -47,7 +47,7 @@ async def test_c1_ranges() -> None:
         bench.dialogue.clear()
         wrong: list[Any] = [
             modem.open_connection(HOST, 0),
-            modem.open_connection("a" * 51, 80),
+            modem.open_connection("a" * 254, 80),
             modem.open_connection(HOST, 80, local_port=65536),
             modem.create_server(StreamRecorder, 0),
             modem.create_datagram_endpoint(DatagramRecorder, remote_addr=(HOST, 65536)),

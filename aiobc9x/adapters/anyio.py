@@ -367,10 +367,12 @@ async def connect_tcp(
 
     Args:
         modem: The modem.
-        host: IP literal, or a domain name of at most 50 bytes, resolved by the module.
+        host: IP literal, or a domain name of at most 253 bytes, resolved by the module, whose
+            addresses are tried in turn.
         port: Remote port, 1–65535.
-        family: ``AF_INET``, ``AF_INET6``, or 0 to go by the literal (a name: IPv4).
-        local_port: 0 lets the module choose; a fixed one can't be reused for 120 s.
+        family: ``AF_INET``, ``AF_INET6``, or 0 to go by the literal, for a name by the
+            addresses of the module's context.
+        local_port: 0 lets the module choose; a fixed one rests behind its close.
         access_mode: How received data reach the host (§1.2).
         timeout: Seconds for the whole call; ``None``: as
             :meth:`~aiobc9x.Modem.create_connection`.

@@ -20,14 +20,12 @@ from typing import Any, Final, TypeVar
 from aiobc9x.adapters.resolving import Original, check_name, port_number
 from aiobc9x.adapters.routing import (
     IP_FAMILIES,
-    Address,
     Route,
     address_or_none,
     refusal,
     text_of,
 )
 from aiobc9x.aio.tls import start_tls as start_tls_on_any_loop
-from aiobc9x.spec import DOMAIN_NAME_MAX_BYTES
 
 P = TypeVar("P", bound=asyncio.BaseProtocol)
 
@@ -118,8 +116,6 @@ async def connect(
     protocol_factory: Callable[[], P],
     host: str | bytes,
     port: int,
-    *,
-    all_errors: bool = False,
     **options: Any,
 ) -> Connected[P]:
     """Connect through the modem, whatever the bypass; see :func:`create_connection`."""
@@ -130,52 +126,30 @@ async def connect(
         options["local_port"] = port_number(local_addr[1], "tcp")
     if options.get("ssl") and options.get("server_hostname") is None:
         options["server_hostname"] = text_of(host)
-    family = options.pop("family", 0)
-    errors: list[Exception] = []
-    for target, is_address in await targets(route, host, family):
-        options["family"] = 0 if is_address else family
-        try:
-            return await route.modem.create_connection(protocol_factory, target, port, **options)
-        except OSError as exc:
-            errors.append(exc)
-    if all_errors:
-        raise ExceptionGroup("create_connection failed", errors)
-    raise errors[0]
+    target, options["family"] = target_of(host, options.get("family", 0))
+    return await route.modem.create_connection(protocol_factory, target, port, **options)
 
 
-async def targets(route: Route, host: str | bytes, family: int) -> list[tuple[str | bytes, bool]]:
-    """Return what to give AT+QIOPEN for a host, and whether each is an address.
+def target_of(host: str | bytes, family: int) -> tuple[str | bytes, int]:
+    """Return what to give the modem for a host, and the family.
 
-    The module connects by name, but takes at most 50 bytes; a longer name is resolved.
+    Addresses come in short forms, with scopes and mapped, which the module doesn't know.
 
     Raises:
         socket.gaierror: The host is no name, or of another family.
-        ModemError: As :meth:`Modem.resolve`.
 
-    Cancellation is safe.
     """
     address = address_or_none(text_of(host))
-    if address is not None:
-        if not _fits(address, host, family):
-            raise socket.gaierror(_ADDRESS_FAMILY, f"{host!r} is of another address family")
-        return [(str(address), True)]
-    check_name(host)
-    encoded = (
-        host if isinstance(host, bytes) else host.encode("idna" if not host.isascii() else "ascii")
-    )
-    if len(encoded) <= DOMAIN_NAME_MAX_BYTES:
-        return [(host, False)]
-    found = (await route.modem.resolve(host)).addresses
-    usable = [text for text in found if _fits(address_or_none(text), text, family)]
-    if not usable:
-        raise socket.gaierror(socket.EAI_NONAME, f"{host!r} has no address of this family")
-    return [(text, True) for text in usable]
-
-
-def _fits(address: Address | None, host: str | bytes, family: int) -> bool:
-    """Whether an address is of a family, as it was written: mapped IPv4 is IPv6 too."""
     if address is None:
-        return False
+        check_name(host)
+        return host, family
+    if not _fits(host, family):
+        raise socket.gaierror(_ADDRESS_FAMILY, f"{host!r} is of another address family")
+    return str(address), 0
+
+
+def _fits(host: str | bytes, family: int) -> bool:
+    """Whether an address is of a family, as it was written: mapped IPv4 is IPv6 too."""
     version = 6 if ":" in text_of(host) else 4
     return not family or family == (socket.AF_INET6 if version == 6 else socket.AF_INET)
 

@@ -15,7 +15,7 @@ import socket
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from aiobc9x.adapters.connections import targets
+from aiobc9x.adapters.connections import target_of
 from aiobc9x.adapters.destinations import check_castable
 from aiobc9x.adapters.endpoint import Endpoint
 from aiobc9x.adapters.resolving import Original, port_number
@@ -97,20 +97,14 @@ async def _connect(
     check_castable(host)
     if not port:
         raise OSError(errno.EINVAL, f"{os.strerror(errno.EINVAL)}: port 0 of {host!r}")
-    error: OSError | None = None
-    for target, is_address in await targets(route, host, family):
-        try:
-            return await route.modem.create_datagram_endpoint(
-                protocol_factory,
-                remote_addr=(target, port),
-                local_port=local_port,
-                family=0 if is_address else family,
-                **options,
-            )
-        except OSError as exc:
-            error = error or exc
-    assert error is not None
-    raise error
+    target, family = target_of(host, family)
+    return await route.modem.create_datagram_endpoint(
+        protocol_factory,
+        remote_addr=(target, port),
+        local_port=local_port,
+        family=family,
+        **options,
+    )
 
 
 async def _make_endpoint(
@@ -131,6 +125,6 @@ async def _make_endpoint(
     ipv6 = family == socket.AF_INET6 or (not family and ":" in (host or ""))
     protocol = protocol_factory()
     sockname = ("::" if ipv6 else "0.0.0.0", port_number(port, "udp"))
-    endpoint = Endpoint(route, original, protocol, sockname)
+    endpoint = Endpoint(route, original, protocol, sockname, socket.AF_INET6 if ipv6 else family)
     await endpoint.start()
     return endpoint, protocol

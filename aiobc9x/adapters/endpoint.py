@@ -13,7 +13,7 @@ import socket
 from asyncio import transports
 from typing import TYPE_CHECKING, Any, Final
 
-from aiobc9x.adapters.connections import targets
+from aiobc9x.adapters.connections import target_of
 from aiobc9x.adapters.destinations import (
     QUEUE_DATAGRAMS,
     Destination,
@@ -66,6 +66,7 @@ class Endpoint(transports._FlowControlMixin, asyncio.DatagramTransport):
         original: Original,
         protocol: asyncio.DatagramProtocol,
         sockname: tuple[str, int],
+        family: int,
     ) -> None:
         loop = asyncio.get_running_loop()
         wildcard = (sockname[0], 0)
@@ -77,7 +78,7 @@ class Endpoint(transports._FlowControlMixin, asyncio.DatagramTransport):
         super().__init__(extra, loop)
         self._loop, self._route, self._original = loop, route, original
         self._protocol: asyncio.BaseProtocol = protocol
-        self._sockname = sockname
+        self._sockname, self._family = sockname, family
         self._context = contextvars.copy_context()
         self._current: dict[Key, Destination] = {}
         self._alive: set[Destination] = set()
@@ -204,8 +205,10 @@ class Endpoint(transports._FlowControlMixin, asyncio.DatagramTransport):
             raise
 
     async def _open_on_module(self, destination: Destination) -> None:
-        family = self._family(destination.key)
-        (target, is_address), *_others = await targets(self._route, destination.key.host, family)
+        host = destination.key.host
+        # What was written to reach an address says which family it is of.
+        is_address = address_or_none(host) is not None
+        target, family = target_of(host, 0 if is_address else self._family)
         port = self._sockname[1]
         while True:
             destination.state = State.OPENING
@@ -217,7 +220,7 @@ class Endpoint(transports._FlowControlMixin, asyncio.DatagramTransport):
                     lambda: destination,
                     remote_addr=(target, destination.key.port),
                     local_port=destination.local_port,
-                    family=0 if is_address else family,
+                    family=family,
                 )
             except NoFreeSocket:
                 destination.state = State.WAITING
@@ -226,14 +229,9 @@ class Endpoint(transports._FlowControlMixin, asyncio.DatagramTransport):
             except OSError as exc:
                 if exc.errno != errno.EADDRINUSE or not destination.local_port:
                     raise
-                port = 0  # it rests for 120 s (§2.2.1, note 5)
+                port = 0  # it rests (§2.2.1, note 5), or the module calls it busy
             else:
                 return
-
-    def _family(self, key: Key) -> int:
-        if address_or_none(key.host) is not None:
-            return 0
-        return socket.AF_INET6 if ":" in self._sockname[0] else socket.AF_INET
 
     async def _make_room(self, asking: Destination) -> bool:
         """Close a socket, or wait for one; return ``False`` if none of ours can be."""

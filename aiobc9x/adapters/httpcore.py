@@ -192,7 +192,7 @@ class ModemBackend(httpcore.AsyncNetworkBackend):
         """Connect a TCP socket through the module, which resolves the name.
 
         Args:
-            host: IP literal, or a domain name of at most 50 bytes.
+            host: IP literal, or a domain name of at most 253 bytes.
             port: Remote port.
             timeout: Seconds for the whole call, waiting for the network included; ``None``:
                 as :meth:`aiobc9x.Modem.create_connection`.

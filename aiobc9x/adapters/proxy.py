@@ -27,7 +27,8 @@ from aiobc9x.aio.connecting import split_address
 from aiobc9x.aio.modem import Modem
 from aiobc9x.aio.proxying import Forward, Forwards, ProxyServer, ProxyStatistics
 from aiobc9x.spec import LOCAL_PORTS, PORTS
-from aiobc9x.wire.params import integer
+from aiobc9x.wire.params import NAME_MAX_BYTES, integer
+from aiobc9x.wire.params import host as encode_host
 
 logger = logging.getLogger("aiobc9x.adapters")
 
@@ -77,14 +78,15 @@ def read_forwards(forwards: Forwards, default_host: str) -> list[Forward]:
 
 
 def make_forward(local_host: str, local_port: int, host: str, port: int) -> Forward:
-    """Check a forward; its host is looked at when somebody connects.
+    """Check the target and the ports of a forward.
 
     Raises:
         TypeError: The host is no text.
-        ValueError: A port is out of range.
+        ValueError: A port is out of range, or the host is more than a host.
 
     """
     check_text("host", host)
+    encode_host("host", host, NAME_MAX_BYTES)
     integer("local_port", local_port, LOCAL_PORTS)
     integer("port", port, PORTS)
     return Forward(local_host, local_port, host, port)

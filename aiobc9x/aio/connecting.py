@@ -12,11 +12,12 @@ import ssl as ssl_module
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from aiobc9x.aio.arguments import check_seconds, member
 from aiobc9x.aio.datagram import DatagramTransport
-from aiobc9x.aio.opening import Opener, OpenRequest
+from aiobc9x.aio.hosts import HostOpener, family_of, pick_address
+from aiobc9x.aio.opening import OpenRequest
 from aiobc9x.aio.readiness import READY_TIMEOUT_S, Readiness
 from aiobc9x.aio.tls import wrap_protocol
 from aiobc9x.aio.transport import SocketTransport
@@ -38,6 +39,12 @@ if TYPE_CHECKING:
     from aiobc9x.aio.sockets import SocketKeeper
 
 logger = logging.getLogger("aiobc9x.aio")
+
+PROTOCOL_TYPES: Final = {
+    int(socket.AF_INET): ProtocolType.IPV4,
+    int(socket.AF_INET6): ProtocolType.IPV6,
+}
+"""What ``family=`` means for AT+QIOPEN."""
 
 P = TypeVar("P", bound=asyncio.BaseProtocol)
 D = TypeVar("D", bound=asyncio.DatagramProtocol)
@@ -99,7 +106,7 @@ class Connector:
         self,
         modem: object,
         keeper: SocketKeeper,
-        opener: Opener,
+        opener: HostOpener,
         examiner: Examiner,
         readiness: Readiness,
         modes: ModeSwitcher,
@@ -111,7 +118,7 @@ class Connector:
 
     def check(self, request: OpenRequest) -> None:
         """Raise ``ValueError`` for an argument that no module takes; sends nothing."""
-        request.command(self._keeper.context_id, 0)
+        request.check(self._keeper.context_id)
         counted = request.access_mode is AccessMode.PUSH or request.service_type is ServiceType.UDP
         if counted and not self._keeper.session.length_shown:
             raise ValueError(
@@ -124,32 +131,48 @@ class Connector:
                 request.local_port,
             )
 
-    async def open(self, request: OpenRequest, stage: Stage) -> tuple[Slot, dict[str, Any]]:
-        """Wait for the network and open a socket.
-
-        Returns:
-            The socket and its transport's extra info (``Any``: it has all types).
+    async def await_network(self, stage: Stage) -> None:
+        """Wait for the network.
 
         Raises:
-            ModemError: As :meth:`Opener.open`, or the network did not come.
+            ModemError: As :meth:`Readiness.wait`.
 
         Cancellation is safe.
         """
         stage.name = "waiting for the network"
         await self._readiness.wait(READY_TIMEOUT_S)
+
+    async def open(
+        self, request: OpenRequest, stage: Stage, *, all_errors: bool = False
+    ) -> tuple[Slot, dict[str, Any]]:
+        """Wait for the network and open a socket, to the first address that takes it.
+
+        Returns:
+            The socket and its transport's extra info (``Any``: it has all types).
+
+        Raises:
+            ModemError: As :meth:`HostOpener.open`, or the network did not come.
+            ExceptionGroup: The same, with ``all_errors``.
+
+        Cancellation is safe.
+        """
+        await self.await_network(stage)
         stage.name = f"connecting to {request.host}:{request.remote_port}"
+        own = self._readiness.ip_addresses
         try:
-            slot = await self._opener.open(request)
-        except (NetworkUnreachable, NetworkDown):
-            self._readiness.forget()  # it went without a word
+            slot, used = await self._opener.open(request, own, stage, all_errors=all_errors)
+        except (OSError, ExceptionGroup) as exc:
+            errors = exc.exceptions if isinstance(exc, ExceptionGroup) else (exc,)
+            if any(isinstance(each, NetworkUnreachable | NetworkDown) for each in errors):
+                self._readiness.forget()  # it went without a word
             raise
         try:
-            peer = await self._peer_address(request, slot)
+            peer = await self._peer_address(used, slot)
             self._check_live(slot)
         except BaseException:
             self._keeper.close(slot)
             raise
-        return slot, self.extra(slot, (peer, request.remote_port))
+        return slot, self.extra(slot, (peer, request.remote_port), used.protocol_type)
 
     def _check_live(self, slot: Slot) -> None:
         """Raise if a socket ended before it had an owner to tell."""
@@ -170,11 +193,17 @@ class Connector:
             return request.host
         return row.ip_address if row is not None and row.ip_address else request.host
 
-    def extra(self, slot: Slot, peername: tuple[str, int]) -> dict[str, Any]:
+    def own_address(self, family: ProtocolType | None) -> str:
+        """Return the module's address of a family, any if it has none, ``""`` without any."""
+        return pick_address(self._readiness.ip_addresses, family)
+
+    def extra(
+        self, slot: Slot, peername: tuple[str, int], family: ProtocolType | None
+    ) -> dict[str, Any]:
         """Return a transport's extra info (``Any``: it has all types)."""
         return {
             "peername": peername,
-            "sockname": (self._readiness.ip_address, slot.local_port),
+            "sockname": (self.own_address(family), slot.local_port),
             "connect_id": slot.connect_id,
             "modem": self._modem,
         }
@@ -284,11 +313,12 @@ def make_request(
     integer("port", port, PORTS)
     name = host.decode("ascii", "backslashreplace") if isinstance(host, bytes) else host
     literal = ip_or_none(name.encode("ascii", "replace"))
-    if family not in {0, socket.AF_INET, socket.AF_INET6}:
+    if family and family not in PROTOCOL_TYPES:
         raise ValueError(f"family is {family}: use AF_INET, AF_INET6 or 0")
-    ipv6 = family == socket.AF_INET6 or (not family and literal is not None and ":" in literal)
-    if literal is not None and (":" in literal) is not ipv6:
-        raise ValueError(f"host {name!r} is not an address of the family asked for")
+    protocol_type = PROTOCOL_TYPES.get(family)
+    if literal is not None:
+        if protocol_type not in {None, family_of(literal)}:
+            raise ValueError(f"host {name!r} is not an address of the family asked for")
+        protocol_type = family_of(literal)
     mode = member("access_mode", AccessMode, access_mode)
-    protocol_type = ProtocolType.IPV6 if ipv6 else ProtocolType.IPV4
     return OpenRequest(service_type, name, port, local_port, mode, protocol_type)

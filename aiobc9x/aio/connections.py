@@ -12,7 +12,14 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from aiobc9x.aio.arguments import check_callable, check_integer, check_text
-from aiobc9x.aio.connecting import Connector, Tls, make_request, split_address, timing
+from aiobc9x.aio.connecting import (
+    PROTOCOL_TYPES,
+    Connector,
+    Tls,
+    make_request,
+    split_address,
+    timing,
+)
 from aiobc9x.aio.listener import Server
 from aiobc9x.aio.serving import Acceptor, check_server_options
 from aiobc9x.aio.streams import ClientConnected, open_streams, server_streams
@@ -55,25 +62,28 @@ class ConnectionMethods:
 
         Args:
             protocol_factory: Makes the protocol.
-            host: IP literal, or a domain name of at most 50 bytes, resolved by the module.
+            host: IP literal, or a domain name of at most 253 bytes, resolved by the module.
+                If its first address fails, the others are tried in turn.
             port: Remote port, 1–65535.
             ssl: A context, or ``True`` for the default one.
-            family: ``AF_INET``, ``AF_INET6``, or 0 to go by the literal (a name: IPv4).
-            proto: Ignored, as are ``flags``, ``happy_eyeballs_delay``, ``interleave`` and
-                ``all_errors``: the module connects once.
+            family: ``AF_INET``, ``AF_INET6``, or 0 to go by the literal, for a name by the
+                addresses of the module's context: IPv4 where it has one.
+            proto: Ignored, as are ``flags``, ``happy_eyeballs_delay`` and ``interleave``.
             flags: Ignored.
             sock: Must be ``None``: the socket is the module's.
             local_addr: Only its port counts.
-            local_port: 0 lets the module choose; a fixed one can't be reused for 120 s.
+            local_port: 0 lets the module choose; a fixed one rests behind its close, see
+                ``port_quarantine`` of :func:`open_modem`.
             server_hostname: For TLS; ``host`` by default.
             ssl_handshake_timeout: Seconds; ``None``: 180.
             ssl_shutdown_timeout: Seconds; ``None``: 60.
             happy_eyeballs_delay: Ignored.
             interleave: Ignored.
-            all_errors: Ignored.
+            all_errors: Raise an ``ExceptionGroup``, with one error for each address tried.
             access_mode: How received data reach the host (§1.2).
             timeout: Seconds for the whole call, waiting for the network and TLS included.
-                ``None``: 180 for the network, then the note's 36 or 176 with margin.
+                ``None``: 180 for the network, then the note's 36 or 176 with margin, for
+                all addresses of a name together.
 
         Returns:
             The transport and the protocol, as :meth:`asyncio.loop.create_connection` does.
@@ -115,7 +125,7 @@ class ConnectionMethods:
             name = server_hostname if server_hostname is not None else request.host
             tls = Tls(context, name, False, ssl_handshake_timeout, ssl_shutdown_timeout)
         async with timing(timeout) as stage:
-            slot, extra = await self._connector.open(request, stage)
+            slot, extra = await self._connector.open(request, stage, all_errors=all_errors)
             stage.name = "in the TLS handshake"
             return await self._connector.attach(slot, extra, protocol_factory, tls)
 
@@ -190,7 +200,8 @@ class ConnectionMethods:
             reuse_port: Ignored.
             allow_broadcast: Ignored.
             sock: Must be ``None``: the socket is the module's.
-            local_port: 0 lets the module choose; a fixed one can't be reused for 120 s.
+            local_port: 0 lets the module choose; a fixed one rests behind its close, see
+                ``port_quarantine`` of :func:`open_modem`.
             access_mode: How received data reach the host (§1.2).
             timeout: Seconds for the whole call; see :meth:`create_connection`.
 
@@ -250,8 +261,9 @@ class ConnectionMethods:
             ssl_handshake_timeout: Seconds; ``None``: 180.
             ssl_shutdown_timeout: Seconds; ``None``: 60.
             timeout: Seconds for the whole call; see :meth:`create_connection`.
-            options: Other keywords of :meth:`asyncio.loop.create_server`; ignored (``Any``:
-                they have its types).
+            options: Other keywords of :meth:`asyncio.loop.create_server` (``Any``: they have
+                its types). ``family`` chooses among the module's addresses if it has one of
+                it; the others are ignored.
 
         Raises:
             TypeError: An argument is of another type, or asyncio has no such keyword.
@@ -259,7 +271,7 @@ class ConnectionMethods:
                 asked for; nothing was sent.
             NoFreeSocket: All six connect IDs are in use (errno EMFILE).
             ConnectFailed: The ``<err>`` is not 0 (§3), such as ``AddressBusy``.
-            OSError: EADDRINUSE: the port was in use less than 120 s ago.
+            OSError: EADDRINUSE: the port rests, see ``port_quarantine`` of :func:`open_modem`.
             TimeoutError: Not listening in time; the message names the stage.
             LinkLost: The serial link failed.
 
@@ -279,7 +291,8 @@ class ConnectionMethods:
             tls = Tls(ssl, None, True, ssl_handshake_timeout, ssl_shutdown_timeout)
         self._connector.check(self._acceptor.request("127.0.0.1", port))
         async with timing(timeout) as stage:
-            return await self._acceptor.listen(port, protocol_factory, tls, stage)
+            family = PROTOCOL_TYPES.get(options.get("family", 0))
+            return await self._acceptor.listen(port, protocol_factory, tls, stage, family)
 
     async def start_server(
         self,

@@ -6,6 +6,7 @@ Layer: aio. Plain coroutines over ``driver.run(command)``.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from aiobc9x.aio.owners import owner_of
 from aiobc9x.aio.sockets import ENDING, GONE, SocketKeeper
@@ -27,9 +28,15 @@ _IN_USE = frozenset({SlotState.OPENING, SlotState.OPEN, SlotState.REMOTE_CLOSED}
 
 
 class Examiner:
-    """Compares what the module says about sockets with what we believe."""
+    """Compares what the module says about sockets with what we believe.
+
+    Attributes:
+        on_network_lost: Called when connections turn out to have ended with the network.
+
+    """
 
     def __init__(self, keeper: SocketKeeper) -> None:
+        self.on_network_lost: Callable[[], None] = lambda: None
         self._keeper, self._driver = keeper, keeper.driver
         self._session = keeper.session
         self._network_check: asyncio.Future[Exception | None] | None = None
@@ -137,6 +144,8 @@ class Examiner:
             error: ModemError | None = None
             try:
                 error = await self._check_network()
+                if error is not None:
+                    self.on_network_lost()
             except ModemError as exc:
                 error = exc if not self._driver.is_alive else None
             finally:

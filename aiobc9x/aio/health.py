@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
@@ -22,12 +23,20 @@ from aiobc9x.core.slots import SlotState
 from aiobc9x.errors import CommandError, LinkTimeout, ModemError, ModuleReset, SettingRefused
 from aiobc9x.spec import OPEN_TIME_DEFAULT_S, ConfigKey
 from aiobc9x.wire.commands import Qicfg
+from aiobc9x.wire.network import At
 from aiobc9x.wire.urcs import SleepEvent, Urc, Wakeup
 
 logger = logging.getLogger("aiobc9x.aio")
 
 RECOVERY_LIMIT_S: Final = 30.0
 """Seconds until a module that stopped answering is given up."""
+
+QUESTION_S: Final = 5.0
+"""Seconds in which a line must answer that is asked because it is silent. Ours."""
+
+SHORT_RECOVERY_S: Final = 15.0
+"""The same as :data:`RECOVERY_LIMIT_S` behind such a question, on a link whose far side can
+vanish without a word: with the silence before, it is noticed within a minute."""
 
 _PAUSE_S: Final = 0.5
 """Between two repairs: a module that restarts needs a moment."""
@@ -55,6 +64,7 @@ class Health:
         self.settings, self._leftovers = settings, leftovers
         self._state_interval = state_interval
         self._one_recovery = asyncio.Lock()
+        self._asked_at = -math.inf
         self.on_unseen_restart: Callable[[], None] = lambda: None
 
     def on_urc(self, urc: Urc) -> None:
@@ -91,20 +101,30 @@ class Health:
         async with self._one_recovery:
             if not session.suspended or not self._driver.is_alive:
                 return
-            resets = session.boots
+            resets, limit = session.boots, self._recovery_limit()
             try:
-                await self._until_it_works(lambda: self._regain(resets), SettingRefused)
+                await self._until_it_works(
+                    lambda: self._regain(resets, limit), limit, SettingRefused
+                )
             except ModuleReset:
                 return  # the restart is handled by itself
             except ModemError as exc:
                 self._driver.fail(f"the module stopped answering ({reason}): {exc.args[-1]}")
 
+    def _recovery_limit(self) -> float:
+        patience = self._driver.session.answer_timeout + QUESTION_S
+        asked = self._driver.time() - self._asked_at <= patience
+        return SHORT_RECOVERY_S if asked and not self._driver.link.hangs_up else RECOVERY_LIMIT_S
+
     async def _until_it_works(
-        self, repair: Callable[[], Coroutine[Any, Any, None]], *again: type[ModemError]
+        self,
+        repair: Callable[[], Coroutine[Any, Any, None]],
+        limit: float,
+        *again: type[ModemError],
     ) -> None:
         """Repeat a repair that got no answer, or failed by ``again``, while there is time."""
         passing: tuple[type[ModemError], ...] = (LinkTimeout, *again)
-        end = self._driver.time() + RECOVERY_LIMIT_S
+        end = self._driver.time() + limit
         while True:
             try:
                 await repair()
@@ -116,11 +136,11 @@ class Health:
             else:
                 return
 
-    async def _regain(self, resets: int) -> None:
+    async def _regain(self, resets: int, limit: float) -> None:
         driver = self._driver
         await settle(driver)
         driver.dispatch(driver.session.resync())
-        await synchronize(driver, RECOVERY_LIMIT_S)
+        await synchronize(driver, limit)
         echoing = driver.session.echo_seen
         steps = Steps(driver, PATIENCE_S)
         await steps.take(ECHO_OFF)
@@ -145,7 +165,7 @@ class Health:
             if not self._driver.session.suspended:
                 return  # the start after an earlier restart has covered this one
             try:
-                await self._until_it_works(self._start, ModuleReset)
+                await self._until_it_works(self._start, RECOVERY_LIMIT_S, ModuleReset)
             except ModemError as exc:
                 self._driver.fail(f"the module restarted ({banner}) and stayed away: {exc}")
             else:
@@ -161,17 +181,46 @@ class Health:
         self._driver.kick()
 
     async def watch(self) -> None:
-        """Compare the sockets from time to time: one that closed in silence looks idle."""
-        session = self._driver.session
-        while self._state_interval and not self.settings.allow_sleep:
-            await asyncio.sleep(self._state_interval)
-            waiting = any(
-                slot.state is SlotState.OPENING  # its +QIOPEN may have got lost
-                or (slot.is_live and (slot.wants_read or slot.is_listener))
-                for slot in session.sockets
-            )
-            if waiting and not session.suspended:
-                try:
-                    await self._examiner.compare()
-                except ModemError as exc:
-                    logger.debug("! can't compare the sockets: %s", exc)
+        """Ask from time to time: a socket, or a far side, that ended in silence looks idle.
+
+        The sockets are compared while somebody reads or listens. A line that is silent is
+        asked by AT if its link can't tell that the far side has vanished.
+        """
+        interval = self._state_interval
+        compared = asked = self._driver.time()
+        while interval and not self.settings.allow_sleep:
+            await asyncio.sleep(min(compared, self._heard(asked)) + interval - self._driver.time())
+            now = self._driver.time()
+            if now >= compared + interval:
+                compared = now
+                if self._is_awaited():
+                    asked = now
+                    await self._ask(self._examiner.compare)
+            if now >= self._heard(asked) + interval:
+                asked = now
+                await self._ask(lambda: self._driver.run(At(), limit=QUESTION_S))
+
+    def _heard(self, asked: float) -> float:
+        """Return since when the line is silent, or when it was asked if that was later.
+
+        A far side that tells of its end is never asked.
+        """
+        return math.inf if self._driver.link.hangs_up else max(asked, self._driver.last_input)
+
+    def _is_awaited(self) -> bool:
+        """Whether somebody waits for what a socket may bring."""
+        return any(
+            slot.state is SlotState.OPENING  # its +QIOPEN may have got lost
+            or (slot.is_live and (slot.wants_read or slot.is_listener))
+            for slot in self._driver.session.sockets
+        )
+
+    async def _ask(self, question: Callable[[], Coroutine[Any, Any, object]]) -> None:
+        """Ask the module something, unless it is being brought back in step anyway."""
+        if self._driver.session.suspended:
+            return
+        self._asked_at = self._driver.time()
+        try:
+            await question()
+        except ModemError as exc:
+            logger.debug("! no answer to a look at the module: %s", exc)

@@ -13,6 +13,7 @@ import asyncio
 import errno
 import logging
 import os
+import re
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ import anyio.to_thread
 import serial
 import serial_asyncio
 
+from aiobc9x.aio.serialserver import Greeting, keep_alive
 from aiobc9x.errors import LinkLost, PortBusy, PortDenied, PortNotFound
 
 logger = logging.getLogger("aiobc9x.aio")
@@ -35,6 +37,9 @@ CLOSE_LIMIT_S: Final = 2.0
 """Seconds that closing may take before the rest of the output is dropped."""
 
 _READ_BYTES: Final = 4096
+
+_HOST_AND_PORT: Final = re.compile(r"(?:[\w.-]+|\[[0-9A-Fa-f:]+\]):[0-9]{1,5}")
+"""No device is called so, neither here nor on Windows."""
 
 Create: TypeAlias = Callable[
     [Callable[[], asyncio.Protocol]],
@@ -95,6 +100,7 @@ class _LinkProtocol(asyncio.Protocol):
         self._lost: str | None = None
         self._on_data: Callable[[bytes], None] = self._early.append
         self._on_lost: Callable[[str], None] | None = None
+        self.greeting: Greeting | None = None
 
     def start(self, on_data: Callable[[bytes], None], on_lost: Callable[[str], None]) -> None:
         self._on_data, self._on_lost = on_data, on_lost
@@ -106,9 +112,14 @@ class _LinkProtocol(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._on_data(data)
+        if self.greeting is not None and (refusal := self.greeting.hear(data)) is not None:
+            self.fail(refusal)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.fail(str(exc) if exc is not None else "the other end closed it")
+        reason = str(exc) if exc is not None else "the other end closed it"
+        if self.greeting is not None and (words := self.greeting.last_words):
+            reason = f"{reason}; it said {words!r}"
+        self.fail(reason)
         self.closed.set()
 
     def fail(self, reason: str) -> None:
@@ -124,11 +135,14 @@ class Link:
     Attributes:
         name: The address that was opened.
         baudrate: Bits per second, for deadlines.
+        hangs_up: Whether the end of the far side is always told, as the system tells it of a
+            device. A network doesn't: there a line that is silent has to be asked.
 
     """
 
     def __init__(self, name: str, baudrate: int) -> None:
         self.name, self.baudrate = name, baudrate
+        self.hangs_up = True
         self._protocol = _LinkProtocol()
         self._transport: Any = None  # of whatever class the link's library has
         self._port: Any = None  # a pyserial object; pyserial has no types
@@ -162,6 +176,16 @@ class Link:
                 return
             data = data[taken:]
         transport.write(data)
+
+    def explain(self, exc: BaseException) -> BaseException:
+        """Return why a start over this link failed, with what a serial server has said."""
+        greeting = self._protocol.greeting
+        return (greeting.explain(exc, self.name) if greeting is not None else None) or exc
+
+    def end_greeting(self) -> None:
+        """Take what comes from now on for the module's: it has answered."""
+        if self._protocol.greeting is not None:
+            self._protocol.greeting.end()
 
     async def set_baudrate(self, baudrate: int) -> None:
         """Change the speed of a serial device; other links have none and ignore it."""
@@ -217,6 +241,7 @@ class Link:
 
     async def _open_socket(self, host: str, port: int) -> None:
         loop = asyncio.get_running_loop()
+        self._await_greeting()
         try:
             with anyio.fail_after(CONNECT_LIMIT_S):
                 self._transport, _ = await loop.create_connection(
@@ -225,8 +250,14 @@ class Link:
         except OSError as exc:
             reason = str(exc) or f"no answer in {CONNECT_LIMIT_S:g} s"
             raise LinkLost(f"can't connect to the serial server {self.name}: {reason}") from exc
+        keep_alive(self._transport.get_extra_info("socket"))
+
+    def _await_greeting(self) -> None:
+        self._protocol.greeting = Greeting()
+        self.hangs_up = False
 
     async def _open_created(self, create: Create) -> None:
+        self._await_greeting()
         try:
             made = await create(lambda: self._protocol)
         except OSError as exc:
@@ -296,6 +327,8 @@ async def _open(link: Link, address: str, settings: SerialSettings) -> None:
     if not address:
         raise ValueError("address is empty; use a device, socket://host:port, or sim://")
     scheme, separator, _ = address.partition("://")
+    if not separator and _HOST_AND_PORT.fullmatch(address):
+        raise ValueError(f"{address!r} is no device; for a serial server write socket://{address}")
     if not separator:
         await link._open_serial(address, settings)
     elif scheme == "sim":

@@ -146,7 +146,7 @@ class Server(asyncio.AbstractServer):
         task.add_done_callback(self._accepting.discard)
 
     async def _accept(self, slot: Slot, peername: tuple[str, int]) -> None:
-        extra = self._connector.extra(slot, peername)
+        extra = self._connector.extra(slot, peername, None)
         extra["sockname"] = self._address
         try:
             await self._connector.attach(slot, extra, self._factory, self._tls)

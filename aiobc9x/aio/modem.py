@@ -25,8 +25,9 @@ from aiobc9x.aio.events import Subscription
 from aiobc9x.aio.examine import Examiner
 from aiobc9x.aio.guard import check_data, check_form, check_line, opens_socket
 from aiobc9x.aio.health import Health
+from aiobc9x.aio.hosts import HostOpener
 from aiobc9x.aio.modes import ModeSwitcher
-from aiobc9x.aio.names import NameQueries
+from aiobc9x.aio.names import NameQueries, Resolver
 from aiobc9x.aio.opening import Opener
 from aiobc9x.aio.options import Options
 from aiobc9x.aio.owners import owner_of
@@ -68,12 +69,15 @@ class Modem(ConnectionMethods, NameQueries, RadioQueries, SettingQueries):
         self._loop = asyncio.get_running_loop()
         self._context_id = options.context_id
         self._modes = ModeSwitcher(driver)
-        self._keeper = SocketKeeper(driver, options.context_id)
+        self._keeper = SocketKeeper(driver, options.context_id, options.port_quarantine)
         self._opener = Opener(self._keeper)
         self._opener.open_time = options.settings.open_time
         self._examiner = Examiner(self._keeper)
         leftovers = Leftovers(driver, started.left)
         self._readiness = Readiness(driver, options.context_id, options.pin, leftovers)
+        # A network that had to be waited for again was lost, and the module's ports with it.
+        self._readiness.on_ready = driver.session.sockets.forget_ports
+        self._examiner.on_network_lost = self._readiness.forget  # it may have gone without a word
         self._health = Health(
             driver,
             self._examiner,
@@ -83,16 +87,17 @@ class Modem(ConnectionMethods, NameQueries, RadioQueries, SettingQueries):
             options.state_interval,
         )
         self._health.on_unseen_restart = self._readiness.restarted
+        self._resolver = Resolver(driver, self._readiness, options.context_id)
         self._connector = Connector(
             self,
             self._keeper,
-            self._opener,
+            HostOpener(self._opener, self._resolver, options.context_id),
             self._examiner,
             self._readiness,
             self._modes,
             options.read_ahead_bytes,
         )
-        self._acceptor = Acceptor(self._keeper, self._connector, self._readiness)
+        self._acceptor = Acceptor(self._keeper, self._connector)
         self._has_foreign_sockets = False
         self._closing: asyncio.Task[None] | None = None
         self._proxies: list[ProxyServer] = []

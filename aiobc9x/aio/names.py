@@ -63,6 +63,43 @@ _PING_ERR: Final[dict[int, int]] = {
 }
 
 
+class Resolver:
+    """Resolves names on the module, one at a time, and remembers the answers."""
+
+    def __init__(self, driver: Driver, readiness: Readiness, context_id: int) -> None:
+        self._driver, self._readiness, self._context_id = driver, readiness, context_id
+        self._one_name = asyncio.Lock()
+        self._cache: dict[str, tuple[float, Resolution]] = {}
+
+    async def resolve(self, host: str | bytes) -> Resolution:
+        """Resolve a name; see :meth:`NameQueries.resolve`."""
+        command = Qidnsgip(self._context_id, host)
+        name = host.decode("ascii", "backslashreplace") if isinstance(host, bytes) else host
+        if (literal := ip_or_none(name.encode("ascii", "replace"))) is not None:
+            return Resolution((literal,), 0)
+        expiry, known = self._cache.get(name.lower(), (0.0, None))
+        if known is not None and self._driver.time() < expiry:
+            return known
+        await self._readiness.wait(READY_TIMEOUT_S)
+        found = await detached(self._driver, self._resolve, command)
+        if found.ttl_s:
+            if len(self._cache) >= CACHED_NAMES:
+                self._cache.clear()
+            self._cache[name.lower()] = (self._driver.time() + found.ttl_s, found)
+        return found
+
+    async def _resolve(self, command: Qidnsgip) -> Resolution:
+        async with self._one_name:
+            inbox = Inbox(self._driver, DnsAnswer)
+            try:
+                await _begin(self._driver, command)
+                # Left over from an earlier answer that had more lines than it announced.
+                inbox.skip(lambda answer: answer.err is None)
+                return await _collect_addresses(inbox, command.text)
+            finally:
+                inbox.close()
+
+
 class NameQueries:
     """Part of :class:`Modem`. Every method can be cancelled safely.
 
@@ -73,10 +110,10 @@ class NameQueries:
     _driver: Driver
     _readiness: Readiness
     _context_id: int
+    _resolver: Resolver
 
     def _set_up_names(self) -> None:
-        self._one_name, self._one_ping, self._one_time = (asyncio.Lock() for _ in range(3))
-        self._cache: dict[str, tuple[float, Resolution]] = {}
+        self._one_ping, self._one_time = asyncio.Lock(), asyncio.Lock()
 
     async def resolve(self, host: str | bytes) -> Resolution:
         """Resolve a name on the module (AT+QIDNSGIP, §2.2.10).
@@ -94,20 +131,7 @@ class NameQueries:
             ModemError: The link or the network failed.
 
         """
-        command = Qidnsgip(self._context_id, host)
-        name = host.decode("ascii", "backslashreplace") if isinstance(host, bytes) else host
-        if (literal := ip_or_none(name.encode("ascii", "replace"))) is not None:
-            return Resolution((literal,), 0)
-        expiry, known = self._cache.get(name.lower(), (0.0, None))
-        if known is not None and self._driver.time() < expiry:
-            return known
-        await self._readiness.wait(READY_TIMEOUT_S)
-        found = await detached(self._driver, self._resolve, command, name)
-        if found.ttl_s:
-            if len(self._cache) >= CACHED_NAMES:
-                self._cache.clear()
-            self._cache[name.lower()] = (self._driver.time() + found.ttl_s, found)
-        return found
+        return await self._resolver.resolve(host)
 
     async def ping(
         self, host: str | bytes, *, timeout: int = 4, count: int = 4, size_bytes: int = 32
@@ -189,23 +213,6 @@ class NameQueries:
         await self._readiness.wait(READY_TIMEOUT_S)
         return await detached(self._driver, self._ntp_time, command)
 
-    async def _begin(self, command: Command[None]) -> None:
-        try:
-            await self._driver.run(command)
-        except CommandError as exc:
-            raise connect_error(command.text, exc.err, exc.cme) from exc
-
-    async def _resolve(self, command: Qidnsgip, name: str) -> Resolution:
-        async with self._one_name:
-            inbox = Inbox(self._driver, DnsAnswer)
-            try:
-                await self._begin(command)
-                # Left over from an earlier answer that had more lines than it announced.
-                inbox.skip(lambda answer: answer.err is None)
-                return await _collect_addresses(inbox, command.text)
-            finally:
-                inbox.close()
-
     async def _ping(
         self, command: Qping, timeout: int, count: int, replies: asyncio.Queue[PingReply | None]
     ) -> PingReport:
@@ -214,7 +221,7 @@ class NameQueries:
                 self._driver, PingResultLine, PingSummary, PingCode
             )
             try:
-                await self._begin(command)
+                await _begin(self._driver, command)
                 return await _collect_pings(inbox, command.text, timeout, count, replies)
             finally:
                 inbox.close()
@@ -223,7 +230,7 @@ class NameQueries:
         async with self._one_time:
             inbox = Inbox(self._driver, NtpResult)
             try:
-                await self._begin(command)
+                await _begin(self._driver, command)
                 result = await inbox.get(NTP_LIMIT_S, command.text)
             finally:
                 inbox.close()
@@ -234,6 +241,13 @@ class NameQueries:
         except ValueError as exc:
             line = repr(result).encode()
             raise UnexpectedAnswer(command.text, [line], str(exc)) from exc
+
+
+async def _begin(driver: Driver, command: Command[None]) -> None:
+    try:
+        await driver.run(command)
+    except CommandError as exc:
+        raise connect_error(command.text, exc.err, exc.cme) from exc
 
 
 async def _collect_addresses(inbox: Inbox[DnsAnswer], command: str) -> Resolution:

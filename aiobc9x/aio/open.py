@@ -22,7 +22,7 @@ from aiobc9x.aio.sync import BAUDRATES
 from aiobc9x.core.profile import ModuleProfile
 from aiobc9x.core.sending import permitted_forms
 from aiobc9x.core.session import Session
-from aiobc9x.spec import OPEN_TIME_DEFAULT_S
+from aiobc9x.spec import LOCAL_PORT_QUARANTINE_S, OPEN_TIME_DEFAULT_S
 
 AWAKE_S: Final = 8.0
 """Silence after which a module that may sleep is woken first: it misses its first AT."""
@@ -104,10 +104,13 @@ class ModemOpening:
         try:
             await driver.start()
             started = await start(driver, options.settings)
-        except BaseException:
+        except BaseException as exc:
             stage.name, stage.hint = driver.hub.stage, _why_silent(driver)
             await driver.stop()
+            if (told := link.explain(exc)) is not exc:
+                raise told from exc
             raise
+        link.end_greeting()
         return Modem(options, driver, started)
 
 
@@ -162,6 +165,7 @@ def open_modem(
     state_interval: float = 30.0,
     answer_timeout: float = 10.0,
     send_form: Literal["auto", "inline", "hex", "fixed"] = "auto",
+    port_quarantine: float = LOCAL_PORT_QUARANTINE_S,
 ) -> ModemOpening:
     """Open a module; await the result, or use it in ``async with``.
 
@@ -203,13 +207,19 @@ def open_modem(
         read_ahead_bytes: Bytes that a socket may hold here while its protocol has paused.
         poll_interval: Seconds between reads of a silent socket, which find lost URCs;
             0 for never. Each costs a few bytes on the line and power.
-        state_interval: Seconds between AT+QISTATE while somebody reads; 0 for never.
+        state_interval: Seconds between AT+QISTATE while somebody reads, and of silence until a
+            serial server or a stream from ``create``, which could vanish without a word, is
+            asked by AT; 0 for never.
         answer_timeout: Seconds without a byte of an answer until it counts as lost, which
             ends a connection whose bytes it concerns. The note says 300 ms; modules that
             write flash or search a cell take seconds.
         send_form: ``"auto"``: each payload by the form that takes least time on this line
             (§2.2.4, §2.2.5). ``"inline"``: never as hex. ``"hex"``: always as hex.
             ``"fixed"``: always at the prompt. What the module refuses goes at the prompt.
+        port_quarantine: Seconds that a fixed local port, a listener's too, isn't used again
+            once AT+QICLOSE has closed its socket: what the note recommends (§2.2.1, note 5).
+            0 asks the module at once, and its refusal is ``AddressBusy``. A port whose socket
+            a restart or the network has ended can always be used at once.
 
     Returns:
         An awaitable that gives a :class:`Modem`, and an async context manager.
@@ -219,7 +229,8 @@ def open_modem(
         ValueError: An argument is out of range, at the call. When awaited:
         PortNotFound: There is no such device.
         PortDenied: The device may not be opened by this user.
-        PortBusy: Another program has locked the device.
+        PortBusy: Another program has locked the device, or the serial server says that another
+            client has it.
         LinkLost: Opening failed in another way, or the link failed. What ``create``
             raises passes unchanged, unless it is an :class:`OSError`.
         LinkTimeout: The module did not answer in ``sync_timeout``.
@@ -247,5 +258,6 @@ def open_modem(
         answer_timeout,
         send_form,
         timeout,
+        port_quarantine,
     )
     return ModemOpening(options)

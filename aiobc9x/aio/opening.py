@@ -7,7 +7,7 @@ connect ID, whatever becomes of its caller.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from aiobc9x.aio.sockets import ENDING, SocketKeeper
@@ -24,6 +24,7 @@ from aiobc9x.errors import (
     connect_error,
 )
 from aiobc9x.spec import (
+    DOMAIN_NAME_MAX_BYTES,
     NAME_RESOLUTION_S,
     OPEN_TIME_DEFAULT_S,
     AccessMode,
@@ -33,7 +34,8 @@ from aiobc9x.spec import (
     SocketState,
 )
 from aiobc9x.wire.commands import Qiopen
-from aiobc9x.wire.params import ip_or_none
+from aiobc9x.wire.params import NAME_MAX_BYTES, ip_or_none
+from aiobc9x.wire.params import host as encode_host
 
 OPEN_MARGIN_S: Final = 5.0
 """Added to the note's wait for ``+QIOPEN`` (§2.2.1, note 2)."""
@@ -44,19 +46,37 @@ RETRY_S: Final = (0.5, 1.0, 2.0)
 INCOMING_WAIT_S: Final = 30.0
 """How long an ID that the module calls used (563) may wait for its ``"incoming"`` URC."""
 
+_SHORT_NAME: Final = "name"
+"""Stands for a name that is resolved first, while the other arguments are checked."""
+
 _BUSY: Final = {Err.BLOCKED, Err.BUSY, Err.DNS_BUSY}
 
 
 @dataclass(frozen=True, slots=True)
 class OpenRequest:
-    """What to open (§2.2.1)."""
+    """What to open (§2.2.1).
+
+    Attributes:
+        service_type: TCP, UDP or a listener.
+        host: An address, or a name of at most 253 bytes: AT+QIOPEN takes 50.
+        remote_port: Port of the far side.
+        local_port: 0 lets the module choose.
+        access_mode: How received data reach the host.
+        protocol_type: The family; ``None`` for a name on whose family nobody has decided.
+
+    """
 
     service_type: ServiceType
     host: str
     remote_port: int
     local_port: int = 0
     access_mode: AccessMode = AccessMode.BUFFER
-    protocol_type: ProtocolType = ProtocolType.IPV4
+    protocol_type: ProtocolType | None = None
+
+    def check(self, context_id: int) -> None:
+        """Raise ``ValueError`` for what the module can't be asked for."""
+        short = replace(self, host=_SHORT_NAME) if self.is_long else self
+        short.command(context_id, 0)
 
     def command(self, context_id: int, connect_id: int) -> Qiopen:
         """Return the command line with every parameter: omitted ones are leftovers (N2)."""
@@ -68,13 +88,25 @@ class OpenRequest:
             self.remote_port,
             self.local_port,
             self.access_mode,
-            self.protocol_type,
+            ProtocolType.IPV4 if self.protocol_type is None else self.protocol_type,
         )
+
+    @property
+    def target(self) -> tuple[str, int]:
+        """What errors name: the far side, or where a listener would listen."""
+        listens = self.service_type is ServiceType.TCP_LISTENER
+        return self.host, self.local_port if listens else self.remote_port
 
     @property
     def is_named(self) -> bool:
         """Whether the module must resolve a name first."""
         return ip_or_none(self.host.encode()) is None
+
+    @property
+    def is_long(self) -> bool:
+        """Whether AT+QIOPEN doesn't take the name; a host that is none is a ``ValueError``."""
+        quoted = encode_host("host", self.host, NAME_MAX_BYTES)
+        return len(quoted) - 2 > DOMAIN_NAME_MAX_BYTES
 
 
 class _Opening:
@@ -221,13 +253,13 @@ class Opener:
     async def _try_connect(self, opening: _Opening) -> None:
         request, slot = opening.request, opening.slot
         command = request.command(self._keeper.context_id, slot.connect_id)
-        target = (request.host, request.remote_port)
-        result = self._driver.expect_of(slot, Opened, OpenRefused)
+        target = request.target
+        opened = self._driver.expect_of(slot, Opened, OpenRefused)
         started = self._driver.time()
         try:
             await self._driver.run(command, slot=slot)
             async with asyncio.timeout(self.open_limit(request)):
-                event = await result
+                event = await opened
             err = event.err if isinstance(event, OpenRefused) else 0
         except CommandError as exc:
             raise connect_error(command.text, exc.err, exc.cme, target) from exc
@@ -238,7 +270,7 @@ class Opener:
                 raise ConnectTimedOut(command.text, None, None, target) from exc
             err = 0
         finally:
-            result.cancel()
+            opened.cancel()
         if err:
             waited = self._driver.time() - started
             late = err == Err.CONNECT_FAILED and waited >= self.open_time - 1

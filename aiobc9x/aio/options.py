@@ -5,6 +5,7 @@ Layer: aio.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -19,7 +20,7 @@ from aiobc9x.aio.link import Create, SerialSettings
 from aiobc9x.aio.startup import Settings
 from aiobc9x.core.sending import permitted_forms
 from aiobc9x.core.session import ANSWER_TIMEOUT_S
-from aiobc9x.spec import CONTEXT_IDS
+from aiobc9x.spec import CONTEXT_IDS, LOCAL_PORT_QUARANTINE_S
 from aiobc9x.wire.network import Cpin
 
 ANSWER_TIMEOUT_MIN_S: Final = 2.0
@@ -41,10 +42,11 @@ class Options:
         pin: For a SIM that wants one.
         read_ahead_bytes: Bytes a socket may hold here while its protocol has paused.
         poll_interval: Seconds between reads of a silent socket; 0 for never.
-        state_interval: Seconds between AT+QISTATE while somebody reads; 0 for never.
+        state_interval: Seconds between looks at the sockets, or at a silent line; 0 for never.
         answer_timeout: Seconds without a byte of an answer until it counts as lost.
         send_form: By which forms payloads may go, by name.
         timeout: Seconds for the whole opening; ``None`` for no limit but those of its parts.
+        port_quarantine: Seconds that a fixed local port rests behind AT+QICLOSE.
 
     """
 
@@ -59,6 +61,7 @@ class Options:
     answer_timeout: float = ANSWER_TIMEOUT_S
     send_form: str = "auto"
     timeout: float | None = None
+    port_quarantine: float = LOCAL_PORT_QUARANTINE_S
 
     def __post_init__(self) -> None:
         """Refuse what can't work, before anything is opened."""
@@ -84,6 +87,10 @@ class Options:
             )
         if self.timeout is not None:
             check_positive_seconds("timeout", self.timeout)
+        if not 0 <= self.port_quarantine < math.inf:  # nor NaN
+            raise ValueError(
+                f"port_quarantine is {self.port_quarantine}: use seconds, or 0 for none (§2.2.1)"
+            )
         permitted_forms(self.send_form)  # a wrong one is a ValueError
         if self.pin is not None:
             Cpin(self.pin)  # a wrong one is a ValueError

@@ -88,7 +88,7 @@ class ProxyServer(abc.ABC):
 
         Args:
             local_port: Where to listen, 1–65535, or 0 for any that is free.
-            host: A name of at most 50 bytes, resolved by the module, or an address.
+            host: A name, resolved by the module, or an address.
             port: The remote port, 1–65535.
 
         Raises:

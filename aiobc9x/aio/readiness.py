@@ -63,7 +63,8 @@ class Readiness:
     """Knows whether the module can open connections.
 
     Attributes:
-        ip_address: The module's own address, ``""`` before :meth:`wait`.
+        ip_addresses: The module's own addresses, none before :meth:`wait`.
+        on_ready: Called when connections can be opened, for the first time or again.
         sim: The SIM.
 
     """
@@ -71,7 +72,8 @@ class Readiness:
     def __init__(
         self, driver: Driver, context_id: int, pin: str | None, leftovers: Leftovers
     ) -> None:
-        self.ip_address = ""
+        self.ip_addresses: tuple[str, ...] = ()
+        self.on_ready: Callable[[], None] = lambda: None
         self.sim = SimCard(driver, pin)
         self._driver, self._context_id, self._leftovers = driver, context_id, leftovers
         self._is_ready = self._is_doubted = False
@@ -138,6 +140,7 @@ class Readiness:
                 await self._until_ready()
                 await self._catch_up(is_ready=True)
                 await self._until_ready()
+                self.on_ready()
         except TimeoutError as exc:
             if exc.args:  # not the one of asyncio.timeout()
                 raise
@@ -303,7 +306,7 @@ class Readiness:
     async def _find_address(self) -> bool:
         contexts = await self.addresses()
         mine = [addresses for cid, addresses in contexts if cid == self._context_id and addresses]
-        self.ip_address = mine[0][0] if mine else ""
+        self.ip_addresses = mine[0] if mine else ()
         return bool(mine)
 
     async def addresses(self) -> tuple[tuple[int, tuple[str, ...]], ...]:

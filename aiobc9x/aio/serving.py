@@ -14,10 +14,9 @@ from aiobc9x.aio.connecting import Connector, Stage, Tls, make_request
 from aiobc9x.aio.listener import Server
 from aiobc9x.aio.opening import OpenRequest
 from aiobc9x.aio.owners import owner_of
-from aiobc9x.aio.readiness import READY_TIMEOUT_S, Readiness
 from aiobc9x.core.slots import Slot, SlotState
 from aiobc9x.errors import CommandError
-from aiobc9x.spec import PORTS, ServiceType
+from aiobc9x.spec import PORTS, ProtocolType, ServiceType
 from aiobc9x.wire.network import Cgact
 from aiobc9x.wire.params import integer
 from aiobc9x.wire.urcs import Incoming, Urc
@@ -59,8 +58,8 @@ def check_server_options(options: Mapping[str, object]) -> None:
 class Acceptor:
     """Knows which listener an incoming connection belongs to."""
 
-    def __init__(self, keeper: SocketKeeper, connector: Connector, readiness: Readiness) -> None:
-        self._keeper, self._connector, self._readiness = keeper, connector, readiness
+    def __init__(self, keeper: SocketKeeper, connector: Connector) -> None:
+        self._keeper, self._connector = keeper, connector
 
     def request(self, address: str, port: int) -> OpenRequest:
         """Return what to open for a listener.
@@ -78,18 +77,18 @@ class Acceptor:
         protocol_factory: Callable[[], asyncio.BaseProtocol],
         tls: Tls | None,
         stage: Stage,
+        family: ProtocolType | None = None,
     ) -> Server:
-        """Open a listener on the module's own address.
+        """Open a listener on the module's own address, of a family if it has one of it.
 
         Raises:
             ModemError: As :meth:`Connector.open`.
 
         Cancellation is safe.
         """
-        stage.name = "waiting for the network"
-        await self._readiness.wait(READY_TIMEOUT_S)
+        await self._connector.await_network(stage)
         await self._activate_context()
-        address = self._readiness.ip_address or "0.0.0.0"
+        address = self._connector.own_address(family) or "0.0.0.0"
         slot, extra = await self._connector.open(self.request(address, port), stage)
         del extra
         return Server(self._keeper, self._connector, slot, (address, port), protocol_factory, tls)

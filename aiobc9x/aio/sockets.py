@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+from dataclasses import dataclass
 from typing import Final
 
 from aiobc9x.aio.driver import Driver
@@ -16,7 +17,14 @@ from aiobc9x.core.events import Lane
 from aiobc9x.core.session import Session
 from aiobc9x.core.slots import Slot, SlotState
 from aiobc9x.errors import CommandError, LinkLost, LinkTimeout, ModemError, NoFreeSocket
-from aiobc9x.spec import CLOSE_TIME_S, AccessMode, QueryType, ServiceType, SocketState
+from aiobc9x.spec import (
+    CLOSE_TIME_S,
+    LOCAL_PORT_QUARANTINE_S,
+    AccessMode,
+    QueryType,
+    ServiceType,
+    SocketState,
+)
 from aiobc9x.wire.commands import Qiclose, Qistate, SocketStatus
 from aiobc9x.wire.urcs import CloseOk
 
@@ -35,6 +43,30 @@ ENDING: Final = frozenset({SocketState.CLOSING, SocketState.REMOTE_CLOSING})
 """States of a socket that was connected, and whose peer has closed (N8)."""
 
 
+@dataclass(slots=True, eq=False)
+class _Close:
+    """A close under way.
+
+    Attributes:
+        slot: The socket.
+        lane: Before or behind which commands AT+QICLOSE goes.
+        future: Done when the connect ID is free.
+        ends_socket: Whether AT+QICLOSE is what ends the socket, as far as is known. If not,
+            the module, the peer or the network has ended it before.
+        is_refused: The last AT+QICLOSE was answered by ``ERROR``.
+        is_doubtful: One got no answer, so one that was refused may come behind one that was
+            carried out.
+
+    """
+
+    slot: Slot
+    lane: Lane
+    future: asyncio.Future[None]
+    ends_socket: bool
+    is_refused: bool = False
+    is_doubtful: bool = False
+
+
 class SocketKeeper:
     """Reserves and closes the connect IDs of one modem.
 
@@ -46,9 +78,15 @@ class SocketKeeper:
 
     """
 
-    def __init__(self, driver: Driver, context_id: int) -> None:
+    def __init__(
+        self,
+        driver: Driver,
+        context_id: int,
+        port_quarantine: float = LOCAL_PORT_QUARANTINE_S,
+    ) -> None:
         self.driver = driver
         self.context_id = context_id
+        self._port_quarantine = port_quarantine
         self.freed = asyncio.Condition()
         self.is_closing = False
         self._closes: dict[Slot, asyncio.Future[None]] = {}
@@ -75,30 +113,44 @@ class SocketKeeper:
     async def reserve(
         self, service_type: ServiceType, access_mode: AccessMode, local_port: int
     ) -> Slot:
-        """Reserve a connect ID; wait if none is free but one is closing.
+        """Reserve a connect ID; wait if none is free, or the local port is not, but one is closing.
+
+        A fixed local port that AT+QICLOSE has freed rests for a while, as the note
+        recommends (§2.2.1, note 5). Of any other the module is asked.
 
         Raises:
             NoFreeSocket: All six are in use and none is closing.
-            OSError: EADDRINUSE: the local port was in use less than 120 s ago.
+            OSError: EADDRINUSE: the local port rests.
 
         Cancellation is safe.
         """
         table = self.session.sockets
-        wait = table.resting_s(local_port, self.driver.time()) if local_port else 0
-        if wait > 0:
-            text = f"the module can't use local port {local_port} for another {wait:.0f} s"
-            raise OSError(errno.EADDRINUSE, f"{text} (§2.2.1, note 5); use 0 to let it choose")
         async with self.freed:
             while True:
                 self.driver.check()
                 if self.is_closing:
                     raise LinkLost("the modem is being closed")
-                slot = table.reserve(service_type, access_mode, local_port)
-                if slot is not None:
-                    return slot
-                if not table.is_closing:
-                    raise NoFreeSocket
+                if not self._is_being_closed(local_port):
+                    self._check_rest(local_port)
+                    slot = table.reserve(service_type, access_mode, local_port)
+                    if slot is not None:
+                        return slot
+                    if not table.is_closing:
+                        raise NoFreeSocket
                 await self.freed.wait()
+
+    def _is_being_closed(self, local_port: int) -> bool:
+        """Whether the socket that has a fixed local port will be gone soon."""
+        closing = (s for s in self.session.sockets if s.state is SlotState.CLOSING)
+        return bool(local_port) and any(slot.local_port == local_port for slot in closing)
+
+    def _check_rest(self, local_port: int) -> None:
+        """Raise ``OSError`` if a fixed local port rests."""
+        wait = self.session.sockets.resting_s(local_port, self.driver.time())
+        if wait > 0:
+            text = f"local port {local_port} rests for another {wait:.0f} s after its close"
+            fix = "use 0 to let the module choose, or open_modem(port_quarantine=0) to try"
+            raise OSError(errno.EADDRINUSE, f"{text} (§2.2.1, note 5); {fix}")
 
     async def notify(self) -> None:
         """Wake whoever waits for an ID."""
@@ -115,21 +167,24 @@ class SocketKeeper:
             return future
         # Its AT+QIOPEN may still wait there, and must not come behind the close.
         lane = Lane.COMMAND if slot.state is SlotState.OPENING else Lane.CLOSE
+        close = _Close(slot, lane, future, ends_socket=slot.state is SlotState.OPEN)
         self.session.begin_close(slot)
         self._closes[slot] = future
-        self.driver.spawn(self._close, slot, future, lane)
+        self.driver.spawn(self._close, close)
         return future
 
-    async def _close(self, slot: Slot, future: asyncio.Future[None], lane: Lane) -> None:
+    async def _close(self, close: _Close) -> None:
+        slot, future = close.slot, close.future
         try:
             while slot.state is SlotState.CLOSING and self.driver.is_alive:
-                if await self._close_thrice(slot, lane):
+                if await self._close_thrice(close):
                     break
                 logger.warning("! the module keeps socket %d open", slot.connect_id)
                 await asyncio.sleep(CLOSE_RETRY_S)
         finally:
             if slot.state is SlotState.CLOSING:
-                self.session.release(slot, self.driver.time())
+                rest_s = self._port_quarantine if close.ends_socket else 0.0
+                self.session.release(slot, self.driver.time(), rest_s)
                 self.session.statistics.closes += 1
             self._closes.pop(slot, None)
             if not future.done():
@@ -137,39 +192,45 @@ class SocketKeeper:
             self.driver.disown(slot)
             await self.notify()  # of a dead link too: whoever waits for an ID must hear of it
 
-    async def _close_thrice(self, slot: Slot, lane: Lane) -> bool:
+    async def _close_thrice(self, close: _Close) -> bool:
         for _ in range(3):
             try:
-                if await self._close_once(slot, lane) or slot.state is SlotState.FREE:
+                if await self._close_once(close) or close.slot.state is SlotState.FREE:
                     return True
-            except LinkTimeout:
-                continue  # the driver is bringing the line back in step
+            except LinkTimeout:  # the driver is bringing the line back in step
+                close.is_doubtful = True
             except CommandError as exc:
-                logger.debug("! can't ask for socket %d: %s", slot.connect_id, exc)
+                logger.debug("! can't ask for socket %d: %s", close.slot.connect_id, exc)
         return False
 
-    async def _close_once(self, slot: Slot, lane: Lane) -> bool:
+    async def _close_once(self, close: _Close) -> bool:
         """Close and wait for ``CLOSE OK``; without one, ask whether the socket is gone."""
-        if await self.close_quietly(slot.connect_id, lane, slot):
+        if await self.close_quietly(close.slot.connect_id, close.lane, close):
             return True
-        row = await self.status(slot, Lane.CLOSE)
-        return row is None or row.socket_state in GONE
+        row = await self.status(close.slot, Lane.CLOSE)
+        is_gone = row is None or row.socket_state in GONE
+        if is_gone and close.is_refused and not close.is_doubtful:
+            close.ends_socket = False
+        return is_gone
 
     async def close_quietly(
-        self, connect_id: int, lane: Lane = Lane.CLOSE, slot: Slot | None = None
+        self, connect_id: int, lane: Lane = Lane.CLOSE, close: _Close | None = None
     ) -> bool:
         """Send AT+QICLOSE; return whether ``CLOSE OK`` came.
 
-        A ``slot`` that is free by the time that it is its turn has nothing left to close:
-        the module has restarted, and the ID may be somebody else's.
+        A slot that is free by the time that it is its turn has nothing left to close: the
+        module has restarted, and the ID may be somebody else's.
         """
         async with self._one_close:  # CLOSE OK names no socket (rule 4)
-            if slot is not None and slot.state is SlotState.FREE:
+            if close is not None and close.slot.state is SlotState.FREE:
                 return True
             done = self.driver.expect(lambda urc: True if isinstance(urc, CloseOk) else None)
             try:
                 command = Qiclose(connect_id)
+                slot = None if close is None else close.slot
                 answer = await self.driver.ask(command, lane=lane, explain=False, slot=slot)
+                if close is not None:
+                    close.is_refused = not answer.ok
                 if answer.ok:
                     async with asyncio.timeout(CLOSE_LIMIT_S):
                         return await done

@@ -350,11 +350,11 @@ class Session:
             return None
         return self.sockets.adopt(connect_id, ServiceType.TCP_INCOMING, AccessMode.BUFFER)
 
-    def release(self, slot: Slot, now: float) -> None:
-        """Free a connect ID whose close the module has confirmed."""
+    def release(self, slot: Slot, now: float, rest_s: float = 0.0) -> None:
+        """Free a connect ID whose close the module has confirmed; see SocketTable.release()."""
         if self.sockets.get(slot.connect_id) is not slot:
             return
-        self.sockets.release(slot, now)
+        self.sockets.release(slot, now, rest_s)
         self._framer.push_sockets.discard(slot.connect_id)
         self._drop_dead_send(now)
 

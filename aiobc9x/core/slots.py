@@ -43,7 +43,6 @@ from itertools import count
 
 from aiobc9x.spec import (
     CONNECT_IDS,
-    LOCAL_PORT_QUARANTINE_S,
     SEND_MAX_BYTES,
     AccessMode,
     ServiceType,
@@ -358,8 +357,17 @@ class SocketTable:
     def _list_slots(self) -> None:
         self.in_use = tuple(self._slots[i] for i in sorted(self._slots))
 
-    def release(self, slot: Slot, now: float) -> None:
-        """Free the ID: the module has confirmed that it is closed, or has restarted."""
+    def release(self, slot: Slot, now: float, rest_s: float = 0.0) -> None:
+        """Free the ID: the module has confirmed that it is closed, or has restarted.
+
+        Args:
+            slot: The socket; a slot that has lost its ID to another changes nothing.
+            now: The time.
+            rest_s: Seconds that its fixed local port rests: what the note recommends behind
+                AT+QICLOSE (§2.2.1, note 5), and 0 where the module or the network has
+                ended the socket.
+
+        """
         if self._slots.get(slot.connect_id) is not slot:
             return
         slot.move(SlotState.FREE)
@@ -367,8 +375,12 @@ class SocketTable:
         del self._slots[slot.connect_id]
         self._list_slots()
         self._free.append(slot.connect_id)
-        if slot.local_port:
-            self._resting[slot.local_port] = now + LOCAL_PORT_QUARANTINE_S
+        if slot.local_port and rest_s:
+            self._resting[slot.local_port] = now + rest_s
+
+    def forget_ports(self) -> None:
+        """Let every local port be used at once: what held them on the module is gone."""
+        self._resting.clear()
 
     def resting_s(self, local_port: int, now: float) -> float:
         """Seconds until a fixed local port may be used again, 0 if at once (§2.2.1, note 5)."""

@@ -87,16 +87,20 @@ class Sockets:
         return self._busy_ports.get(port, self.board.now) > self.board.now
 
     def close(self, socket: Socket) -> None:
-        """Begin a local close; the connectID stays taken until ``CLOSE OK`` (§2.2.2)."""
+        """Begin a local close; the connectID stays taken until ``CLOSE OK`` (§2.2.2).
+
+        Whoever closes first has to wait: a port whose connection the peer or the network has
+        ended is free.
+        """
         self._cancel_watchdog(socket)
+        if socket.local_port and socket.state == SocketState.CONNECTED:
+            free_at = self.board.now + self.board.options.port_quarantine
+            self._busy_ports[socket.local_port] = free_at
         self.board.network.close(socket.handle)
         self._unhook(socket)
         socket.state = int(SocketState.CLOSING)
         socket.leaving = True
         socket.nodes.clear()
-        if socket.local_port:
-            free_at = self.board.now + self.board.options.port_quarantine
-            self._busy_ports[socket.local_port] = free_at
 
     def remove(self, socket: Socket) -> None:
         """Free the connectID."""
@@ -118,6 +122,7 @@ class Sockets:
                 self.remove(socket)
         if not streams_only:
             self._tickets.clear()
+            self._busy_ports.clear()
 
     def network_lost(self) -> None:
         """Close every connected socket because coverage or the context is gone (§2.3.1)."""

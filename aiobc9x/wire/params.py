@@ -44,6 +44,13 @@ NAME_MAX_BYTES: Final = 253
 _PRINTABLE: Final = bytes(range(0x20, 0x7F))
 _INLINE: Final = _PRINTABLE.replace(b'"', b"")
 _HOST: Final = re.compile(r"[A-Za-z0-9._:%-]+")
+_MORE_THAN_A_HOST: Final = re.compile(r"[:/@\[\]]")
+# A URL, or a host with its port: what people paste in place of a host.
+_LOCATION: Final = re.compile(
+    r"(?:[A-Za-z][A-Za-z0-9+.-]*://)?(?:[^/?#@]*@)?"
+    r"(?:\[([0-9A-Fa-f:.%]+)\]|([\w.%-]+))(?::([0-9]{0,5}))?(?:[/?#].*)?"
+)
+_USER: Final = re.compile(r"//[^/?#@]*@")
 # Possessive, so that a long damaged line costs linear time.
 _FIELD: Final = re.compile(rb'(?:[^,"]++|"[^"]*+(?:"|\Z))*+')
 # More digits than any field has; int() on thousands of them is slow, then an error.
@@ -142,10 +149,12 @@ def host(argument: str, value: str | bytes, max_bytes: int = DOMAIN_NAME_MAX_BYT
         max_bytes: Longest encoded name; 50 for AT+QIOPEN (§2.2.1).
 
     Raises:
-        ValueError: The host is empty, too long, or can't be part of a command.
+        ValueError: The host is empty, too long, more than a host, or can't be part of a
+            command; the message says what to pass.
 
     """
     name = _ascii(argument, value)
+    _check_alone(argument, value if isinstance(value, str) else ascii_text(name))
     if isinstance(value, str) and not value.isascii():
         try:
             name = value.encode("idna")
@@ -159,6 +168,21 @@ def host(argument: str, value: str | bytes, max_bytes: int = DOMAIN_NAME_MAX_BYT
     if not _HOST.fullmatch(text, 1, len(text) - 1):
         raise ValueError(f"{argument} must be a host name or an IP address alone, not {value!r}")
     return text
+
+
+def _check_alone(argument: str, text: str) -> None:
+    """Refuse a URL, a host with its port, and brackets; say what to pass in place of them."""
+    if not _MORE_THAN_A_HOST.search(text) or ip_or_none(text.encode("ascii", "replace")):
+        return
+    advice = ""
+    if match := _LOCATION.fullmatch(text):
+        advice = f"; pass {match[1] or match[2]!r}"
+        if match[3]:
+            advice += f" as the host and {match[3]} as the port"
+    shown = _USER.sub("//...@", text)  # there may be a password in it
+    raise ValueError(
+        f"{argument} must be a host name or an IP address alone, not {shown!r}{advice}"
+    )
 
 
 def address(argument: str, value: str | bytes, max_bytes: int) -> str:

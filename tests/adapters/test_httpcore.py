@@ -90,7 +90,7 @@ class TestConnect:
             (HOST, 9, httpcore.ConnectError, ConnectionRefusedError),
             ("nowhere.example", 80, httpcore.ConnectError, socket.gaierror),
             ("192.0.2.1", 80, httpcore.ConnectTimeout, aiobc9x.StageTimeout),
-            (f"{'x' * 50}.example", 80, httpcore.ConnectError, ValueError),
+            (f"{'x' * 250}.example", 80, httpcore.ConnectError, ValueError),
         ],
     )
     @virtual

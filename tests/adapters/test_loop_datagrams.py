@@ -140,6 +140,19 @@ class TestEndpoint:
             assert isinstance(protocol.errors[0], NameNotFound)
 
     @virtual
+    async def test_names_on_a_context_with_ipv6_alone(self) -> None:
+        """The wildcard address of IPv4, which programs bind by habit, asks for no family."""
+        async with routed(ip="2001:db8::10"):
+            transport, protocol = await endpoint()
+            transport.sendto(b"name", ("six.example", ECHO))
+            await protocol.until(received=1)
+            assert protocol.senders[0][0] == "2001:db8::1"
+            transport, protocol = await endpoint(family=socket.AF_INET)
+            transport.sendto(b"none", ("six.example", ECHO))
+            await protocol.until(errors=1)
+            assert isinstance(protocol.errors[0], NameNotFound)
+
+    @virtual
     async def test_what_it_is(self) -> None:
         """It has what libraries ask a datagram transport for."""
         async with routed() as bench:

@@ -453,6 +453,8 @@ class TestLife:
             ({"port": None}, ValueError),
             ({"forwards": {-1: ("a", 1)}}, ValueError),
             ({"forwards": {0: ("a", 0)}}, ValueError),
+            ({"forwards": {0: ("http://a", 80)}}, ValueError),
+            ({"forwards": {0: ("a:80", 80)}}, ValueError),
             ({"forwards": ["a"]}, ValueError),
             ({"forwards": "1:a:1"}, TypeError),
             ({"linger": 0}, ValueError),

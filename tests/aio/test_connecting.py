@@ -19,7 +19,7 @@ from aiobc9x.sim.options import Host
 from aiobc9x.spec import ProtocolType
 from tests.support.bench import ECHO_PORT, HOST, PORT, Bench
 from tests.support.clock import running, virtual
-from tests.support.recorders import StreamRecorder
+from tests.support.recorders import DatagramRecorder, StreamRecorder
 
 TCP = ServiceType.TCP
 
@@ -34,17 +34,17 @@ class TestRequest:
             ("1.2.3.4", socket.AF_INET, ProtocolType.IPV4),
             ("2001:db8::1", 0, ProtocolType.IPV6),
             (b"2001:db8::1", socket.AF_INET6, ProtocolType.IPV6),
-            ("a.example", 0, ProtocolType.IPV4),
+            ("a.example", socket.AF_INET, ProtocolType.IPV4),
             ("a.example", socket.AF_INET6, ProtocolType.IPV6),
-            (b"a.example", 0, ProtocolType.IPV4),
+            (b"a.example", 0, None),
         ],
     )
-    def test_family(self, host: str | bytes, family: int, kind: ProtocolType) -> None:
-        """A literal decides, else the family; hosts may be bytes."""
+    def test_family(self, host: str | bytes, family: int, kind: ProtocolType | None) -> None:
+        """A literal decides, else the family, else the context; hosts may be bytes."""
         request = make_request(TCP, host, 80, family=family)
         assert request.protocol_type is kind
         assert isinstance(request.host, str)
-        assert request.command(1, 0).text.endswith(f",80,0,0,{int(kind)}")
+        assert request.command(1, 0).text.endswith(f",80,0,0,{int(kind or 0)}")
 
     @pytest.mark.parametrize(
         ("host", "family"),
@@ -79,8 +79,11 @@ class TestRanges:
             (HOST, 80, {"local_port": 65536}),
             (HOST, 80, {"access_mode": 2}),
             ("", 80, {}),
-            ("a" * 51, 80, {}),
+            ("a" * 254, 80, {}),
             ('a"b', 80, {}),
+            ("http://a.example", 80, {}),
+            ("a.example:80", 80, {}),
+            ("[::1]", 80, {}),
             ("a\rAT+CFUN=0", 80, {}),
             ("a.example\0", 80, {}),
             (HOST, 80, {"family": 99}),
@@ -96,6 +99,26 @@ class TestRanges:
             bench.dialogue.clear()
             with pytest.raises(ValueError):
                 await modem.create_connection(StreamRecorder, host, port, **options)
+            assert bench.commands == []
+
+    @virtual
+    async def test_a_port_within_the_host(self) -> None:
+        """Every call that takes a host says what to pass, and the module hears nothing."""
+        async with Bench() as bench:
+            modem = await bench.open()
+            bench.dialogue.clear()
+            text = "a.example:80"
+            for call in (
+                modem.open_connection(text, 80),
+                modem.create_datagram_endpoint(DatagramRecorder, remote_addr=(text, 80)),
+                modem.resolve(text),
+                modem.ping(text),
+                modem.ntp_time(text),
+                anext(modem.ping_replies(text)),
+            ):
+                pending: Any = call  # each gives another type
+                with pytest.raises(ValueError, match=r"pass 'a\.example' as the host and 80 as"):
+                    await pending
             assert bench.commands == []
 
     @virtual

@@ -29,6 +29,8 @@ from tests.support.scripted import ScriptedDevice
         ({"baudrate": 0}, "baudrate"),
         ({"poll_interval": -1}, "negative"),
         ({"state_interval": -1}, "negative"),
+        ({"port_quarantine": -1}, "port_quarantine is -1: use seconds"),
+        ({"port_quarantine": math.nan}, "port_quarantine"),
         ({"sync_timeout": math.nan}, "sync_timeout"),
         ({"bytesize": 9}, "bytesize is 9: use 5-8"),
         ({"parity": "X"}, "parity"),

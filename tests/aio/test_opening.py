@@ -191,7 +191,7 @@ class TestLimits:
         ("arguments", "match"),
         [
             (("", PORT), "host"),
-            (("a" * 51, PORT), "50"),
+            (("a" * 254, PORT), "253"),
             (('x",1\rAT+QRST=1\r', PORT), "host"),
             ((HOST, 0), "port"),
             ((HOST, 65536), "port"),

@@ -169,9 +169,7 @@ class TestSuspended:
         job = ask("AT+CSQ")
         peer.session.queue.add(job)
         peer.turn(b"AT+CSQ", line(header), line(b"+CSQ: 20,0"), OK)
-        assert peer.kept(Finished) == [
-            Finished(job, Answer(ok=True, lines=(b"+CSQ: 20,0",)))
-        ]
+        assert peer.kept(Finished) == [Finished(job, Answer(ok=True, lines=(b"+CSQ: 20,0",)))]
 
     def test_what_is_in_progress_can_be_given_up(self) -> None:
         """Half a line is damage; then lines begin afresh."""

@@ -161,12 +161,12 @@ class TestUsurping:
 
 
 class TestQuarantine:
-    """§2.2.1, note 5: a fixed local port rests for 120 s."""
+    """§2.2.1, note 5: a fixed local port rests behind AT+QICLOSE, and behind nothing else."""
 
     def test_a_port_rests_from_its_release_on(self) -> None:
         """To the second."""
         table = SocketTable()
-        table.release(taken(table, local_port=7000), 50.0)
+        table.release(taken(table, local_port=7000), 50.0, 120.0)
         assert table.resting_s(7000, 50.0) == 120
         assert table.resting_s(7000, 169.0) == 1
         assert table.resting_s(7000, 170.0) == 0
@@ -174,17 +174,30 @@ class TestQuarantine:
     def test_other_ports_may_be_used_at_once(self) -> None:
         """Also the one that the module chose by itself."""
         table = SocketTable()
-        table.release(taken(table, local_port=7000), 50.0)
-        table.release(taken(table), 50.0)
+        table.release(taken(table, local_port=7000), 50.0, 120.0)
+        table.release(taken(table), 50.0, 120.0)
         assert table.resting_s(7001, 50.0) == 0
         assert table.resting_s(0, 50.0) == 0
 
     def test_a_second_use_starts_the_rest_anew(self) -> None:
         """The last release counts."""
         table = SocketTable()
-        table.release(taken(table, local_port=7000), 0.0)
-        table.release(taken(table, local_port=7000), 150.0)
+        table.release(taken(table, local_port=7000), 0.0, 120.0)
+        table.release(taken(table, local_port=7000), 150.0, 120.0)
         assert table.resting_s(7000, 160.0) == 110
+
+    def test_a_socket_that_was_not_closed_leaves_its_port_free(self) -> None:
+        """A restart, or the loss of the network, has ended it."""
+        table = SocketTable()
+        table.release(taken(table, local_port=7000), 50.0)
+        assert table.resting_s(7000, 50.0) == 0
+
+    def test_what_rests_is_forgotten(self) -> None:
+        """A module that has restarted knows of no port."""
+        table = SocketTable()
+        table.release(taken(table, local_port=7000), 50.0, 120.0)
+        table.forget_ports()
+        assert table.resting_s(7000, 50.0) == 0
 
 
 class TestStates:

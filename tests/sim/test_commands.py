@@ -167,6 +167,24 @@ class TestOpen:
         desk.wait(1)
         assert desk.type('AT+QIOPEN=1,0,"TCP","1.2.3.4",8062,5000').startswith(OK)
 
+    def test_fixed_local_port_that_the_network_has_ended(self, desk: Desk) -> None:
+        """Free once its connectID is closed: nobody closed it with AT+QICLOSE before."""
+        desk.type('AT+QIOPEN=1,0,"UDP","1.2.3.4",8062,5000')
+        desk.module.set_coverage(False, desk.now)
+        desk.module.set_coverage(True, desk.now)
+        desk.run("AT+QICLOSE=0", 100)
+        assert desk.type('AT+QIOPEN=1,0,"UDP","1.2.3.4",8062,5000').startswith(OK)
+
+    def test_fixed_local_port_across_a_restart(self, desk: Desk) -> None:
+        """A module that has just booted knows of no port."""
+        desk.type('AT+QIOPEN=1,0,"UDP","1.2.3.4",8062,5000')
+        desk.run("AT+QICLOSE=0", 1)
+        desk.module.reset(desk.now)
+        desk.wait(30)
+        assert desk.type('AT+QIOPEN=1,0,"UDP","1.2.3.4",8062,5000').endswith(
+            OK + lines("+QIOPEN: 0,0")
+        )
+
     def test_ipv6(self, desk: Desk) -> None:
         """``<protocol_type>`` 1 takes an IPv6 address."""
         said = desk.type('AT+QIOPEN=1,0,"TCP","2001:db8::1",8062,0,0,1')

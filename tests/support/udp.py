@@ -35,9 +35,9 @@ def bench_with_udp(**options: Any) -> Bench:
 
 
 @asynccontextmanager
-async def routed(**options: Any) -> AsyncIterator[Bench]:
-    """A bench whose modem is installed, where nothing may leave."""
-    async with bench_with_udp() as bench:
+async def routed(ip: str = "100.127.243.105", **options: Any) -> AsyncIterator[Bench]:
+    """A bench whose modem is installed, where nothing may leave; ``ip`` is the module's."""
+    async with bench_with_udp(ip=ip) as bench:
         with (await bench.open()).installed(**options), nothing_leaves():
             yield bench
 

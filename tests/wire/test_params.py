@@ -1,5 +1,6 @@
 """params: writing one rule per class, then reading, then properties over damage."""
 
+import re
 import time
 
 import pytest
@@ -142,6 +143,41 @@ class TestHost:
     def test_more_than_a_host_is_refused(self, value: str) -> None:
         """A URL or a list is no host."""
         with pytest.raises(ValueError, match=r"^host must be a host name or an IP address alone"):
+            host("host", value)
+
+    @pytest.mark.parametrize(
+        ("value", "advice"),
+        [
+            ("http://example.com", "pass 'example.com'"),
+            ("https://example.com/a?b#c", "pass 'example.com'"),
+            (
+                "mqtt://user:secret@broker.example:1883/",
+                "pass 'broker.example' as the host and 1883 as the port",
+            ),
+            ("example.com:80", "pass 'example.com' as the host and 80 as the port"),
+            (b"example.com:80", "pass 'example.com' as the host and 80 as the port"),
+            ("bücher.example:80", "pass 'bücher.example' as the host and 80 as the port"),
+            ("220.18.39.22:8062", "pass '220.18.39.22' as the host and 8062 as the port"),
+            ("[2001:db8::1]", "pass '2001:db8::1'"),
+            ("coap://[::1]:5683/", "pass '::1' as the host and 5683 as the port"),
+            ("example.com/path", "pass 'example.com'"),
+            ("example.com:", "pass 'example.com'"),
+        ],
+    )
+    def test_what_to_pass_in_place_of_a_location(self, value: str | bytes, advice: str) -> None:
+        """People paste URLs, and a host with its port: the message has both apart."""
+        with pytest.raises(ValueError, match=rf"alone, not '.*'; {re.escape(advice)}$"):
+            host("host", value, NAME_MAX_BYTES)
+
+    def test_a_password_in_a_url_is_not_shown(self) -> None:
+        """Messages end up in logs."""
+        with pytest.raises(ValueError, match=r"not 'mqtt://\.\.\.@broker:1883'; pass 'broker'"):
+            host("host", "mqtt://user:secret@broker:1883")
+
+    @pytest.mark.parametrize("value", ["a:b", "::1::", "//", "x@", "[]:80", "host:port"])
+    def test_what_nobody_can_guess(self, value: str) -> None:
+        """Without a host to be seen there is no advice."""
+        with pytest.raises(ValueError, match=rf"alone, not '{re.escape(value)}'$"):
             host("host", value)
 
     def test_a_quote_that_idna_makes_is_refused(self) -> None:

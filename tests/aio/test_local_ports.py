@@ -1,0 +1,150 @@
+"""Fixed local ports: what has ended their socket decides when they can be used again."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from typing import Any
+
+import pytest
+
+import aiobc9x
+from aiobc9x.sim.faults import Fault, FaultKind
+from tests.support.bench import HOST, PORT, Bench
+from tests.support.clock import running, virtual
+from tests.support.recorders import DatagramRecorder
+
+LISTEN_PORT = 2020
+
+
+def hang_up(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Close at once."""
+    writer.close()
+
+
+def dial(bench: Bench, port: int = LISTEN_PORT) -> None:
+    """Connect to the server; the module must let it in."""
+    assert bench.network.dial(port) is not None
+
+
+class TestListeners:
+    """A server that listens again on its port."""
+
+    @virtual
+    async def test_after_a_restart(self) -> None:
+        """At once: the module knows nothing of it, nor of a port that it closed before."""
+        async with Bench() as bench:
+            modem = await bench.open()
+            async with await modem.start_server(hang_up, LISTEN_PORT + 1):
+                pass
+            server = await modem.start_server(hang_up, LISTEN_PORT)
+            bench.virtual.reset()
+            with pytest.raises(aiobc9x.ModuleReset):
+                await server.serve_forever()
+            for port in (LISTEN_PORT, LISTEN_PORT + 1):
+                async with await modem.start_server(hang_up, port):
+                    dial(bench, port=port)
+
+    @virtual
+    async def test_after_a_restart_that_nobody_saw(self) -> None:
+        """Also if the banner got lost, and QISTATE tells that no socket is left."""
+        async with Bench() as bench:
+            modem = await bench.open()
+            server = await modem.start_server(hang_up, LISTEN_PORT)
+            bench.virtual.module.sockets.lose(streams_only=False)
+            with pytest.raises(ConnectionResetError):
+                await asyncio.wait_for(server.serve_forever(), 60)
+            async with await modem.start_server(hang_up, LISTEN_PORT):
+                dial(bench)
+
+    @pytest.mark.parametrize("closed_by_caller", [False, True])
+    @virtual
+    async def test_after_the_network_was_lost(self, closed_by_caller: bool) -> None:
+        """At once, also if the caller was the first to close it, while there was no network."""
+        async with Bench(port_quarantine=0 if closed_by_caller else 120) as bench:
+            modem = await bench.open()
+            server = await modem.start_server(hang_up, LISTEN_PORT)
+            if closed_by_caller:
+                bench.virtual.say("+CEREG: 2")  # the listener's own end is still to come
+                server.close()
+                await server.wait_closed()
+            bench.virtual.set_coverage(False)
+            if not closed_by_caller:
+                with pytest.raises(aiobc9x.NetworkLost):
+                    await asyncio.wait_for(server.serve_forever(), 30)
+            bench.virtual.set_coverage(True)
+            await modem.wait_ready()  # whoever waited for the network first
+            async with await modem.start_server(hang_up, LISTEN_PORT):
+                dial(bench)
+
+    @virtual
+    async def test_the_modules_refusal_is_the_error(self) -> None:
+        """Without a quarantine of ours the module is asked: 574 is AddressBusy."""
+        async with Bench() as bench:
+            modem = await bench.open(port_quarantine=0)
+            async with await modem.start_server(hang_up, LISTEN_PORT):
+                pass
+            with pytest.raises(
+                aiobc9x.AddressBusy, match=f"'100.127.243.105', {LISTEN_PORT}"
+            ) as caught:
+                await modem.start_server(hang_up, LISTEN_PORT)
+            assert caught.value.errno == errno.EADDRINUSE
+            await asyncio.sleep(120)
+            async with await modem.start_server(hang_up, LISTEN_PORT):
+                dial(bench)
+
+    @virtual
+    async def test_a_close_whose_answer_got_lost(self) -> None:
+        """It was carried out, though the next one is refused: the port rests."""
+        async with Bench() as bench:
+            modem = await bench.open()
+            server = await modem.start_server(hang_up, LISTEN_PORT)
+            bench.add_fault(Fault(FaultKind.DROP_LINE, on="OK"))
+            bench.add_fault(Fault(FaultKind.DROP_LINE, on="CLOSE OK"))
+            server.close()
+            await server.wait_closed()
+            with pytest.raises(OSError, match="rests for another 1"):
+                await modem.start_server(hang_up, LISTEN_PORT)
+
+    @virtual
+    async def test_while_the_old_one_is_being_closed(self) -> None:
+        """The new one waits for it, as the module would refuse it."""
+        async with Bench(port_quarantine=0, close_time=3) as bench:
+            modem = await bench.open(port_quarantine=0)
+            server = await modem.start_server(hang_up, LISTEN_PORT)
+            server.close()
+            began = running().now
+            async with await modem.start_server(hang_up, LISTEN_PORT):
+                assert running().now - began == pytest.approx(3, abs=0.1)
+                dial(bench)
+
+    @virtual
+    async def test_a_module_that_needs_no_rest(self) -> None:
+        """It is asked, and listens at once."""
+        async with Bench(port_quarantine=0) as bench:
+            modem = await bench.open(port_quarantine=0)
+            for _ in range(3):
+                async with await modem.start_server(hang_up, LISTEN_PORT) as server:
+                    assert server.is_serving()
+
+
+class TestDatagrams:
+    """An endpoint that has to be opened again, as CoAP servers do on their port."""
+
+    @pytest.mark.parametrize("what", ["restart", "network", "row"])
+    @virtual
+    async def test_can_be_opened_at_once(self, what: str) -> None:
+        """Behind a restart, a lost network, and a socket that is gone without a word."""
+        async with Bench() as bench:
+            modem = await bench.open()
+            options: Any = {"remote_addr": (HOST, PORT), "local_port": 5683}
+            _, protocol = await modem.create_datagram_endpoint(DatagramRecorder, **options)
+            if what == "restart":
+                bench.virtual.reset()
+            elif what == "network":
+                bench.virtual.set_coverage(False)
+            else:
+                bench.virtual.module.sockets.lose(streams_only=False)
+            assert isinstance(await protocol.lost, ConnectionResetError)
+            bench.virtual.set_coverage(True)
+            await modem.create_datagram_endpoint(DatagramRecorder, **options)
