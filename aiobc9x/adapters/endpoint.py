@@ -6,7 +6,6 @@ Layer: adapters.
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import errno
 import os
 import socket
@@ -26,6 +25,7 @@ from aiobc9x.adapters.destinations import (
 from aiobc9x.adapters.resolving import Original
 from aiobc9x.adapters.routing import Route, address_or_none, text_of
 from aiobc9x.aio.base import HIGH_WATER_BYTES, LOW_WATER_BYTES
+from aiobc9x.aio.callbacks import CallbackContext
 from aiobc9x.aio.socketview import SocketView
 from aiobc9x.errors import LinkLost, NoFreeSocket
 from aiobc9x.spec import SEND_MAX_BYTES
@@ -55,10 +55,8 @@ class Endpoint(transports._FlowControlMixin, asyncio.DatagramTransport):
     A destination of the bypass is reached by a socket of this machine.
     """
 
-    if TYPE_CHECKING:  # typeshed leaves these out of the private base
-
-        def _maybe_pause_protocol(self) -> None: ...
-        def _maybe_resume_protocol(self) -> None: ...
+    if TYPE_CHECKING:  # typeshed leaves this out of the private base
+        _protocol_paused: bool
 
     def __init__(
         self,
@@ -78,7 +76,7 @@ class Endpoint(transports._FlowControlMixin, asyncio.DatagramTransport):
         self._loop, self._route, self._original = loop, route, original
         self._protocol: asyncio.BaseProtocol = protocol
         self._sockname = sockname
-        self._context = contextvars.copy_context()
+        self._callbacks = CallbackContext()
         self._current: dict[Key, Destination] = {}
         self._alive: set[Destination] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -92,7 +90,7 @@ class Endpoint(transports._FlowControlMixin, asyncio.DatagramTransport):
 
     async def start(self) -> None:
         """Tell the protocol that it may send; cancellation closes the endpoint."""
-        self._loop.call_soon(self._protocol.connection_made, self, context=self._context)
+        self._loop.call_soon(self._callbacks.run, self._protocol.connection_made, self)
         try:
             await asyncio.sleep(0)
         except asyncio.CancelledError:
@@ -118,6 +116,14 @@ class Endpoint(transports._FlowControlMixin, asyncio.DatagramTransport):
     def get_write_buffer_size(self) -> int:
         """Return the bytes that no socket has sent yet."""
         return sum(destination.unsent for destination in self._alive)
+
+    def _maybe_pause_protocol(self) -> None:
+        if not self._protocol_paused:
+            self._callbacks.run(super()._maybe_pause_protocol)  # type: ignore[misc]  # as above
+
+    def _maybe_resume_protocol(self) -> None:
+        if self._protocol_paused:
+            self._callbacks.run(super()._maybe_resume_protocol)  # type: ignore[misc]  # as above
 
     def sendto(
         self,
@@ -182,7 +188,11 @@ class Endpoint(transports._FlowControlMixin, asyncio.DatagramTransport):
         destination = Destination(self, key, _source(addr) if not key.is_ordinary else None)
         self._current[key] = destination
         self._alive.add(destination)
-        task = self._loop.create_task(self._open(destination), context=self._context)
+        # Not by the loop's factory: with asyncio.eager_task_factory the socket would be opened,
+        # or refused, inside sendto(), before the datagram is here.
+        task = asyncio.Task(
+            self._open(destination), loop=self._loop, context=self._callbacks.copy()
+        )
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return destination
@@ -284,7 +294,7 @@ class Endpoint(transports._FlowControlMixin, asyncio.DatagramTransport):
             return
         try:
             protocol: Any = self._protocol  # a datagram protocol, unless somebody changed it
-            protocol.datagram_received(data, addr)
+            self._callbacks.run(protocol.datagram_received, data, addr)
         except (SystemExit, KeyboardInterrupt):
             raise
         except BaseException as exc:
@@ -300,12 +310,12 @@ class Endpoint(transports._FlowControlMixin, asyncio.DatagramTransport):
     def on_error(self, exc: Exception) -> None:
         """Tell the protocol, in a turn of its own: it may be sending just now."""
         if not self._lost:
-            self._loop.call_soon(self._report, exc, context=self._context)
+            self._loop.call_soon(self._report, exc)
 
     def _report(self, exc: Exception) -> None:
         if not self._lost:
             protocol: Any = self._protocol  # as in on_datagram()
-            protocol.error_received(exc)
+            self._callbacks.run(protocol.error_received, exc)
 
     def on_progress(self) -> None:
         """Let the protocol send on, if it was paused and little enough is left."""
@@ -352,7 +362,7 @@ class Endpoint(transports._FlowControlMixin, asyncio.DatagramTransport):
     def _finish(self, exc: Exception | None) -> None:
         if not self._lost:
             self._lost = True
-            self._loop.call_soon(self._protocol.connection_lost, exc, context=self._context)
+            self._loop.call_soon(self._callbacks.run, self._protocol.connection_lost, exc)
 
 
 def _source(addr: tuple[Any, ...]) -> tuple[Any, ...] | None:
