@@ -289,11 +289,13 @@ class Modem(ConnectionMethods, NameQueries, RadioQueries, SettingQueries):
         """Flush and close every socket on the module, then the port, within 15 s.
 
         Connections that are still being opened are closed too. Closing twice is harmless.
-        Cancellation doesn't stop it: it goes on in the background.
+        Cancellation doesn't stop it: it goes on in the background. A cancelled scope of anyio
+        waits for it, so that the port is free behind ``async with``.
         """
         if self._closing is None:
             self._closing = asyncio.create_task(self._aclose(), name="aiobc9x close")
-        await asyncio.shield(self._closing)
+        with anyio.CancelScope(shield=True):
+            await asyncio.shield(self._closing)
 
     async def _aclose(self) -> None:
         for proxy in self._proxies:

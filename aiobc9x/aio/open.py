@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Final, Literal
 
 from aiobc9x.aio.driver import Driver
+from aiobc9x.aio.finishing import until_done
 from aiobc9x.aio.link import Create, Link, SerialSettings, open_link
 from aiobc9x.aio.modem import Modem
 from aiobc9x.aio.options import READ_AHEAD_BYTES, Options
@@ -68,7 +69,8 @@ class ModemOpening:
             await driver.start()
             identification = await start(driver, options.settings)
         except BaseException:
-            await driver.stop()
+            # The port is closed when this returns, so that the next try finds it free.
+            await until_done(asyncio.create_task(driver.stop(), name="aiobc9x stop"))
             raise
         return Modem(options, driver, identification)
 
@@ -82,10 +84,13 @@ async def _open_link(options: Options) -> Link:
         open_link(options.address, options.serial), context=contextvars.Context()
     )
     try:
-        return await opening
+        return await asyncio.shield(opening)
     except asyncio.CancelledError:
-        if opening.done() and not opening.cancelled() and opening.exception() is None:
-            await opening.result().aclose()  # it came in the same turn as the cancellation
+        opening.cancel()
+        await until_done(opening)
+        if not opening.cancelled() and opening.exception() is None:
+            # It came in the same turn as the cancellation.
+            await until_done(asyncio.create_task(opening.result().aclose()))
         raise
 
 
@@ -168,7 +173,7 @@ def open_modem(
         LinkTimeout: The module did not answer in ``sync_timeout``.
         ModuleReset: The module restarts again and again.
 
-    Cancellation closes what was opened.
+    Cancellation closes what was opened, before it passes: the port is free then.
     """
     speed = baudrate if baudrate is not None else BAUDRATES[0]
     serial = SerialSettings(
