@@ -26,6 +26,7 @@ from aiobc9x.adapters.resolving import Original
 from aiobc9x.adapters.routing import Route, address_or_none, text_of
 from aiobc9x.aio.base import HIGH_WATER_BYTES, LOW_WATER_BYTES
 from aiobc9x.aio.callbacks import CallbackContext
+from aiobc9x.aio.home import HomeLoop
 from aiobc9x.aio.socketview import SocketView
 from aiobc9x.errors import LinkLost, NoFreeSocket
 from aiobc9x.spec import SEND_MAX_BYTES
@@ -76,7 +77,7 @@ class Endpoint(transports._FlowControlMixin, asyncio.DatagramTransport):
         self._loop, self._route, self._original = loop, route, original
         self._protocol: asyncio.BaseProtocol = protocol
         self._sockname = sockname
-        self._callbacks = CallbackContext()
+        self._callbacks, self._home = CallbackContext(), HomeLoop("the endpoint")
         self._current: dict[Key, Destination] = {}
         self._alive: set[Destination] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -142,8 +143,10 @@ class Endpoint(transports._FlowControlMixin, asyncio.DatagramTransport):
         Raises:
             TypeError: Not a bytes-like object.
             ValueError: The address is not a host and a port.
+            RuntimeError: It is called from another thread or event loop; nothing is sent.
 
         """
+        self._home.check_thread()
         if not isinstance(data, bytes | bytearray | memoryview):
             raise TypeError(
                 f"data argument must be a bytes-like object, not {type(data).__name__!r}"
@@ -337,6 +340,7 @@ class Endpoint(transports._FlowControlMixin, asyncio.DatagramTransport):
 
     def close(self) -> None:
         """Send what waits, then close; ``connection_lost(None)`` follows."""
+        self._home.check_thread()
         if self._closing:
             return
         self._closing = True
@@ -347,6 +351,7 @@ class Endpoint(transports._FlowControlMixin, asyncio.DatagramTransport):
 
     def abort(self) -> None:
         """Drop what waits and close; ``connection_lost(None)`` follows at once."""
+        self._home.check_thread()
         self._end(None)
 
     def _end(self, exc: Exception | None) -> None:

@@ -133,6 +133,7 @@ class ModuleTransport(transports._FlowControlMixin):
 
     def close(self) -> None:
         """Send what is queued, then close; ``connection_lost(None)`` follows ``CLOSE OK``."""
+        self._keeper.driver.home.check_thread()
         if self._closing:
             return
         self._take_ciphertext()
@@ -147,6 +148,7 @@ class ModuleTransport(transports._FlowControlMixin):
 
     def abort(self) -> None:
         """Drop what is queued and close; ``connection_lost(None)`` follows at once."""
+        self._keeper.driver.home.check_thread()
         self._force_close(None)
 
     def on_sent(self, size_bytes: int) -> None:

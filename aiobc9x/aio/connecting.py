@@ -83,7 +83,12 @@ class Tls:
 
 
 class Connector:
-    """Makes the transports of one modem."""
+    """Makes the transports of one modem.
+
+    Attributes:
+        home: The event loop that they belong to.
+
+    """
 
     def __init__(
         self,
@@ -98,9 +103,11 @@ class Connector:
         self._modem, self._keeper, self._opener = modem, keeper, opener
         self._examiner, self._readiness, self._modes = examiner, readiness, modes
         self._read_ahead_bytes = read_ahead_bytes
+        self.home = keeper.driver.home
 
     def check(self, request: OpenRequest) -> None:
         """Raise ``ValueError`` for an argument that no module takes; sends nothing."""
+        self.home.check_loop()
         request.command(self._keeper.context_id, 0)
         counted = request.access_mode is AccessMode.PUSH or request.service_type is ServiceType.UDP
         if counted and not self._keeper.session.length_shown:

@@ -150,6 +150,7 @@ class ConnectionMethods:
         Cancellation is safe: the connect ID stays reserved until the module confirms its
         close.
         """
+        self._connector.home.check_loop()
         return await open_streams(
             lambda factory: self.create_connection(factory, host, port, timeout=timeout, **options),
             limit,
@@ -295,5 +296,6 @@ class ConnectionMethods:
 
         Cancellation is safe, as for :meth:`create_connection`.
         """
+        self._connector.home.check_loop()
         factory = server_streams(client_connected_cb, limit)
         return await self.create_server(factory, port, ssl=ssl, **options)

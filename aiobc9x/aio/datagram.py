@@ -63,8 +63,10 @@ class DatagramTransport(ModuleTransport, asyncio.DatagramTransport):
             TypeError: Not a bytes-like object.
             ValueError: The module can't send an empty datagram (§2.2.4, note 4), or the
                 address is another one.
+            RuntimeError: It is called from another thread or event loop; nothing is sent.
 
         """
+        self._keeper.driver.home.check_thread()
         if not isinstance(data, bytes | bytearray | memoryview):
             raise TypeError(
                 f"data argument must be a bytes-like object, not {type(data).__name__!r}"

@@ -6,10 +6,13 @@ Layer: aio.
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections import deque
 from dataclasses import dataclass
+from types import TracebackType
 from typing import Final, TypeAlias
 
+from aiobc9x.aio.home import HomeLoop
 from aiobc9x.wire.urcs import Urc
 
 QUEUE_LENGTH: Final = 1000
@@ -75,7 +78,8 @@ class Subscription:
     """An async iterator over events; ends when the modem is closed.
 
     Cancellation of ``anext`` is safe: no event is lost. Events queue from the moment
-    of creation, at most :data:`QUEUE_LENGTH`.
+    of creation, at most :data:`QUEUE_LENGTH`. They stop when nobody holds the subscription
+    any more, as behind a loop that was left by ``break``; ``async with`` closes it sooner.
     """
 
     def __init__(self, hub: Hub) -> None:
@@ -88,8 +92,28 @@ class Subscription:
     def __aiter__(self) -> Subscription:
         return self
 
+    async def __aenter__(self) -> Subscription:
+        """Return the subscription itself."""
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Stop listening."""
+        self.close()
+
     async def __anext__(self) -> ModemEvent:
-        """Wait for the next event."""
+        """Wait for the next event.
+
+        Raises:
+            StopAsyncIteration: The modem or the subscription was closed.
+            RuntimeError: It runs in another event loop than the modem.
+
+        """
+        self._hub.home.check_loop()
         while not self._queue:
             if self._missed:
                 missed, self._missed = self._missed, 0
@@ -118,25 +142,34 @@ class Subscription:
 
 
 class Hub:
-    """Hands each event to every subscriber."""
+    """Hands each event to every subscriber.
 
-    def __init__(self) -> None:
-        self._subscriptions: list[Subscription] = []
+    A subscription lives as long as its subscriber holds it: here stand weak references.
+    """
+
+    def __init__(self, home: HomeLoop) -> None:
+        self.home = home
+        self._subscriptions: weakref.WeakSet[Subscription] = weakref.WeakSet()
         self._closed = False
 
     def subscribe(self) -> Subscription:
-        """Make a subscription that sees every event from now on."""
+        """Make a subscription that sees every event from now on.
+
+        Raises:
+            RuntimeError: It is called from another event loop or thread than the modem's.
+
+        """
+        self.home.check_thread()
         subscription = Subscription(self)
         if self._closed:
             subscription._end()
         else:
-            self._subscriptions.append(subscription)
+            self._subscriptions.add(subscription)
         return subscription
 
     def discard(self, subscription: Subscription) -> None:
         """Forget a subscription."""
-        if subscription in self._subscriptions:
-            self._subscriptions.remove(subscription)
+        self._subscriptions.discard(subscription)
 
     def publish(self, event: ModemEvent) -> None:
         """Hand out an event."""

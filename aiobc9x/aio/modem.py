@@ -291,7 +291,12 @@ class Modem(ConnectionMethods, NameQueries, RadioQueries, SettingQueries):
         Connections that are still being opened are closed too. Closing twice is harmless.
         Cancellation doesn't stop it: it goes on in the background. A cancelled scope of anyio
         waits for it, so that the port is free behind ``async with``.
+
+        Raises:
+            RuntimeError: The modem belongs to another event loop; nothing is closed.
+
         """
+        self._driver.home.check_loop()
         if self._closing is None:
             self._closing = asyncio.create_task(self._aclose(), name="aiobc9x close")
         with anyio.CancelScope(shield=True):

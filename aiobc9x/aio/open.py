@@ -54,6 +54,7 @@ class ModemOpening:
             await self._modem.aclose()
 
     async def _open(self) -> Modem:
+        _check_asyncio_runs()
         options = self._options
         link = await _open_link(options)
         sleeps = options.settings.allow_sleep  # polls would keep it awake (rule 5)
@@ -73,6 +74,17 @@ class ModemOpening:
             await until_done(asyncio.create_task(driver.stop(), name="aiobc9x stop"))
             raise
         return Modem(options, driver, identification)
+
+
+def _check_asyncio_runs() -> None:
+    """Raise ``RuntimeError`` under another library than asyncio."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        raise RuntimeError(
+            "open_modem() needs asyncio's event loop, and none runs here; under trio, run one in"
+            " a thread of its own"
+        ) from None
 
 
 async def _open_link(options: Options) -> Link:
@@ -172,6 +184,7 @@ def open_modem(
             raises passes unchanged, unless it is an :class:`OSError`.
         LinkTimeout: The module did not answer in ``sync_timeout``.
         ModuleReset: The module restarts again and again.
+        RuntimeError: No event loop of asyncio runs, as under trio.
 
     Cancellation closes what was opened, before it passes: the port is free then.
     """

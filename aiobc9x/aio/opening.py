@@ -155,7 +155,7 @@ class Opener:
             opening.future.set_result(opening.slot)
 
     def _ended(self) -> ModemError:
-        return LinkLost("the modem was closed while the connection was being opened")
+        return LinkLost(f"{self._driver.reason} while the connection was being opened")
 
     async def _reserve(self, request: OpenRequest) -> Slot:
         return await self._keeper.reserve(

@@ -105,6 +105,7 @@ class SocketKeeper:
 
     def close(self, slot: Slot) -> asyncio.Future[None]:
         """Close a socket in the background; the future is done when its ID is free."""
+        self.driver.home.check_thread()
         if (under_way := self._closes.get(slot)) is not None:
             return under_way
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()

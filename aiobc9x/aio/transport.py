@@ -91,6 +91,7 @@ class SocketTransport(ModuleTransport, asyncio.Transport):
 
     def resume_reading(self) -> None:
         """Let received data go to the protocol again."""
+        self._keeper.driver.home.check_thread()
         if self._paused:
             self._paused = False
             if not self._closing:
@@ -101,8 +102,10 @@ class SocketTransport(ModuleTransport, asyncio.Transport):
 
         Raises:
             TypeError: Not a bytes-like object.
+            RuntimeError: It is called from another thread or event loop; nothing is written.
 
         """
+        self._keeper.driver.home.check_thread()
         if not isinstance(data, _BYTES_LIKE):
             raise TypeError(
                 f"data argument must be a bytes-like object, not {type(data).__name__!r}"

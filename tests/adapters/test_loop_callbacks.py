@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -89,6 +91,34 @@ async def test_a_datagram_to_a_new_destination_from_a_callback() -> None:
         transport.sendto(bytes(1441), (host(1), ECHO))
         await protocol.until(errors=1, received=1)
         assert protocol.received == [b"again"]
+
+
+@virtual
+async def test_another_thread_is_refused() -> None:
+    """The endpoint goes on."""
+    refused: list[str] = []
+
+    def misuse() -> None:
+        calls: list[Callable[[], None]] = [
+            lambda: transport.sendto(b"x", (host(1), ECHO)),
+            transport.close,
+        ]
+        for call in calls:
+            try:
+                call()
+            except RuntimeError as exc:
+                refused.append(str(exc))
+
+    async with routed():
+        transport, protocol = await endpoint()
+        thread = threading.Thread(target=misuse)
+        thread.start()
+        thread.join()
+        assert len(refused) == 2
+        assert "belongs to another event loop" in refused[0]
+        transport.sendto(b"mine", (host(1), ECHO))
+        await protocol.until(received=1)
+        assert protocol.received == [b"mine"]
 
 
 @needs_eager_tasks
