@@ -70,6 +70,7 @@ class Driver:
         on_urc: Called with each URC, after the session has acted on it.
         on_out_of_step: Started as a task to bring commands and answers back in step.
         on_restarted: Started as a task when the module has restarted.
+        on_sockets_lost: Called when every socket has ended at once.
 
     """
 
@@ -80,6 +81,7 @@ class Driver:
         self.on_urc: Callable[[Urc], None] = lambda _urc: None
         self.on_out_of_step: Callable[[str], Coroutine[Any, Any, None]] | None = None
         self.on_restarted: Callable[[str], Coroutine[Any, Any, None]] | None = None
+        self.on_sockets_lost: Callable[[], None] = lambda: None
         self._link = link
         self._loop = asyncio.get_running_loop()
         self._expected = Expected()
@@ -301,6 +303,7 @@ class Driver:
         self.dispatch(self.session.fail(lambda: LinkLost(reason), self.time()))
         self._expected.fail(lambda: LinkLost(reason))
         self._owners.clear()
+        self.on_sockets_lost()
         self.hub.close()
         self._stopping.set()  # nobody needs the port any more; others may
 
@@ -480,6 +483,7 @@ class Driver:
         logger.log(logging.INFO if expected else logging.WARNING, "! restarted: %s", banner)
         self._owners.clear()
         self._expected.fail(lambda: ModuleReset(f"the module restarted ({banner})"))
+        self.on_sockets_lost()
         self.hub.publish(Reset(banner))
         if self.on_restarted is not None:
             self.spawn(self.on_restarted, banner)

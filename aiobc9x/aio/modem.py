@@ -344,10 +344,9 @@ class Modem(ConnectionMethods, NameQueries, RadioQueries, SettingQueries):
 
     async def _all_freed(self, scope: anyio.CancelScope, end: Callable[[], float]) -> None:
         """Wait until no socket is in use, or the time has come that depends on how many are."""
-        async with self._keeper.freed:
-            while len(self._driver.session.sockets) and self._driver.is_alive:
-                scope.deadline = end()
-                await self._keeper.freed.wait()
+        while len(self._driver.session.sockets) and self._driver.is_alive:
+            scope.deadline = end()
+            await self._keeper.freed.wait()
 
     def _take_over(self, driver: Driver) -> None:
         """Look after a module that start-up has brought in step."""

@@ -136,7 +136,7 @@ class Opener:
                 await self._connect(opening)
             finally:
                 self._under_way -= 1
-                await self._keeper.notify()
+                self._keeper.freed.tell()
         except BaseException as exc:
             self._session.statistics.open_failures += 1
             if not opening.is_taken:
@@ -163,10 +163,9 @@ class Opener:
         )
 
     async def _take_turn(self) -> None:
-        async with self._keeper.freed:
-            while self._under_way >= self._session.profile.concurrent_opens:
-                await self._keeper.freed.wait()
-            self._under_way += 1
+        while self._under_way >= self._session.profile.concurrent_opens:
+            await self._keeper.freed.wait()
+        self._under_way += 1
 
     async def _connect(self, opening: _Opening) -> None:
         for delay in (*RETRY_S, None):

@@ -7,10 +7,12 @@ connect ID behind.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import logging
 from typing import Final
 
+from aiobc9x.aio.changes import Changes
 from aiobc9x.aio.driver import Driver
 from aiobc9x.core.events import Lane
 from aiobc9x.core.session import Session
@@ -38,7 +40,7 @@ class SocketKeeper:
     Attributes:
         driver: Runs the commands.
         context_id: ``<contextID>`` of every socket.
-        freed: Notified whenever an ID becomes free, or an open ends.
+        freed: Tells whenever an ID becomes free, an open ends, or all have ended at once.
         is_closing: The modem is being closed, so no ID is given out.
 
     """
@@ -46,7 +48,8 @@ class SocketKeeper:
     def __init__(self, driver: Driver, context_id: int) -> None:
         self.driver = driver
         self.context_id = context_id
-        self.freed = asyncio.Condition()
+        self.freed = Changes()
+        driver.on_sockets_lost = self.freed.tell
         self.is_closing = False
         self._closes: dict[Slot, asyncio.Future[None]] = {}
         self._one_close = asyncio.Lock()
@@ -77,6 +80,7 @@ class SocketKeeper:
 
         Raises:
             NoFreeSocket: All six are in use and none is closing.
+            LinkLost: The link failed meanwhile.
             OSError: EADDRINUSE: the local port was in use less than 120 s ago.
 
         Cancellation is safe.
@@ -86,22 +90,16 @@ class SocketKeeper:
         if wait > 0:
             text = f"the module can't use local port {local_port} for another {wait:.0f} s"
             raise OSError(errno.EADDRINUSE, f"{text} (§2.2.1, note 5); use 0 to let it choose")
-        async with self.freed:
-            while True:
-                self.driver.check()
-                if self.is_closing:
-                    raise LinkLost("the modem is being closed")
-                slot = table.reserve(service_type, access_mode, local_port)
-                if slot is not None:
-                    return slot
-                if not table.is_closing:
-                    raise NoFreeSocket
-                await self.freed.wait()
-
-    async def notify(self) -> None:
-        """Wake whoever waits for an ID."""
-        async with self.freed:
-            self.freed.notify_all()
+        while True:
+            self.driver.check()
+            if self.is_closing:
+                raise LinkLost("the modem is being closed")
+            slot = table.reserve(service_type, access_mode, local_port)
+            if slot is not None:
+                return slot
+            if not table.is_closing:
+                raise NoFreeSocket
+            await self.freed.wait()
 
     def close(self, slot: Slot) -> asyncio.Future[None]:
         """Close a socket in the background; the future is done when its ID is free."""
@@ -127,7 +125,7 @@ class SocketKeeper:
                 if await self._close_thrice(slot, lane):
                     break
                 logger.warning("! the module keeps socket %d open", slot.connect_id)
-                await asyncio.sleep(CLOSE_RETRY_S)
+                await self._rest(slot)
         finally:
             if slot.state is SlotState.CLOSING:
                 self.session.release(slot, self.driver.time())
@@ -136,7 +134,14 @@ class SocketKeeper:
             if not future.done():
                 future.set_result(None)
             self.driver.disown(slot)
-            await self.notify()  # of a dead link too: whoever waits for an ID must hear of it
+            self.freed.tell()
+
+    async def _rest(self, slot: Slot) -> None:
+        """Wait between two rounds; a restart, which frees every socket, ends it."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_RETRY_S):
+                while slot.state is SlotState.CLOSING and self.driver.is_alive:
+                    await self.freed.wait()
 
     async def _close_thrice(self, slot: Slot, lane: Lane) -> bool:
         for _ in range(3):
