@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiobc9x.aio.callbacks import CallbackContext
 from aiobc9x.aio.tls import is_only_goodbye, is_saying_goodbye, take_ciphertext
+from aiobc9x.aio.writers import lose
 from aiobc9x.errors import CommandError, StreamBroken
 
 if TYPE_CHECKING:
@@ -157,6 +158,9 @@ class ModuleTransport(transports._FlowControlMixin):
         self._maybe_resume_protocol()
         self._flushed()
 
+    def on_remote_closed(self) -> None:
+        """Do nothing: the end itself comes behind the data."""
+
     def on_drained(self) -> None:
         """Find out whether the peer or the network has ended the connection."""
         if not self._lost and not self._is_ending:
@@ -286,4 +290,4 @@ class ModuleTransport(transports._FlowControlMixin):
 
     def _call_connection_lost(self, exc: Exception | None) -> None:
         self.get_extra_info("socket").end()
-        self._call("connection_lost", self._protocol.connection_lost, exc)
+        self._call("connection_lost", lose, self._protocol, exc)

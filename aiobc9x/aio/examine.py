@@ -67,9 +67,10 @@ class Examiner:
             slot.move(SlotState.REMOTE_CLOSED)
         slot.readable = not drained
         owner = owner_of(slot)
-        unread = slot.access_mode is AccessMode.PUSH or slot.is_listener
-        if owner is not None and (drained or unread):
-            owner.on_drained()
+        if owner is not None:
+            owner.on_remote_closed()
+            if drained or slot.access_mode is AccessMode.PUSH:
+                owner.on_drained()
         self._driver.kick()
 
     async def compare(self, lane: Lane = Lane.COMMAND) -> bool:

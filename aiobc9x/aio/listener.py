@@ -165,6 +165,10 @@ class Server(asyncio.AbstractServer):
             if self._forever is not None and not self._forever.done():
                 self._forever.set_exception(error)
 
+    def on_remote_closed(self) -> None:
+        """Stop: a listener is never read, so nothing else would notice."""
+        self.on_drained()
+
     def on_drained(self) -> None:
         """Stop: the module, or the loss of the network, has closed the listener."""
         if self._closed is None:

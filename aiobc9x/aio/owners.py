@@ -33,6 +33,9 @@ class SlotOwner(Protocol):
     def on_sent(self, size_bytes: int) -> None:
         """Note that the module has taken bytes."""
 
+    def on_remote_closed(self) -> None:
+        """Note that the peer has closed; the module may hold more of what it sent."""
+
     def on_drained(self) -> None:
         """Note that the peer has closed and everything has been read."""
 

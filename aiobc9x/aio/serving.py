@@ -104,14 +104,14 @@ class Acceptor:
             logger.debug("! can't activate the context: %s", exc)
 
     def on_urc(self, urc: Urc) -> None:
-        """Act on what concerns listeners."""
+        """Act on connections that come and on those that their peers end."""
         if isinstance(urc, Incoming):
             self.on_incoming(urc)
         elif isinstance(urc, Closed):
             slot = self._keeper.session.sockets.get(urc.connect_id)
             owner = owner_of(slot) if slot is not None else None
-            if isinstance(owner, Server):  # it is never read, so nothing else would notice
-                owner.on_drained()
+            if owner is not None:
+                owner.on_remote_closed()
 
     def on_incoming(self, urc: Incoming) -> None:
         """Give a connection to its listener; one that nobody listens for is closed."""

@@ -11,7 +11,7 @@ import pytest
 
 import aiobc9x
 from aiobc9x import AccessMode
-from aiobc9x.aio.datagram import QUEUE_DATAGRAMS
+from aiobc9x.aio.datagram import QUEUE_DATAGRAMS, DatagramTransport
 from aiobc9x.sim.faults import Fault, FaultKind
 from aiobc9x.sim.options import Host
 from tests.support.bench import ECHO_PORT, HOST, Bench
@@ -407,6 +407,7 @@ class TestQueue:
             transport, protocol = await endpoint(bench)
             for number in range(QUEUE_DATAGRAMS + 1000):
                 transport.sendto(b"%d" % number)
+            assert isinstance(transport, DatagramTransport)
             assert transport.get_write_buffer_size() < 4 * QUEUE_DATAGRAMS
             errors = [error for error in protocol.errors if isinstance(error, OSError)]
             assert {error.errno for error in errors} == {errno.ENOBUFS}
