@@ -9,6 +9,7 @@ import asyncio
 import logging
 import socket
 import ssl as ssl_module
+import weakref
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -100,7 +101,8 @@ class Connector:
         modes: ModeSwitcher,
         read_ahead_bytes: int,
     ) -> None:
-        self._modem, self._keeper, self._opener = modem, keeper, opener
+        # Weak, as the driver keeps this; transports and servers keep the modem.
+        self._modem, self._keeper, self._opener = weakref.ref(modem), keeper, opener
         self._examiner, self._readiness, self._modes = examiner, readiness, modes
         self._read_ahead_bytes = read_ahead_bytes
         self.home = keeper.driver.home
@@ -173,7 +175,7 @@ class Connector:
             "peername": peername,
             "sockname": (self._readiness.ip_address, slot.local_port),
             "connect_id": slot.connect_id,
-            "modem": self._modem,
+            "modem": self._modem(),
         }
 
     async def why_closed(self) -> Exception | None:

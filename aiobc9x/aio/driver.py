@@ -18,6 +18,7 @@ import asyncio
 import contextvars
 import logging
 import math
+import warnings
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -71,6 +72,7 @@ class Driver:
         on_out_of_step: Started as a task to bring commands and answers back in step.
         on_restarted: Started as a task when the module has restarted.
         on_sockets_lost: Called when every socket has ended at once.
+        is_forgotten: Nobody holds the modem any more, which has been told.
 
     """
 
@@ -82,6 +84,7 @@ class Driver:
         self.on_out_of_step: Callable[[str], Coroutine[Any, Any, None]] | None = None
         self.on_restarted: Callable[[str], Coroutine[Any, Any, None]] | None = None
         self.on_sockets_lost: Callable[[], None] = lambda: None
+        self.is_forgotten = False
         self._link = link
         self._loop = asyncio.get_running_loop()
         self._expected = Expected()
@@ -314,11 +317,13 @@ class Driver:
                 ready.set_result(None)
             await self._stopping.wait()
         finally:
-            name = self._link.name
-            self.fail(f"{name} was still open when its event loop ended; use 'async with'")
-            self._stopping.set()  # nothing more is started behind this
+            text = f"{self._link.name} was still open when its event loop ended; use 'async with'"
+            is_left_open = self.is_alive and not self.is_forgotten
+            self.fail(text)
             await self._end_tasks()
             await self._link.aclose()
+            if is_left_open:
+                warnings.warn(text, ResourceWarning, stacklevel=1, source=self)
 
     async def _end_tasks(self) -> None:
         """Cancel what still runs, and wait for it: closes free their IDs on the way out."""

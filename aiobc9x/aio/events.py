@@ -82,8 +82,8 @@ class Subscription:
     any more, as behind a loop that was left by ``break``; ``async with`` closes it sooner.
     """
 
-    def __init__(self, hub: Hub) -> None:
-        self._hub = hub
+    def __init__(self, hub: Hub, keep: object = None) -> None:
+        self._hub, self._keep = hub, keep
         self._queue: deque[ModemEvent] = deque()
         self._missed = 0
         self._ended = False
@@ -137,7 +137,7 @@ class Subscription:
         self._arrived.set()
 
     def _end(self) -> None:
-        self._ended = True
+        self._ended, self._keep = True, None
         self._arrived.set()
 
 
@@ -152,15 +152,18 @@ class Hub:
         self._subscriptions: weakref.WeakSet[Subscription] = weakref.WeakSet()
         self._closed = False
 
-    def subscribe(self) -> Subscription:
+    def subscribe(self, keep: object = None) -> Subscription:
         """Make a subscription that sees every event from now on.
+
+        Args:
+            keep: What is to live as long as the subscription.
 
         Raises:
             RuntimeError: It is called from another event loop or thread than the modem's.
 
         """
         self.home.check_thread()
-        subscription = Subscription(self)
+        subscription = Subscription(self, keep)
         if self._closed:
             subscription._end()
         else:

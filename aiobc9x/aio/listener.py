@@ -43,8 +43,10 @@ class Server(asyncio.AbstractServer):
         address: tuple[str, int],
         protocol_factory: Callable[[], asyncio.BaseProtocol],
         tls: Tls | None,
+        modem: object,
     ) -> None:
         self._keeper, self._connector, self._slot = keeper, connector, slot
+        self._modem = modem  # it lives as long as somebody may connect
         self._factory, self._tls, self._address = protocol_factory, tls, address
         self._loop = asyncio.get_running_loop()
         # Connections run in the context of whoever made the server, as in asyncio.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import warnings
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from functools import lru_cache
@@ -46,6 +47,10 @@ logger = logging.getLogger("aiobc9x.aio")
 
 CLOSE_LIMIT_S: Final = 14.5
 """Seconds that :meth:`Modem.aclose` gives the sockets; the port closes within 15."""
+
+FORGOTTEN_S: Final = 1.0
+"""From the moment that nobody holds a modem until its port is closed; a loop that ends
+meanwhile, which may be what has dropped it, closes it by itself."""
 
 DROP_TIME_S: Final = 2.5
 """Of these, at least so many are for closing those that could not be flushed."""
@@ -96,6 +101,16 @@ class Modem(ConnectionMethods, NameQueries, RadioQueries, SettingQueries):
         sockets = len(self._driver.session.sockets)
         return f"<Modem {self._driver.link.name} {state} sockets={sockets}>"
 
+    def __del__(self, _warn: Callable[..., None] = warnings.warn) -> None:
+        driver = getattr(self, "_driver", None)
+        if driver is None or not driver.is_alive or self._closing is not None:
+            return
+        driver.is_forgotten = True
+        if not self._loop.is_closed():  # it may be another thread that collects garbage
+            text = f"{driver.link.name} was still open when nobody held it; use 'async with'"
+            self._loop.call_soon_threadsafe(self._loop.call_later, FORGOTTEN_S, driver.fail, text)
+        _warn(f"unclosed modem {self!r}; use 'async with'", ResourceWarning, source=self)
+
     async def __aenter__(self) -> Modem:
         """Return the modem itself."""
         return self
@@ -137,7 +152,7 @@ class Modem(ConnectionMethods, NameQueries, RadioQueries, SettingQueries):
 
         A subscriber that is too slow gets :class:`~aiobc9x.aio.events.Dropped`.
         """
-        return self._driver.hub.subscribe()
+        return self._driver.hub.subscribe(keep=self)
 
     async def wait_ready(self, timeout: float = READY_TIMEOUT_S) -> None:
         """Wait for SIM, registration, attach, context and address.
@@ -350,7 +365,8 @@ class Modem(ConnectionMethods, NameQueries, RadioQueries, SettingQueries):
 
     def _take_over(self, driver: Driver) -> None:
         """Look after a module that start-up has brought in step."""
-        driver.on_urc = self._on_urc
+        # The driver lives as long as its loop, and must not keep a modem that nobody holds.
+        driver.on_urc = _Heard(self._readiness, self._health, self._acceptor)
         driver.on_out_of_step = self._health.regain_step
         driver.on_restarted = self._health.after_restart
         for slot in driver.session.sockets:
@@ -358,12 +374,18 @@ class Modem(ConnectionMethods, NameQueries, RadioQueries, SettingQueries):
         driver.session.resume()
         driver.spawn(self._health.watch)
 
-    def _on_urc(self, urc: Urc) -> None:
-        if type(urc) in _ROUTINE:
-            return
-        self._readiness.on_urc(urc)
-        self._health.on_urc(urc)
-        self._acceptor.on_urc(urc)
+
+class _Heard:
+    """Tells of URCs those parts of a modem that go by them."""
+
+    def __init__(self, *parts: Readiness | Health | Acceptor) -> None:
+        self._parts = parts
+
+    def __call__(self, urc: Urc) -> None:
+        """Tell of a URC."""
+        if type(urc) not in _ROUTINE:
+            for part in self._parts:
+                part.on_urc(urc)
 
 
 @lru_cache(maxsize=64)

@@ -91,8 +91,15 @@ class Acceptor:
         await self._activate_context()
         address = self._readiness.ip_address or "0.0.0.0"
         slot, extra = await self._connector.open(self.request(address, port), stage)
-        del extra
-        return Server(self._keeper, self._connector, slot, (address, port), protocol_factory, tls)
+        return Server(
+            self._keeper,
+            self._connector,
+            slot,
+            (address, port),
+            protocol_factory,
+            tls,
+            extra["modem"],
+        )
 
     async def _activate_context(self) -> None:
         """A listener wants its context activated (§4.3.1); the module may do so by itself."""
