@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from aiobc9x.aio.resting import rest
 from aiobc9x.aio.sockets import SocketKeeper
 from aiobc9x.core.slots import Slot, SlotState
 from aiobc9x.errors import (
@@ -179,7 +180,7 @@ class Opener:
                     await self._change_id(opening)
                 elif exc.err in _BUSY:
                     await self._keeper.close_quietly(opening.slot.connect_id)
-                    await asyncio.sleep(delay)
+                    await rest(self._driver, delay)
                 else:
                     raise
             else:

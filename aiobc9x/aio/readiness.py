@@ -11,6 +11,7 @@ from typing import Final
 
 from aiobc9x.aio.driver import Driver
 from aiobc9x.aio.events import Progress
+from aiobc9x.aio.resting import rest
 from aiobc9x.errors import CommandError, PinRequired, StageTimeout
 from aiobc9x.wire.base import Command
 from aiobc9x.wire.network import Cereg, Cgact, Cgatt, Cgpaddr, Cgreg, Cpin, Creg
@@ -128,7 +129,7 @@ class Readiness:
             if self._detail != said:
                 said = self._detail
                 self._driver.hub.publish(Progress(stage, said))
-            await asyncio.sleep(wait)
+            await rest(self._driver, wait)
             wait = min(2 * wait, _LONGEST_WAIT_S)
 
     async def _sim_is_ready(self) -> bool:

@@ -7,13 +7,13 @@ connect ID behind.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
 import logging
 from typing import Final
 
 from aiobc9x.aio.changes import Changes
 from aiobc9x.aio.driver import Driver
+from aiobc9x.aio.resting import rest
 from aiobc9x.core.events import Lane
 from aiobc9x.core.session import Session
 from aiobc9x.core.slots import Slot, SlotState
@@ -125,7 +125,7 @@ class SocketKeeper:
                 if await self._close_thrice(slot, lane):
                     break
                 logger.warning("! the module keeps socket %d open", slot.connect_id)
-                await self._rest(slot)
+                await rest(self.driver, CLOSE_RETRY_S)  # a restart frees every socket
         finally:
             if slot.state is SlotState.CLOSING:
                 self.session.release(slot, self.driver.time())
@@ -135,13 +135,6 @@ class SocketKeeper:
                 future.set_result(None)
             self.driver.disown(slot)
             self.freed.tell()
-
-    async def _rest(self, slot: Slot) -> None:
-        """Wait between two rounds; a restart, which frees every socket, ends it."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(CLOSE_RETRY_S):
-                while slot.state is SlotState.CLOSING and self.driver.is_alive:
-                    await self.freed.wait()
 
     async def _close_thrice(self, slot: Slot, lane: Lane) -> bool:
         for _ in range(3):
