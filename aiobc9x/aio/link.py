@@ -207,8 +207,10 @@ class Link:
             port = await asyncio.shield(opening)
         except asyncio.CancelledError:
             # A thread can't be cancelled. The next try must find the port free.
-            await until_done(opening, CLOSE_LIMIT_S)
-            opening.add_done_callback(_close_late)
+            if await until_done(opening, CLOSE_LIMIT_S):
+                _close_late(opening)
+            else:
+                opening.add_done_callback(_close_late)
             raise
         if hasattr(port, "on_gone"):
             port.on_gone = self._protocol.fail
