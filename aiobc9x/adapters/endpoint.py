@@ -6,7 +6,6 @@ Layer: adapters.
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import errno
 import os
 import socket
@@ -26,6 +25,8 @@ from aiobc9x.adapters.destinations import (
 from aiobc9x.adapters.resolving import Original
 from aiobc9x.adapters.routing import Route, address_or_none, text_of
 from aiobc9x.aio.base import HIGH_WATER_BYTES, LOW_WATER_BYTES
+from aiobc9x.aio.callbacks import CallbackContext
+from aiobc9x.aio.home import HomeLoop
 from aiobc9x.aio.socketview import SocketView
 from aiobc9x.errors import LinkLost, NoFreeSocket
 from aiobc9x.spec import SEND_MAX_BYTES
@@ -55,10 +56,8 @@ class Endpoint(transports._FlowControlMixin, asyncio.DatagramTransport):
     A destination of the bypass is reached by a socket of this machine.
     """
 
-    if TYPE_CHECKING:  # typeshed leaves these out of the private base
-
-        def _maybe_pause_protocol(self) -> None: ...
-        def _maybe_resume_protocol(self) -> None: ...
+    if TYPE_CHECKING:  # typeshed leaves this out of the private base
+        _protocol_paused: bool
 
     def __init__(
         self,
@@ -79,7 +78,7 @@ class Endpoint(transports._FlowControlMixin, asyncio.DatagramTransport):
         self._loop, self._route, self._original = loop, route, original
         self._protocol: asyncio.BaseProtocol = protocol
         self._sockname, self._family = sockname, family
-        self._context = contextvars.copy_context()
+        self._callbacks, self._home = CallbackContext(), HomeLoop("the endpoint")
         self._current: dict[Key, Destination] = {}
         self._alive: set[Destination] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -93,7 +92,7 @@ class Endpoint(transports._FlowControlMixin, asyncio.DatagramTransport):
 
     async def start(self) -> None:
         """Tell the protocol that it may send; cancellation closes the endpoint."""
-        self._loop.call_soon(self._protocol.connection_made, self, context=self._context)
+        self._loop.call_soon(self._callbacks.run, self._protocol.connection_made, self)
         try:
             await asyncio.sleep(0)
         except asyncio.CancelledError:
@@ -120,6 +119,14 @@ class Endpoint(transports._FlowControlMixin, asyncio.DatagramTransport):
         """Return the bytes that no socket has sent yet."""
         return sum(destination.unsent for destination in self._alive)
 
+    def _maybe_pause_protocol(self) -> None:
+        if not self._protocol_paused:
+            self._callbacks.run(super()._maybe_pause_protocol)  # type: ignore[misc]  # as above
+
+    def _maybe_resume_protocol(self) -> None:
+        if self._protocol_paused:
+            self._callbacks.run(super()._maybe_resume_protocol)  # type: ignore[misc]  # as above
+
     def sendto(
         self,
         data: bytes | bytearray | memoryview,
@@ -137,8 +144,10 @@ class Endpoint(transports._FlowControlMixin, asyncio.DatagramTransport):
         Raises:
             TypeError: Not a bytes-like object.
             ValueError: The address is not a host and a port.
+            RuntimeError: It is called from another thread or event loop; nothing is sent.
 
         """
+        self._home.check_thread()
         if not isinstance(data, bytes | bytearray | memoryview):
             raise TypeError(
                 f"data argument must be a bytes-like object, not {type(data).__name__!r}"
@@ -183,7 +192,11 @@ class Endpoint(transports._FlowControlMixin, asyncio.DatagramTransport):
         destination = Destination(self, key, _source(addr) if not key.is_ordinary else None)
         self._current[key] = destination
         self._alive.add(destination)
-        task = self._loop.create_task(self._open(destination), context=self._context)
+        # Not by the loop's factory: with asyncio.eager_task_factory the socket would be opened,
+        # or refused, inside sendto(), before the datagram is here.
+        task = asyncio.Task(
+            self._open(destination), loop=self._loop, context=self._callbacks.copy()
+        )
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return destination
@@ -282,7 +295,7 @@ class Endpoint(transports._FlowControlMixin, asyncio.DatagramTransport):
             return
         try:
             protocol: Any = self._protocol  # a datagram protocol, unless somebody changed it
-            protocol.datagram_received(data, addr)
+            self._callbacks.run(protocol.datagram_received, data, addr)
         except (SystemExit, KeyboardInterrupt):
             raise
         except BaseException as exc:
@@ -298,12 +311,12 @@ class Endpoint(transports._FlowControlMixin, asyncio.DatagramTransport):
     def on_error(self, exc: Exception) -> None:
         """Tell the protocol, in a turn of its own: it may be sending just now."""
         if not self._lost:
-            self._loop.call_soon(self._report, exc, context=self._context)
+            self._loop.call_soon(self._report, exc)
 
     def _report(self, exc: Exception) -> None:
         if not self._lost:
             protocol: Any = self._protocol  # as in on_datagram()
-            protocol.error_received(exc)
+            self._callbacks.run(protocol.error_received, exc)
 
     def on_progress(self) -> None:
         """Let the protocol send on, if it was paused and little enough is left."""
@@ -325,6 +338,7 @@ class Endpoint(transports._FlowControlMixin, asyncio.DatagramTransport):
 
     def close(self) -> None:
         """Send what waits, then close; ``connection_lost(None)`` follows."""
+        self._home.check_thread()
         if self._closing:
             return
         self._closing = True
@@ -335,6 +349,7 @@ class Endpoint(transports._FlowControlMixin, asyncio.DatagramTransport):
 
     def abort(self) -> None:
         """Drop what waits and close; ``connection_lost(None)`` follows at once."""
+        self._home.check_thread()
         self._end(None)
 
     def _end(self, exc: Exception | None) -> None:
@@ -350,7 +365,7 @@ class Endpoint(transports._FlowControlMixin, asyncio.DatagramTransport):
     def _finish(self, exc: Exception | None) -> None:
         if not self._lost:
             self._lost = True
-            self._loop.call_soon(self._protocol.connection_lost, exc, context=self._context)
+            self._loop.call_soon(self._callbacks.run, self._protocol.connection_lost, exc)
 
 
 def _source(addr: tuple[Any, ...]) -> tuple[Any, ...] | None:

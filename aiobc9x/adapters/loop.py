@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
-from aiobc9x.adapters import connections, datagrams, resolving, serving, strictness
+from aiobc9x.adapters import connections, datagrams, elsewhere, resolving, serving, strictness
 from aiobc9x.adapters.routing import Bypass, BypassEntry, Route, enter, leave, route_on
 
 if TYPE_CHECKING:
@@ -89,6 +89,7 @@ class Installation:
 
 def redirect(loop: asyncio.AbstractEventLoop) -> None:
     """Wrap the methods of a loop that can go through a modem, unless they are wrapped."""
+    elsewhere.refuse_elsewhere(loop)
     for name, handler in _HANDLERS.items():
         _wrap(loop, name, functools.partial(_redirected, handler))
     _wrap(loop, "start_tls", _start_tls)

@@ -19,10 +19,12 @@ import time
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     from aiobc9x.aio.modem import Modem
+
+T = TypeVar("T")
 
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -201,6 +203,22 @@ def leave(route: Route) -> None:
             del routes[index]
             break
     _ROUTES.set(tuple(routes))
+
+
+def carried(function: Callable[..., T]) -> Callable[..., T]:
+    """Return a function that goes the way of the running context, in whatever thread."""
+    routes = _ROUTES.get()
+    if not routes:
+        return function
+
+    def call(*args: Any) -> T:  # Any: as the function takes them
+        token = _ROUTES.set(routes)
+        try:
+            return function(*args)
+        finally:
+            _ROUTES.reset(token)
+
+    return call
 
 
 def route_on(loop: asyncio.AbstractEventLoop) -> Route | None:

@@ -9,14 +9,15 @@ What the protocol raises ends that transport alone.
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import logging
 import ssl
 from asyncio import transports
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from aiobc9x.aio.callbacks import CallbackContext
 from aiobc9x.aio.tls import is_only_goodbye, is_saying_goodbye, take_ciphertext
+from aiobc9x.aio.writers import lose
 from aiobc9x.core.events import SendOver
 from aiobc9x.errors import CommandError, ModemError, StreamBroken
 
@@ -49,9 +50,8 @@ class ModuleTransport(transports._FlowControlMixin):
 
     if TYPE_CHECKING:  # typeshed leaves these out of the private base
         _protocol_paused: bool
-
-        def _maybe_pause_protocol(self) -> None: ...
-        def _maybe_resume_protocol(self) -> None: ...
+        _high_water: int
+        _low_water: int
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class ModuleTransport(transports._FlowControlMixin):
         self._loop = loop
         self._keeper, self._examiner, self._slot = keeper, examiner, slot
         # A library that reconnects inside connection_lost() must keep its routing.
-        self._context = contextvars.copy_context()
+        self._callbacks = CallbackContext()
         self._is_ending = self._has_ended = False
         self._closing = False
         self._lost = False
@@ -103,7 +103,7 @@ class ModuleTransport(transports._FlowControlMixin):
         self._protocol = protocol
         if self._protocol_paused and replaced == (protocol, False):
             # loop.sendfile() puts it back while writing is paused, which it has not heard of.
-            self._call("pause_writing", self._protocol.pause_writing)
+            self._report_failure("pause_writing", self._protocol.pause_writing)
 
     def get_protocol(self) -> asyncio.BaseProtocol:
         """Return the protocol."""
@@ -129,8 +129,19 @@ class ModuleTransport(transports._FlowControlMixin):
             high, low = HIGH_WATER_BYTES, LOW_WATER_BYTES
         super()._set_write_buffer_limits(high, low)  # type: ignore[misc]  # as above
 
+    def _maybe_pause_protocol(self) -> None:
+        if not self._protocol_paused and self.get_write_buffer_size() > self._high_water:
+            self._protocol_paused = True
+            self._report_failure("pause_writing", self._protocol.pause_writing)
+
+    def _maybe_resume_protocol(self) -> None:
+        if self._protocol_paused and self.get_write_buffer_size() <= self._low_water:
+            self._protocol_paused = False
+            self._report_failure("resume_writing", self._protocol.resume_writing)
+
     def close(self) -> None:
         """Send what is queued, then close; ``connection_lost(None)`` follows ``CLOSE OK``."""
+        self._keeper.driver.home.check_thread()
         if self._closing:
             return
         self._take_ciphertext()
@@ -145,12 +156,16 @@ class ModuleTransport(transports._FlowControlMixin):
 
     def abort(self) -> None:
         """Drop what is queued and close; ``connection_lost(None)`` follows at once."""
+        self._keeper.driver.home.check_thread()
         self._force_close(None)
 
     def on_sent(self, size_bytes: int) -> None:
         """Note that the module has taken bytes."""
         self._maybe_resume_protocol()
         self._flushed()
+
+    def on_remote_closed(self) -> None:
+        """Do nothing: the end itself comes behind the data."""
 
     def on_drained(self) -> None:
         """Find out whether the peer or the network has ended the connection."""
@@ -240,8 +255,17 @@ class ModuleTransport(transports._FlowControlMixin):
 
     def _call(self, name: str, function: Callable[..., Any], *args: object) -> bool:
         """Call the protocol; its exception ends this connection alone."""
+        exc = self._report_failure(name, function, *args)
+        if exc is not None:
+            self._force_close(exc if isinstance(exc, Exception) else None)
+        return exc is None
+
+    def _report_failure(
+        self, name: str, function: Callable[..., Any], *args: object
+    ) -> BaseException | None:
+        """Call the protocol; report an exception, as asyncio does, and return it."""
         try:
-            self._context.run(function, *args)
+            self._callbacks.run(function, *args)
         except (SystemExit, KeyboardInterrupt):
             raise
         except BaseException as exc:
@@ -253,9 +277,8 @@ class ModuleTransport(transports._FlowControlMixin):
                     "protocol": self._protocol,
                 }
             )
-            self._force_close(exc if isinstance(exc, Exception) else None)
-            return False
-        return True
+            return exc
+        return None
 
     def _force_close(self, exc: Exception | None) -> None:
         """Drop everything and close; asyncio.sslproto calls it by this name."""
@@ -282,4 +305,4 @@ class ModuleTransport(transports._FlowControlMixin):
 
     def _call_connection_lost(self, exc: Exception | None) -> None:
         self.get_extra_info("socket").end()
-        self._call("connection_lost", self._protocol.connection_lost, exc)
+        self._call("connection_lost", lose, self._protocol, exc)

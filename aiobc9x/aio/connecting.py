@@ -9,6 +9,7 @@ import asyncio
 import logging
 import socket
 import ssl as ssl_module
+import weakref
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -100,7 +101,12 @@ class Tls:
 
 
 class Connector:
-    """Makes the transports of one modem."""
+    """Makes the transports of one modem.
+
+    Attributes:
+        home: The event loop that they belong to.
+
+    """
 
     def __init__(
         self,
@@ -112,12 +118,15 @@ class Connector:
         modes: ModeSwitcher,
         read_ahead_bytes: int,
     ) -> None:
-        self._modem, self._keeper, self._opener = modem, keeper, opener
+        # Weak, as the driver keeps this; transports and servers keep the modem.
+        self._modem, self._keeper, self._opener = weakref.ref(modem), keeper, opener
         self._examiner, self._readiness, self._modes = examiner, readiness, modes
         self._read_ahead_bytes = read_ahead_bytes
+        self.home = keeper.driver.home
 
     def check(self, request: OpenRequest) -> None:
         """Raise ``ValueError`` for an argument that no module takes; sends nothing."""
+        self.home.check_loop()
         request.check(self._keeper.context_id)
         counted = request.access_mode is AccessMode.PUSH or request.service_type is ServiceType.UDP
         if counted and not self._keeper.session.length_shown:
@@ -205,7 +214,7 @@ class Connector:
             "peername": peername,
             "sockname": (self.own_address(family), slot.local_port),
             "connect_id": slot.connect_id,
-            "modem": self._modem,
+            "modem": self._modem(),
         }
 
     async def why_closed(self) -> Exception | None:

@@ -166,6 +166,7 @@ class ConnectionMethods:
         Cancellation is safe: the connect ID stays reserved until the module confirms its
         close.
         """
+        self._connector.home.check_loop()
         check_integer("limit", limit, 1)
         return await open_streams(
             lambda factory: self.create_connection(factory, host, port, timeout=timeout, **options),
@@ -318,6 +319,7 @@ class ConnectionMethods:
 
         Cancellation is safe, as for :meth:`create_connection`.
         """
+        self._connector.home.check_loop()
         check_callable("client_connected_cb", client_connected_cb)
         check_integer("limit", limit, 1)
         factory = server_streams(client_connected_cb, limit)

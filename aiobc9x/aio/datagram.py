@@ -13,7 +13,7 @@ import errno
 import logging
 import os
 import socket
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from aiobc9x.aio.base import ModuleTransport
 from aiobc9x.aio.socketview import SocketView
@@ -27,6 +27,11 @@ if TYPE_CHECKING:
     from aiobc9x.core.slots import Slot
 
 logger = logging.getLogger("aiobc9x.aio")
+
+QUEUE_DATAGRAMS: Final = 256
+"""Datagrams that wait at most for the module. A system's socket has such a bound too, and a
+program that sends faster than the line does loses datagrams there; these are told of. At
+115200 baud 256 of the longest take about a minute. Ours."""
 
 
 class DatagramTransport(ModuleTransport, asyncio.DatagramTransport):
@@ -52,7 +57,8 @@ class DatagramTransport(ModuleTransport, asyncio.DatagramTransport):
         """Queue one datagram; it is copied at once.
 
         A datagram of over 1440 bytes goes to ``error_received`` as
-        ``OSError(EMSGSIZE)`` and is not sent (§2.2.4).
+        ``OSError(EMSGSIZE)`` and is not sent (§2.2.4); so does one as ``OSError(ENOBUFS)``
+        that finds :data:`QUEUE_DATAGRAMS` waiting.
 
         Args:
             data: 1–1440 bytes.
@@ -63,8 +69,10 @@ class DatagramTransport(ModuleTransport, asyncio.DatagramTransport):
             TypeError: Not a bytes-like object.
             ValueError: The module can't send an empty datagram (§2.2.4, note 4), or the
                 address is another one.
+            RuntimeError: It is called from another thread or event loop; nothing is sent.
 
         """
+        self._keeper.driver.home.check_thread()
         if not isinstance(data, bytes | bytearray | memoryview):
             raise TypeError(
                 f"data argument must be a bytes-like object, not {type(data).__name__!r}"
@@ -82,6 +90,10 @@ class DatagramTransport(ModuleTransport, asyncio.DatagramTransport):
         if len(datagram) > SEND_MAX_BYTES:
             text = f"{os.strerror(errno.EMSGSIZE)}: {len(datagram)} bytes, the module sends 1440"
             self._report(OSError(errno.EMSGSIZE, text))
+            return
+        if len(self._slot.datagrams) >= QUEUE_DATAGRAMS:
+            text = f"{os.strerror(errno.ENOBUFS)}: {QUEUE_DATAGRAMS} datagrams wait already"
+            self._report(OSError(errno.ENOBUFS, text))
             return
         self._keeper.session.send_datagram(self._slot, datagram)
         self._keeper.driver.kick()

@@ -18,11 +18,14 @@ import asyncio
 import contextvars
 import logging
 import math
+import warnings
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from aiobc9x.aio import trace
 from aiobc9x.aio.events import Hub, Reset, StepLost, Unknown
+from aiobc9x.aio.expected import Expected, fail_quietly
+from aiobc9x.aio.home import HomeLoop
 from aiobc9x.aio.link import Link
 from aiobc9x.aio.owners import SLOT_EVENTS, Owners, SlotOwner
 from aiobc9x.core.events import (
@@ -66,25 +69,31 @@ class Driver:
 
     Attributes:
         session: The state machine.
+        home: The event loop that the modem belongs to.
         hub: Where events go.
         on_urc: Called with each URC, after the session has acted on it.
         on_out_of_step: Started as a task to bring commands and answers back in step.
         on_restarted: Started as a task when the module has restarted.
         on_orphaned: Called with a connect ID on which the module has a connection that
             nobody here owns.
+        on_sockets_lost: Called when every socket has ended at once.
+        is_forgotten: Nobody holds the modem any more, which has been told.
 
     """
 
     def __init__(self, link: Link, session: Session) -> None:
         self.session = session
-        self.hub = Hub()
+        self.home = HomeLoop(f"the modem on {link.name}")
+        self.hub = Hub(self.home)
         self.on_urc: Callable[[Urc], None] = lambda _urc: None
         self.on_out_of_step: Callable[[str], Coroutine[Any, Any, None]] | None = None
         self.on_restarted: Callable[[str], Coroutine[Any, Any, None]] | None = None
         self.on_orphaned: Callable[[int], None] = lambda _id: None
+        self.on_sockets_lost: Callable[[], None] = lambda: None
+        self.is_forgotten = False
         self._link = link
         self._loop = asyncio.get_running_loop()
-        self._expected: list[tuple[Callable[[Urc], Any], asyncio.Future[Any]]] = []
+        self._expected = Expected()
         self._owners = Owners(session)
         # Library code must not inherit the routing of whoever opens the modem.
         self._context = contextvars.Context()
@@ -115,6 +124,11 @@ class Driver:
         """The byte stream to the module."""
         return self._link
 
+    @property
+    def reason(self) -> str:
+        """Why the link no longer works."""
+        return self._dead or "the modem was closed"
+
     def time(self) -> float:
         """Return the loop's clock."""
         return self._loop.time()
@@ -138,6 +152,7 @@ class Driver:
         """Run a coroutine function as a task that the supervisor ends; from anywhere."""
         if self._supervisor is None or self._stopping.is_set():
             return
+        self.home.check_thread()
         # Without eager factories: a coroutine must not run inside the callback that starts it.
         task = asyncio.Task(
             self._guarded(function, args),
@@ -214,6 +229,7 @@ class Driver:
     ) -> Job:
         if self._dead is not None:
             raise LinkLost(self._dead)
+        self.home.check_loop()
         future: asyncio.Future[Answer] = self._loop.create_future()
         # In an unknown state AT+QIGETERROR might tell of another command.
         job = Job(command, lane, data, limit, explain and lane is not _RECOVERY, future, slot)
@@ -247,11 +263,9 @@ class Driver:
         """
         future: asyncio.Future[T] = self._loop.create_future()
         if self._dead is not None:
-            future.set_exception(LinkLost(self._dead))
-            future.exception()  # whoever waits sees it; nobody waiting is no error
+            fail_quietly(future, LinkLost(self._dead))
         else:
-            self._expected.append((match, future))
-            future.add_done_callback(self._unexpect)
+            self._expected.add(match, future)
         return future
 
     def expect_of(self, slot: Slot, *kinds: type[SlotEvent]) -> asyncio.Future[SlotEvent]:
@@ -267,7 +281,8 @@ class Driver:
         return self._owners.expect(slot, *kinds)
 
     def check(self) -> None:
-        """Raise if the link is gone."""
+        """Raise if the link is gone, or the modem's event loop does not run here."""
+        self.home.check_loop()
         if self._dead is not None:
             raise LinkLost(self._dead)
 
@@ -284,8 +299,9 @@ class Driver:
         if self._is_busy:
             self._is_kicked_meanwhile = True
         elif not self._kicked and self._dead is None:
-            self._kicked = True
+            # In this order: a call_soon() that raises must not look like one under way.
             self._loop.call_soon(self._on_kick, context=self._context)
+            self._kicked = True
 
     def dispatch(self, events: list[Event]) -> None:
         """Hand out what the session reports."""
@@ -301,7 +317,7 @@ class Driver:
                 )
 
     def fail(self, reason: str) -> None:
-        """Give the link up: everything that waits fails now."""
+        """Give the link up: everything that waits fails now, and the port is closed."""
         if self._dead is not None:
             return
         self._dead = reason
@@ -309,9 +325,11 @@ class Driver:
         if self._watchdog is not None:
             self._watchdog.cancel()
         self.dispatch(self.session.fail(lambda: LinkLost(reason), self.time()))
-        self._fail_expected(lambda: LinkLost(reason))
+        self._expected.fail(lambda: LinkLost(reason))
         self._owners.clear()
+        self.on_sockets_lost()
         self.hub.close()
+        self._stopping.set()  # nobody needs the port any more; others may
 
     async def _supervise(self, ready: asyncio.Future[None]) -> None:
         try:
@@ -320,11 +338,13 @@ class Driver:
                 ready.set_result(None)
             await self._stopping.wait()
         finally:
-            name = self._link.name
-            self.fail(f"{name} was still open when its event loop ended; use 'async with'")
-            self._stopping.set()  # nothing more is started behind this
+            text = f"{self._link.name} was still open when its event loop ended; use 'async with'"
+            is_left_open = self.is_alive and not self.is_forgotten
+            self.fail(text)
             await self._end_tasks()
             await self._link.aclose()
+            if is_left_open:
+                warnings.warn(text, ResourceWarning, stacklevel=1, source=self)
 
     async def _end_tasks(self) -> None:
         """Cancel what still runs, and wait for it: closes free their IDs on the way out."""
@@ -482,31 +502,17 @@ class Driver:
             self.spawn(self.on_out_of_step, event.reason)
 
     def _on_urc(self, urc: Urc) -> None:
-        for match, future in list(self._expected):
-            if future.done():
-                continue
-            value = match(urc)
-            if value is not None:
-                future.set_result(value)
+        self._expected.tell(urc)
         self.on_urc(urc)
         self.hub.publish(urc)
 
     def _on_restarted(self, banner: str) -> None:
         self._owners.clear()
-        self._fail_expected(lambda: ModuleReset(f"the module restarted ({banner})"))
+        self._expected.fail(lambda: ModuleReset(f"the module restarted ({banner})"))
+        self.on_sockets_lost()
         if self.on_restarted is None:  # start-up, and a module that was just switched on
             logger.info("= the module has started: %s", banner)
             return
         logger.warning("! restarted: %s", banner)
         self.hub.publish(Reset(banner))
         self.spawn(self.on_restarted, banner)
-
-    def _fail_expected(self, error: Callable[[], ModemError]) -> None:
-        for _, future in list(self._expected):
-            if not future.done():
-                future.set_exception(error())
-                future.exception()  # whoever waits sees it; nobody waiting is no error
-        self._expected.clear()
-
-    def _unexpect(self, future: asyncio.Future[Any]) -> None:
-        self._expected = [pair for pair in self._expected if pair[1] is not future]

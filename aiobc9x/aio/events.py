@@ -6,10 +6,13 @@ Layer: aio.
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections import deque
 from dataclasses import dataclass
+from types import TracebackType
 from typing import Final, TypeAlias
 
+from aiobc9x.aio.home import HomeLoop
 from aiobc9x.wire.urcs import Urc
 
 QUEUE_LENGTH: Final = 1000
@@ -75,11 +78,12 @@ class Subscription:
     """An async iterator over events; ends when the modem is closed.
 
     Cancellation of ``anext`` is safe: no event is lost. Events queue from the moment
-    of creation, at most :data:`QUEUE_LENGTH`.
+    of creation, at most :data:`QUEUE_LENGTH`. They stop when nobody holds the subscription
+    any more, as behind a loop that was left by ``break``; ``async with`` closes it sooner.
     """
 
-    def __init__(self, hub: Hub) -> None:
-        self._hub = hub
+    def __init__(self, hub: Hub, keep: object = None) -> None:
+        self._hub, self._keep = hub, keep
         self._queue: deque[ModemEvent] = deque()
         self._missed = 0
         self._ended = False
@@ -88,8 +92,28 @@ class Subscription:
     def __aiter__(self) -> Subscription:
         return self
 
+    async def __aenter__(self) -> Subscription:
+        """Return the subscription itself."""
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Stop listening."""
+        self.close()
+
     async def __anext__(self) -> ModemEvent:
-        """Wait for the next event."""
+        """Wait for the next event.
+
+        Raises:
+            StopAsyncIteration: The modem or the subscription was closed.
+            RuntimeError: It runs in another event loop than the modem.
+
+        """
+        self._hub.home.check_loop()
         while not self._queue:
             if self._missed:
                 missed, self._missed = self._missed, 0
@@ -113,36 +137,48 @@ class Subscription:
         self._arrived.set()
 
     def _end(self) -> None:
-        self._ended = True
+        self._ended, self._keep = True, None
         self._arrived.set()
 
 
 class Hub:
     """Hands each event to every subscriber.
 
+    A subscription lives as long as its subscriber holds it: here stand weak references.
+
     Attributes:
+        home: The event loop that it belongs to.
         stage: The one of the last :class:`Progress`, ``""`` before there was any.
 
     """
 
-    def __init__(self) -> None:
+    def __init__(self, home: HomeLoop) -> None:
+        self.home = home
         self.stage = ""
-        self._subscriptions: list[Subscription] = []
+        self._subscriptions: weakref.WeakSet[Subscription] = weakref.WeakSet()
         self._closed = False
 
-    def subscribe(self) -> Subscription:
-        """Make a subscription that sees every event from now on."""
-        subscription = Subscription(self)
+    def subscribe(self, keep: object = None) -> Subscription:
+        """Make a subscription that sees every event from now on.
+
+        Args:
+            keep: What is to live as long as the subscription.
+
+        Raises:
+            RuntimeError: It is called from another event loop or thread than the modem's.
+
+        """
+        self.home.check_thread()
+        subscription = Subscription(self, keep)
         if self._closed:
             subscription._end()
         else:
-            self._subscriptions.append(subscription)
+            self._subscriptions.add(subscription)
         return subscription
 
     def discard(self, subscription: Subscription) -> None:
         """Forget a subscription."""
-        if subscription in self._subscriptions:
-            self._subscriptions.remove(subscription)
+        self._subscriptions.discard(subscription)
 
     def publish(self, event: ModemEvent) -> None:
         """Hand out an event."""

@@ -81,7 +81,7 @@ async def detached(
             result = await operation(*args)
         except asyncio.CancelledError:
             if not future.done():
-                future.set_exception(LinkLost("the modem was closed"))
+                future.set_exception(LinkLost(driver.reason))
             raise
         except Exception as exc:
             if not future.done():

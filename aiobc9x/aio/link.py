@@ -10,6 +10,7 @@ blocks: its ``open`` runs in a thread here, its ``read`` is one system call, its
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import logging
 import os
@@ -25,6 +26,7 @@ import anyio.to_thread
 import serial
 import serial_asyncio
 
+from aiobc9x.aio.finishing import until_done
 from aiobc9x.aio.serialserver import Greeting, keep_alive
 from aiobc9x.errors import LinkLost, PortBusy, PortDenied, PortNotFound
 
@@ -228,7 +230,11 @@ class Link:
         try:
             port = await asyncio.shield(opening)
         except asyncio.CancelledError:
-            opening.add_done_callback(_close_late)  # a thread can't be cancelled
+            # A thread can't be cancelled. The next try must find the port free.
+            if await until_done(opening, CLOSE_LIMIT_S):
+                _close_late(opening)
+            else:
+                opening.add_done_callback(_close_late)
             raise
         if hasattr(port, "on_gone"):
             port.on_gone = self._protocol.fail
@@ -398,6 +404,7 @@ def _port_error(device: str, exc: Exception) -> LinkLost:
 if sys.platform == "win32":
     _Port = serial.Serial
 else:
+    import termios
 
     class _Port(serial.Serial):  # type: ignore[misc]  # pyserial has no types
         """A port for an event loop: no call blocks, errors keep their errno.
@@ -435,6 +442,17 @@ else:
 
         def flush(self) -> None:
             """Do nothing: tcdrain() would block the event loop."""
+
+        def close(self) -> None:
+            """Drop what the device has not sent yet, and close it.
+
+            The system would wait in ``close()`` until a UART has sent everything: 30 s if
+            flow control holds it back.
+            """
+            if self.is_open:
+                with contextlib.suppress(termios.error):  # the device may be gone
+                    termios.tcflush(self.fd, termios.TCOFLUSH)
+            super().close()
 
         def _gone(self, reason: str) -> None:
             if self.on_gone is not None:

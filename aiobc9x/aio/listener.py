@@ -43,8 +43,10 @@ class Server(asyncio.AbstractServer):
         address: tuple[str, int],
         protocol_factory: Callable[[], asyncio.BaseProtocol],
         tls: Tls | None,
+        modem: object,
     ) -> None:
         self._keeper, self._connector, self._slot = keeper, connector, slot
+        self._modem = modem  # it lives as long as somebody may connect
         self._factory, self._tls, self._address = protocol_factory, tls, address
         self._loop = asyncio.get_running_loop()
         # Connections run in the context of whoever made the server, as in asyncio.
@@ -164,6 +166,10 @@ class Server(asyncio.AbstractServer):
             self._closed = self._keeper.close(self._slot)
             if self._forever is not None and not self._forever.done():
                 self._forever.set_exception(error)
+
+    def on_remote_closed(self) -> None:
+        """Stop: a listener is never read, so nothing else would notice."""
+        self.on_drained()
 
     def on_drained(self) -> None:
         """Stop: the module, or the loss of the network, has closed the listener."""

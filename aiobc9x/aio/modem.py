@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import warnings
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from functools import lru_cache
@@ -49,6 +50,10 @@ logger = logging.getLogger("aiobc9x.aio")
 
 CLOSE_LIMIT_S: Final = 14.5
 """Seconds that :meth:`Modem.aclose` gives the sockets; the port closes within 15."""
+
+FORGOTTEN_S: Final = 1.0
+"""From the moment that nobody holds a modem until its port is closed; a loop that ends
+meanwhile, which may be what has dropped it, closes it by itself."""
 
 DROP_TIME_S: Final = 2.5
 """Of these, at least so many are for closing those that could not be flushed."""
@@ -98,7 +103,6 @@ class Modem(ConnectionMethods, NameQueries, RadioQueries, SettingQueries):
             options.read_ahead_bytes,
         )
         self._acceptor = Acceptor(self._keeper, self._connector)
-        self._has_foreign_sockets = False
         self._closing: asyncio.Task[None] | None = None
         self._proxies: list[ProxyServer] = []
         self._set_up_names()
@@ -108,6 +112,16 @@ class Modem(ConnectionMethods, NameQueries, RadioQueries, SettingQueries):
         state = "open" if self._driver.is_alive else "closed"
         sockets = len(self._driver.session.sockets)
         return f"<Modem {self._driver.link.name} {state} sockets={sockets}>"
+
+    def __del__(self, _warn: Callable[..., None] = warnings.warn) -> None:
+        driver = getattr(self, "_driver", None)
+        if driver is None or not driver.is_alive or self._closing is not None:
+            return
+        driver.is_forgotten = True
+        if not self._loop.is_closed():  # it may be another thread that collects garbage
+            text = f"{driver.link.name} was still open when nobody held it; use 'async with'"
+            self._loop.call_soon_threadsafe(self._loop.call_later, FORGOTTEN_S, driver.fail, text)
+        _warn(f"unclosed modem {self!r}; use 'async with'", ResourceWarning, source=self)
 
     async def __aenter__(self) -> Modem:
         """Return the modem itself.
@@ -158,7 +172,7 @@ class Modem(ConnectionMethods, NameQueries, RadioQueries, SettingQueries):
 
         A subscriber that is too slow gets :class:`~aiobc9x.aio.events.Dropped`.
         """
-        return self._driver.hub.subscribe()
+        return self._driver.hub.subscribe(keep=self)
 
     async def wait_ready(self, timeout: float = READY_TIMEOUT_S) -> None:
         """Wait for SIM, registration, attach, context and address.
@@ -229,7 +243,7 @@ class Modem(ConnectionMethods, NameQueries, RadioQueries, SettingQueries):
             data = check_data(line, data)
             if (effect := command.effect) is not None:
                 self._check_lengths(effect)
-            self._has_foreign_sockets |= opens_socket(line)
+            self._keeper.has_foreign_sockets |= opens_socket(line)
         return await self._driver.run(command, limit=timeout, data=data)
 
     def installed(
@@ -327,11 +341,18 @@ class Modem(ConnectionMethods, NameQueries, RadioQueries, SettingQueries):
         """Flush and close every socket on the module, then the port, within 15 s.
 
         Connections that are still being opened are closed too. Closing twice is harmless.
-        Cancellation doesn't stop it: it goes on in the background.
+        Cancellation doesn't stop it: it goes on in the background. A cancelled scope of anyio
+        waits for it, so that the port is free behind ``async with``.
+
+        Raises:
+            RuntimeError: The modem belongs to another event loop; nothing is closed.
+
         """
+        self._driver.home.check_loop()
         if self._closing is None:
             self._closing = asyncio.create_task(self._aclose(), name="aiobc9x close")
-        await asyncio.shield(self._closing)
+        with anyio.CancelScope(shield=True):
+            await asyncio.shield(self._closing)
 
     async def _aclose(self) -> None:
         for proxy in self._proxies:
@@ -357,7 +378,7 @@ class Modem(ConnectionMethods, NameQueries, RadioQueries, SettingQueries):
                 owner.close()
         await self._all_freed(flush, lambda: end - self._time_to_drop())
         flush.deadline = end
-        if self._has_foreign_sockets:
+        if self._keeper.has_foreign_sockets:
             await self._keeper.close_foreign()
 
     async def _drop_sockets(self, drop: anyio.CancelScope, end: float) -> None:
@@ -375,33 +396,34 @@ class Modem(ConnectionMethods, NameQueries, RadioQueries, SettingQueries):
 
     async def _all_freed(self, scope: anyio.CancelScope, end: Callable[[], float]) -> None:
         """Wait until no socket is in use, or the time has come that depends on how many are."""
-        async with self._keeper.freed:
-            while len(self._driver.session.sockets) and self._driver.is_alive:
-                scope.deadline = end()
-                await self._keeper.freed.wait()
+        while len(self._driver.session.sockets) and self._driver.is_alive:
+            scope.deadline = end()
+            await self._keeper.freed.wait()
 
     def _take_over(self, driver: Driver) -> None:
         """Look after a module that start-up has brought in step."""
-        driver.on_urc = self._on_urc
+        # The driver lives as long as its loop, and must not keep a modem that nobody holds.
+        driver.on_urc = _Heard(self._readiness, self._health, self._acceptor)
         driver.on_out_of_step = self._health.regain_step
         driver.on_restarted = self._health.after_restart
-        driver.on_orphaned = self._on_orphaned
+        driver.on_orphaned = self._keeper.close_orphan
         for slot in driver.session.sockets:
             self._keeper.close(slot)  # came to an earlier program's listener in the meantime
         driver.session.resume()
         driver.spawn(self._health.watch)
 
-    def _on_orphaned(self, connect_id: int) -> None:
-        """Close a connection that nobody owns, unless a command of the caller's opened it."""
-        if not self._has_foreign_sockets:
-            self._keeper.close_orphan(connect_id)
 
-    def _on_urc(self, urc: Urc) -> None:
-        if type(urc) in _ROUTINE:
-            return
-        self._readiness.on_urc(urc)
-        self._health.on_urc(urc)
-        self._acceptor.on_urc(urc)
+class _Heard:
+    """Tells of URCs those parts of a modem that go by them."""
+
+    def __init__(self, *parts: Readiness | Health | Acceptor) -> None:
+        self._parts = parts
+
+    def __call__(self, urc: Urc) -> None:
+        """Tell of a URC."""
+        if type(urc) not in _ROUTINE:
+            for part in self._parts:
+                part.on_urc(urc)
 
 
 @lru_cache(maxsize=64)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn
 
 from aiobc9x.aio.connecting import Stage, timing
 from aiobc9x.aio.driver import Driver
+from aiobc9x.aio.finishing import until_done
 from aiobc9x.aio.link import Create, Link, SerialSettings, open_link
 from aiobc9x.aio.modem import Modem
 from aiobc9x.aio.options import READ_AHEAD_BYTES, Options
@@ -84,6 +85,7 @@ class ModemOpening:
             await modem.aclose()
 
     async def _open(self) -> Modem:
+        _check_asyncio_runs()
         async with timing(self._options.timeout) as stage:
             return await self._open_in_stages(stage)
 
@@ -106,7 +108,8 @@ class ModemOpening:
             started = await start(driver, options.settings)
         except BaseException as exc:
             stage.name, stage.hint = driver.hub.stage, _why_silent(driver)
-            await driver.stop()
+            # The port is closed when this returns, so that the next try finds it free.
+            await until_done(asyncio.create_task(driver.stop(), name="aiobc9x stop"))
             if (told := link.explain(exc)) is not exc:
                 raise told from exc
             raise
@@ -123,6 +126,17 @@ def _why_silent(driver: Driver) -> str:
     )
 
 
+def _check_asyncio_runs() -> None:
+    """Raise ``RuntimeError`` under another library than asyncio."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        raise RuntimeError(
+            "open_modem() needs asyncio's event loop, and none runs here; under trio, run one in"
+            " a thread of its own"
+        ) from None
+
+
 async def _open_link(options: Options) -> Link:
     """Open the link in a context of its own.
 
@@ -132,10 +146,13 @@ async def _open_link(options: Options) -> Link:
         open_link(options.address, options.serial), context=contextvars.Context()
     )
     try:
-        return await opening
+        return await asyncio.shield(opening)
     except asyncio.CancelledError:
-        if opening.done() and not opening.cancelled() and opening.exception() is None:
-            await opening.result().aclose()  # it came in the same turn as the cancellation
+        opening.cancel()
+        await until_done(opening)
+        if not opening.cancelled() and opening.exception() is None:
+            # It came in the same turn as the cancellation.
+            await until_done(asyncio.create_task(opening.result().aclose()))
         raise
 
 
@@ -238,8 +255,9 @@ def open_modem(
         ModuleReset: The module restarts again and again.
         SettingRefused: The module refused for ``sync_timeout`` what nothing works without.
         WrongModule: Another module answers; ``profile`` has it taken for a BC65 or BC92.
+        RuntimeError: No event loop of asyncio runs, as under trio.
 
-    Cancellation closes what was opened.
+    Cancellation closes what was opened, before it passes: the port is free then.
     """
     speed = baudrate if baudrate is not None else BAUDRATES[0]
     serial = SerialSettings(

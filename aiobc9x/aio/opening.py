@@ -10,6 +10,7 @@ import asyncio
 from dataclasses import dataclass, replace
 from typing import Final
 
+from aiobc9x.aio.resting import rest
 from aiobc9x.aio.sockets import ENDING, SocketKeeper
 from aiobc9x.core.events import Opened, OpenRefused
 from aiobc9x.core.slots import Slot, SlotState
@@ -168,7 +169,7 @@ class Opener:
                 await self._connect(opening)
             finally:
                 self._under_way -= 1
-                await self._keeper.notify()
+                self._keeper.freed.tell()
         except BaseException as exc:
             self._session.statistics.open_failures += 1
             if not opening.is_taken:
@@ -187,7 +188,7 @@ class Opener:
             opening.future.set_result(opening.slot)
 
     def _ended(self) -> ModemError:
-        return LinkLost("the modem was closed while the connection was being opened")
+        return LinkLost(f"{self._driver.reason} while the connection was being opened")
 
     async def _reserve(self, request: OpenRequest) -> Slot:
         return await self._keeper.reserve(
@@ -195,10 +196,9 @@ class Opener:
         )
 
     async def _take_turn(self) -> None:
-        async with self._keeper.freed:
-            while self._under_way >= self._session.profile.concurrent_opens:
-                await self._keeper.freed.wait()
-            self._under_way += 1
+        while self._under_way >= self._session.profile.concurrent_opens:
+            await self._keeper.freed.wait()
+        self._under_way += 1
 
     async def _connect(self, opening: _Opening) -> None:
         for delay in (*RETRY_S, None):
@@ -212,7 +212,7 @@ class Opener:
                     await self._change_id(opening)
                 elif exc.err in _BUSY:
                     await self._keeper.close_quietly(opening.slot.connect_id)
-                    await asyncio.sleep(delay)
+                    await rest(self._driver, delay)
                 else:
                     raise
             else:

@@ -15,6 +15,7 @@ from aiobc9x.core.events import (
     Drained,
     Failed,
     ReadRefused,
+    RemoteClosed,
     SendRefused,
     SendStalled,
     Sent,
@@ -37,6 +38,9 @@ class SlotOwner(Protocol):
 
     def on_sent(self, size_bytes: int) -> None:
         """Note that the module has taken bytes."""
+
+    def on_remote_closed(self) -> None:
+        """Note that the peer has closed; the module may hold more of what it sent."""
 
     def on_drained(self) -> None:
         """Note that the peer has closed and everything has been read."""
@@ -117,7 +121,7 @@ class Owners:
             self._resolve(event)
         owner = owner_of(event.slot)
         if owner is None:
-            if isinstance(event, DataReceived | Drained | Failed):
+            if isinstance(event, DataReceived | RemoteClosed | Drained | Failed):
                 self._early.setdefault(event.slot, []).append(event)
             return
         match event:
@@ -125,6 +129,8 @@ class Owners:
                 owner.on_data(data)
             case Sent(_, size):
                 owner.on_sent(size)
+            case RemoteClosed():
+                owner.on_remote_closed()
             case Drained():
                 owner.on_drained()
             case Failed(_, error):

@@ -14,6 +14,7 @@ from typing import Any, Final
 from aiobc9x.aio.driver import Driver
 from aiobc9x.aio.events import Progress
 from aiobc9x.aio.refusals import Refusal, concerns_sim, meaning_of
+from aiobc9x.aio.resting import rest
 from aiobc9x.aio.simcard import SimCard
 from aiobc9x.aio.steps import Leftovers
 from aiobc9x.errors import (
@@ -207,7 +208,7 @@ class Readiness:
             if self._detail != said:
                 said = self._detail
                 self._driver.hub.publish(Progress(stage, said))
-            await asyncio.sleep(pause)
+            await rest(self._driver, pause)
             pause = min(2 * pause, _LONGEST_WAIT_S)
 
     def _enter(self, stage: str) -> None:

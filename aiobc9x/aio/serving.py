@@ -90,8 +90,15 @@ class Acceptor:
         await self._activate_context()
         address = self._connector.own_address(family) or "0.0.0.0"
         slot, extra = await self._connector.open(self.request(address, port), stage)
-        del extra
-        return Server(self._keeper, self._connector, slot, (address, port), protocol_factory, tls)
+        return Server(
+            self._keeper,
+            self._connector,
+            slot,
+            (address, port),
+            protocol_factory,
+            tls,
+            extra["modem"],
+        )
 
     async def _activate_context(self) -> None:
         """A listener wants its context activated (§4.3.1); the module may do so by itself."""
@@ -103,7 +110,7 @@ class Acceptor:
             logger.debug("! can't activate the context: %s", exc)
 
     def on_urc(self, urc: Urc) -> None:
-        """Act on what concerns listeners."""
+        """Act on connections that come and on those that their peers end."""
         if isinstance(urc, Incoming):
             self.on_incoming(urc)
 

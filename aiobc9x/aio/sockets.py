@@ -12,7 +12,9 @@ import logging
 from dataclasses import dataclass
 from typing import Final
 
+from aiobc9x.aio.changes import Changes
 from aiobc9x.aio.driver import Driver
+from aiobc9x.aio.resting import rest
 from aiobc9x.core.events import Lane
 from aiobc9x.core.session import Session
 from aiobc9x.core.slots import Slot, SlotState
@@ -73,8 +75,9 @@ class SocketKeeper:
     Attributes:
         driver: Runs the commands.
         context_id: ``<contextID>`` of every socket.
-        freed: Notified whenever an ID becomes free, or an open ends.
+        freed: Tells whenever an ID becomes free, an open ends, or all have ended at once.
         is_closing: The modem is being closed, so no ID is given out.
+        has_foreign_sockets: A caller has opened sockets by commands of his own.
 
     """
 
@@ -87,8 +90,9 @@ class SocketKeeper:
         self.driver = driver
         self.context_id = context_id
         self._port_quarantine = port_quarantine
-        self.freed = asyncio.Condition()
-        self.is_closing = False
+        self.freed = Changes()
+        driver.on_sockets_lost = self.freed.tell
+        self.is_closing = self.has_foreign_sockets = False
         self._closes: dict[Slot, asyncio.Future[None]] = {}
         self._one_close = asyncio.Lock()
 
@@ -120,24 +124,24 @@ class SocketKeeper:
 
         Raises:
             NoFreeSocket: All six are in use and none is closing.
+            LinkLost: The link failed meanwhile.
             OSError: EADDRINUSE: the local port rests.
 
         Cancellation is safe.
         """
         table = self.session.sockets
-        async with self.freed:
-            while True:
-                self.driver.check()
-                if self.is_closing:
-                    raise LinkLost("the modem is being closed")
-                if not self._is_being_closed(local_port):
-                    self._check_rest(local_port)
-                    slot = table.reserve(service_type, access_mode, local_port)
-                    if slot is not None:
-                        return slot
-                    if not table.is_closing:
-                        raise NoFreeSocket
-                await self.freed.wait()
+        while True:
+            self.driver.check()
+            if self.is_closing:
+                raise LinkLost("the modem is being closed")
+            if not self._is_being_closed(local_port):
+                self._check_rest(local_port)
+                slot = table.reserve(service_type, access_mode, local_port)
+                if slot is not None:
+                    return slot
+                if not table.is_closing:
+                    raise NoFreeSocket
+            await self.freed.wait()
 
     def _is_being_closed(self, local_port: int) -> bool:
         """Whether the socket that has a fixed local port will be gone soon."""
@@ -152,13 +156,9 @@ class SocketKeeper:
             fix = "use 0 to let the module choose, or open_modem(port_quarantine=0) to try"
             raise OSError(errno.EADDRINUSE, f"{text} (§2.2.1, note 5); {fix}")
 
-    async def notify(self) -> None:
-        """Wake whoever waits for an ID."""
-        async with self.freed:
-            self.freed.notify_all()
-
     def close(self, slot: Slot) -> asyncio.Future[None]:
         """Close a socket in the background; the future is done when its ID is free."""
+        self.driver.home.check_thread()
         if (under_way := self._closes.get(slot)) is not None:
             return under_way
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -180,7 +180,7 @@ class SocketKeeper:
                 if await self._close_thrice(close):
                     break
                 logger.warning("! the module keeps socket %d open", slot.connect_id)
-                await asyncio.sleep(CLOSE_RETRY_S)
+                await rest(self.driver, CLOSE_RETRY_S)  # a restart frees every socket
         finally:
             if slot.state is SlotState.CLOSING:
                 rest_s = self._port_quarantine if close.ends_socket else 0.0
@@ -190,7 +190,7 @@ class SocketKeeper:
             if not future.done():
                 future.set_result(None)
             self.driver.disown(slot)
-            await self.notify()  # of a dead link too: whoever waits for an ID must hear of it
+            self.freed.tell()
 
     async def _close_thrice(self, close: _Close) -> bool:
         for _ in range(3):
@@ -242,7 +242,12 @@ class SocketKeeper:
         return False
 
     def close_orphan(self, connect_id: int) -> None:
-        """Close a connection that nobody owns: its ``"incoming"`` URC got lost (§2.3.5)."""
+        """Close a connection that nobody owns: its ``"incoming"`` URC got lost (§2.3.5).
+
+        One that a caller has opened by a command of his own is his.
+        """
+        if self.has_foreign_sockets:
+            return
         slot = self.session.adopt_orphan(connect_id)
         if slot is not None:
             logger.info("! nobody knows the connection on socket %d: it is closed", connect_id)

@@ -16,7 +16,6 @@ for the network, and once more when that is there.
 
 from __future__ import annotations
 
-import asyncio
 import enum
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from typing import Any, Final, TypeVar
 
 from aiobc9x.aio.driver import Driver
 from aiobc9x.aio.refusals import Refusal, meaning_of
+from aiobc9x.aio.resting import rest
 from aiobc9x.core.events import Lane
 from aiobc9x.errors import CommandError, LinkTimeout, SettingRefused
 from aiobc9x.wire.base import Command
@@ -135,7 +135,7 @@ class Steps:
                 if self._driver.time() + pause > self._limit(need, exc):
                     raise
             self._has_waited = True
-            await asyncio.sleep(pause)
+            await rest(self._driver, pause)
 
     def _cut(self, command: Command[Any]) -> float | None:
         """Return what is left of the time, for a command that may take longer than that."""

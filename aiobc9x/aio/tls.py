@@ -15,6 +15,7 @@ from asyncio import sslproto
 from typing import TYPE_CHECKING, Any, Final
 
 from aiobc9x.aio.arguments import check_seconds
+from aiobc9x.aio.writers import forgive, tell_writer, whole_reader
 from aiobc9x.errors import StreamBroken
 
 HANDSHAKE_TIMEOUT_S: Final = 180.0
@@ -88,10 +89,10 @@ class TlsProtocol(sslproto.SSLProtocol):
     the stream it fills one more buffer of a ``BufferedProtocol`` and forgets the rest; and
     it holds its own last words of the handshake back if the protocol pauses reading at once.
     A connection that the peer has closed while its reader was full can't be closed there,
-    and forgets what is written to it.
+    and forgets what is written to it; a reader that resumes and pauses in one turn loses the rest.
     """
 
-    _is_flushing = False
+    _is_flushing = _is_forced = False
     _refused = 0
 
     if TYPE_CHECKING:  # typeshed leaves these out
@@ -115,7 +116,10 @@ class TlsProtocol(sslproto.SSLProtocol):
         if exc is None and self._refused:
             text = f"the peer closed the connection with {self._refused} bytes not sent"
             exc = StreamBroken(text)
+        reader = whole_reader(self._app_protocol) if exc is not None else None
         super().connection_lost(exc)
+        if reader is not None:
+            self._loop.call_soon(forgive, reader)  # behind the call that is on its way
 
     def _write_appdata(self, list_of_data: list[bytes]) -> None:
         flushing = self._state is sslproto.SSLProtocolState.FLUSHING
@@ -123,6 +127,8 @@ class TlsProtocol(sslproto.SSLProtocol):
             # The peer has closed, which the protocol is told behind the data that it has
             # not read yet; what it writes until then is dropped.
             self._refused += sum(map(len, list_of_data))
+            text = f"the peer closed the connection with {self._refused} bytes not sent"
+            tell_writer(innermost(self), StreamBroken(text))
         super()._write_appdata(list_of_data)
 
     def _on_handshake_complete(self, handshake_exc: BaseException | None) -> None:
@@ -145,6 +151,8 @@ class TlsProtocol(sslproto.SSLProtocol):
             super()._start_shutdown()
 
     def _do_flush(self) -> None:
+        if self._app_reading_paused and not self._app_transport._closed:
+            return  # it has paused again since it resumed; the rest waits until it does once more
         self._is_flushing = True
         try:
             before = None
@@ -154,6 +162,16 @@ class TlsProtocol(sslproto.SSLProtocol):
             super()._do_flush()  # type: ignore[misc]  # not in typeshed either
         finally:
             self._is_flushing = False
+
+    def force_reading(self) -> None:
+        """Hand over all that was received, and the end, in spite of a pause."""
+        self._is_forced, self._app_reading_paused = True, False
+        if self._state is sslproto.SSLProtocolState.FLUSHING:
+            self._do_flush()
+
+    def _pause_reading(self) -> None:
+        if not self._is_forced:
+            super()._pause_reading()  # type: ignore[misc]  # as above
 
     @property
     def _held_back(self) -> int:
@@ -305,6 +323,19 @@ def improve(protocol: asyncio.BaseProtocol) -> None:
     if type(protocol) is sslproto.SSLProtocol:
         protocol.__class__ = TlsProtocol
         protocol._get_app_transport()  # type: ignore[attr-defined]  # it is one now
+
+
+def innermost(protocol: asyncio.BaseProtocol) -> asyncio.BaseProtocol:
+    """Return the protocol inside TLS, or inside TLS in TLS, or the one that has none."""
+    while isinstance(protocol, sslproto.SSLProtocol):
+        protocol = protocol._app_protocol
+    return protocol
+
+
+def force_reading(protocol: asyncio.BaseProtocol) -> None:
+    """Have TLS hand over what it holds, if the protocol is TLS."""
+    if isinstance(protocol, TlsProtocol):
+        protocol.force_reading()
 
 
 def is_tls(protocol: asyncio.BaseProtocol) -> bool:

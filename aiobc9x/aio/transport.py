@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiobc9x.aio.base import ModuleTransport
 from aiobc9x.aio.socketview import SocketView
-from aiobc9x.aio.tls import improve, is_tls
+from aiobc9x.aio.tls import force_reading, improve, innermost, is_only_goodbye, is_tls
+from aiobc9x.aio.writers import tell_writer
+from aiobc9x.core.slots import SlotState
 from aiobc9x.errors import StreamBroken
 from aiobc9x.spec import AccessMode
 
@@ -34,6 +36,9 @@ logger = logging.getLogger("aiobc9x.aio")
 
 OVERRUN_BYTES: Final = 64 * 1024
 """Pushed bytes that may still come while a full socket is switched to buffer mode."""
+
+STUCK_S: Final = 1.0
+"""Seconds that a protocol may pause both directions of a connection whose peer has gone."""
 
 _BYTES_LIKE: Final = (bytes, bytearray, memoryview)
 
@@ -73,6 +78,9 @@ class SocketTransport(ModuleTransport, asyncio.Transport):
         self._paused = False
         self._delivering = False
         self._eof = self._is_held_open = False
+        self._refused_bytes = 0
+        self._stuck: asyncio.TimerHandle | None = None
+        self._is_forced = False
         names = extra["sockname"], extra["peername"]
         extra["socket"] = SocketView(socket.SOCK_STREAM, *names, self._is_quiet)
         super().__init__(keeper, examiner, slot, protocol, extra)
@@ -87,6 +95,7 @@ class SocketTransport(ModuleTransport, asyncio.Transport):
         if is_tls(protocol):  # it finds a hole by itself, so "buff full" need not end it
             self._keeper.session.check_above(self._slot)
         self._is_buffered = isinstance(protocol, asyncio.BufferedProtocol)
+        self._check_writer()
 
     def _is_quiet(self) -> bool:
         """Whether the connection stands and nothing waits for the protocol to resume reading."""
@@ -98,10 +107,11 @@ class SocketTransport(ModuleTransport, asyncio.Transport):
 
     def pause_reading(self) -> None:
         """Keep received data here; the module is read until the read-ahead is full."""
-        self._paused = True
+        self._paused = not self._is_forced
 
     def resume_reading(self) -> None:
         """Let received data go to the protocol again."""
+        self._keeper.driver.home.check_thread()
         if self._paused:
             self._paused = False
             if not self._closing:
@@ -112,8 +122,10 @@ class SocketTransport(ModuleTransport, asyncio.Transport):
 
         Raises:
             TypeError: Not a bytes-like object.
+            RuntimeError: It is called from another thread or event loop; nothing is written.
 
         """
+        self._keeper.driver.home.check_thread()
         if not isinstance(data, _BYTES_LIKE):
             raise TypeError(
                 f"data argument must be a bytes-like object, not {type(data).__name__!r}"
@@ -125,9 +137,29 @@ class SocketTransport(ModuleTransport, asyncio.Transport):
             return
         if not data:
             return
+        if self._has_ended:
+            self._refuse(data)
+            return
         self._keeper.session.write(self._slot, data)
         self._keeper.driver.kick()
         self._maybe_pause_protocol()
+
+    def _refuse(self, data: bytes | bytearray | memoryview) -> None:
+        """Count what can't be sent: the peer has gone, which the protocol has not read yet."""
+        if not is_only_goodbye(self._protocol, bytes(data)):
+            self._refused_bytes += len(data)
+            self._maybe_pause_protocol()
+            self._check_writer()
+
+    def get_write_buffer_size(self) -> int:
+        """Return the bytes that the module has not confirmed with ``SEND OK``."""
+        return super().get_write_buffer_size() + self._refused_bytes
+
+    def _unsent_error(self) -> Exception | None:
+        if not self._refused_bytes:
+            return super()._unsent_error()
+        unsent = self.get_write_buffer_size()
+        return StreamBroken(f"the peer closed the connection with {unsent} bytes not sent")
 
     def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview]) -> None:
         """Queue the concatenation of some bytes-like objects."""
@@ -237,15 +269,45 @@ class SocketTransport(ModuleTransport, asyncio.Transport):
 
         return taken if self._call("buffer_updated", copy) else 0
 
+    def on_remote_closed(self) -> None:
+        """Have the rest read, whether or not there is room: it is little, and the end is near."""
+        if not self._closing:
+            self._update_reading()
+
     def _update_reading(self) -> None:
-        wants = self._ahead_bytes < self._ahead_limit
+        is_ending = self._slot.state is SlotState.REMOTE_CLOSED
+        wants = is_ending or self._ahead_bytes < self._ahead_limit
         self._keeper.want_reads(self._slot, wants)
 
     def _discard_received(self) -> None:
         self._ahead.clear()
         self._ahead_bytes = 0
         self._eof = False
+        if self._stuck is not None:
+            self._stuck.cancel()
 
     def _on_peer_closed(self) -> None:
         self._eof = True
         self._deliver()
+        self._check_writer()
+
+    def _check_writer(self) -> None:
+        """Tell whoever writes that the peer has gone, if it has written what can't be sent.
+
+        A protocol that can't be told so by itself hears of it by ``connection_lost()``, which
+        must come behind all that was received. That waits while the protocol has paused
+        reading, and would wait for ever if it does so until it can write.
+        """
+        if not self._has_ended or self._closing:
+            return
+        error = self._unsent_error()
+        if error is None or tell_writer(innermost(self._protocol), error):
+            return
+        if self._protocol_paused and self._stuck is None:
+            self._stuck = self._loop.call_later(STUCK_S, self._force)
+
+    def _force(self) -> None:
+        """Hand over the rest in spite of the pause, so that the end can follow."""
+        self._is_forced, self._paused = True, False
+        self._deliver()
+        force_reading(self._protocol)

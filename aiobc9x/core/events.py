@@ -178,6 +178,13 @@ class ReadRefused:
 
 
 @dataclass(frozen=True, slots=True)
+class RemoteClosed:
+    """The peer has closed: nothing more can be sent; what it sent is still to be read."""
+
+    slot: Slot
+
+
+@dataclass(frozen=True, slots=True)
 class Drained:
     """The peer has closed, and everything it sent has been read."""
 
@@ -249,6 +256,7 @@ SlotEvent: TypeAlias = (
     | SendRefused
     | DatagramLost
     | ReadRefused
+    | RemoteClosed
     | Drained
     | Failed
     | Opened

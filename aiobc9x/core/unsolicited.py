@@ -17,6 +17,7 @@ from aiobc9x.core.events import (
     Opened,
     OpenRefused,
     Orphaned,
+    RemoteClosed,
 )
 from aiobc9x.core.profile import ModuleProfile
 from aiobc9x.core.receiving import announce
@@ -170,6 +171,7 @@ class Unsolicited:
         if slot.state is not SlotState.OPEN:
             return
         slot.move(SlotState.REMOTE_CLOSED)
+        yield RemoteClosed(slot)
         if slot.is_listener:
             yield Drained(slot)
         elif slot.has_buffer or slot.wanted_mode is not None:

@@ -218,6 +218,27 @@ class TestSend:
                 await stream.aclose()
 
     @virtual
+    async def test_to_a_peer_that_has_closed_while_nobody_receives(self) -> None:
+        """It fails within seconds, and what has come is still there to be received."""
+        data = bytes(range(256)) * 800
+        async with Bench(buffer_bytes=1 << 20, buffer_nodes=1000) as bench:
+            stream, peer = await connected(bench, read_ahead_bytes=4096)
+            peer.send(data)
+            await asyncio.sleep(30)
+            peer.close()
+            began = running().now
+
+            async def send_on() -> None:
+                while True:
+                    await stream.send(bytes(1000))
+
+            with pytest.raises(anyio.BrokenResourceError):
+                await send_on()
+            assert running().now - began < 10
+            assert b"".join([part async for part in stream]) == data
+            await stream.aclose()
+
+    @virtual
     async def test_cancelled_before(self) -> None:
         """A scope that is cancelled already lets no byte out."""
         async with Bench() as bench:

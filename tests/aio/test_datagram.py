@@ -11,6 +11,7 @@ import pytest
 
 import aiobc9x
 from aiobc9x import AccessMode
+from aiobc9x.aio.datagram import QUEUE_DATAGRAMS, DatagramTransport
 from aiobc9x.sim.faults import Fault, FaultKind
 from aiobc9x.sim.options import Host
 from tests.support.bench import ECHO_PORT, HOST, Bench
@@ -394,3 +395,38 @@ class TestEnd:
             assert view.getsockname() == ("100.127.243.105", 40000)
             assert transport.get_extra_info("connect_id") in range(6)
             assert "open" in repr(transport)
+
+
+class TestQueue:
+    """Datagrams that wait for the module."""
+
+    @virtual
+    async def test_it_is_bounded(self) -> None:
+        """What finds it full is lost, and ``error_received()`` says so for each."""
+        async with Bench() as bench:
+            transport, protocol = await endpoint(bench)
+            for number in range(QUEUE_DATAGRAMS + 1000):
+                transport.sendto(b"%d" % number)
+            assert isinstance(transport, DatagramTransport)
+            assert transport.get_write_buffer_size() < 4 * QUEUE_DATAGRAMS
+            errors = [error for error in protocol.errors if isinstance(error, OSError)]
+            assert {error.errno for error in errors} == {errno.ENOBUFS}
+            assert len(errors) == 1000
+            assert "256 datagrams wait already" in str(errors[0])
+            transport.close()
+            assert await protocol.lost is None
+            sent = [b"%d" % number for number in range(QUEUE_DATAGRAMS)]
+            assert bench.peer.datagrams == sent
+
+    @virtual
+    async def test_it_has_room_again(self) -> None:
+        """Once the module has taken one."""
+        async with Bench() as bench:
+            transport, protocol = await endpoint(bench)
+            for _ in range(QUEUE_DATAGRAMS):
+                transport.sendto(b"first")
+            await asyncio.sleep(60)
+            transport.sendto(b"last")
+            await asyncio.sleep(60)
+            assert protocol.errors == []
+            assert bench.peer.datagrams[-1] == b"last"

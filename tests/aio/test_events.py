@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 
 import pytest
 
 import aiobc9x
 from aiobc9x.aio.events import QUEUE_LENGTH, Hub, Progress
+from aiobc9x.aio.home import HomeLoop
 from aiobc9x.wire.urcs import Registration
 from tests.support.bench import Bench
 from tests.support.clock import virtual
@@ -22,7 +24,7 @@ def number(event: aiobc9x.ModemEvent) -> int:
 @virtual
 async def test_events_queue_from_the_call_on() -> None:
     """Each subscriber gets every event since it subscribed, in order."""
-    hub = Hub()
+    hub = Hub(HomeLoop("a test"))
     hub.publish(Progress("0"))
     early = hub.subscribe()
     hub.publish(Progress("1"))
@@ -36,7 +38,7 @@ async def test_events_queue_from_the_call_on() -> None:
 @virtual
 async def test_slow_subscriber_is_told_what_it_missed() -> None:
     """The queue is bounded; what came first is kept."""
-    hub = Hub()
+    hub = Hub(HomeLoop("a test"))
     events = hub.subscribe()
     for turn in range(QUEUE_LENGTH + 5):
         hub.publish(Progress(str(turn)))
@@ -50,7 +52,7 @@ async def test_slow_subscriber_is_told_what_it_missed() -> None:
 @virtual
 async def test_nothing_is_between_the_gap_and_its_report() -> None:
     """Once events are missed, all that come before the report are missed too."""
-    hub = Hub()
+    hub = Hub(HomeLoop("a test"))
     events = hub.subscribe()
     for turn in range(QUEUE_LENGTH + 1):
         hub.publish(Progress(str(turn)))
@@ -64,7 +66,7 @@ async def test_nothing_is_between_the_gap_and_its_report() -> None:
 @virtual
 async def test_cancelled_wait_loses_no_event() -> None:
     """Also not in the moment in which it comes."""
-    hub = Hub()
+    hub = Hub(HomeLoop("a test"))
     events = hub.subscribe()
     waiting = asyncio.ensure_future(anext(events))
     await asyncio.sleep(0)
@@ -78,7 +80,7 @@ async def test_cancelled_wait_loses_no_event() -> None:
 @virtual
 async def test_closing_a_subscription() -> None:
     """It ends behind what it has, and hears no more."""
-    hub = Hub()
+    hub = Hub(HomeLoop("a test"))
     events = hub.subscribe()
     hub.publish(Progress("1"))
     events.close()
@@ -103,3 +105,46 @@ async def test_urcs_of_a_modem() -> None:
         await modem.aclose()
         assert await waiting is None
         assert [event async for event in modem.subscribe()] == []
+
+
+@virtual
+async def test_a_subscription_that_is_left_costs_nothing() -> None:
+    """Behind ``break`` nobody holds it, and no event is kept for it."""
+    hub = Hub(HomeLoop("a test"))
+
+    async def first() -> int:
+        events = hub.subscribe()
+        hub.publish(Progress("1"))
+        async for event in events:
+            return number(event)
+        raise AssertionError
+
+    kept = hub.subscribe()
+    for _ in range(1000):
+        assert await first() == 1
+    gc.collect()
+    assert len(hub._subscriptions) == 1
+    hub.publish(Progress("2"))
+    assert number(await anext(kept)) == 1
+
+
+@virtual
+async def test_async_with_closes_a_subscription() -> None:
+    """Also one that somebody still holds."""
+    hub = Hub(HomeLoop("a test"))
+    async with hub.subscribe() as events:
+        hub.publish(Progress("1"))
+    hub.publish(Progress("2"))
+    assert [number(event) async for event in events] == [1]
+    assert len(hub._subscriptions) == 0
+
+
+@virtual
+async def test_a_subscriber_that_waits_is_kept() -> None:
+    """Even if it is the loop alone that holds it."""
+    hub = Hub(HomeLoop("a test"))
+    waiting = asyncio.ensure_future(anext(hub.subscribe()))
+    await asyncio.sleep(0)
+    gc.collect()
+    hub.publish(Progress("1"))
+    assert number(await waiting) == 1

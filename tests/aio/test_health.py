@@ -90,6 +90,9 @@ class TestStep:
             with pytest.raises(aiobc9x.LinkLost, match="stopped answering"):
                 await reader.read()
             assert running().now - began < RECOVERY_LIMIT_S + 10
+            await asyncio.sleep(1)
+            assert bench.line is not None
+            assert bench.line.is_closing()  # others may have the port
 
     @virtual
     async def test_module_that_is_silent_for_a_while(self) -> None:

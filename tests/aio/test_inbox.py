@@ -52,7 +52,7 @@ class TestInbox:
             inbox = Inbox(modem._driver, Closed)
             inbox.close()
             await asyncio.sleep(0)
-            assert modem._driver._expected == []
+            assert len(modem._driver._expected) == 0
 
     @virtual
     async def test_skip(self) -> None:

@@ -15,6 +15,7 @@ import tty
 from collections.abc import Callable, Iterator
 from unittest.mock import patch
 
+import anyio
 import pytest
 import serial
 
@@ -254,6 +255,47 @@ class TestSerial:
             closing.cancel()
             await asyncio.wait([closing])
             await asyncio.sleep(0.25)
+        again = await open_link(pty[1], SETTINGS)
+        await again.aclose()
+
+    async def test_close_drops_what_the_device_has_not_sent(self, pty: tuple[int, str]) -> None:
+        """Or the system would wait for a UART inside ``close()``, and the loop with it."""
+        calls: list[tuple[int, bool]] = []
+        link = await open_link(pty[1], SETTINGS)
+        port = link._port
+
+        def flush(fd: int, queue: int) -> None:
+            calls.append((queue, fd == port.fd and port.is_open))
+
+        with patch.object(termios, "tcflush", flush):
+            await link.aclose()
+        assert calls == [(termios.TCOFLUSH, True)]
+        assert not port.is_open
+
+    async def test_close_of_a_device_that_is_gone(self) -> None:
+        """It can't be flushed, and is closed all the same."""
+        master, slave = os.openpty()
+        link = await open_link(os.ttyname(slave), SETTINGS)
+        port = link._port
+        os.close(slave)
+        os.close(master)
+        with patch.object(termios, "tcflush", side_effect=termios.error(errno.EIO, "gone")):
+            await link.aclose()
+        assert not port.is_open
+
+    async def test_cancelled_opening_waits_for_the_device(self, pty: tuple[int, str]) -> None:
+        """A port that opens a moment later is closed before the cancellation passes."""
+        really_open = link_module._open_port
+        ports = []
+
+        def slowly(device: str, settings: SerialSettings) -> object:
+            time.sleep(0.2)
+            ports.append(really_open(device, settings))
+            return ports[-1]
+
+        with patch.object(link_module, "_open_port", slowly), anyio.move_on_after(0.05):
+            await open_link(pty[1], SETTINGS)
+        assert not ports[0].is_open
         again = await open_link(pty[1], SETTINGS)
         await again.aclose()
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import math
 import re
+import weakref
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -80,15 +82,77 @@ async def test_await_and_async_with() -> None:
 
 
 def test_modem_that_nobody_closes(caplog: pytest.LogCaptureFixture) -> None:
-    """The end of the loop closes it, and one line says what to do."""
+    """The end of the loop closes it; a warning and one line say what to do."""
+    left: list[aiobc9x.Modem] = []
+
+    async def forget() -> None:
+        left.append(await aiobc9x.open_modem(ADDRESS))
+
+    text = f"{ADDRESS} was still open when its event loop ended; use 'async with'"
+    with pytest.warns(ResourceWarning, match=re.escape(text)):
+        asyncio.run(forget())
+    assert [record.message for record in caplog.records] == [f"! {text}"]
+
+
+def test_modem_that_nobody_keeps(caplog: pytest.LogCaptureFixture) -> None:
+    """Nor does anything keep it when the loop ends at once."""
 
     async def forget() -> None:
         await aiobc9x.open_modem(ADDRESS)
 
-    asyncio.run(forget())
+    with pytest.warns(ResourceWarning, match="unclosed modem <Modem sim") as caught:
+        asyncio.run(forget())
+    assert len(caught) == 1
     assert [record.message for record in caplog.records] == [
         f"! {ADDRESS} was still open when its event loop ended; use 'async with'"
     ]
+
+
+@virtual
+async def test_modem_that_is_dropped_while_the_loop_goes_on() -> None:
+    """A warning says so, and the port is closed for whoever wants it next."""
+    async with Bench() as bench:
+        before = other_tasks()
+        await bench.open()
+        bench._streams.clear()
+        with pytest.warns(ResourceWarning, match="unclosed modem <Modem sim"):
+            bench._modem = None
+        await asyncio.sleep(2)
+        assert bench.line is not None
+        assert bench.line.is_closing()
+        await no_task_left(before)
+
+
+@pytest.mark.parametrize("holder", ["connection", "endpoint", "server", "events"])
+@virtual
+async def test_a_modem_lives_as_long_as_what_it_gave(holder: str) -> None:
+    """Whoever holds only that holds the modem too."""
+    async with Bench() as bench:
+        bench.network.serve_udp(PORT)
+        modem = await bench.open()
+        kept: object = None
+        match holder:
+            case "connection":
+                kept = await modem.create_connection(asyncio.Protocol, HOST, PORT)
+            case "endpoint":
+                kept = await modem.create_datagram_endpoint(
+                    asyncio.DatagramProtocol, remote_addr=(HOST, PORT)
+                )
+            case "server":
+                kept = await modem.create_server(asyncio.Protocol, PORT)
+            case _:
+                kept = modem.subscribe()
+        known = weakref.ref(modem)
+        bench._modem = None
+        del modem
+        gc.collect()
+        await asyncio.sleep(5)
+        left = known()
+        assert left is not None
+        assert bench.line is not None
+        assert not bench.line.is_closing()
+        await left.aclose()
+        del kept
 
 
 @virtual

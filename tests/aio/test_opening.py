@@ -136,6 +136,23 @@ class TestRetries:
             assert bench.open_ids == []
 
     @virtual
+    async def test_a_lost_line_between_two_tries(self) -> None:
+        """Nobody waits until the next."""
+        async with Bench() as bench:
+            modem = await bench.open()
+            await modem.wait_ready()
+            bench.add_fault(
+                Fault(FaultKind.REPLACE_LINE, on="+QIOPEN:", times=None, data=b"+QIOPEN: 0,568")
+            )
+            opening = asyncio.create_task(bench.streams(HOST, PORT))
+            await asyncio.sleep(3)  # the fourth try comes 2 s after the third
+            began = running().now
+            bench.cut_line()
+            with pytest.raises(aiobc9x.LinkLost):
+                await opening
+            assert running().now - began < 0.1
+
+    @virtual
     async def test_opens_are_serialized_where_the_module_needs_it(self) -> None:
         """``concurrent_opens=1``: no QIOPEN before the last one's result."""
         async with Bench(network_latency=0.5) as bench:

@@ -18,6 +18,7 @@ from aiobc9x.core.events import (
     Opened,
     OpenRefused,
     ReadRefused,
+    RemoteClosed,
     SendOver,
     SendRefused,
     SendStalled,
@@ -37,6 +38,7 @@ REFUSED = SendRefused(SLOT, 3)
 CALLS: list[tuple[SlotEvent, str, tuple[Any, ...]]] = [
     (DataReceived(SLOT, b"data"), "on_data", (b"data",)),
     (Sent(SLOT, 7), "on_sent", (7,)),
+    (RemoteClosed(SLOT), "on_remote_closed", ()),
     (Drained(SLOT), "on_drained", ()),
     (Failed(SLOT, ERROR), "on_failed", (ERROR,)),
     (DatagramLost(SLOT, "why"), "on_datagram_lost", ("why",)),
@@ -111,7 +113,12 @@ def test_what_comes_early_waits() -> None:
     for event, _, _ in CALLS:
         owners.tell(event)
     owners.adopt(SLOT, owner)
-    assert [call[0] for call in owner.method_calls] == ["on_data", "on_drained", "on_failed"]
+    assert [call[0] for call in owner.method_calls] == [
+        "on_data",
+        "on_remote_closed",
+        "on_drained",
+        "on_failed",
+    ]
 
 
 @pytest.mark.parametrize("forget", [lambda o: o.disown(SLOT), lambda o: o.clear()])

@@ -52,6 +52,19 @@ class TestWaiting:
             assert running().now - began == pytest.approx(20, abs=0.1)
 
     @virtual
+    async def test_a_lost_line_ends_the_wait(self) -> None:
+        """At once, also between two questions."""
+        async with Bench(register_time=900) as bench:
+            modem = await bench.open()
+            waiting = asyncio.create_task(modem.open_connection(HOST, PORT))
+            await asyncio.sleep(30)
+            began = running().now
+            bench.cut_line()
+            with pytest.raises(aiobc9x.LinkLost):
+                await waiting
+            assert running().now - began < 0.1
+
+    @virtual
     async def test_second_time_is_free(self) -> None:
         """A state that nothing contradicts is not asked for again."""
         async with Bench() as bench:

@@ -97,6 +97,51 @@ class TestClose:
                 writer.write(b"still here")
                 assert await reader.readexactly(10) == b"still here"
 
+    @pytest.mark.parametrize("event", ["a restart", "a lost line"])
+    @virtual
+    async def test_whoever_waits_for_an_id_that_the_module_keeps(self, event: str) -> None:
+        """It hears at once of what frees every ID, also between two tries to close one."""
+        async with Bench(boot_time=1) as bench:
+            modem = await bench.open(state_interval=0)
+            for _ in range(6):
+                await bench.streams(HOST, PORT)
+            bench.add_fault(Fault(FaultKind.ERROR, on="AT+QICLOSE", times=None))
+            bench._streams[0][1].close()
+            waiting = asyncio.create_task(modem.open_connection(HOST, PORT))
+            await asyncio.sleep(2)  # three tries have failed, and the next is 30 s away
+            assert not waiting.done()
+            began = running().now
+            if event == "a restart":
+                bench.virtual.reset()
+                await waiting
+                assert running().now - began < 10
+            else:
+                bench.cut_line()
+                with pytest.raises(aiobc9x.LinkLost):
+                    await waiting
+                assert running().now - began < 0.1
+
+    @virtual
+    async def test_an_id_that_comes_free_is_given_out_at_once(self) -> None:
+        """To those who have waited longest first."""
+        async with Bench(close_time=3) as bench:
+            await bench.open()
+            streams = [await bench.streams(HOST, PORT) for _ in range(6)]
+            opened: list[int] = []
+
+            async def open_one(number: int) -> None:
+                await bench.streams(HOST, PORT)
+                opened.append(number)
+
+            began = running().now
+            streams[0][1].close()
+            waiting = [asyncio.create_task(open_one(number)) for number in range(2)]
+            await asyncio.sleep(1)
+            streams[1][1].close()
+            await asyncio.gather(*waiting)
+            assert opened == [0, 1]
+            assert running().now - began < 6.2
+
     @virtual
     async def test_late_urcs_of_the_last_owner(self) -> None:
         """What is said about an ID that is closing reaches nobody."""

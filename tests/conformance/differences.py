@@ -50,6 +50,11 @@ DIFFERENCES: dict[str, Difference] = {
     "peer_resets": Difference(
         "a reset by the peer", 'the module says "closed" for a reset too', _MADE_DATA_EOF_LOST
     ),
+    "reading_behind_a_writer_that_failed": Difference(
+        "bytes that a peer's end left unsent",
+        "they are no reason to forget what was received",
+        True,
+    ),
     "exception_in_connection_made": Difference(
         _EXCEPTION,
         "an exception of a protocol ends its connection, here too",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextvars
 import random
 from collections.abc import Callable
@@ -174,3 +175,38 @@ async def test_callbacks(net: Net) -> object:
     far.close()
     await protocol.lost
     return seen
+
+
+async def write_to_a_peer_that_closes(net: Net) -> asyncio.StreamReader:
+    """Write until it raises; return the reader, which is full, so that nothing else tells."""
+    reader, writer, far = await net.streams(limit=1000)
+    far.send(DATA)
+    await asyncio.sleep(0.1)
+    far.close()
+
+    async def write_on() -> None:
+        while True:
+            writer.write(DATA)
+            await writer.drain()
+            await asyncio.sleep(0.01)
+
+    with pytest.raises(ConnectionError):
+        await write_on()
+    return reader
+
+
+@conforms(tls=False)
+async def test_writing_to_a_peer_that_has_closed(net: Net) -> object:
+    """drain() raises. With TLS asyncio's own drops in silence what is written."""
+    await write_to_a_peer_that_closes(net)
+    return "told"
+
+
+@conforms(tls=False)
+async def test_reading_behind_a_writer_that_failed(net: Net) -> object:
+    """What has come may still be read."""
+    reader = await write_to_a_peer_that_closes(net)
+    try:
+        return await reader.read(-1) == DATA
+    except ConnectionError:
+        return "forgotten"

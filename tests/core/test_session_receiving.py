@@ -71,7 +71,7 @@ class TestEdge:
         peer = Peer()
         slot = peer.open()
         peer.say(announced(0, 2))
-        assert not peer.turn(READ, line(b"+QIRD: 0"), closed(0), OK)[1:]
+        assert not of(Drained, peer.turn(READ, line(b"+QIRD: 0"), closed(0), OK))
         peer.turn(READ, received(b"last"))
         peer.turn(READ, EMPTY)
         assert peer.events[-2:] == [DataReceived(slot, b"last"), Drained(slot)]

@@ -13,6 +13,7 @@ from aiobc9x.core.events import (
     Opened,
     OpenRefused,
     Orphaned,
+    RemoteClosed,
 )
 from aiobc9x.core.profile import ModuleProfile
 from aiobc9x.core.slots import Slot, SlotState, SocketTable
@@ -154,13 +155,13 @@ class TestClosed:
     def test_what_came_before_is_still_to_be_read(self, desk: Desk) -> None:
         """The end comes behind it."""
         slot = desk.open()
-        assert desk.hear(Closed(0)) == []
+        assert desk.hear(Closed(0)) == [RemoteClosed(slot)]
         assert (slot.state, slot.readable) == (SlotState.REMOTE_CLOSED, True)
 
     def test_pushed_data_have_all_come(self, desk: Desk) -> None:
         """So the end is now."""
         slot = desk.open(mode=AccessMode.PUSH)
-        assert desk.hear(Closed(0)) == [Drained(slot)]
+        assert desk.hear(Closed(0)) == [RemoteClosed(slot), Drained(slot)]
 
     def test_a_second_one_says_nothing_new(self, desk: Desk) -> None:
         """Some modules repeat it."""
@@ -179,7 +180,7 @@ class TestClosed:
     def test_a_listener_is_at_its_end_at_once(self, desk: Desk) -> None:
         """It has no data to be read."""
         slot = desk.open(ServiceType.TCP_LISTENER)
-        assert desk.hear(Closed(0)) == [Drained(slot)]
+        assert desk.hear(Closed(0)) == [RemoteClosed(slot), Drained(slot)]
 
     def test_a_listener_that_is_opening_is_left_alone(self, desk: Desk) -> None:
         """Nothing but its result opens it, and it has to be open to be closed."""
@@ -191,7 +192,7 @@ class TestClosed:
         """Its buffer may have a rest."""
         slot = desk.open(mode=AccessMode.PUSH)
         slot.wanted_mode = AccessMode.BUFFER
-        assert desk.hear(Closed(0)) == []
+        assert desk.hear(Closed(0)) == [RemoteClosed(slot)]
         assert slot.readable
 
 
