@@ -15,7 +15,7 @@ from aiobc9x.aio.driver import Driver
 from aiobc9x.aio.events import Reset, StepRegained
 from aiobc9x.aio.examine import Examiner
 from aiobc9x.aio.opening import Opener
-from aiobc9x.aio.startup import ECHO_OFF, Settings, start
+from aiobc9x.aio.startup import ECHO_OFF, Settings, read_settings, start
 from aiobc9x.aio.steps import PATIENCE_S, Leftovers, Need, Step, Steps
 from aiobc9x.aio.sync import settle, synchronize
 from aiobc9x.core.events import Lane
@@ -148,6 +148,9 @@ class Health:
             lost = await self._examiner.compare(Lane.RECOVERY)
         except CommandError:
             lost = False
+        if driver.session.is_format_doubtful:
+            await read_settings(driver, steps)
+            driver.session.is_format_doubtful = False
         if echoing or lost:  # the banner got lost
             logger.warning("! the module echoes, or has no socket: it must have restarted")
             driver.hub.publish(Reset(""))

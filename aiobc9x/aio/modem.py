@@ -378,7 +378,7 @@ class Modem(ConnectionMethods, NameQueries, RadioQueries, SettingQueries):
                 owner.close()
         await self._all_freed(flush, lambda: end - self._time_to_drop())
         flush.deadline = end
-        if self._keeper.has_foreign_sockets:
+        if self._keeper.has_foreign_sockets or self._keeper.has_listened:
             await self._keeper.close_foreign()
 
     async def _drop_sockets(self, drop: anyio.CancelScope, end: float) -> None:

@@ -77,6 +77,7 @@ class SocketKeeper:
         context_id: ``<contextID>`` of every socket.
         freed: Tells whenever an ID becomes free, an open ends, or all have ended at once.
         is_closing: The modem is being closed, so no ID is given out.
+        has_listened: A listener has been opened, so there may be connections whose URC got lost.
         has_foreign_sockets: A caller has opened sockets by commands of his own.
 
     """
@@ -92,7 +93,7 @@ class SocketKeeper:
         self._port_quarantine = port_quarantine
         self.freed = Changes()
         driver.on_sockets_lost = self.freed.tell
-        self.is_closing = self.has_foreign_sockets = False
+        self.is_closing = self.has_foreign_sockets = self.has_listened = False
         self._closes: dict[Slot, asyncio.Future[None]] = {}
         self._one_close = asyncio.Lock()
 
@@ -130,6 +131,7 @@ class SocketKeeper:
         Cancellation is safe.
         """
         table = self.session.sockets
+        self.has_listened |= service_type is ServiceType.TCP_LISTENER
         while True:
             self.driver.check()
             if self.is_closing:
@@ -254,10 +256,13 @@ class SocketKeeper:
             self.close(slot)
 
     async def close_foreign(self) -> None:
-        """Close the sockets that a caller opened by a command of his own, if that can be."""
+        """Close the sockets that nobody here owns, if that can be.
+
+        A caller has opened them by commands of his own, or their ``"incoming"`` got lost.
+        """
         try:
             for row in await self.driver.run(Qistate(), lane=Lane.CLOSE):
                 if self.session.sockets.get(row.connect_id) is None:
                     await self.close_quietly(row.connect_id)
         except ModemError as exc:  # the next start closes them
-            logger.warning("! sockets opened by commands may be left open: %s", exc)
+            logger.warning("! sockets that nobody owns may be left open: %s", exc)

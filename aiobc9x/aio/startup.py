@@ -176,7 +176,7 @@ async def _set_up(driver: Driver, settings: Settings) -> Started:
         await _check_model(driver, steps, identity)
     driver.session.profile = settings.profile or profile_for(identity)
     await _prepare_radio(driver, steps, allow_sleep=settings.allow_sleep)
-    found = await _read_settings(driver, steps)
+    found = await read_settings(driver, steps)
     await _close_leftovers(driver, steps)
     await _configure(driver, steps, settings, found)
     await steps.take_left()
@@ -219,7 +219,7 @@ async def _prepare_radio(driver: Driver, steps: Steps, *, allow_sleep: bool) -> 
         await steps.take(RADIO_ON)
 
 
-async def _read_settings(driver: Driver, steps: Steps) -> dict[ConfigKey, tuple[int, ...] | None]:
+async def read_settings(driver: Driver, steps: Steps) -> dict[ConfigKey, tuple[int, ...] | None]:
     """Learn how payloads are framed: the last owner's settings live on in NVRAM (rule 3)."""
     found = {key: await steps.ask(Qicfg(key)) for key in ConfigKey}
     if data_format := found[ConfigKey.DATA_FORMAT]:

@@ -77,13 +77,12 @@ class Stopwatch:
         return best
 
     def ended(self, exchange: Exchange, now: float) -> None:
-        """See how fast the line is at least, by an exchange that has ended."""
-        if exchange.traffic_before is None:
-            return
-        size, took = (
-            self._statistics.traffic_bytes - exchange.traffic_before,
-            now - exchange.started,
-        )
+        """See how fast the line is at least: the answer came behind the whole command.
+
+        What else has arrived meanwhile tells nothing: links deliver in chunks, and a line
+        carries both directions at once.
+        """
+        size, took = len(exchange.command.encode()), now - exchange.started
         if took * self._fastest < size:
             self._fastest = size / took if took > 0 else math.inf
 

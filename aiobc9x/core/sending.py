@@ -259,6 +259,8 @@ class Send:
         deadline: When the next thing must have happened that no exchange waits for.
         result: ``True`` for ``SEND OK``, ``False`` for ``SEND FAIL``, once it has come before
             ``OK``.
+        is_early: It came sooner than the send can have crossed the line, so it is most likely
+            of the send before.
         job: The command that it is, for a send that no socket of ours asked for.
         lines: Information lines of that command.
         is_covered: The reads for lost URCs come behind its data mode.
@@ -272,6 +274,7 @@ class Send:
     written_at: float = 0.0
     deadline: float | None = None
     result: bool | None = None
+    is_early: bool = False
     job: Job | None = None
     lines: tuple[bytes, ...] = ()
     is_covered: bool = False
@@ -313,9 +316,11 @@ class Send:
     def await_result(self, now: float) -> None:
         """Set the time by which ``SEND OK`` must have come: the command has ended.
 
-        Behind a result that has come before ``OK``, another one comes soon or never.
+        Behind a result that came before ``OK``, another one comes soon or never, unless that
+        one was most likely of the send before.
         """
-        self.deadline = now + (RESULT_LIMIT_S if self.result is None else SECOND_RESULT_S)
+        is_doubted = self.result is not None and not self.is_early
+        self.deadline = now + (SECOND_RESULT_S if is_doubted else RESULT_LIMIT_S)
         self._hard_deadline = self.deadline + RESULT_SLACK_S
 
     def progress(self, now: float, margin: float) -> None:

@@ -16,7 +16,8 @@ comes unasked.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any, Final
 
 from aiobc9x.core.endings import (
@@ -92,11 +93,12 @@ from aiobc9x.spec import (
     Err,
     ServiceType,
 )
-from aiobc9x.wire.base import EchoLines, Effect, OpenSocket
+from aiobc9x.wire.base import CloseSocket, EchoLines, Effect, OpenSocket, ReceiveHex, ShowLength
 from aiobc9x.wire.commands import Command, Qigeterror, Qird, Qiswtmd
 from aiobc9x.wire.framer import Damage, Frame, Framer, Line, Payload
 from aiobc9x.wire.network import At
 from aiobc9x.wire.urcs import (
+    CloseOk,
     Incoming,
     PowerDown,
     Received,
@@ -131,6 +133,8 @@ _SLOWEST_BAUDRATE: Final = 9600
 """What a long command line is given time for: behind a serial server, or on a virtual
 line, the real rate is not known."""
 
+_REUSE: Final = re.compile(rb'(?:"incoming"[^\n]*|CLOSE OK\r?)\n')
+
 _PUSHED: Final = b'+QIURC: "recv",'
 """What pushed data begin with, in the same line or the one before (§2.2.11)."""
 
@@ -161,6 +165,8 @@ class Session:
         boots: Boot banners so far, that of a module just switched on included.
         data_due: Bytes that the module may still wait for, because their prompt never came;
             ``None`` while that is unknown, as at the start.
+        is_format_doubtful: A command that changes how payloads are framed got no answer, so
+            AT+QICFG must be asked before anything is read.
         events: What has happened since :meth:`take_events`.
 
     """
@@ -186,6 +192,7 @@ class Session:
         self.stray_answers = 0
         self.boots = 0
         self.data_due: int | None = None
+        self.is_format_doubtful = False
         self.idle_limit = math.inf
         self.events: list[Event] = []
         self._was_in_step = False
@@ -198,6 +205,7 @@ class Session:
         self._endings = Endings(self._sender, self.statistics)
         self._turns = Turns(self.sockets, self.queue, self._sender)
         self._stopwatch = Stopwatch(self.statistics)
+        self._closing_id: int | None = None
         self._exchange: Exchange | None = None
         self._explain: Explain | None = None
         self._gap_s = self.profile.command_gap_ms / 1000
@@ -310,18 +318,28 @@ class Session:
         module's buffer is read empty first, and AT+QISWTMD follows ``+QIRD: 0`` at once. It is
         read once more behind that, because a byte may have come between the two.
         """
-        if slot.access_mode is mode and slot.wanted_mode is None:
+        if slot.access_mode is mode and slot.held is None and not self._is_switching(slot):
+            slot.wanted_mode = None  # an earlier wish that was not written yet is withdrawn
             self.events.append(ModeSwitched(slot))
             return
         slot.wanted_mode = mode
         if mode is AccessMode.PUSH:
             slot.readable, slot.found_empty = True, False
 
+    def _is_switching(self, slot: Slot) -> bool:
+        """Whether AT+QISWTMD of this socket is in flight, or is to be explained."""
+        purposes = [self._exchange and self._exchange.purpose, self._explain]
+        subjects = [p.subject if isinstance(p, Explain) else p for p in purposes]
+        return any(isinstance(s, Switch) and s.slot is slot for s in subjects)
+
     def found_mode(self, slot: Slot, mode: AccessMode) -> None:
         """Note the access mode that QISTATE gives, where nobody knew it."""
         if slot.is_mode_doubtful:
             slot.is_mode_doubtful = False
             self._unsolicited.set_access_mode(slot.connect_id, mode)
+            if slot.wanted_mode is mode:  # somebody has asked for it again meanwhile
+                slot.wanted_mode = None
+                self.events.append(ModeSwitched(slot))
 
     def abandon(self, slot: Slot) -> None:
         """Note that nobody wants a socket any more that is still being opened."""
@@ -366,6 +384,8 @@ class Session:
         """Take note of a setting that changes what later bytes mean."""
         if isinstance(effect, EchoLines):
             self.echo_expected, self.echo_seen = effect.on, False
+        elif isinstance(effect, CloseSocket):
+            self._closing_id = effect.connect_id
         else:
             self._unsolicited.apply(effect)
 
@@ -421,6 +441,10 @@ class Session:
         self.events = []
         return events
 
+    @property
+    def _is_listening(self) -> bool:
+        return any(slot.is_listener for slot in self.sockets.in_use)
+
     # -- bytes in ------------------------------------------------------------------------
 
     def feed(self, data: bytes, now: float) -> list[Event]:
@@ -437,6 +461,17 @@ class Session:
             exchange.progress(now)
         if send is not None:
             send.progress(now, ANSWER_MARGIN_S)
+        if self._is_listening:
+            for piece in self._cut_at_reuse(data):
+                self._frame(piece, now)
+        else:
+            self._frame(data, now)
+        if self._exchange is not None:
+            self._cut_at = now if framer.is_cut else math.inf
+        return self.take_events()
+
+    def _frame(self, data: bytes, now: float) -> None:
+        trust, framer = self._trust, self._framer
         held = True
         while held:  # a rule that hangs on an answer changes exactly there
             held = framer.hold_after_final
@@ -447,9 +482,20 @@ class Session:
                     self._on_frame(frame, now)
             held = held and not framer.hold_after_final
             data = b""
-        if self._exchange is not None:
-            self._cut_at = now if framer.is_cut else math.inf
-        return self.take_events()
+
+    def _cut_at_reuse(self, data: bytes) -> Iterator[bytes]:
+        """Cut a chunk behind each line behind which an ID may belong to an incoming connection.
+
+        It may have been that of a socket in push mode, and what comes behind in the same chunk
+        is announced, not pushed. To cut elsewhere, as in a payload, changes nothing.
+        """
+        start = data.find(b"\n") + 1 if self._framer.is_cut else 0
+        if start:
+            yield data[:start]
+        while (match := _REUSE.search(data, start)) is not None:
+            yield data[start : match.end()]
+            start = match.end()
+        yield data[start:]
 
     def advance(self, now: float) -> list[Event]:
         """Let time pass; return what it means."""
@@ -661,7 +707,18 @@ class Session:
         elif exchange is None or not self._reads() or exchange.payload is not None:
             self._obey(urc, now)
         else:
+            self._end_framing(urc)
             self._trust.withhold(urc)
+
+    def _end_framing(self, urc: Urc) -> None:
+        """Frame no more pushed data of a socket that is gone, also while its URC is withheld."""
+        if isinstance(urc, CloseOk) and self._closing_id is not None:
+            self._unsolicited.frame_pushes(self._closing_id, on=False)
+            self._closing_id = None
+        elif isinstance(urc, Incoming):
+            slot = self.sockets.get(urc.connect_id)
+            if slot is None or not slot.is_live:
+                self._unsolicited.frame_pushes(urc.connect_id, on=False)
 
     def _release_urcs(self, now: float) -> None:
         for urc in self._trust.release():
@@ -679,6 +736,7 @@ class Session:
             self._drop_dead_send(now)
             if isinstance(urc, Incoming):
                 self._refuse_usurped()
+            self._end_framing(urc)
         self.events.append(_new(UrcSeen, (urc,)))
 
     def _drop_dead_send(self, now: float) -> None:
@@ -719,7 +777,7 @@ class Session:
                 self._await_ok(send, exchange, now, is_second=was_settled)
             return
         if send.result is None:
-            self._trust.ok_habit = OkHabit.FIRST
+            self._trust.ok_habits[send.form] = OkHabit.FIRST
         send.step(SendStep.RESULT)
         self._act(self._endings.send_result(sent=sent, now=now))
 
@@ -729,21 +787,25 @@ class Session:
         A result may be a doubled one of the send before, so it counts for this one only where
         this module prints it so.
         """
-        habit = self._trust.ok_habit
+        habit, crossed = self._trust.ok_habits.get(send.form), self._crossed_at(send)
+        send.is_early = not is_second and now < crossed
         if is_second:
             exchange.extend(now, GRACE_S)
-        elif habit is OkHabit.OMITTED:
-            exchange.extend(now + (EARLY_S if self._is_early(send, now) else 0), GRACE_S)
-        elif habit is not OkHabit.FIRST:  # whose OK has the time that every answer has
-            exchange.extend(now + GRACE_S, GRACE_S)
+        elif habit is OkHabit.FIRST:
+            pass  # its OK has the time that every answer has
+        elif send.is_early:
+            exchange.extend(crossed + EARLY_S, GRACE_S)
+        else:
+            grace = 0.0 if habit is OkHabit.OMITTED else GRACE_S
+            exchange.extend(now + grace, GRACE_S)
 
-    def _is_early(self, send: Send, now: float) -> bool:
-        """Whether a result came sooner than the send can have crossed the line."""
+    def _crossed_at(self, send: Send) -> float:
+        """Return the time before which the send can't have crossed the line."""
         if send.form is SendForm.FIXED:
             size = len(send.data)
         else:
             size = len(send.job.command.encode() if send.job else send.command().encode())
-        return now - send.written_at < self._stopwatch.crossing_s(size, self.baudrate)
+        return send.written_at + self._stopwatch.crossing_s(size, self.baudrate)
 
     # -- the end of an exchange ----------------------------------------------------------
 
@@ -796,11 +858,12 @@ class Session:
 
     def _accept(self, send: Send) -> None:
         """Note the ``OK`` of a send."""
-        if send.result is not None and self._trust.ok_habit is OkHabit.FIRST:
+        is_of_another = send.is_early or self._trust.ok_habits.get(send.form) is OkHabit.FIRST
+        if send.result is not None and is_of_another:
             send.step(SendStep.DISTRUST)
             return
         if send.result is not None:
-            self._trust.ok_habit = OkHabit.BEHIND
+            self._trust.ok_habits[send.form] = OkHabit.BEHIND
         send.step(SendStep.ACCEPT)
 
     def _apply_effect(self, command: Command[Any]) -> None:
@@ -818,11 +881,12 @@ class Session:
             return
         self._leave(exchange, now)
         if send is not None and send.result is not None and send.is_of(exchange.purpose):
-            self._trust.omit_ok(now)
+            self._trust.omit_ok(send.form, now)
             send.step(SendStep.EXPIRE)
             self._act(self._endings.send_result(sent=send.result, now=now))
             return
         self.statistics.timeouts += 1
+        self.is_format_doubtful |= isinstance(exchange.command.effect, ReceiveHex | ShowLength)
         if exchange.prompt_is_due:
             self.data_due = len(exchange.outgoing)
         self._act(self._endings.expired(exchange, now, reason))
@@ -855,7 +919,7 @@ class Session:
             self._sender.expire_lost()
             return
         if send.result is not None:  # it was this send's after all, though it came before OK
-            self._trust.ok_habit = OkHabit.BEHIND
+            self._trust.ok_habits[send.form] = OkHabit.BEHIND
             send.step(SendStep.RESULT)
             self._act(self._endings.send_result(sent=send.result, now=now))
             return
@@ -1033,15 +1097,11 @@ class Session:
     def _begin_open(self, effect: OpenSocket) -> bool:
         """Note that AT+QIOPEN is written; return whether its data are framed from now on.
 
-        A peer may speak as soon as it is connected, and the ``OK`` may get lost. But with a
-        listener open, the module may give the ID to an incoming connection instead, whose
-        announcements in the same chunk would be taken for pushed data: then it is from ``OK``.
+        A peer may speak as soon as it is connected, and the ``OK`` may get lost.
         """
         slot = self.sockets.get(effect.connect_id)
         if slot is None or slot.state is not SlotState.OPENING:
             return False  # a caller's own command: if its ID is in use, the module refuses it
         slot.is_asked = True
-        if any(other.is_listener for other in self.sockets):
-            return False
         self._unsolicited.apply(effect)
         return True

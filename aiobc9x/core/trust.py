@@ -309,7 +309,8 @@ class Trust:
             and no pushed data count.
         withheld: URCs that came during a read which has no data yet.
         gate: Holds pushed data.
-        ok_habit: When this module prints ``OK`` for a send; ``None`` before the first.
+        ok_habits: When this module prints ``OK`` for a send, by the form of the send: relatives
+            omit it behind a prompt alone. A form that has not been used has none.
         accused: Damage behind the payload of a read that the next frame may explain.
         pushed_at: When data last seemed to be pushed that nobody has asked for; only while
             the session is suspended and nobody knows which sockets push.
@@ -321,7 +322,7 @@ class Trust:
         self.withheld: list[Urc] = []
         self.gate = PushGate(framer)
         self.accused: Damage | None = None
-        self.ok_habit: OkHabit | None = None
+        self.ok_habits: dict[str, OkHabit] = {}
         self.pushed_at = -math.inf
         self._late_ok_until = 0.0
 
@@ -364,9 +365,10 @@ class Trust:
         """Whether a send has ended without its ``OK``, which may still come."""
         return self._late_ok_until > 0
 
-    def omit_ok(self, now: float) -> None:
+    def omit_ok(self, form: str, now: float) -> None:
         """Note that a send has ended without its ``OK``."""
-        self.ok_habit, self._late_ok_until = OkHabit.OMITTED, now + LATE_OK_S
+        self.ok_habits[form] = OkHabit.OMITTED
+        self._late_ok_until = now + LATE_OK_S
 
     def is_late_ok(self, text: bytes, now: float) -> bool:
         """Whether a line may be the ``OK`` of a send that has ended without it."""

@@ -20,6 +20,7 @@ from aiobc9x.wire.urcs import RadioState, SimState, parse_urc
 
 __all__ = [
     "RAW_TIMES_S",
+    "CloseSocket",
     "Command",
     "EchoLines",
     "Effect",
@@ -100,13 +101,20 @@ class OpenSocket:
 
 
 @dataclass(frozen=True, slots=True)
+class CloseSocket:
+    """At ``CLOSE OK``: nothing of a socket comes any more (§2.2.2)."""
+
+    connect_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class EchoLines:
     """At ``OK``: the module echoes command lines, or no longer."""
 
     on: bool
 
 
-Effect: TypeAlias = ReceiveHex | ShowLength | SwitchMode | OpenSocket | EchoLines
+Effect: TypeAlias = ReceiveHex | ShowLength | SwitchMode | OpenSocket | CloseSocket | EchoLines
 """What a command changes in the meaning of the bytes that come later."""
 
 
@@ -265,6 +273,7 @@ _OPEN: Final = re.compile(
     r"\s*([01])\s*(?:,\s*[01]?\s*)?",
     re.IGNORECASE,
 )
+_CLOSE: Final = re.compile(r"AT\+QICLOSE\s*=\s*([0-5])\s*", re.IGNORECASE)
 _ECHO: Final = re.compile(r"ATE([01]?)\s*", re.IGNORECASE)
 _SEND: Final = re.compile(r"AT\+QISEND(?:EX)?\s*=\s*\d", re.IGNORECASE)
 _READ: Final = re.compile(r"AT\+QIRD\s*=\s*\d", re.IGNORECASE)
@@ -280,6 +289,8 @@ def _effect_of(line: str) -> Effect | None:
         return SwitchMode(int(match[1]), AccessMode(int(match[2])))
     if match := _OPEN.fullmatch(line):
         return OpenSocket(int(match[1]), AccessMode(int(match[2])))
+    if match := _CLOSE.fullmatch(line):
+        return CloseSocket(int(match[1]))
     if match := _ECHO.fullmatch(line):
         return EchoLines(match[1] == "1")
     return None

@@ -18,6 +18,7 @@ from typing import ClassVar, Final
 from aiobc9x import spec
 from aiobc9x.spec import AccessMode, ConfigKey, QueryType, ServiceType, SocketState
 from aiobc9x.wire.base import (
+    CloseSocket,
     Command,
     Effect,
     OpenSocket,
@@ -137,6 +138,11 @@ class Qiclose(Order):
     """Close a socket (§2.2.2); ``CLOSE OK`` comes after the final result."""
 
     connect_id: int
+
+    @property
+    def effect(self) -> Effect | None:
+        """Nothing of the socket comes behind ``CLOSE OK``."""
+        return CloseSocket(self.connect_id)
 
     def _build(self) -> bytes:
         connect_id = integer("connect_id", self.connect_id, spec.CONNECT_IDS)

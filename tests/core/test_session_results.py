@@ -110,6 +110,7 @@ class TestDoubled:
         peer.session.baudrate = 9600
         slot, other = peer.open(), peer.open()
         begin(peer, slot)
+        peer.wait(0.1)
         peer.say(SEND_OK)
         peer.wait(0.4)
         assert peer.kept(Sent) == [Sent(slot, 1)]

@@ -278,7 +278,7 @@ class TestLateOk:
     def test_it_is_awaited_for_a_while(self, trust: Trust) -> None:
         """Only OK, and only so long."""
         assert not trust.awaits_late_ok
-        trust.omit_ok(10.0)
+        trust.omit_ok("inline", 10.0)
         assert trust.awaits_late_ok
         assert trust.is_late_ok(b"OK", 10.0 + LATE_OK_S)
         assert not trust.is_late_ok(b"OK", 10.1 + LATE_OK_S)
@@ -286,15 +286,15 @@ class TestLateOk:
 
     def test_there_is_one_for_each_send(self, trust: Trust) -> None:
         """The next OK is somebody's own."""
-        trust.omit_ok(10.0)
+        trust.omit_ok("inline", 10.0)
         trust.take_late_ok()
         assert not trust.awaits_late_ok
         assert not trust.is_late_ok(b"OK", 10.0)
 
     def test_a_restart_ends_the_wait_but_not_the_habit(self, trust: Trust) -> None:
         """The module words its answers as before."""
-        trust.omit_ok(10.0)
-        habit = trust.ok_habit
+        trust.omit_ok("inline", 10.0)
+        habits = dict(trust.ok_habits)
         trust.clear()
         assert not trust.awaits_late_ok
-        assert trust.ok_habit is habit
+        assert trust.ok_habits == habits

@@ -14,6 +14,10 @@ PATIENCE_S: Final = 1.9
 """After so many seconds without an answer the host may believe that none will come."""
 
 
+PROBES = frozenset({b"AT\r", b"ATQ0\r", b"ATV1\r"})
+"""What a host may write without an answer to its last command, to find out what keeps it away."""
+
+
 class Rules:
     """Watches over the host.
 
@@ -72,7 +76,7 @@ class Rules:
         return self._module.loop.time() - self._since > PATIENCE_S
 
     def _command(self, line: bytes) -> None:
-        probe = line == b"AT\r"  # after silence, to find out whether anybody is there
+        probe = line in PROBES  # after silence, to find out whether anybody is there
         if self.awaiting and not self._overdue() and not probe:
             self._break(f"a command before the last one's final result: {line!r}")
         opening = re.match(rb"AT\+QIOPEN=\d,(\d),", line)
