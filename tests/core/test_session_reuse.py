@@ -1,0 +1,116 @@
+"""Session: an ID that goes from a socket in push mode to an incoming connection."""
+
+from __future__ import annotations
+
+import pytest
+
+from aiobc9x.core.events import Damaged, DataReceived, Failed, ModeSwitched, OutOfStep
+from aiobc9x.core.slots import Slot
+from aiobc9x.spec import AccessMode, ServiceType
+from aiobc9x.wire.commands import Qiclose
+from tests.core.peer import OK, Peer, announced, ask, line, received
+from tests.support.chunks import bytewise
+
+LISTENER = ServiceType.TCP_LISTENER
+CLOSE_OK = line(b"CLOSE OK")
+INCOMING = line(b'+QIURC: "incoming",1,0,"192.168.2.2",36566')
+
+
+def closing() -> tuple[Peer, Slot]:
+    """A listener, and a socket in push mode that is being closed."""
+    peer = Peer()
+    peer.open(LISTENER)
+    slot = peer.open(access_mode=AccessMode.PUSH)
+    peer.session.begin_close(slot)
+    job = ask()
+    job.command = Qiclose(slot.connect_id)
+    peer.session.queue.add(job)
+    peer.turn(b"AT+QICLOSE=1", OK)
+    return peer, slot
+
+
+class TestReuse:
+    """What is announced for the newcomer is no pushed data, however the line cuts it."""
+
+    @pytest.mark.parametrize("size", [1, 7, 1000])
+    def test_the_newcomer_is_read(self, size: int) -> None:
+        """Its announcement comes right behind, in the same chunk or not."""
+        peer, _ = closing()
+        talk = CLOSE_OK + INCOMING + announced(1, 5)
+        for start in range(0, len(talk), size):
+            peer.say(talk[start : start + size])
+        newcomer = peer.session.sockets.get(1)
+        assert newcomer is not None
+        newcomer.wants_read = True
+        peer.turn(b"AT+QIRD=1,1024", received(b"hello"))
+        assert peer.kept(DataReceived) == [DataReceived(newcomer, b"hello")]
+        assert [peer.kept(kind) for kind in (Failed, Damaged, OutOfStep)] == [[], [], []]
+
+    def test_a_close_that_is_withheld_ends_the_framing_too(self) -> None:
+        """A read is in flight, and the "incoming" itself gets lost."""
+        peer, _ = closing()
+        other = peer.open()
+        peer.say(announced(other.connect_id, 3))
+        peer.expect(b"AT+QIRD=2,1024\r")
+        peer.say(CLOSE_OK, announced(1, 5), received(b"abc"))
+        assert peer.kept(DataReceived) == [DataReceived(other, b"abc")]
+        assert peer.kept(Failed) == []
+
+    def test_an_incoming_that_is_withheld_ends_the_framing_too(self) -> None:
+        """Of a socket that is gone: a live one keeps its own."""
+        peer, _ = closing()
+        other = peer.open()
+        peer.say(announced(other.connect_id, 3))
+        peer.expect(b"AT+QIRD=2,1024\r")
+        peer.say(INCOMING, announced(1, 5), received(b"abc"))
+        assert peer.kept(DataReceived) == [DataReceived(other, b"abc")]
+        assert peer.kept(Failed) == []
+
+    def test_a_chunk_that_ends_within_the_line(self) -> None:
+        """The rest is awaited."""
+        peer, _ = closing()
+        for byte in bytewise(CLOSE_OK + INCOMING[:-1]):
+            peer.say(byte)
+        peer.say(INCOMING[-1:] + announced(1, 5))
+        newcomer = peer.session.sockets.get(1)
+        assert newcomer is not None
+        assert newcomer.announced == 5
+
+
+class TestDoubtfulMode:
+    """AT+QISWTMD got no answer; QISTATE says what became of it."""
+
+    @pytest.mark.parametrize("again", [True, False])
+    def test_the_mode_that_is_found(self, *, again: bool) -> None:
+        """Whoever has asked for it again meanwhile hears that it is so."""
+        peer = Peer()
+        slot = peer.open(access_mode=AccessMode.PUSH)
+        peer.session.switch_mode(slot, AccessMode.BUFFER)
+        peer.expect(b"AT+QISWTMD=0,0\r")
+        peer.wait(30)
+        assert slot.is_mode_doubtful
+        if again:
+            peer.session.switch_mode(slot, AccessMode.BUFFER)
+        peer.session.found_mode(slot, AccessMode.BUFFER)
+        assert slot.access_mode is AccessMode.BUFFER
+        assert peer.session.take_events() == ([ModeSwitched(slot)] if again else [])
+        peer.session.found_mode(slot, AccessMode.PUSH)  # nobody doubts it any more
+        assert slot.access_mode is AccessMode.BUFFER
+
+    def test_a_wish_that_is_withdrawn_before_it_is_written(self) -> None:
+        """The socket stays as it is, and nothing is written."""
+        peer = Peer()
+        slot = peer.open(access_mode=AccessMode.PUSH)
+        peer.session.switch_mode(slot, AccessMode.BUFFER)
+        peer.session.switch_mode(slot, AccessMode.PUSH)
+        assert peer.session.take_events() == [ModeSwitched(slot)]
+        peer.expect()
+
+
+def test_a_lost_answer_of_a_setting_makes_the_format_doubtful() -> None:
+    """Whoever brings the line back in step must ask before anything is read."""
+    peer = Peer()
+    peer.session.queue.add(ask('AT+QICFG="dataformat",0,1'))
+    peer.written()
+    peer.wait(30)
+    assert peer.session.is_format_doubtful
