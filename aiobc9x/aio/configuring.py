@@ -207,7 +207,8 @@ class SettingQueries:
     async def set_access_mode(self, transport: asyncio.BaseTransport, mode: AccessMode) -> None:
         """Switch a connection between buffer and push mode (AT+QISWTMD, §2.2.7).
 
-        A flash write on the module.
+        A flash write on the module. To push mode the module's buffer is read empty first, which
+        takes as long as the peer goes on sending. Of two calls at once the later one decides.
 
         Args:
             transport: A transport of this modem, or one of TLS over it.
@@ -216,7 +217,11 @@ class SettingQueries:
         Raises:
             ValueError: Not a transport of this modem, or it is closed; no such mode; or push
                 mode while the module doesn't show lengths.
+            CommandError: The module refused; the connection goes on in the mode that it had.
+            StreamBroken: The connection ended meanwhile, or the answer got lost.
+            ModemError: The module restarted, or the link failed.
 
+        Cancellation is safe: the switch goes on by itself.
         """
         mode = member("mode", AccessMode, mode)
         if not hasattr(transport, "get_extra_info"):

@@ -224,7 +224,9 @@ class Modem(ConnectionMethods, NameQueries, RadioQueries, SettingQueries):
                 use, or changes how answers are read, the data don't fit it, or the timeout is
                 not above 0; nothing was sent. The message says what to do instead.
             CommandError: The module refused it, or answered ``SEND FAIL``.
-            LinkTimeout: No final result in time.
+            LinkTimeout: No final result in time, or bytes of the answer were lost.
+            StreamBroken: Nobody knows whether the module has the data of a send.
+            ModuleReset: The module restarted meanwhile.
             LinkLost: The link failed.
 
         Cancellation is safe: an answer on its way is swallowed.
