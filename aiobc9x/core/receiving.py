@@ -32,8 +32,8 @@ _PASSING: Final = {Err.BLOCKED, Err.NO_MEMORY, Err.BUSY}
 
 _EMPTY: Final = b"+QIRD: 0"
 _EMPTY_LEFT: Final = 5
-"""Characters of that which must be left to know it: an answer with data has a length, a line
-of data and so at least five bytes more, so it can't have become this by losing three."""
+"""Characters of that which must be left to know it, the 0 among them. Without the 0, the
+header of data may have lost its length and all that stood behind it."""
 
 
 @dataclass(eq=False, slots=True)
@@ -45,7 +45,7 @@ class Read:
 
 def is_torn_empty(text: bytes) -> bool:
     """Whether a line is ``+QIRD: 0`` that has lost a few bytes on the line."""
-    if not _EMPTY_LEFT <= len(text) < len(_EMPTY):
+    if not (_EMPTY_LEFT <= len(text) < len(_EMPTY) and text.endswith(b"0")):
         return False
     rest = iter(_EMPTY)
     return all(byte in rest for byte in text)

@@ -61,7 +61,7 @@ RESULT_SLACK_S: Final = 60.0
 GRACE_S: Final = 0.3
 """How long ``OK`` may stay away when ``SEND OK`` came first; relatives omit it."""
 
-EARLY_S: Final = 0.5
+EARLY_S: Final = 2.0
 """How long another result is waited for where the first came sooner than the send itself can
 have crossed the line: the last one counts. Ours."""
 

@@ -322,6 +322,9 @@ class Session:
             slot.wanted_mode = None  # an earlier wish that was not written yet is withdrawn
             self.events.append(ModeSwitched(slot))
             return
+        if slot.is_drained:
+            self.events.append(SwitchRefused(slot, None, "the peer has closed the connection"))
+            return
         slot.wanted_mode = mode
         if mode is AccessMode.PUSH:
             slot.readable, slot.found_empty = True, False
@@ -756,6 +759,7 @@ class Session:
     def _restart(self, banner: str, now: float) -> None:
         self.boots += 1
         self.statistics.resets += self._was_in_step  # else it was just switched on
+        self._was_in_step = False  # one boot may print several banners
         self.suspended = self.echo_expected = True
         self.data_due = 0
         events = self.fail(lambda: ModuleReset(f"the module restarted ({banner})"), now)

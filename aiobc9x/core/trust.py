@@ -55,9 +55,10 @@ _SWALLOWED: Final = "pushed data swallowed the line end behind them: they lost b
 _VENDOR_LINE: Final = re.compile(rb"[+*^#%&][A-Z]", re.IGNORECASE)
 _TORN_READ: Final = re.compile(rb"\+?Q?I?R?D?:? ?[0-9]*,?-?[0-9]*")
 _HEADER_LIKE: Final = re.compile(rb'\+Q|"|recv|URC', re.IGNORECASE)
-# Lines of relatives with quotes, which are no headers (quirk 63).
+# Lines that are no headers though some have quotes (quirk 63): those of 3GPP TS 27.007, whose
+# names no header becomes by losing bytes, and those of relatives.
 _KNOWN_VENDOR: Final = re.compile(
-    rb"\+(?:CTZ|DBGINFO|LWM2M|LOWVBAT|QLWEVTIND|QIND|CUSD|CMTI|CMT|CDS|CBM|CRING|CLIP|IP)\b|\*MATREADY"
+    rb"\+(?:C[A-Z]{2,}|DBGINFO|LWM2M|LOWVBAT|QLWEVTIND|QIND|IP)\b|\*MATREADY"
 )
 _WORDS: Final = re.compile(rb"[A-Za-z]+(?: [A-Za-z]+)*")
 _KNOWN_WORDS: Final = frozenset(

@@ -143,7 +143,7 @@ class TestDoubled:
             peer.say(SEND_OK)
             peer.wait(0.0)
             assert peer.session.is_sending(slot) == waits
-            peer.wait(0.6)
+            peer.wait(2.1)
             assert not peer.session.is_sending(slot)
         assert [event.size_bytes for event in peer.kept(Sent)] == [1, 600, 600]
 

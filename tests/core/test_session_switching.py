@@ -94,6 +94,18 @@ class TestToPush:
         peer.turn(READ, EMPTY)
         assert peer.kept(ModeSwitched) == [ModeSwitched(slot)]
 
+    def test_a_socket_that_is_drained_is_refused_at_once(self) -> None:
+        """The peer has closed: no read and no AT+QISWTMD would ever follow."""
+        peer = Peer()
+        slot = peer.open()
+        peer.say(closed(0))
+        peer.turn(READ, EMPTY)
+        assert slot.is_drained
+        peer.session.want_reads(slot, False, peer.now)
+        peer.session.switch_mode(slot, PUSH)
+        peer.wait(0.0)
+        assert [event.err for event in peer.kept(SwitchRefused)] == [None]
+
     def test_an_announcement_behind_the_empty_answer_is_read_first(self) -> None:
         """The buffer is no longer empty."""
         peer, slot = switching(PUSH)

@@ -383,7 +383,7 @@ class TestAnswersThatGotLost:
 class TestDamagedPolls:
     """A read that finds nothing may be damaged as well."""
 
-    @pytest.mark.parametrize("torn", [b"+QIRD:0", b"QIRD: 0", b"+QRD: 0", b"+QI: 0", b"+QIRD: "])
+    @pytest.mark.parametrize("torn", [b"+QIRD:0", b"QIRD: 0", b"+QRD: 0", b"+QI: 0", b"+QIRD 0"])
     def test_an_idle_socket_is_read_once_more(self, torn: bytes) -> None:
         """It said that there is nothing: nothing can have got lost."""
         peer = Peer()

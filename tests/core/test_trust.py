@@ -28,6 +28,14 @@ def trust() -> Trust:
 
 WORDS = [b"RING", b"Call Ready", b"SMS Ready", b"NO CARRIER", b"\x00", b"\xff\x00", b"\xff"]
 
+QUOTED = [
+    b'+CRING: "x"',
+    b'+CMTI: "SM",3',
+    b'+CTZEU: "+8",1,"2026/10/02,23:50:20"',
+    b'+CEDRXP: 5,"0011","0011","1111"',
+    b'+CEREG: 1,"1A2B","01234567",9',
+]
+
 VENDOR = [
     b"+DBGINFO: 1",
     b"*MATREADY: 1",
@@ -36,8 +44,7 @@ VENDOR = [
     b"%y",
     b"&z",
     b"+LOWVBAT:2987",
-    b'+CRING: "x"',
-    b'+CMTI: "SM",3',
+    *QUOTED,
 ]
 
 TORN_HEADERS = [
@@ -98,10 +105,15 @@ class TestBehindAnEmptyAnswer:
         assert not loss.spares_read
         assert not loss.spares_pushes
 
-    @pytest.mark.parametrize("text", [*WORDS, *VENDOR[-2:], b"+DBGINFO: 1"])
+    @pytest.mark.parametrize("text", [*WORDS, *QUOTED, b"+DBGINFO: 1"])
     def test_what_modules_are_known_to_say_is_none(self, text: bytes) -> None:
         """A module that rings has lost nothing."""
         assert verdict(text, emptied=True) is None
+
+    @pytest.mark.parametrize("text", QUOTED)
+    def test_nor_is_it_beside_sockets_in_push_mode(self, text: bytes) -> None:
+        """Its quotes and numbers look like a header, its name does not."""
+        assert verdict(text, pushing=True) is None
 
 
 class TestTornLines:
