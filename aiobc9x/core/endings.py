@@ -27,7 +27,7 @@ from aiobc9x.core.events import (
     SwitchRefused,
 )
 from aiobc9x.core.exchange import Exchange
-from aiobc9x.core.receiving import Read, absorb, distrust, is_torn_empty, refuse
+from aiobc9x.core.receiving import Read, absorb, distrust, is_passing, is_torn_empty, refuse
 from aiobc9x.core.sending import Send, Sender
 from aiobc9x.core.slots import Slot, SlotState
 from aiobc9x.core.statistics import Statistics
@@ -348,9 +348,10 @@ def _switch_refused(switch: Switch, err: int | None) -> Iterator[Event]:
 def _read_refused(slot: Slot, err: int | None) -> Iterator[Event]:
     """Act on ``ERROR`` to a read; in push mode a module may know no read.
 
-    Then the buffer has a rest only if it was announced, and buffer mode alone can give it.
+    Then the buffer has a rest only if it was announced, and buffer mode alone can give it. A
+    module that is busy says nothing of all that, and is asked again.
     """
-    if slot.held is None:
+    if slot.held is None or is_passing(slot, err):
         yield refuse(slot, err)
     elif slot.holds_data:
         slot.wanted_mode = AccessMode.BUFFER

@@ -120,6 +120,11 @@ def announce(slot: Slot, length: int | None) -> None:
         slot.announced += length
 
 
+def is_passing(slot: Slot, err: int | None) -> bool:
+    """Whether ``ERROR`` to a read says that the module has no time now, and not too often."""
+    return err in _PASSING and slot.refusals < REFUSALS_MAX
+
+
 def refuse(slot: Slot, err: int | None) -> Event:
     """Say what ``ERROR`` to a read means.
 

@@ -94,6 +94,22 @@ class TestToPush:
         peer.turn(READ, EMPTY)
         assert peer.kept(ModeSwitched) == [ModeSwitched(slot)]
 
+    @pytest.mark.parametrize("err", [551, 553, 568])
+    def test_a_busy_module_is_asked_again_for_what_is_left(self, err: int) -> None:
+        """Its ``ERROR`` says nothing of the buffer, which has what is older than the push."""
+        peer, slot = switching(PUSH)
+        peer.turn(READ, EMPTY)
+        peer.turn(TO_PUSH, OK, pushed(0, b"two"), NEXT)
+        peer.turn(READ, ERROR)
+        peer.turn(EXPLAIN, explained(err))
+        assert peer.kept(ModeSwitched) == []
+        peer.session.retry_read(slot, peer.now)
+        peer.wait(1.0)
+        peer.turn(READ, received(b"one"))
+        peer.turn(READ, EMPTY)
+        assert got(peer, slot) == b"onetwo"
+        assert peer.kept(ModeSwitched) == [ModeSwitched(slot)]
+
     def test_a_socket_that_is_drained_is_refused_at_once(self) -> None:
         """The peer has closed: no read and no AT+QISWTMD would ever follow."""
         peer = Peer()
