@@ -759,7 +759,6 @@ class Session:
     def _restart(self, banner: str, now: float) -> None:
         self.boots += 1
         self.statistics.resets += self._was_in_step  # else it was just switched on
-        self._was_in_step = False  # one boot may print several banners
         self.suspended = self.echo_expected = True
         self.data_due = 0
         events = self.fail(lambda: ModuleReset(f"the module restarted ({banner})"), now)

@@ -23,7 +23,7 @@ class Statistics:
         unknown_lines: Lines that nobody awaited and nobody knew.
         damages: Stretches of bytes that could not be framed.
         recoveries: Times that commands and answers were brought back in step.
-        resets: Restarts whose banner came, of a module that was in step.
+        resets: Boot banners of a module that was in step before.
         opens: Connections opened.
         open_failures: Connections that failed to open.
         closes: Closes confirmed by the module.

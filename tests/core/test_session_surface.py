@@ -146,14 +146,6 @@ class TestRead:
         session.feed(line(b"RDY"), 1.0)
         assert (session.boots, session.statistics.resets) == (2, 1)
 
-    def test_the_banners_of_one_boot_are_one_reset(self) -> None:
-        """A module prints several, such as ``F1``, ``BROM`` and ``RDY``."""
-        session = Session()
-        session.resume()
-        for banner in (b"F1: 0000 0000", b"RDY", b"Neul"):
-            session.feed(line(banner), 0.0)
-        assert (session.boots, session.statistics.resets) == (3, 1)
-
 
 def test_sockets_have_their_former_name_too() -> None:
     """Scripts import them from there."""
