@@ -315,7 +315,9 @@ class Raw(Command[list[str]]):
 
     line: str
     prompt: bool = False
-    _facts: tuple[Effect | None, bool, bool, bool] = field(init=False, repr=False, compare=False)
+    _facts: tuple[Effect | None, bool, bool, bool, float] = field(
+        init=False, repr=False, compare=False
+    )
 
     def _build(self) -> bytes:
         line = raw_line(self.line)
@@ -324,6 +326,7 @@ class Raw(Command[list[str]]):
             _SEND.match(self.line) is not None,
             _READ.match(self.line) is not None,
             any(p.fullmatch(self.line) for p in (_DATA_FORMAT, _SHOW_LENGTH, _VIEW_MODE, _SWITCH)),
+            self._answer_time(),
         )
         object.__setattr__(self, "_facts", facts)
         return line
@@ -361,6 +364,9 @@ class Raw(Command[list[str]]):
     @property
     def time_limit(self) -> float:
         """Seconds until the final result: what takes long to do is quickly asked for."""
+        return self._facts[4]
+
+    def _answer_time(self) -> float:
         if self._asks and not self.line.rstrip().endswith("=?"):
             return self.max_response_time
         return RAW_TIMES_S.get(self.name, self.max_response_time)
