@@ -186,7 +186,8 @@ async def write_to_a_peer_that_closes(net: Net) -> asyncio.StreamReader:
 
     async def write_on() -> None:
         while True:
-            writer.write(DATA)
+            if not writer.transport.is_closing():  # uvloop before 0.22 takes nothing then
+                writer.write(DATA)
             await writer.drain()
             await asyncio.sleep(0.01)
 
