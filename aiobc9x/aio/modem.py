@@ -243,7 +243,7 @@ class Modem(ConnectionMethods, NameQueries, RadioQueries, SettingQueries):
             check_line(line, self._driver.session.sockets)
             check_form(line)
             data = check_data(line, data)
-            if (effect := command.effect) is not None:
+            if (effect := command.meaning.effect) is not None:
                 self._check_lengths(effect)
             self._keeper.has_foreign_sockets |= opens_socket(line)
         return await self._driver.run(command, limit=timeout, data=data)

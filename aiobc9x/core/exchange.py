@@ -11,8 +11,10 @@ import enum
 import math
 from typing import TYPE_CHECKING, Any, Final
 
+from aiobc9x.wire.base import PLAIN
+
 if TYPE_CHECKING:
-    from aiobc9x.wire.commands import Command
+    from aiobc9x.wire.base import Command, Meaning
     from aiobc9x.wire.framer import Payload
 
 ANSWER_MARGIN_S: Final = 1.7
@@ -63,13 +65,18 @@ class Exchange:
 
     Attributes:
         command: The command.
+        meaning: What it does beside having an answer.
+        is_plain: Nothing, and the answer is lines alone.
         purpose: What the session wants it for; never looked at here.
         started: When the line was written.
         traffic_before: All bytes of the link until then, both ways; ``None`` if the time that
             it takes tells nothing of the line.
         negatives_before: The framer's count of negative remaining lengths until then.
-        deadline: When the final result must have come, if nothing has come before.
-        rest_due: When it must have come because a part of the answer has; infinity before.
+        due: When the final result must have come.
+        deadline: The same, if nothing has come before.
+        rest_due: The same because a part of the answer has come; infinity before.
+        cut_at: When bytes last came that end amid a line or payload, which may be a part of the
+            answer; infinity if what has come since is whole.
         rest_s: How long the rest of the answer has behind each part of it; infinity for a
             command whose answer may take its time.
         lines: Information lines so far.
@@ -89,6 +96,8 @@ class Exchange:
 
     # Defaults live on the class and an instance overrides them: one is made a command, and
     # this saves a dozen attribute writes for each.
+    meaning: Meaning = PLAIN
+    is_plain = True
     payload: Payload | None = None
     negative = False
     negatives_before = 0
@@ -98,9 +107,10 @@ class Exchange:
     torn_line: bytes | None = None
     is_doubtful = False
     turned_away = False
-    rest_due = math.inf
+    rest_due = cut_at = math.inf
     is_framed_at_once = False
     _awaits_last = False
+    _outgoing: bytes | None = None
     _hard_deadline: float | None = None
 
     def __init__(
@@ -112,20 +122,17 @@ class Exchange:
         outgoing: bytes | None = None,
         traffic: int | None = None,
         rest_s: float = REST_S,
+        meaning: Meaning = PLAIN,
     ) -> None:
         self.command = command
         self.purpose = purpose
         self.started = now
         self.traffic_before = traffic
-        self.deadline = now + limit
+        self.due = self.deadline = now + limit
         self.rest_s = rest_s
-        self._outgoing = outgoing
+        if meaning is not PLAIN or outgoing is not None:
+            self.meaning, self._outgoing, self.is_plain = meaning, outgoing, False
         self.lines: list[bytes] = []
-
-    @property
-    def due(self) -> float:
-        """When the final result must have come."""
-        return self.deadline if self.deadline < self.rest_due else self.rest_due
 
     @property
     def prompt_is_due(self) -> bool:
@@ -200,9 +207,12 @@ class Exchange:
     def part(self, now: float) -> None:
         """Note that a part of the answer has come: the rest is not far."""
         self.rest_due = now + self.rest_s
+        self.due = min(self.deadline, self.rest_due)
 
     def progress(self, now: float) -> None:
         """Bytes are arriving: an answer that is on its way may finish, within bounds."""
+        if self.rest_due < math.inf:
+            self.part(now)
         if now + ANSWER_MARGIN_S <= self.deadline:
             return
         hard = self._hard_deadline
@@ -211,6 +221,7 @@ class Exchange:
             hard = self._hard_deadline = self.deadline + slack
         if self.deadline < hard:
             self.deadline = min(now + ANSWER_MARGIN_S, hard)
+            self.due = min(self.deadline, self.rest_due)
 
     def await_last(self, deadline: float, slack: float) -> None:
         """Wait a moment for another final result; see :meth:`extend`. The last one counts."""
@@ -226,6 +237,6 @@ class Exchange:
             slack: The most that arriving bytes can extend that.
 
         """
-        self.deadline = deadline
+        self.due = self.deadline = deadline
         self.rest_due = math.inf
         self._hard_deadline = deadline + slack

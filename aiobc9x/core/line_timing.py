@@ -44,7 +44,12 @@ class LineTiming(NamedTuple):  # one is made a send, and a frozen dataclass take
 
 
 class Stopwatch:
-    """Averages the latency of the module and the turnaround of the host."""
+    """Averages the latency of the module and the turnaround of the host.
+
+    Attributes:
+        fastest: Bytes per second that have crossed the line once; so it has no less.
+
+    """
 
     def __init__(self, statistics: Statistics) -> None:
         self._statistics = statistics
@@ -52,7 +57,7 @@ class Stopwatch:
         self._turnaround: float | None = None
         self._prompt_at: float | None = None
         self._rates: deque[float] = deque(maxlen=_RATES_KEPT)
-        self._fastest = 0.0
+        self.fastest = 0.0
 
     def crossing_s(self, size_bytes: int, baudrate: int) -> float:
         """Return the least time that so many bytes take to cross the line.
@@ -60,7 +65,7 @@ class Stopwatch:
         A line may be faster than it was said to be, as one in memory is. What has crossed it
         so far shows that, so the fastest exchange counts.
         """
-        return size_bytes / max(self._fastest, baudrate / BITS_A_BYTE)
+        return size_bytes / max(self.fastest, baudrate / BITS_A_BYTE)
 
     def line(self, baudrate: int) -> LineTiming:
         """Return what has been measured; 0 where nothing has.
@@ -76,15 +81,13 @@ class Stopwatch:
             return told
         return best
 
-    def ended(self, exchange: Exchange, now: float) -> None:
-        """See how fast the line is at least: the answer came behind the whole command.
+    def crossed(self, size_bytes: int, took_s: float) -> None:
+        """See how fast the line is at least: an answer came behind the whole command.
 
         What else has arrived meanwhile tells nothing: links deliver in chunks, and a line
         carries both directions at once.
         """
-        size, took = len(exchange.command.encode()), now - exchange.started
-        if took * self._fastest < size:
-            self._fastest = size / took if took > 0 else math.inf
+        self.fastest = size_bytes / took_s if took_s > 0 else math.inf
 
     def answered(self, exchange: Exchange, now: float, baudrate: int) -> None:
         """Take a sample of the latency at a prompt, or at the end of an exchange without one.
@@ -101,7 +104,8 @@ class Stopwatch:
         size = self._statistics.traffic_bytes - exchange.traffic_before
         took = now - exchange.started
         if size <= _SHORT_BYTES:
-            self._latency = _averaged(self._latency, took - size / self._rate(baudrate))
+            rate = self._rate(baudrate) if self._rates else baudrate / BITS_A_BYTE
+            self._latency = _averaged(self._latency, took - size / rate)
         elif size > _LONG_BYTES and took > (latency := self._latency or 0.0):
             self._rates.append(size / (took - latency))
 
@@ -117,5 +121,5 @@ class Stopwatch:
 
 
 def _averaged(average: float | None, sample: float) -> float:
-    sample = max(sample, 0.0)
+    sample = sample if sample > 0.0 else 0.0
     return sample if average is None else average + _WEIGHT * (sample - average)

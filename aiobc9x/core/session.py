@@ -93,12 +93,21 @@ from aiobc9x.spec import (
     Err,
     ServiceType,
 )
-from aiobc9x.wire.base import CloseSocket, EchoLines, Effect, OpenSocket, ReceiveHex, ShowLength
+from aiobc9x.wire.base import (
+    PLAIN,
+    READ,
+    SEND,
+    EchoLines,
+    Effect,
+    Meaning,
+    OpenSocket,
+    ReceiveHex,
+    ShowLength,
+)
 from aiobc9x.wire.commands import Command, Qigeterror, Qird, Qiswtmd
 from aiobc9x.wire.framer import Damage, Frame, Framer, Line, Payload
 from aiobc9x.wire.network import At
 from aiobc9x.wire.urcs import (
-    CloseOk,
     Incoming,
     PowerDown,
     Received,
@@ -128,6 +137,8 @@ _SWITCHES: Final = {(n, mode): Qiswtmd(n, mode) for n in CONNECT_IDS for mode in
 
 _ANSWER_BYTES: Final = 2 * READ_MAX_BYTES
 """The most that an answer has: a read, in hex."""
+
+_ANSWER_BITS: Final = _ANSWER_BYTES * BITS_A_BYTE
 
 _SLOWEST_BAUDRATE: Final = 9600
 """What a long command line is given time for: behind a serial server, or on a virtual
@@ -171,6 +182,40 @@ class Session:
 
     """
 
+    # So many attributes are slow without (CPython keeps 29 in place), and nobody adds one.
+    __slots__ = (
+        "_endings",
+        "_exchange",
+        "_explain",
+        "_framer",
+        "_gap_s",
+        "_gap_until",
+        "_last_fed",
+        "_last_traffic",
+        "_outbox",
+        "_sender",
+        "_stopwatch",
+        "_trust",
+        "_turns",
+        "_unsolicited",
+        "_was_in_step",
+        "answer_timeout",
+        "baudrate",
+        "boots",
+        "data_due",
+        "echo_expected",
+        "echo_seen",
+        "events",
+        "idle_limit",
+        "is_format_doubtful",
+        "poll_interval",
+        "queue",
+        "sockets",
+        "statistics",
+        "stray_answers",
+        "suspended",
+    )
+
     def __init__(
         self,
         profile: ModuleProfile | None = None,
@@ -197,7 +242,6 @@ class Session:
         self.events: list[Event] = []
         self._was_in_step = False
         self._last_traffic = self._last_fed = 0.0
-        self._cut_at = math.inf
         self._framer = Framer()
         self._trust = Trust(self._framer)
         self._unsolicited = Unsolicited(self.sockets, self._framer, self.statistics)
@@ -205,7 +249,6 @@ class Session:
         self._endings = Endings(self._sender, self.statistics)
         self._turns = Turns(self.sockets, self.queue, self._sender)
         self._stopwatch = Stopwatch(self.statistics)
-        self._closing_id: int | None = None
         self._exchange: Exchange | None = None
         self._explain: Explain | None = None
         self._gap_s = self.profile.command_gap_ms / 1000
@@ -246,7 +289,8 @@ class Session:
         if exchange is None:
             return math.inf
         # What is half here is a part of the answer.
-        return min(exchange.due, self._cut_at + exchange.rest_s)
+        cut_due = exchange.cut_at + exchange.rest_s
+        return cut_due if cut_due < exchange.due else exchange.due
 
     def is_sending(self, slot: Slot) -> bool:
         """Whether a send of this socket is not over; :class:`SendOver` tells when it is."""
@@ -387,8 +431,6 @@ class Session:
         """Take note of a setting that changes what later bytes mean."""
         if isinstance(effect, EchoLines):
             self.echo_expected, self.echo_seen = effect.on, False
-        elif isinstance(effect, CloseSocket):
-            self._closing_id = effect.connect_id
         else:
             self._unsolicited.apply(effect)
 
@@ -444,49 +486,36 @@ class Session:
         self.events = []
         return events
 
-    def _is_listening(self) -> bool:
-        for slot in self.sockets.in_use:  # noqa: SIM110  # any() takes twice the time
-            if slot.is_listener:
-                return True
-        return False
-
     # -- bytes in ------------------------------------------------------------------------
 
     def feed(self, data: bytes, now: float) -> list[Event]:
         """Take received bytes; return what they mean."""
         self.statistics.bytes_received += len(data)
-        trust, framer = self._trust, self._framer
+        framer, trust, gate = self._framer, self._trust, self._trust.gate
         if trust.in_doubt:
             trust.silent(now - self._last_fed)
         self._last_traffic = self._last_fed = now
         exchange, send = self._exchange, self._sender.outstanding
         if exchange is not None and now + ANSWER_MARGIN_S > exchange.due:
-            if exchange.rest_due < math.inf:
-                exchange.part(now)
             exchange.progress(now)
         if send is not None:
             send.progress(now, ANSWER_MARGIN_S)
-        if self.sockets.in_use and self._is_listening():
-            for piece in self._cut_at_reuse(data):
-                self._frame(piece, now)
-        else:
-            self._frame(data, now)
-        if self._exchange is not None:
-            self._cut_at = now if framer.is_cut else math.inf
-        return self.take_events()
-
-    def _frame(self, data: bytes, now: float) -> None:
-        trust, framer = self._trust, self._framer
-        held = True
-        while held:  # a rule that hangs on an answer changes exactly there
-            held = framer.hold_after_final
-            for frame in framer.feed(data):
-                if type(frame) is Line and not trust.gate.is_unchecked and trust.accused is None:
+        for piece in self._cut_at_reuse(data) if self.sockets.listeners else (data,):
+            may_hold = framer.hold_after_final
+            for frame in framer.feed(piece):
+                if type(frame) is Line and not gate.is_unchecked and trust.accused is None:
                     self._on_line(frame.text, now)
                 else:
                     self._on_frame(frame, now)
-            held = held and not framer.hold_after_final
-            data = b""
+            if may_hold and not framer.hold_after_final:
+                # What was held came behind an answer that has changed a rule.
+                for frame in framer.feed(b""):
+                    self._on_frame(frame, now)
+        if self._exchange is not None:
+            self._exchange.cut_at = now if framer.is_cut else math.inf
+        events = self.events
+        self.events = []
+        return events
 
     def _cut_at_reuse(self, data: bytes) -> Iterator[bytes]:
         """Cut a chunk behind each line behind which an ID may belong to an incoming connection.
@@ -554,13 +583,18 @@ class Session:
     def _on_line(self, text: bytes, now: float) -> None:
         exchange, trust = self._exchange, self._trust
         if exchange is not None:
-            unsure = trust.in_doubt or (self._unsolicited.is_pushing and is_header_like(text))
+            in_doubt = trust.in_doubt
+            unsure = in_doubt or (bool(self._framer.push_sockets) and is_header_like(text))
             step = exchange.on_line(text, sure_only=unsure)
             if step is not NOT_MINE:
-                self._on_answer_line(exchange, text, step, now)
+                special = in_doubt or trust.awaits_late_ok or exchange.is_doubtful
+                if step is DONE and not (special or exchange.prompted):
+                    self._end(exchange, now, lost=False)
+                else:
+                    self._on_answer_line(exchange, text, step, now)
                 return
         elif is_final(text):
-            if trust.awaits_late_ok and trust.is_late_ok(text, now):
+            if trust.is_late_ok(text, now):
                 trust.take_late_ok()
             elif not trust.in_doubt:
                 self.stray_answers += 1
@@ -573,7 +607,7 @@ class Session:
 
     def _on_answer_line(self, exchange: Exchange, text: bytes, step: Step, now: float) -> None:
         trust = self._trust
-        if trust.awaits_late_ok and trust.is_late_ok(text, now) and self._asks(exchange, step):
+        if trust.is_late_ok(text, now) and self._asks(exchange, step):
             trust.take_late_ok()
             self._framer.prompt_due = step is LOST  # which the OK has ended
             exchange.final = None
@@ -613,7 +647,7 @@ class Session:
             self._suspect_push(now)
         self.statistics.unknown_lines += 1
         exchange, in_doubt = self._exchange, self._trust.in_doubt
-        reading = exchange is not None and exchange.command.is_read and exchange.payload is None
+        reading = exchange is not None and exchange.meaning.is_read and exchange.payload is None
         pushing = self._unsolicited.is_pushing
         loss = judge(
             text,
@@ -677,7 +711,7 @@ class Session:
                 self._act(self._unsolicited.break_pushes(loss))
             else:
                 self._trust.gate.hold(payload, now, wire_time(_ANSWER_BYTES, self.baudrate))
-        elif self._exchange is not None and self._exchange.command.is_read:
+        elif self._exchange is not None and self._exchange.meaning.is_read:
             self._exchange.on_payload(payload, self._framer.negative_remainings)
             self._exchange.part(now)
             if self._trust.withheld:
@@ -712,18 +746,8 @@ class Session:
         elif exchange is None or not self._reads() or exchange.payload is not None:
             self._obey(urc, now)
         else:
-            self._end_framing(urc)
+            self._unsolicited.end_pushes(urc)
             self._trust.withhold(urc)
-
-    def _end_framing(self, urc: Urc) -> None:
-        """Frame no more pushed data of a socket that is gone, also while its URC is withheld."""
-        if isinstance(urc, CloseOk) and self._closing_id is not None:
-            self._unsolicited.frame_pushes(self._closing_id, on=False)
-            self._closing_id = None
-        elif isinstance(urc, Incoming):
-            slot = self.sockets.get(urc.connect_id)
-            if slot is None or not slot.is_live:
-                self._unsolicited.frame_pushes(urc.connect_id, on=False)
 
     def _release_urcs(self, now: float) -> None:
         for urc in self._trust.release():
@@ -741,7 +765,7 @@ class Session:
             self._drop_dead_send(now)
             if isinstance(urc, Incoming):
                 self._refuse_usurped()
-            self._end_framing(urc)
+            self._unsolicited.end_pushes(urc)
         self.events.append(_new(UrcSeen, (urc,)))
 
     def _drop_dead_send(self, now: float) -> None:
@@ -815,22 +839,24 @@ class Session:
     # -- the end of an exchange ----------------------------------------------------------
 
     def _end(self, exchange: Exchange, now: float, *, lost: bool) -> None:
-        self._leave(exchange, now)
-        purpose, command, succeeded = exchange.purpose, exchange.command, exchange.final == b"OK"
-        self._stopwatch.ended(exchange, now)
+        self._exchange = None
+        if self._gap_s or not exchange.is_plain:
+            self._leave(exchange, now)
+        purpose, meaning, send = exchange.purpose, exchange.meaning, self._sender.outstanding
+        succeeded, took = exchange.final == b"OK", now - exchange.started
+        if took * self._stopwatch.fastest < (size := len(exchange.command.encode())):
+            self._stopwatch.crossed(size, took)
         if not succeeded:
             self.statistics.errors += 1
-            if isinstance(command.effect, OpenSocket):
-                self._take_back_open(command.effect, framed=exchange.is_framed_at_once)
+            if isinstance(meaning.effect, OpenSocket):
+                self._take_back_open(meaning.effect, framed=exchange.is_framed_at_once)
         else:
             if exchange.traffic_before is not None and not self.suspended:  # else others delay it
                 self._stopwatch.answered(exchange, now, self.baudrate)
-            if self._sender.outstanding is not None and command.is_send and not lost:
-                self._accept(self._sender.outstanding)
-            if (effect := command.effect) is not None:
-                self.apply(effect)
-                self._doubt_open(exchange, effect)
-            self.statistics.nvram_writes += command.writes_nvram
+            if meaning is not PLAIN:
+                if send is not None and meaning.is_send and not lost:
+                    self._accept(send)
+                self._heed(exchange, meaning)
         if (
             succeeded
             and type(purpose) is Job
@@ -848,9 +874,14 @@ class Session:
         elif self._trust.withheld:
             self._release_urcs(now)
 
-    def _doubt_open(self, exchange: Exchange, effect: Effect) -> None:
-        """Break a socket whose data began to be pushed while nothing could be believed."""
+    def _heed(self, exchange: Exchange, meaning: Meaning) -> None:
+        """Go by what a command has changed."""
+        self.statistics.nvram_writes += meaning.writes_nvram
+        if (effect := meaning.effect) is None:
+            return
+        self.apply(effect)
         if exchange.is_doubtful and isinstance(effect, OpenSocket):
+            # Its data began to be pushed while nothing could be believed.
             loss = Loss("its first data came behind lost bytes", True, connect_id=effect.connect_id)
             self._act(self._unsolicited.break_pushes(loss))
 
@@ -879,6 +910,7 @@ class Session:
         send = self._sender.outstanding
         if exchange.prompt_is_due and not reason and self._write_unprompted(exchange, now):
             return
+        self._exchange = None
         self._leave(exchange, now)
         if send is not None and send.result is not None and send.is_of(exchange.purpose):
             self._trust.omit_ok(send.form, now)
@@ -886,7 +918,7 @@ class Session:
             self._act(self._endings.send_result(sent=send.result, now=now))
             return
         self.statistics.timeouts += 1
-        self.is_format_doubtful |= isinstance(exchange.command.effect, ReceiveHex | ShowLength)
+        self.is_format_doubtful |= isinstance(exchange.meaning.effect, ReceiveHex | ShowLength)
         if exchange.prompt_is_due:
             self.data_due = len(exchange.outgoing)
         self._act(self._endings.expired(exchange, now, reason))
@@ -928,15 +960,15 @@ class Session:
         self._act(self._unsolicited.break_pushes(loss, since=send.written_at))
 
     def _leave(self, exchange: Exchange, now: float) -> None:
-        self._exchange = None
-        self._cut_at = math.inf
+        """Take back what :meth:`_arm` has told the framer, and begin the gap if there is one."""
+        if self._gap_s:
+            self._gap_until = now + self._gap_s
         if exchange.prompted:
             self._outbox.clear()  # a module that awaits a command must not get data
         framer = self._framer
         framer.prompt_due = framer.hold_after_final = False
-        if exchange.command.is_read and exchange.succeeded and not self.suspended:
+        if exchange.meaning.is_read and exchange.succeeded and not self.suspended:
             framer.read_due = 0
-        self._gap_until = now + self._gap_s if self._gap_s else 0.0
 
     def _act(self, consequences: Iterable[Consequence]) -> None:
         for consequence in consequences:
@@ -1011,17 +1043,13 @@ class Session:
             return None
         if self._explain is not None:
             explain, self._explain = self._explain, None
-            return self._begin(Qigeterror(), explain, now)
+            return self._begin(Qigeterror(), PLAIN, explain, now)
         if self.suspended:
             job = self.queue.next(_RECOVERY)
             return None if job is None else self._begin_job(self.queue.take(job.lane), now)
-        for slot in self.sockets.in_use:
-            if slot.wanted_mode is not None and slot.switch_is_due:
-                mode = slot.wanted_mode
-                return self._begin(_SWITCHES[slot.connect_id, mode], Switch(slot, mode), now)
         turn = self._turns.next(now)
         if turn is None:
-            return self._begin(At(), Probe(), now) if self._trust.gate.wants_frame else None
+            return self._begin(At(), PLAIN, Probe(), now) if self._trust.gate.wants_frame else None
         if now - self._last_traffic > self.idle_limit:
             self._lose_step("the module may be asleep", is_sleep=True)
             return None
@@ -1036,57 +1064,64 @@ class Session:
         if turn.kind is TurnKind.READ:
             self.statistics.reads += 1
             slot.readable, slot.last_read = False, now  # what comes from now on sets it again
-            return self._begin(_READS[slot.connect_id], Read(slot), now)
+            return self._begin(_READS[slot.connect_id], READ, Read(slot), now)
+        if turn.kind is TurnKind.SWITCH:
+            assert slot.wanted_mode is not None
+            switch = Switch(slot, slot.wanted_mode)
+            switching = _SWITCHES[slot.connect_id, switch.mode]
+            return self._begin(switching, switching.meaning, switch, now)
         send = self._sender.begin(slot, self.line, now)
         command = send.command()
-        return self._begin(command, send, now, outgoing=send.data if command.needs_prompt else None)
+        outgoing = send.data if command.needs_prompt else None
+        return self._begin(command, SEND, send, now, outgoing=outgoing)
 
     def _begin_job(self, job: Job, now: float) -> bytes:
-        if job.command.is_send:
+        meaning = job.command.meaning
+        if meaning.is_send:
             self._sender.begin_job(job, now)
-        return self._begin(job.command, job, now, job.limit, job.data)
+        return self._begin(job.command, meaning, job, now, job.limit, job.data)
 
     def _begin(
         self,
         command: Command[Any],
+        meaning: Meaning,
         purpose: Purpose,
         now: float,
         limit: float | None = None,
         outgoing: bytes | None = None,
     ) -> bytes:
-        line, usual = command.encode(), command.time_limit
-        rate = self.baudrate
-        answer_s = BITS_A_BYTE * _ANSWER_BYTES / rate
-        rest_s = math.inf
+        line, usual, rate = command.encode(), command.time_limit, self.baudrate
+        answer_s = _ANSWER_BITS / rate
+        # What the note gives more time may wait for the network.
+        is_quick, rest_s = usual <= MAX_RESPONSE_TIME_S, math.inf
         if limit is None:
             # Out of step, answers get lost, and asking again costs nothing.
             patience = self.answer_timeout / 2 if self.suspended else self.answer_timeout
-            limit = max(usual + ANSWER_MARGIN_S, patience)
-            if usual <= MAX_RESPONSE_TIME_S:
+            limit = usual + ANSWER_MARGIN_S
+            limit = patience if patience > limit else limit
+            if is_quick:
                 rest_s = REST_S + answer_s
         slower = rate if rate < _SLOWEST_BAUDRATE else _SLOWEST_BAUDRATE
         limit += BITS_A_BYTE * len(line) / slower + answer_s
-        # What the note gives more time may wait for the network.
-        traffic = self.statistics.traffic_bytes if usual <= MAX_RESPONSE_TIME_S else None
-        exchange = Exchange(command, purpose, now, limit, outgoing, traffic, rest_s)
+        traffic = self.statistics.traffic_bytes if is_quick else None
+        exchange = Exchange(command, purpose, now, limit, outgoing, traffic, rest_s, meaning)
         self._exchange = exchange
-        if self.suspended and now - self._trust.pushed_at < _DOUBT_S:
-            exchange.is_doubtful = True
-        self._arm(exchange)
+        if self.suspended:
+            exchange.is_doubtful = now - self._trust.pushed_at < _DOUBT_S
+        elif self._framer.read_due and not isinstance(purpose, Explain):
+            self._framer.read_due = 0  # until a read sets it: no header announces a payload
+        if not exchange.is_plain:
+            self._arm(exchange)
         self.statistics.commands += 1
         return line
 
     def _arm(self, exchange: Exchange) -> None:
         """Tell the framer what the answer may hold, and where a rule changes."""
-        framer, command, effect = self._framer, exchange.command, exchange.command.effect
-        if command.is_read:
+        framer, effect = self._framer, exchange.meaning.effect
+        if exchange.meaning.is_read:
             framer.read_due = READ_MAX_BYTES
             exchange.negatives_before = framer.negative_remainings
-        elif not (self.suspended or isinstance(exchange.purpose, Explain)):
-            framer.read_due = 0
         has_prompt = exchange.prompt_is_due
-        if not has_prompt and effect is None:
-            return
         framer.prompt_due = has_prompt
         if isinstance(effect, OpenSocket) and self._begin_open(effect):
             exchange.is_framed_at_once = True

@@ -224,11 +224,12 @@ class Slot:
 
     def poll_due(self, interval: float) -> float | None:
         """When a silent socket is read, in case a URC got lost; ``None`` for never (rule 5)."""
-        if not self.wants_read or self.readable or not self.is_live or not self.has_buffer:
+        state = self.state
+        if not self.wants_read or self.readable or self.failed or not self.has_buffer:
             return None
-        if self.state is _REMOTE:
-            return self.last_read + CLOSED_POLL_S  # it must come to its end
-        return self.last_read + interval if interval else None
+        if state is _OPEN:
+            return self.last_read + interval if interval else None
+        return self.last_read + CLOSED_POLL_S if state is _REMOTE else None  # it must end
 
     def next_quantum(self) -> bytes:
         """What one send takes: up to 1440 bytes, or one datagram; ``b""`` if nothing waits."""
@@ -271,12 +272,14 @@ class SocketTable:
 
     Attributes:
         in_use: The slots in use, by connect ID.
+        listeners: How many of them are listeners.
 
     """
 
     def __init__(self) -> None:
         self._slots: dict[int, Slot] = {}
         self.in_use: tuple[Slot, ...] = ()
+        self.listeners = 0
         self._generations = count(1)
         # Least recently used first: the longer an ID rests, the less a late URC can do.
         self._free = deque(CONNECT_IDS)
@@ -356,6 +359,7 @@ class SocketTable:
 
     def _list_slots(self) -> None:
         self.in_use = tuple(self._slots[i] for i in sorted(self._slots))
+        self.listeners = sum(slot.is_listener for slot in self.in_use)
 
     def release(self, slot: Slot, now: float, rest_s: float = 0.0) -> None:
         """Free the ID: the module has confirmed that it is closed, or has restarted.

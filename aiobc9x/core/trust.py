@@ -312,6 +312,7 @@ class Trust:
         gate: Holds pushed data.
         ok_habits: When this module prints ``OK`` for a send, by the form of the send: relatives
             omit it behind a prompt alone. A form that has not been used has none.
+        awaits_late_ok: A send has ended without its ``OK``, which may still come.
         accused: Damage behind the payload of a read that the next frame may explain.
         pushed_at: When data last seemed to be pushed that nobody has asked for; only while
             the session is suspended and nobody knows which sockets push.
@@ -325,6 +326,7 @@ class Trust:
         self.accused: Damage | None = None
         self.ok_habits: dict[str, OkHabit] = {}
         self.pushed_at = -math.inf
+        self.awaits_late_ok = False
         self._late_ok_until = 0.0
 
     def doubt(self) -> None:
@@ -361,29 +363,24 @@ class Trust:
         urcs, self.withheld = self.withheld, []
         return urcs
 
-    @property
-    def awaits_late_ok(self) -> bool:
-        """Whether a send has ended without its ``OK``, which may still come."""
-        return self._late_ok_until > 0
-
     def omit_ok(self, form: str, now: float) -> None:
         """Note that a send has ended without its ``OK``."""
         self.ok_habits[form] = OkHabit.OMITTED
-        self._late_ok_until = now + LATE_OK_S
+        self.awaits_late_ok, self._late_ok_until = True, now + LATE_OK_S
 
     def is_late_ok(self, text: bytes, now: float) -> bool:
         """Whether a line may be the ``OK`` of a send that has ended without it."""
-        return text == b"OK" and now <= self._late_ok_until
+        return self.awaits_late_ok and text == b"OK" and now <= self._late_ok_until
 
     def take_late_ok(self) -> None:
         """Note that it has come: there is one for each send."""
-        self._late_ok_until = 0.0
+        self.awaits_late_ok = False
 
     def in_step(self) -> None:
         """Start afresh: commands and answers match, and nothing is on its way."""
         self.in_doubt = False
         self.withheld.clear()
-        self._late_ok_until = 0.0
+        self.awaits_late_ok = False
 
     def clear(self) -> None:
         """Forget everything but the habits: the module has restarted, or the link is gone."""

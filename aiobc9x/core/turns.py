@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from aiobc9x.core.events import Job, Lane
+from aiobc9x.core.slots import SlotState
 from aiobc9x.spec import CONNECT_IDS
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class JobQueue:
         jobs = self._lanes[lane]
         if not sending:
             return jobs[0] if jobs else None
-        return next((job for job in jobs if not job.command.is_send), None)
+        return next((job for job in jobs if not job.command.meaning.is_send), None)
 
     def take(self, lane: Lane, *, sending: bool = False) -> Job:
         """Remove and return what :meth:`next` returns; something must be there."""
@@ -90,6 +91,7 @@ class TurnKind(enum.Enum):
 
     CLOSE = "close"
     COMMAND = "command"
+    SWITCH = "switch"
     READ = "read"
     SEND = "send"
 
@@ -113,6 +115,7 @@ class Turn:
 # Made beforehand: one is needed a command.
 _CLOSE: Final = Turn(TurnKind.CLOSE, lane=Lane.CLOSE)
 _COMMAND: Final = Turn(TurnKind.COMMAND, lane=Lane.COMMAND)
+_SWITCHES: Final = {i: Turn(TurnKind.SWITCH, i) for i in CONNECT_IDS}
 _READS: Final = {i: Turn(TurnKind.READ, i) for i in CONNECT_IDS}
 _SENDS: Final = {i: Turn(TurnKind.SEND, i) for i in CONNECT_IDS}
 
@@ -228,6 +231,7 @@ def _after(last: int, waiting: Sequence[int]) -> int:
 
 # To look an attribute of an enum up takes its time.
 _CLOSE_LANE, _COMMAND_LANE = Lane.CLOSE, Lane.COMMAND
+_REMOTE: Final = SlotState.REMOTE_CLOSED
 
 
 class Turns:
@@ -255,6 +259,10 @@ class Turns:
         if not (self._queue.waiting or self._sockets_wait()):
             return None
         sockets = self._sockets.in_use
+        for slot in sockets:
+            # At once: nothing must come between a read that found nothing and the switch.
+            if slot.wanted_mode is not None and slot.switch_is_due:
+                return _SWITCHES[slot.connect_id]
         sending = self._sender.outstanding is not None
         closes = self._queue.next(_CLOSE_LANE, sending=sending) is not None
         commands = self._queue.next(_COMMAND_LANE, sending=sending) is not None
@@ -285,7 +293,9 @@ class Turns:
     def _sockets_wait(self) -> bool:
         """Whether some socket wants the line, though it may not be its time yet."""
         for slot in self._sockets.in_use:
-            if slot.outgoing or slot.datagrams or (slot.readable and slot.wants_line):
+            if slot.outgoing or slot.datagrams or slot.wanted_mode is not None:
+                return True
+            if slot.readable and slot.wants_line:
                 return True
         return False
 
@@ -307,9 +317,9 @@ class Turns:
         """Return when :meth:`wake` has something to do; infinity for never."""
         first = math.inf
         for slot in self._sockets.in_use:
+            # What was read later is due later, but for one that the peer has closed.
             if (
-                slot.wants_read
-                and not slot.readable
+                (slot.last_read + poll_interval < first or slot.state is _REMOTE)
                 and (due := slot.poll_due(poll_interval)) is not None
                 and due < first
             ):

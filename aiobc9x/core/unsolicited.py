@@ -26,11 +26,12 @@ from aiobc9x.core.statistics import Statistics
 from aiobc9x.core.trust import Loss
 from aiobc9x.errors import StreamBroken
 from aiobc9x.spec import AccessMode, Err, ServiceType
-from aiobc9x.wire.base import OpenSocket, ReceiveHex, ShowLength, SwitchMode
+from aiobc9x.wire.base import CloseSocket, OpenSocket, ReceiveHex, ShowLength, SwitchMode
 from aiobc9x.wire.framer import Framer, Payload
 from aiobc9x.wire.urcs import (
     BufferFull,
     Closed,
+    CloseOk,
     Incoming,
     IncomingFull,
     OpenResult,
@@ -53,6 +54,7 @@ class Unsolicited:
 
     def __init__(self, sockets: SocketTable, framer: Framer, statistics: Statistics) -> None:
         self._sockets, self._framer, self._statistics = sockets, framer, statistics
+        self._closing_id: int | None = None
 
     def on_urc(self, urc: Urc, profile: ModuleProfile) -> Iterator[Event]:
         """Act on a URC; yield what it means for the sockets."""
@@ -102,13 +104,17 @@ class Unsolicited:
         if sum(map(len, slot.held)) > HELD_MAX_BYTES:
             yield Failed(slot, StreamBroken("the switch to push mode did not come to its end"))
 
-    def apply(self, effect: ReceiveHex | ShowLength | SwitchMode | OpenSocket) -> None:
+    def apply(
+        self, effect: ReceiveHex | ShowLength | SwitchMode | OpenSocket | CloseSocket
+    ) -> None:
         """Take note of a setting that changes how received data are framed."""
         match effect:
             case ReceiveHex(on):
                 self._framer.hex_receive = on
             case ShowLength(on):
                 self._framer.length_shown = on
+            case CloseSocket(connect_id):
+                self._closing_id = connect_id
             case _:
                 self.set_access_mode(effect.connect_id, effect.access_mode)
 
@@ -127,6 +133,16 @@ class Unsolicited:
             self._framer.push_sockets.add(connect_id)
         else:
             self._framer.push_sockets.discard(connect_id)
+
+    def end_pushes(self, urc: Urc) -> None:
+        """Frame no more pushed data of a socket that is gone, also while its URC is withheld."""
+        if isinstance(urc, CloseOk) and self._closing_id is not None:
+            self.frame_pushes(self._closing_id, on=False)
+            self._closing_id = None
+        elif isinstance(urc, Incoming):
+            slot = self._sockets.get(urc.connect_id)
+            if slot is None or not slot.is_live:
+                self.frame_pushes(urc.connect_id, on=False)
 
     def suspect(self) -> None:
         """Have every live buffer-mode socket read once: a URC may have been lost."""

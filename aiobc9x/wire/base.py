@@ -9,7 +9,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Final, Generic, TypeAlias, TypeVar
+from typing import ClassVar, Final, Generic, NamedTuple, TypeAlias, TypeVar
 
 from aiobc9x import spec
 from aiobc9x.errors import UnexpectedAnswer
@@ -19,11 +19,15 @@ from aiobc9x.wire.signalling import is_notice
 from aiobc9x.wire.urcs import RadioState, SimState, parse_urc
 
 __all__ = [
+    "PLAIN",
     "RAW_TIMES_S",
+    "READ",
+    "SEND",
     "CloseSocket",
     "Command",
     "EchoLines",
     "Effect",
+    "Meaning",
     "OpenSocket",
     "Order",
     "Raw",
@@ -118,6 +122,30 @@ Effect: TypeAlias = ReceiveHex | ShowLength | SwitchMode | OpenSocket | CloseSoc
 """What a command changes in the meaning of the bytes that come later."""
 
 
+class Meaning(NamedTuple):
+    """What a command does beside having an answer.
+
+    Attributes:
+        effect: What it changes in the meaning of later bytes, if anything.
+        is_send: ``SEND OK`` or ``SEND FAIL`` will follow (§2.2.4, §2.2.5).
+        is_read: The answer may be a counted payload (§2.2.6).
+        writes_nvram: It writes a setting that outlives a restart (§2.2.7, §2.2.11).
+
+    """
+
+    effect: Effect | None = None
+    is_send: bool = False
+    is_read: bool = False
+    writes_nvram: bool = False
+
+
+PLAIN: Final = Meaning()
+"""Nothing, as most commands; always this very object, so that ``is`` tells."""
+
+SEND: Final = Meaning(is_send=True)
+READ: Final = Meaning(is_read=True)
+
+
 @dataclass(frozen=True, slots=True)
 class Command(ABC, Generic[T_co]):
     """One AT command: how it is written, and how its answer is read.
@@ -180,24 +208,9 @@ class Command(ABC, Generic[T_co]):
         return True
 
     @property
-    def effect(self) -> Effect | None:
-        """What the command changes in the meaning of later bytes, if anything."""
-        return None
-
-    @property
-    def is_send(self) -> bool:
-        """Whether ``SEND OK`` or ``SEND FAIL`` will follow (§2.2.4, §2.2.5)."""
-        return False
-
-    @property
-    def is_read(self) -> bool:
-        """Whether the answer may be a counted payload (§2.2.6)."""
-        return False
-
-    @property
-    def writes_nvram(self) -> bool:
-        """Whether it writes a setting that outlives a restart (§2.2.7, §2.2.11)."""
-        return False
+    def meaning(self) -> Meaning:
+        """What the command does beside having an answer; :data:`PLAIN` for nothing."""
+        return PLAIN
 
     def owns(self, text: bytes) -> bool:
         """Tell whether a line begins as the command's own information lines do."""
@@ -296,6 +309,17 @@ def _effect_of(line: str) -> Effect | None:
     return None
 
 
+def _meaning_of(line: str) -> Meaning:
+    """Read what a worded command does."""
+    if _SEND.match(line):
+        return SEND
+    if _READ.match(line):
+        return READ
+    stored = any(p.fullmatch(line) for p in (_DATA_FORMAT, _SHOW_LENGTH, _VIEW_MODE, _SWITCH))
+    effect = _effect_of(line)
+    return Meaning(effect, writes_nvram=stored) if effect or stored else PLAIN
+
+
 @dataclass(frozen=True, slots=True)
 class Raw(Command[list[str]]):
     """Any other AT command, as its caller wrote it.
@@ -315,41 +339,19 @@ class Raw(Command[list[str]]):
 
     line: str
     prompt: bool = False
-    _facts: tuple[Effect | None, bool, bool, bool, float] = field(
-        init=False, repr=False, compare=False
-    )
+    _meaning: Meaning = field(init=False, repr=False, compare=False)
+    _time_limit: float = field(init=False, repr=False, compare=False)
 
     def _build(self) -> bytes:
         line = raw_line(self.line)
-        facts = (
-            _effect_of(self.line),
-            _SEND.match(self.line) is not None,
-            _READ.match(self.line) is not None,
-            any(p.fullmatch(self.line) for p in (_DATA_FORMAT, _SHOW_LENGTH, _VIEW_MODE, _SWITCH)),
-            self._answer_time(),
-        )
-        object.__setattr__(self, "_facts", facts)
+        object.__setattr__(self, "_meaning", _meaning_of(self.line))
+        object.__setattr__(self, "_time_limit", self._answer_time())
         return line
 
     @property
-    def effect(self) -> Effect | None:
-        """What the command changes in the meaning of later bytes, if anything."""
-        return self._facts[0]
-
-    @property
-    def is_send(self) -> bool:
-        """Whether ``SEND OK`` or ``SEND FAIL`` will follow (§2.2.4, §2.2.5)."""
-        return self._facts[1]
-
-    @property
-    def is_read(self) -> bool:
-        """Whether the answer may be a counted payload (§2.2.6)."""
-        return self._facts[2]
-
-    @property
-    def writes_nvram(self) -> bool:
-        """Whether it writes a setting that outlives a restart (§2.2.7, §2.2.11)."""
-        return self._facts[3]
+    def meaning(self) -> Meaning:
+        """What its text says that it does."""
+        return self._meaning
 
     def owns(self, text: bytes) -> bool:
         """Tell whether a line begins with the command's name."""
@@ -364,7 +366,7 @@ class Raw(Command[list[str]]):
     @property
     def time_limit(self) -> float:
         """Seconds until the final result: what takes long to do is quickly asked for."""
-        return self._facts[4]
+        return self._time_limit
 
     def _answer_time(self) -> float:
         if self._asks and not self.line.rstrip().endswith("=?"):

@@ -18,9 +18,13 @@ from typing import ClassVar, Final
 from aiobc9x import spec
 from aiobc9x.spec import AccessMode, ConfigKey, QueryType, ServiceType, SocketState
 from aiobc9x.wire.base import (
+    PLAIN,
+    READ,
+    SEND,
     CloseSocket,
     Command,
     Effect,
+    Meaning,
     OpenSocket,
     Order,
     Raw,
@@ -88,11 +92,11 @@ class Qiopen(Order):
     protocol_type: int | None = None
 
     @property
-    def effect(self) -> Effect | None:
+    def meaning(self) -> Meaning:
         """How the data of the socket arrive, from when this is written."""
         if self.access_mode is None:  # as the last user of the module left it (N2)
-            return None
-        return OpenSocket(self.connect_id, AccessMode(self.access_mode))
+            return PLAIN
+        return Meaning(OpenSocket(self.connect_id, AccessMode(self.access_mode)))
 
     def _build(self) -> bytes:
         service_type = _openable(self.service_type)
@@ -140,9 +144,9 @@ class Qiclose(Order):
     connect_id: int
 
     @property
-    def effect(self) -> Effect | None:
+    def meaning(self) -> Meaning:
         """Nothing of the socket comes behind ``CLOSE OK``."""
-        return CloseSocket(self.connect_id)
+        return Meaning(CloseSocket(self.connect_id))
 
     def _build(self) -> bytes:
         connect_id = integer("connect_id", self.connect_id, spec.CONNECT_IDS)
@@ -232,9 +236,9 @@ class Qisend(Order):
     data: bytes | None = field(default=None, repr=False)
 
     @property
-    def is_send(self) -> bool:
+    def meaning(self) -> Meaning:
         """``SEND OK`` or ``SEND FAIL`` follows."""
-        return True
+        return SEND
 
     def _build(self) -> bytes:
         if self.data is not None and not inline_text_ok(self.data):
@@ -264,9 +268,9 @@ class Qisendex(Order):
     data: bytes | None = field(default=None, repr=False)
 
     @property
-    def is_send(self) -> bool:
+    def meaning(self) -> Meaning:
         """``SEND OK`` or ``SEND FAIL`` follows."""
-        return True
+        return SEND
 
     def _build(self) -> bytes:
         text = None if self.data is None else hex_text(self.data)
@@ -310,9 +314,9 @@ class Qird(Command[int]):
     read_length: int = spec.READ_MAX_BYTES
 
     @property
-    def is_read(self) -> bool:
+    def meaning(self) -> Meaning:
         """The answer may be a counted payload."""
-        return True
+        return READ
 
     def _build(self) -> bytes:
         return command_line(
@@ -346,14 +350,10 @@ class Qiswtmd(Order):
     access_mode: AccessMode | int
 
     @property
-    def effect(self) -> Effect | None:
-        """How the data of the socket arrive, from the ``OK`` on."""
-        return SwitchMode(self.connect_id, AccessMode(self.access_mode))
-
-    @property
-    def writes_nvram(self) -> bool:
-        """The mode outlives a restart."""
-        return True
+    def meaning(self) -> Meaning:
+        """How the data of the socket arrive, from the ``OK`` on; that outlives a restart."""
+        effect = SwitchMode(self.connect_id, AccessMode(self.access_mode))
+        return Meaning(effect, writes_nvram=True)
 
     def _build(self) -> bytes:
         return command_line(
@@ -444,18 +444,16 @@ class Qicfg(Command[tuple[int, ...]]):
     value2: int | None = None
 
     @property
-    def effect(self) -> Effect | None:
-        """How payloads are framed, from the ``OK`` on."""
+    def meaning(self) -> Meaning:
+        """How payloads are framed, from the ``OK`` on; all but the time to open is kept."""
+        if self.value is None or self.key == ConfigKey.OPEN_TIME:
+            return PLAIN
+        effect: Effect | None = None
         if self.key == ConfigKey.DATA_FORMAT and self.value2 is not None:
-            return ReceiveHex(self.value2 == 1)
-        if self.key == ConfigKey.SHOW_LENGTH and self.value is not None:
-            return ShowLength(self.value == 1)
-        return None
-
-    @property
-    def writes_nvram(self) -> bool:
-        """All but the time to open outlive a restart."""
-        return self.value is not None and self.key != ConfigKey.OPEN_TIME
+            effect = ReceiveHex(self.value2 == 1)
+        elif self.key == ConfigKey.SHOW_LENGTH:
+            effect = ShowLength(self.value == 1)
+        return Meaning(effect, writes_nvram=True)
 
     def _build(self) -> bytes:
         if self.key not in list(ConfigKey):

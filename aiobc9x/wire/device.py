@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
-from aiobc9x.wire.base import Command, EchoLines, Effect, T_co, is_stray
+from aiobc9x.wire.base import Command, EchoLines, Meaning, T_co, is_stray
 from aiobc9x.wire.params import (
     ascii_text,
     command_line,
@@ -76,7 +76,7 @@ class NetworkCommand(Command[T_co]):
     @property
     def time_limit(self) -> float:
         """Seconds until the final result: what takes long to do is quickly asked for."""
-        return self.question_time if self.encode().endswith(b"?\r") else self.max_response_time
+        return self.question_time if self._line.endswith(b"?\r") else self.max_response_time
 
     @property
     def tcpip(self) -> bool:
@@ -111,9 +111,9 @@ class Echo(NetworkOrder):
     on: bool
 
     @property
-    def effect(self) -> Effect | None:
+    def meaning(self) -> Meaning:
         """Whether echoed lines are normal, from the ``OK`` on."""
-        return EchoLines(self.on)
+        return Meaning(EchoLines(self.on))
 
     def _build(self) -> bytes:
         return command_line("E1" if self.on else "E0")

@@ -4,6 +4,7 @@ import pytest
 
 from aiobc9x.spec import AccessMode
 from aiobc9x.wire.base import (
+    PLAIN,
     Command,
     EchoLines,
     Effect,
@@ -31,23 +32,27 @@ SETTINGS: list[tuple[str, Effect | None]] = [
 @pytest.mark.parametrize(("text", "effect"), SETTINGS)
 def test_a_setting_counts_and_is_a_flash_write(text: str, effect: Effect | None) -> None:
     """§2.2.7 and §2.2.11: the module keeps them."""
-    assert Raw(text).effect == effect
-    assert Raw(text).writes_nvram
+    assert Raw(text).meaning.effect == effect
+    assert Raw(text).meaning.writes_nvram
 
 
 @pytest.mark.parametrize("mode", list(AccessMode))
 def test_an_open_decides_how_data_arrive(mode: AccessMode) -> None:
     """§2.2.1; from when it is written: the peer may speak as soon as it is connected."""
     command = Qiopen(1, 4, "TCP", "a.example", 80, 0, mode, 0)
-    assert command.effect == OpenSocket(4, mode)
-    assert Raw(command.text).effect == Raw(command.text[:-2]).effect == command.effect
+    assert command.meaning.effect == OpenSocket(4, mode)
+    assert (
+        Raw(command.text).meaning.effect
+        == Raw(command.text[:-2]).meaning.effect
+        == command.meaning.effect
+    )
 
 
 def test_an_open_without_access_mode_decides_nothing() -> None:
     """The module takes what its last user left (N2)."""
     command = Qiopen(1, 4, "TCP", "a.example", 80)
-    assert command.effect is None
-    assert Raw(command.text).effect is None
+    assert command.meaning.effect is None
+    assert Raw(command.text).meaning.effect is None
 
 
 @pytest.mark.parametrize(
@@ -55,8 +60,8 @@ def test_an_open_without_access_mode_decides_nothing() -> None:
 )
 def test_echo_counts_but_is_no_flash_write(text: str, on: bool) -> None:
     """Without a number ATE means 0."""
-    assert Raw(text).effect == EchoLines(on)
-    assert not Raw(text).writes_nvram
+    assert Raw(text).meaning.effect == EchoLines(on)
+    assert not Raw(text).meaning.writes_nvram
 
 
 @pytest.mark.parametrize(
@@ -65,7 +70,7 @@ def test_echo_counts_but_is_no_flash_write(text: str, on: bool) -> None:
 )
 def test_spelling_makes_no_difference(text: str) -> None:
     """Whoever types a raw command may spell it as the module accepts it."""
-    assert Raw(text).effect == ShowLength(True)
+    assert Raw(text).meaning.effect == ShowLength(True)
 
 
 @pytest.mark.parametrize(
@@ -88,8 +93,8 @@ def test_spelling_makes_no_difference(text: str) -> None:
 )
 def test_everything_else_changes_nothing(text: str) -> None:
     """Queries, other keys, other values, and text that only holds such a command."""
-    assert Raw(text).effect is None
-    assert not Raw(text).writes_nvram
+    assert Raw(text).meaning.effect is None
+    assert not Raw(text).meaning.writes_nvram
 
 
 @pytest.mark.parametrize(
@@ -106,7 +111,7 @@ def test_everything_else_changes_nothing(text: str) -> None:
 )
 def test_sends_and_reads_are_known_by_their_text(text: str, send: bool, read: bool) -> None:
     """One needs the place for sends, the other may be answered by a payload."""
-    assert (Raw(text).is_send, Raw(text).is_read) == (send, read)
+    assert (Raw(text).meaning.is_send, Raw(text).meaning.is_read) == (send, read)
 
 
 @pytest.mark.parametrize(
@@ -153,10 +158,8 @@ OWN: list[Command[object]] = [
 def test_the_librarys_own_commands_say_what_their_text_says(command: Command[object]) -> None:
     """Whether a caller words a line or the library does, it means the same."""
     raw = Raw(command.text, command.needs_prompt)
-    assert command.effect == raw.effect
-    assert command.is_send == raw.is_send
-    assert command.is_read == raw.is_read
-    assert command.writes_nvram == raw.writes_nvram
+    assert command.meaning == raw.meaning
+    assert (command.meaning is PLAIN) == (raw.meaning is PLAIN) == (raw.meaning == PLAIN)
 
 
 def test_a_command_with_a_prefix_owns_the_lines_that_begin_so() -> None:
