@@ -103,7 +103,7 @@ class ModuleTransport(transports._FlowControlMixin):
         self._protocol = protocol
         if self._protocol_paused and replaced == (protocol, False):
             # loop.sendfile() puts it back while writing is paused, which it has not heard of.
-            self._report_failure("pause_writing", self._protocol.pause_writing)
+            self._call_about_writing("pause_writing", self._protocol.pause_writing)
 
     def get_protocol(self) -> asyncio.BaseProtocol:
         """Return the protocol."""
@@ -132,12 +132,12 @@ class ModuleTransport(transports._FlowControlMixin):
     def _maybe_pause_protocol(self) -> None:
         if not self._protocol_paused and self.get_write_buffer_size() > self._high_water:
             self._protocol_paused = True
-            self._report_failure("pause_writing", self._protocol.pause_writing)
+            self._call_about_writing("pause_writing", self._protocol.pause_writing)
 
     def _maybe_resume_protocol(self) -> None:
         if self._protocol_paused and self.get_write_buffer_size() <= self._low_water:
             self._protocol_paused = False
-            self._report_failure("resume_writing", self._protocol.resume_writing)
+            self._call_about_writing("resume_writing", self._protocol.resume_writing)
 
     def close(self) -> None:
         """Send what is queued, then close; ``connection_lost(None)`` follows ``CLOSE OK``."""
@@ -255,30 +255,34 @@ class ModuleTransport(transports._FlowControlMixin):
 
     def _call(self, name: str, function: Callable[..., Any], *args: object) -> bool:
         """Call the protocol; its exception ends this connection alone."""
-        exc = self._report_failure(name, function, *args)
-        if exc is not None:
-            self._force_close(exc if isinstance(exc, Exception) else None)
-        return exc is None
-
-    def _report_failure(
-        self, name: str, function: Callable[..., Any], *args: object
-    ) -> BaseException | None:
-        """Call the protocol; report an exception, as asyncio does, and return it."""
         try:
             self._callbacks.run(function, *args)
         except (SystemExit, KeyboardInterrupt):
             raise
         except BaseException as exc:
-            self._loop.call_exception_handler(
-                {
-                    "message": f"protocol.{name}() failed",
-                    "exception": exc,
-                    "transport": self,
-                    "protocol": self._protocol,
-                }
-            )
-            return exc
-        return None
+            self._tell_of_failure(name, exc)
+            self._force_close(exc if isinstance(exc, Exception) else None)
+            return False
+        return True
+
+    def _call_about_writing(self, name: str, function: Callable[[], object]) -> None:
+        """Call the protocol; its exception ends nothing, as with asyncio."""
+        try:
+            self._callbacks.run(function)
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as exc:
+            self._tell_of_failure(name, exc)
+
+    def _tell_of_failure(self, name: str, exc: BaseException) -> None:
+        self._loop.call_exception_handler(
+            {
+                "message": f"protocol.{name}() failed",
+                "exception": exc,
+                "transport": self,
+                "protocol": self._protocol,
+            }
+        )
 
     def _force_close(self, exc: Exception | None) -> None:
         """Drop everything and close; asyncio.sslproto calls it by this name."""

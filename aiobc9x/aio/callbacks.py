@@ -12,9 +12,8 @@ from __future__ import annotations
 
 import contextvars
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from typing import TypeVar
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -30,13 +29,13 @@ class CallbackContext:
         self._context = contextvars.copy_context()
         self._is_entered = False
 
-    def run(self, function: Callable[P, T], *args: P.args, **options: P.kwargs) -> T:
+    def run(self, function: Callable[..., T], *args: object) -> T:
         """Call a function in this context; what it raises passes."""
         if self._is_entered:
-            return self._context.copy().run(function, *args, **options)
+            return self._context.copy().run(function, *args)
         self._is_entered = True
         try:
-            return self._context.run(function, *args, **options)
+            return self._context.run(function, *args)
         finally:
             self._is_entered = False
 

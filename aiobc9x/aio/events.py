@@ -155,7 +155,8 @@ class Hub:
     def __init__(self, home: HomeLoop) -> None:
         self.home = home
         self.stage = ""
-        self._subscriptions: weakref.WeakSet[Subscription] = weakref.WeakSet()
+        # No WeakSet: to go through an empty one takes longer than a URC.
+        self._subscriptions: list[weakref.ref[Subscription]] = []
         self._closed = False
 
     def subscribe(self, keep: object = None) -> Subscription:
@@ -173,23 +174,27 @@ class Hub:
         if self._closed:
             subscription._end()
         else:
-            self._subscriptions.add(subscription)
+            self._subscriptions.append(weakref.ref(subscription, self._subscriptions.remove))
         return subscription
 
     def discard(self, subscription: Subscription) -> None:
         """Forget a subscription."""
-        self._subscriptions.discard(subscription)
+        self._subscriptions[:] = [r for r in self._subscriptions if r() is not subscription]
 
     def publish(self, event: ModemEvent) -> None:
         """Hand out an event."""
         if isinstance(event, Progress):
             self.stage = event.stage
-        for subscription in self._subscriptions:
-            subscription._put(event)
+        if self._subscriptions:
+            for subscription in self._living():
+                subscription._put(event)
 
     def close(self) -> None:
         """End every subscription."""
         self._closed = True
-        for subscription in self._subscriptions:
+        for subscription in self._living():
             subscription._end()
         self._subscriptions.clear()
+
+    def _living(self) -> list[Subscription]:
+        return [s for reference in self._subscriptions if (s := reference()) is not None]

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from typing import TYPE_CHECKING, Final, Protocol, cast, get_args
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast, get_args
 
 from aiobc9x.core.events import (
     DatagramLost,
@@ -119,23 +120,26 @@ class Owners:
         """Hand an event to the owner of its socket, and to whoever awaits it."""
         if self._awaited:
             self._resolve(event)
+        if (hand_over := _HANDED_OVER.get(type(event))) is None:
+            return
         owner = owner_of(event.slot)
         if owner is None:
             if isinstance(event, DataReceived | RemoteClosed | Drained | Failed):
                 self._early.setdefault(event.slot, []).append(event)
             return
-        match event:
-            case DataReceived(_, data):
-                owner.on_data(data)
-            case Sent(_, size):
-                owner.on_sent(size)
-            case RemoteClosed():
-                owner.on_remote_closed()
-            case Drained():
-                owner.on_drained()
-            case Failed(_, error):
-                owner.on_failed(error)
-            case DatagramLost(_, reason):
-                owner.on_datagram_lost(reason)
-            case SendStalled() | SendRefused() | ReadRefused():
-                owner.on_refused(event)
+        hand_over(owner, event)
+
+
+# Any: each function takes the one class that it stands behind.
+_HANDED_OVER: Final[dict[type[SlotEvent], Callable[[SlotOwner, Any], None]]] = {
+    DataReceived: lambda owner, event: owner.on_data(event.data),
+    Sent: lambda owner, event: owner.on_sent(event.size_bytes),
+    RemoteClosed: lambda owner, _: owner.on_remote_closed(),
+    Drained: lambda owner, _: owner.on_drained(),
+    Failed: lambda owner, event: owner.on_failed(event.error),
+    DatagramLost: lambda owner, event: owner.on_datagram_lost(event.reason),
+    SendStalled: lambda owner, event: owner.on_refused(event),
+    SendRefused: lambda owner, event: owner.on_refused(event),
+    ReadRefused: lambda owner, event: owner.on_refused(event),
+}
+"""What an owner is told; the rest is for those who await it."""

@@ -94,8 +94,7 @@ class Sent(NamedTuple):
     size_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class SendOver:
+class SendOver(NamedTuple):
     """The outstanding send of a socket is over, whatever became of it."""
 
     slot: Slot

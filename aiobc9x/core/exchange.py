@@ -11,7 +11,7 @@ import enum
 import math
 from typing import TYPE_CHECKING, Any, Final
 
-from aiobc9x.wire.base import PLAIN
+from aiobc9x.wire.base import PLAIN, SEND
 
 if TYPE_CHECKING:
     from aiobc9x.wire.base import Command, Meaning
@@ -66,7 +66,7 @@ class Exchange:
     Attributes:
         command: The command.
         meaning: What it does beside having an answer.
-        is_plain: Nothing, and the answer is lines alone.
+        is_plain: It changes nothing in how bytes are read, and the answer is lines alone.
         purpose: What the session wants it for; never looked at here.
         started: When the line was written.
         traffic_before: All bytes of the link until then, both ways; ``None`` if the time that
@@ -130,8 +130,10 @@ class Exchange:
         self.traffic_before = traffic
         self.due = self.deadline = now + limit
         self.rest_s = rest_s
-        if meaning is not PLAIN or outgoing is not None:
-            self.meaning, self._outgoing, self.is_plain = meaning, outgoing, False
+        if meaning is not PLAIN:
+            self.meaning, self.is_plain = meaning, meaning is SEND
+        if outgoing is not None:
+            self._outgoing, self.is_plain = outgoing, False
         self.lines: list[bytes] = []
 
     @property
@@ -204,6 +206,11 @@ class Exchange:
         self.prompted = True
         return self._outgoing or b""
 
+    def ends_at(self) -> float:
+        """Return when it has come to nothing: what is half here is a part of the answer."""
+        cut_due = self.cut_at + self.rest_s
+        return cut_due if cut_due < self.due else self.due
+
     def part(self, now: float) -> None:
         """Note that a part of the answer has come: the rest is not far."""
         self.rest_due = now + self.rest_s
@@ -240,3 +247,17 @@ class Exchange:
         self.due = self.deadline = deadline
         self.rest_due = math.inf
         self._hard_deadline = deadline + slack
+
+
+def _name_attributes(first: Exchange) -> None:
+    """Give the first instance every attribute.
+
+    CPython keeps the attributes in place, where it finds them fastest, whose names the first
+    instances of a class have had. The first commands of a session set few of these.
+    """
+    for name, value in vars(Exchange).items():
+        if not (name.startswith("__") or callable(value) or isinstance(value, property)):
+            setattr(first, name, value)
+
+
+_name_attributes(Exchange(None, None, 0.0, 0.0))  # type: ignore[arg-type]  # never used

@@ -3,12 +3,11 @@
 Layer: core. Does no I/O; time comes in as ``now``.
 
 ``SEND OK`` carries no connect ID, so whatever comes belongs to the outstanding send, and
-no other begins before it is over. A send is one state machine (:data:`TRANSITIONS`)::
+no other begins before it is over. A send is one state machine (:data:`TRANSITIONS`); of
+fixed length it begins as ASKED, and with the data on its line as WRITTEN::
 
     state      happens      becomes    note
-    ASKED      PROMPT       PROMPTED   fixed length alone; the data go out
-    ASKED      ACCEPT       ACCEPTED   inline forms; at the prompt it is too early: LOSE
-    ASKED      RESULT       SETTLED    inline forms: SEND OK before OK, or without it
+    ASKED      PROMPT       PROMPTED   the data go out; for an OK it is too early: LOSE
     PROMPTED   WRITE        WRITTEN    the last byte of the data has gone out
     WRITTEN    ACCEPT       ACCEPTED   OK: the module has the data
     WRITTEN    RESULT       SETTLED    SEND OK before OK, or without it
@@ -142,7 +141,7 @@ def send_time(form: SendForm, size_bytes: int, line: LineTiming) -> float:
 
 def is_command_like(data: bytes) -> bool:
     """Whether a module that awaits a command could take a line of a payload for one."""
-    return _COMMAND_LIKE.search(data) is not None
+    return b"AT" in data.upper() and _COMMAND_LIKE.search(data) is not None
 
 
 def choose_form(
@@ -199,7 +198,7 @@ _NAMED: Final[dict[str, frozenset[SendForm]]] = {
 }
 
 
-class SendState(enum.Enum):
+class SendState(enum.StrEnum):  # as above
     """Where a send is; see the table at the top of this module."""
 
     ASKED = "asked"
@@ -211,7 +210,7 @@ class SendState(enum.Enum):
     OVER = "over"
 
 
-class SendStep(enum.Enum):
+class SendStep(enum.StrEnum):
     """What happens to a send."""
 
     PROMPT = "prompt"
@@ -227,10 +226,11 @@ class SendStep(enum.Enum):
 _ASKED, _PROMPTED, _WRITTEN, _ACCEPTED, _SETTLED, _LOST, _OVER = SendState
 _PROMPT, _WRITE, _ACCEPT, _RESULT, _DISTRUST, _REFUSE, _LOSE, _EXPIRE = SendStep
 
+_FIRST: Final = {_INLINE: _WRITTEN, _HEX: _WRITTEN, _FIXED: _ASKED}
+"""The state that a send of each form begins in."""
+
 TRANSITIONS: Final[dict[tuple[SendState, SendStep], SendState]] = {
     (_ASKED, _PROMPT): _PROMPTED,
-    (_ASKED, _ACCEPT): _ACCEPTED,
-    (_ASKED, _RESULT): _SETTLED,
     (_PROMPTED, _WRITE): _WRITTEN,
     (_WRITTEN, _ACCEPT): _ACCEPTED,
     (_WRITTEN, _RESULT): _SETTLED,
@@ -254,7 +254,7 @@ class Send:
         slot: The socket.
         data: What was sent.
         form: How.
-        state: See :data:`TRANSITIONS`.
+        state: See :data:`TRANSITIONS`; it begins as its form says.
         written_at: When the last of it was written: the line, or the data behind the prompt.
         deadline: When the next thing must have happened that no exchange waits for.
         result: ``True`` for ``SEND OK``, ``False`` for ``SEND FAIL``, once it has come before
@@ -270,7 +270,7 @@ class Send:
     slot: Slot
     data: bytes
     form: SendForm
-    state: SendState = _ASKED
+    state: SendState
     written_at: float = 0.0
     deadline: float | None = None
     result: bool | None = None
@@ -283,10 +283,8 @@ class Send:
     def step(self, step: SendStep) -> bool:
         """Take a step; return whether the table has it for this state."""
         after = TRANSITIONS.get((self.state, step))
-        if after is None or (step is _ACCEPT and self.state is _ASKED and self.form is _FIXED):
+        if after is None:
             return False
-        if step is _RESULT and self.state is _ASKED and self.form is _FIXED:
-            return False  # the module has no data yet: it is of another send
         self.state = after
         return True
 
@@ -325,7 +323,7 @@ class Send:
 
     def progress(self, now: float, margin: float) -> None:
         """Bytes are arriving: a result that stands behind them may still come, within bounds."""
-        if self.state is _ACCEPTED and self.deadline is not None and self.deadline < now + margin:
+        if self.deadline is not None and self.state is _ACCEPTED and self.deadline < now + margin:
             self.deadline = min(now + margin, self._hard_deadline)
 
     def keep_place(self, until: float) -> None:
@@ -393,14 +391,14 @@ class Sender:
         form = choose_form(data, line, self.profile, self.permitted)
         if form is _FIXED and self.suspicion_due is not None:
             self.suspicion_due = self._burst_ends  # the burst goes on
-        self.outstanding = Send(slot, data, form, written_at=now)
+        self.outstanding = Send(slot, data, form, _FIRST[form], now)
         return self.outstanding
 
     def begin_job(self, job: Job, now: float) -> None:
         """Note a send that a caller has worded: its ``SEND OK`` must not be ours."""
         nobody = Slot(-1, 0, ServiceType.TCP, state=SlotState.FREE)
         form = _INLINE if job.data is None else _FIXED
-        self.outstanding = Send(nobody, job.data or b"", form, written_at=now, job=job)
+        self.outstanding = Send(nobody, job.data or b"", form, _FIRST[form], now, job=job)
 
     def forget_job(self, job: Job) -> None:
         """Drop the outstanding send if it is this job's: its command has ended without data."""

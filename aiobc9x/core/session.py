@@ -130,7 +130,11 @@ _ASKING: Final = (Read, Explain)
 _BANNERS: Final = (Restart, PowerDown)
 _RESULTS: Final = (SendOk, SendFail)
 _USUAL: Final = frozenset({DataReceived, Finished, Sent, SendOver})
-_RECOVERY: Final = Lane.RECOVERY  # to look an attribute of an enum up takes its time
+# To look an attribute of an enum up takes its time.
+_RECOVERY: Final = Lane.RECOVERY
+_PROMPT, _WRITE, _ACCEPT = SendStep.PROMPT, SendStep.WRITE, SendStep.ACCEPT
+_RESULT: Final = SendStep.RESULT
+_FIRST: Final = OkHabit.FIRST
 
 _READS: Final = {number: Qird(number, READ_MAX_BYTES) for number in CONNECT_IDS}
 _SWITCHES: Final = {(n, mode): Qiswtmd(n, mode) for n in CONNECT_IDS for mode in AccessMode}
@@ -285,12 +289,7 @@ class Session:
     @property
     def answer_due(self) -> float:
         """When the answer in flight must have come; infinity if there is none."""
-        exchange = self._exchange
-        if exchange is None:
-            return math.inf
-        # What is half here is a part of the answer.
-        cut_due = exchange.cut_at + exchange.rest_s
-        return cut_due if cut_due < exchange.due else exchange.due
+        return math.inf if self._exchange is None else self._exchange.ends_at()
 
     def is_sending(self, slot: Slot) -> bool:
         """Whether a send of this socket is not over; :class:`SendOver` tells when it is."""
@@ -300,12 +299,15 @@ class Session:
     def deadline(self) -> float | None:
         """When :meth:`advance` or :meth:`next_output` must be called at the latest."""
         send, gate = self._sender.outstanding, self._trust.gate
-        first = self._gap_until or math.inf if self._exchange is None else self.answer_due
+        if self._exchange is not None:
+            first = self._exchange.ends_at()  # and then it is seen what the sockets want
+        else:
+            first = self._gap_until or math.inf
+            if self.sockets.in_use and (due := self._turns.deadline(self.poll_interval)) < first:
+                first = due
         # While URCs are withheld, the result may be among them.
         if send is not None and send.deadline is not None and not self._trust.withheld:
             first = min(first, send.deadline)
-        if self.sockets.in_use and (due := self._turns.deadline(self.poll_interval)) < first:
-            first = due
         if (quiet := self._sender.suspicion_due) is not None and quiet < first:
             first = quiet
         if gate.due is not None and gate.due < first:
@@ -498,7 +500,7 @@ class Session:
         exchange, send = self._exchange, self._sender.outstanding
         if exchange is not None and now + ANSWER_MARGIN_S > exchange.due:
             exchange.progress(now)
-        if send is not None:
+        if send is not None and send.deadline is not None:
             send.progress(now, ANSWER_MARGIN_S)
         for piece in self._cut_at_reuse(data) if self.sockets.listeners else (data,):
             may_hold = framer.hold_after_final
@@ -576,7 +578,7 @@ class Session:
         """Write the data of a send; the result comes once they have crossed the line."""
         data = exchange.on_prompt()
         if self._sender.outstanding is not None:
-            self._sender.outstanding.step(SendStep.PROMPT)
+            self._sender.outstanding.step(_PROMPT)
         self._outbox += data
         exchange.extend(now + RESULT_LIMIT_S + wire_time(len(data), self.baudrate))
 
@@ -588,7 +590,7 @@ class Session:
             step = exchange.on_line(text, sure_only=unsure)
             if step is not NOT_MINE:
                 special = in_doubt or trust.awaits_late_ok or exchange.is_doubtful
-                if step is DONE and not (special or exchange.prompted):
+                if step is DONE and not (special or (exchange.prompted and self._outbox)):
                     self._end(exchange, now, lost=False)
                 else:
                     self._on_answer_line(exchange, text, step, now)
@@ -710,7 +712,7 @@ class Session:
                 loss = Loss("data came behind lost bytes", True, connect_id=payload.connect_id)
                 self._act(self._unsolicited.break_pushes(loss))
             else:
-                self._trust.gate.hold(payload, now, wire_time(_ANSWER_BYTES, self.baudrate))
+                self._trust.gate.hold(payload, now, _ANSWER_BITS / self.baudrate)
         elif self._exchange is not None and self._exchange.meaning.is_read:
             self._exchange.on_payload(payload, self._framer.negative_remainings)
             self._exchange.part(now)
@@ -801,13 +803,13 @@ class Session:
             if exchange is None or not send.is_of(exchange.purpose):
                 return  # it was refused, and this is of the send before
             was_settled = send.state is SendState.SETTLED
-            if send.step(SendStep.RESULT):
+            if send.step(_RESULT):
                 send.result = sent
                 self._await_ok(send, exchange, now, is_second=was_settled)
             return
         if send.result is None:
-            self._trust.ok_habits[send.form] = OkHabit.FIRST
-        send.step(SendStep.RESULT)
+            self._trust.ok_habits[send.form] = _FIRST
+        send.step(_RESULT)
         self._act(self._endings.send_result(sent=sent, now=now))
 
     def _await_ok(self, send: Send, exchange: Exchange, now: float, *, is_second: bool) -> None:
@@ -820,7 +822,7 @@ class Session:
         send.is_early = not is_second and now < crossed
         if is_second:
             exchange.extend(now, GRACE_S)
-        elif habit is OkHabit.FIRST:
+        elif habit is _FIRST:
             pass  # its OK has the time that every answer has
         elif send.is_early:
             exchange.extend(crossed + EARLY_S, GRACE_S)
@@ -853,9 +855,10 @@ class Session:
         else:
             if exchange.traffic_before is not None and not self.suspended:  # else others delay it
                 self._stopwatch.answered(exchange, now, self.baudrate)
-            if meaning is not PLAIN:
-                if send is not None and meaning.is_send and not lost:
+            if meaning.is_send:
+                if send is not None and not lost:
                     self._accept(send)
+            elif meaning is not PLAIN:
                 self._heed(exchange, meaning)
         if (
             succeeded
@@ -895,13 +898,12 @@ class Session:
 
     def _accept(self, send: Send) -> None:
         """Note the ``OK`` of a send."""
-        is_of_another = send.is_early or self._trust.ok_habits.get(send.form) is OkHabit.FIRST
-        if send.result is not None and is_of_another:
-            send.step(SendStep.DISTRUST)
-            return
         if send.result is not None:
+            if send.is_early or self._trust.ok_habits.get(send.form) is _FIRST:
+                send.step(SendStep.DISTRUST)  # it is of another
+                return
             self._trust.ok_habits[send.form] = OkHabit.BEHIND
-        send.step(SendStep.ACCEPT)
+        send.step(_ACCEPT)
 
     def _expire(self, exchange: Exchange, now: float, reason: str = "") -> None:
         if exchange.is_doubtful and exchange.final is not None:
@@ -1026,7 +1028,7 @@ class Session:
             data = bytes(self._outbox)
             self._outbox.clear()
             self._stopwatch.written(now)
-            if (send := self._sender.outstanding) is not None and send.step(SendStep.WRITE):
+            if (send := self._sender.outstanding) is not None and send.step(_WRITE):
                 send.written_at = now
         elif (
             self._exchange is not None

@@ -205,18 +205,14 @@ class Slot:
         return self.state is _OPEN and self.found_empty and not self.readable
 
     @property
-    def wants_line(self) -> bool:
-        """Whether a read is wanted, though it may not be its time yet."""
-        return self.readable and (self.wants_read or self.is_switching)
-
-    @property
     def may_read(self) -> bool:
         """Whether a read is due: the module may hold bytes, and there is room for them.
 
         A switch to push mode needs an empty buffer, so it doesn't wait for room: what the
         module holds is little.
         """
-        return self.wants_line and self.is_live and self.has_buffer
+        wanted = self.readable and (self.wants_read or self.is_switching)
+        return wanted and self.is_live and self.has_buffer
 
     def may_send(self, now: float) -> bool:
         """Whether there is something to send, and now is the time."""
@@ -224,9 +220,11 @@ class Slot:
 
     def poll_due(self, interval: float) -> float | None:
         """When a silent socket is read, in case a URC got lost; ``None`` for never (rule 5)."""
-        state = self.state
-        if not self.wants_read or self.readable or self.failed or not self.has_buffer:
+        if not self.wants_read or self.readable or self.failed or self.is_drained:
             return None
+        if self.access_mode is _PUSH and self.held is None:
+            return None
+        state = self.state
         if state is _OPEN:
             return self.last_read + interval if interval else None
         return self.last_read + CLOSED_POLL_S if state is _REMOTE else None  # it must end

@@ -257,9 +257,6 @@ class PushGate:
         self.wants_frame = False
         return held, None
 
-    def _mismatches(self, end: bool | None) -> bool:
-        return end is not None and self._ends_own_line not in {None, end}
-
     def _let_go(self) -> Payload | None:
         self.is_unchecked = self.wants_frame = False
         held, self._held, self.due = self._held, None, None
@@ -272,10 +269,10 @@ class PushGate:
         """
         held = self._let_go()
         end = self._framer.push_ends.popleft() if self._framer.push_ends else None
-        if is_noise:
+        if is_noise or end is None:
             return held, None
-        if not self._mismatches(end):
-            self._ends_own_line = self._ends_own_line if end is None else end
+        if self._ends_own_line is None or self._ends_own_line is end:
+            self._ends_own_line = end
             return held, None
         self._ends_own_line = None
         return None, _SWALLOWED

@@ -12,7 +12,7 @@ from __future__ import annotations
 import enum
 import math
 from collections import deque
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -154,7 +154,7 @@ def next_turn(
     commands: bool,
     readable: Sequence[int],
     sendable: Sequence[int],
-    small: Collection[int] = (),
+    small: Sequence[int] = (),
 ) -> tuple[Turn | None, Cursor]:
     """Choose the next use of the line.
 
@@ -169,7 +169,7 @@ def next_turn(
         commands: A command is waiting.
         readable: Connect IDs that may hold data and have room for it, the most urgent first.
         sendable: Connect IDs with bytes to send, ascending; none while one is outstanding.
-        small: Those of them that have at most :data:`SMALL_SEND_BYTES`.
+        small: Those of them that have at most :data:`SMALL_SEND_BYTES`, ascending.
 
     Returns:
         The turn, ``None`` if nothing waits, and where the rounds stand after it.
@@ -191,11 +191,12 @@ def next_turn(
 
 
 def _send_turn(
-    cursor: Cursor, sendable: Sequence[int], small: Collection[int]
+    cursor: Cursor, sendable: Sequence[int], small: Sequence[int]
 ) -> tuple[Turn, Cursor]:
     """Let one socket send; a new round of reads begins behind it."""
-    few = [i for i in sendable if i in small]
-    many = [i for i in sendable if i not in small]
+    # Nearly always all are small, or none is.
+    few = small if len(small) == len(sendable) else [i for i in sendable if i in small]
+    many = sendable if not small else [i for i in sendable if i not in small]
     last_send, last_small = cursor.last_send, cursor.last_small
     if is_small := bool(few and not (many and cursor.small_was_last)):
         connect_id = last_small = _after(last_small, few)
@@ -256,7 +257,8 @@ class Turns:
 
     def next(self, now: float) -> Turn | None:
         """Return the next use of the line, ``None`` if nobody waits."""
-        if not (self._queue.waiting or self._sockets_wait()):
+        queue = self._queue
+        if not (queue.waiting or self._sockets_wait()):
             return None
         sockets = self._sockets.in_use
         for slot in sockets:
@@ -264,8 +266,10 @@ class Turns:
             if slot.wanted_mode is not None and slot.switch_is_due:
                 return _SWITCHES[slot.connect_id]
         sending = self._sender.outstanding is not None
-        closes = self._queue.next(_CLOSE_LANE, sending=sending) is not None
-        commands = self._queue.next(_COMMAND_LANE, sending=sending) is not None
+        closes = commands = False
+        if queue.waiting:
+            closes = queue.next(_CLOSE_LANE, sending=sending) is not None
+            commands = queue.next(_COMMAND_LANE, sending=sending) is not None
         waiting = [slot for slot in sockets if slot.readable and slot.may_read]
         if len(waiting) > 1:
             # What is known to wait goes before what is only looked after (rule 5).
@@ -295,7 +299,7 @@ class Turns:
         for slot in self._sockets.in_use:
             if slot.outgoing or slot.datagrams or slot.wanted_mode is not None:
                 return True
-            if slot.readable and slot.wants_line:
+            if slot.readable and (slot.wants_read or slot.is_switching):
                 return True
         return False
 
@@ -318,12 +322,11 @@ class Turns:
         first = math.inf
         for slot in self._sockets.in_use:
             # What was read later is due later, but for one that the peer has closed.
-            if (
-                (slot.last_read + poll_interval < first or slot.state is _REMOTE)
-                and (due := slot.poll_due(poll_interval)) is not None
-                and due < first
-            ):
-                first = due
+            is_sooner = poll_interval and slot.last_read + poll_interval < first
+            if (is_sooner or slot.state is _REMOTE) and (
+                due := slot.poll_due(poll_interval)
+            ) is not None:
+                first = min(first, due)
             if slot.read_at and slot.read_at < first:
                 first = slot.read_at
             if slot.retry_at and slot.retry_at < first and slot.unsent:

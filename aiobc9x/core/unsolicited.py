@@ -39,6 +39,8 @@ from aiobc9x.wire.urcs import (
     Urc,
 )
 
+_OPEN: Final = SlotState.OPEN  # to look an attribute of an enum up takes its time
+
 HELD_MAX_BYTES: Final = 64 * 1024
 """Pushed bytes that may wait until a switch to push mode is complete. Ours."""
 
@@ -91,8 +93,10 @@ class Unsolicited:
     def on_push(self, payload: Payload, now: float) -> Iterator[Event]:
         """Deliver a pushed payload (§2.3.2)."""
         assert payload.connect_id is not None
-        slot, events = self._proven(payload.connect_id, is_own=True)
-        yield from events
+        slot = self._sockets.get(payload.connect_id)
+        if slot is None or slot.state is not _OPEN:
+            slot, events = self._proven(payload.connect_id, is_own=True)
+            yield from events
         if slot is None or not slot.is_live:
             self._statistics.unowned_bytes += len(payload.data)
             return

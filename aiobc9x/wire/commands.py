@@ -285,20 +285,16 @@ class Qisendex(Order):
 def _send_line(
     name: str, connect_id: int, send_length: int | None, data: bytes | None, text: str | None
 ) -> bytes:
+    connect = integer("connect_id", connect_id, spec.CONNECT_IDS)
     if data is None:
         length = maybe_integer("send_length", send_length, spec.SEND_LENGTHS)
-    else:
-        if len(data) not in spec.SEND_LENGTHS:
-            raise ValueError(f"data has {len(data)} bytes; one send takes 1 to 1440 (§2.2.4)")
-        if send_length is not None and send_length != len(data):
-            raise ValueError(f"send_length is {send_length}, but data has {len(data)} bytes")
-        length = str(len(data))
-    return command_line(
-        name,
-        connect_id=integer("connect_id", connect_id, spec.CONNECT_IDS),
-        send_length=length,
-        data=text,
-    )
+        return command_line(name, connect_id=connect, send_length=length)
+    size = len(data)
+    if size not in spec.SEND_LENGTHS:
+        raise ValueError(f"data has {size} bytes; one send takes 1 to 1440 (§2.2.4)")
+    if send_length is not None and send_length != size:
+        raise ValueError(f"send_length is {send_length}, but data has {size} bytes")
+    return f"AT{name}={connect},{size},{text}\r".encode("ascii")
 
 
 @dataclass(frozen=True, slots=True)

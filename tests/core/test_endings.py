@@ -282,7 +282,7 @@ class TestSends:
         """Bytes only if they were taken."""
         slot = socket()
         desk.begin(slot)
-        desk.sender.outstanding = Send(slot, b"abc", desk.begin(slot).form)
+        desk.sender.outstanding = Send(slot, b"abc", desk.begin(slot).form, SendState.WRITTEN)
         list(desk.endings.send_result(sent=True, now=1.0))
         desk.begin(slot)
         list(desk.endings.send_result(sent=False, now=2.0))

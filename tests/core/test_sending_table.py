@@ -9,7 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aiobc9x.core.events import Failed, OutOfStep, SendOver, Sent
-from aiobc9x.core.sending import TRANSITIONS, Send, SendForm, SendState, SendStep
+from aiobc9x.core.line_timing import LineTiming
+from aiobc9x.core.profile import ModuleProfile
+from aiobc9x.core.sending import (
+    ANY_FORM,
+    TRANSITIONS,
+    Send,
+    Sender,
+    SendForm,
+    SendState,
+    SendStep,
+)
 from aiobc9x.core.slots import Slot, SlotState
 from aiobc9x.errors import LinkLost
 from aiobc9x.spec import ServiceType
@@ -27,8 +37,6 @@ S, P = SendState, SendStep
 
 ROWS = [
     (S.ASKED, P.PROMPT, S.PROMPTED),
-    (S.ASKED, P.ACCEPT, S.ACCEPTED),
-    (S.ASKED, P.RESULT, S.SETTLED),
     (S.PROMPTED, P.WRITE, S.WRITTEN),
     (S.WRITTEN, P.ACCEPT, S.ACCEPTED),
     (S.WRITTEN, P.RESULT, S.SETTLED),
@@ -72,12 +80,14 @@ class TestTable:
         """The table is the whole truth."""
         assert {(state, step): after for state, step, after in ROWS} == TRANSITIONS
 
-    @pytest.mark.parametrize("step", [P.ACCEPT, P.RESULT])
-    def test_at_the_prompt_it_is_too_early_for_either(self, step: SendStep) -> None:
-        """The module has no data yet: the result is another's, and OK loses the step."""
-        made = send(S.ASKED, SendForm.FIXED)
-        assert not made.step(step)
-        assert made.state is S.ASKED
+    @pytest.mark.parametrize(
+        ("payload", "first"), [(b"text", S.WRITTEN), (b"\nAT", S.WRITTEN), (b"\xff" * 99, S.ASKED)]
+    )
+    def test_data_on_the_line_are_written_with_it(self, payload: bytes, first: SendState) -> None:
+        """At the prompt it is too early for a result: the module has no data yet."""
+        sender = Sender(ModuleProfile(), ANY_FORM)
+        slot = Slot(0, 1, ServiceType.TCP, state=SlotState.OPEN, outgoing=bytearray(payload))
+        assert sender.begin(slot, LineTiming(11520.0), 0.0).state is first
 
     def test_over_is_the_end(self) -> None:
         """Nothing leads out of it."""
