@@ -345,7 +345,7 @@ def _switch_refused(switch: Switch, err: int | None) -> Iterator[Event]:
     yield SwitchRefused(slot, err)
     if has_newer_wish:
         yield ModeSwitched(slot)  # it is in the mode of the newer wish
-    yield from _end_of_closed(slot)
+    yield from end_of_closed(slot)
 
 
 def _read_refused(slot: Slot, err: int | None) -> Iterator[Event]:
@@ -362,12 +362,13 @@ def _read_refused(slot: Slot, err: int | None) -> Iterator[Event]:
     else:
         slot.readable = False
         yield from _complete_switch(slot)
-        yield from _end_of_closed(slot)
+        yield from end_of_closed(slot)
 
 
-def _end_of_closed(slot: Slot) -> Iterator[Event]:
+def end_of_closed(slot: Slot) -> Iterator[Event]:
     """Report the end of a push-mode socket that the peer has closed: nothing is buffered."""
-    if slot.is_live and slot.state is SlotState.REMOTE_CLOSED and not slot.has_buffer:
+    is_over = slot.is_live and slot.state is SlotState.REMOTE_CLOSED and not slot.is_drained
+    if is_over and not slot.has_buffer:
         yield Drained(slot)
 
 

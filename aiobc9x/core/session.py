@@ -28,6 +28,7 @@ from aiobc9x.core.endings import (
     Purpose,
     Switch,
     done,
+    end_of_closed,
     unfinished,
 )
 from aiobc9x.core.events import (
@@ -367,6 +368,7 @@ class Session:
         if slot.access_mode is mode and slot.held is None and not self._is_switching(slot):
             slot.wanted_mode = None  # an earlier wish that was not written yet is withdrawn
             self.events.append(ModeSwitched(slot))
+            self._act(end_of_closed(slot))  # which had waited for it
             return
         if slot.is_drained:
             self.events.append(SwitchRefused(slot, None, "the peer has closed the connection"))
@@ -389,6 +391,8 @@ class Session:
             if slot.wanted_mode is mode:  # somebody has asked for it again meanwhile
                 slot.wanted_mode = None
                 self.events.append(ModeSwitched(slot))
+            if slot.wanted_mode is None:
+                self._act(end_of_closed(slot))  # which had waited to be sure of the mode
 
     def abandon(self, slot: Slot) -> None:
         """Note that nobody wants a socket any more that is still being opened."""

@@ -196,6 +196,8 @@ class Unsolicited:
             yield Drained(slot)
         elif slot.has_buffer or slot.wanted_mode is not None:
             slot.readable = True
+        elif slot.is_mode_doubtful:
+            pass  # it may have a buffer: QISTATE tells
         else:  # nothing was buffered, and what was pushed came before this
             yield Drained(slot)
 

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from aiobc9x.core.events import Damaged, DataReceived, Failed, ModeSwitched, OutOfStep
+from aiobc9x.core.events import (
+    Damaged,
+    DataReceived,
+    Drained,
+    Failed,
+    ModeSwitched,
+    OutOfStep,
+)
 from aiobc9x.core.slots import Slot
 from aiobc9x.spec import AccessMode, ServiceType
 from aiobc9x.wire.commands import Qiclose
@@ -105,6 +112,53 @@ class TestDoubtfulMode:
         peer.session.switch_mode(slot, AccessMode.PUSH)
         assert peer.session.take_events() == [ModeSwitched(slot)]
         peer.expect()
+
+    def test_the_end_of_a_peer_that_has_waited_for_a_withdrawn_wish(self) -> None:
+        """What was to be read in buffer mode first is nothing in push mode."""
+        peer = Peer()
+        slot = peer.open(access_mode=AccessMode.PUSH)
+        peer.session.switch_mode(slot, AccessMode.BUFFER)
+        peer.say(line(b'+QIURC: "closed",0'))
+        assert peer.kept(Drained) == []
+        peer.session.switch_mode(slot, AccessMode.PUSH)
+        peer.session.switch_mode(slot, AccessMode.PUSH)
+        peer.wait(0)
+        assert peer.kept(Drained) == [Drained(slot)]
+
+    @pytest.mark.parametrize("mode", AccessMode)
+    def test_a_peer_that_closes_meanwhile(self, mode: AccessMode) -> None:
+        """Its end is told when the mode is known: a buffer may hold something."""
+        peer = Peer()
+        slot = peer.open(access_mode=AccessMode.PUSH)
+        peer.session.switch_mode(slot, AccessMode.BUFFER)
+        peer.expect(b"AT+QISWTMD=0,0\r")
+        peer.wait(30)
+        peer.say(line(b'+QIURC: "closed",0'))
+        assert peer.kept(Drained) == []
+        peer.session.found_mode(slot, mode)
+        peer.session.resume()
+        peer.wait(0)
+        if mode is AccessMode.BUFFER:
+            peer.turn(b"AT+QIRD=0,1024", received(b"abc"))
+            peer.turn(b"AT+QIRD=0,1024", line(b"+QIRD: 0") + OK)
+            assert peer.kept(DataReceived) == [DataReceived(slot, b"abc")]
+        assert peer.kept(Drained) == [Drained(slot)]
+
+    def test_a_peer_that_closes_before_the_switch_is_tried_again(self) -> None:
+        """Its end waits for what the buffer may hold."""
+        peer = Peer()
+        slot = peer.open(access_mode=AccessMode.PUSH)
+        peer.session.switch_mode(slot, AccessMode.BUFFER)
+        peer.expect(b"AT+QISWTMD=0,0\r")
+        peer.wait(30)
+        peer.say(line(b'+QIURC: "closed",0'))
+        peer.session.switch_mode(slot, AccessMode.BUFFER)
+        peer.session.found_mode(slot, AccessMode.PUSH)
+        peer.session.resume()
+        assert peer.kept(Drained) == []
+        peer.turn(b"AT+QISWTMD=0,0", OK)
+        peer.turn(b"AT+QIRD=0,1024", line(b"+QIRD: 0") + OK)
+        assert peer.kept(Drained) == [Drained(slot)]
 
 
 def test_a_lost_answer_of_a_setting_makes_the_format_doubtful() -> None:
