@@ -208,7 +208,8 @@ class SettingQueries:
         """Switch a connection between buffer and push mode (AT+QISWTMD, §2.2.7).
 
         A flash write on the module. To push mode the module's buffer is read empty first, which
-        takes as long as the peer goes on sending. Of two calls at once the later one decides.
+        takes as long as the peer goes on sending. Of two calls at once the later one decides, and
+        the earlier one raises unless both have chosen the same.
 
         Args:
             transport: A transport of this modem, or one of TLS over it.
@@ -217,6 +218,7 @@ class SettingQueries:
         Raises:
             ValueError: Not a transport of this modem, or it is closed; no such mode; or push
                 mode while the module doesn't show lengths.
+            RuntimeError: A later call has chosen the other mode before this one was done.
             CommandError: The module refused; the connection goes on in the mode that it had.
             StreamBroken: The connection ended meanwhile, or the answer got lost.
             ModemError: The module restarted, or the link failed.

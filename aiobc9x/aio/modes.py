@@ -44,28 +44,41 @@ class ModeSwitcher:
         """Switch a socket now, and leave it so.
 
         Raises:
+            RuntimeError: A later call has chosen the other mode before this one was done.
             CommandError: The module refused; the socket stays as it was.
             ModemError: The connection or the link failed.
 
         Cancellation is safe: the switch goes on by itself.
         """
         self._relieved.discard(slot)  # its owner has decided anew
-        await self._switch(slot, mode)
+        is_done = await self._switch(slot, mode)
+        if not (is_done or slot in self._relieved):  # the reader is behind: it returns by itself
+            raise RuntimeError(
+                f"socket {slot.connect_id} is not in {mode.name} mode: a later call of"
+                " set_access_mode() has chosen the other one; await one before the next"
+            )
 
-    async def _switch(self, slot: Slot, mode: AccessMode) -> None:
-        if slot.access_mode is mode and slot.wanted_mode is None:
-            return
+    async def _switch(self, slot: Slot, mode: AccessMode) -> bool:
+        """Switch a socket; return whether it is so, or a later wish has come before."""
+        if _is_in(slot, mode):
+            return True
         over = self._driver.expect_of(slot, ModeSwitched, SwitchRefused)
         self._driver.session.switch_mode(slot, mode)
         self._driver.kick()
-        try:
-            event = await over
-        finally:
-            over.cancel()
-        if isinstance(event, SwitchRefused):
-            if event.reason:
-                raise StreamBroken(f"the access mode was not switched: {event.reason}")
-            raise command_error(Qiswtmd(slot.connect_id, mode).text, event.err)
+        while True:
+            try:
+                event = await over
+            finally:
+                over.cancel()
+            if _is_in(slot, mode):
+                return True
+            if isinstance(event, SwitchRefused):
+                if event.reason:
+                    raise StreamBroken(f"the access mode was not switched: {event.reason}")
+                raise command_error(Qiswtmd(slot.connect_id, mode).text, event.err)
+            if slot.wanted_mode is not mode:
+                return False
+            over = self._driver.expect_of(slot, ModeSwitched, SwitchRefused)  # that was another's
 
     async def relieve(self, slot: Slot) -> None:
         """Switch a socket whose reader is behind to buffer mode until it has caught up.
@@ -91,3 +104,9 @@ class ModeSwitcher:
                 await self._switch(slot, AccessMode.PUSH)
                 return
             await asyncio.sleep(max(wait, _LOOK_S))
+
+
+def _is_in(slot: Slot, mode: AccessMode) -> bool:
+    """Whether a socket is in a mode, for certain, and stays so."""
+    is_settled = slot.wanted_mode is None and slot.held is None and not slot.is_mode_doubtful
+    return slot.is_live and slot.access_mode is mode and is_settled

@@ -173,6 +173,51 @@ class TestSwitch:
             bench.peer.send(b"pushed")
             assert await protocol.until(6) == b"pushed"
 
+    @pytest.mark.parametrize("pause", [0, 0.05])
+    @virtual
+    async def test_a_later_call_decides(self, pause: float) -> None:
+        """The earlier one says so: withdrawn before it was written, or overtaken behind that."""
+        async with Bench(latency=0.2) as bench:
+            protocol = await pushing(bench)
+            modem, transport = bench._modem, protocol.transport
+            assert modem is not None
+            assert transport is not None
+            first = asyncio.create_task(modem.set_access_mode(transport, BUFFER))
+            await asyncio.sleep(pause)
+            await modem.set_access_mode(transport, PUSH)
+            with pytest.raises(RuntimeError, match="not in BUFFER mode: a later call"):
+                await first
+            assert len(switches(bench)) == (2 if pause else 0)
+            bench.peer.send(b"pushed")
+            assert await protocol.until(6) == b"pushed"
+
+    @virtual
+    async def test_three_calls_at_once(self) -> None:
+        """Those that have chosen what the last one has are done when it is."""
+        async with Bench() as bench:
+            protocol = await pushing(bench)
+            modem, transport = bench._modem, protocol.transport
+            assert modem is not None
+            assert transport is not None
+            calls = [modem.set_access_mode(transport, mode) for mode in (BUFFER, PUSH, BUFFER)]
+            found = await asyncio.gather(*calls, return_exceptions=True)
+            assert [type(one) for one in found] == [type(None), RuntimeError, type(None)]
+            assert switches(bench) == ["AT+QISWTMD=0,0"]
+
+    @virtual
+    async def test_a_refusal_of_what_was_overtaken(self) -> None:
+        """The later call has what it wanted: the mode that the socket had."""
+        async with Bench(Fault(FaultKind.ERROR, on="AT+QISWTMD"), latency=0.2) as bench:
+            protocol = await pushing(bench)
+            modem, transport = bench._modem, protocol.transport
+            assert modem is not None
+            assert transport is not None
+            first = asyncio.create_task(modem.set_access_mode(transport, BUFFER))
+            await asyncio.sleep(0.01)
+            await modem.set_access_mode(transport, PUSH)
+            with pytest.raises(aiobc9x.CommandError):
+                await first
+
     @virtual
     async def test_wrong_transports(self) -> None:
         """Closed ones, and those of others, are a ValueError."""
