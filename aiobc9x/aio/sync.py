@@ -92,6 +92,8 @@ async def _scan(driver: Driver, end: float) -> bool:
 
 async def _synchronize(driver: Driver, end: float) -> bool:
     began = driver.time()
+    if driver.session.data_due:  # what it takes for data goes to a peer: no commands, then
+        await _fill_up(driver, driver.session.data_due, end)
     order = _IN_SILENCE
     for unanswered, limit in enumerate(_limits()):
         turn, received = unanswered % len(order), driver.session.statistics.bytes_received
@@ -159,8 +161,14 @@ async def _leave_data_mode(driver: Driver, end: float) -> None:
         return
     # A module that was asked for so many bytes takes no more of them for data; nobody knows
     # what a program before has asked for.
-    due = _FILL_MAX_BYTES if session.data_due is None else session.data_due
-    written = 0
+    due = session.data_due
+    await _fill_up(driver, _FILL_MAX_BYTES if due is None else due, end)
+
+
+async def _fill_up(driver: Driver, due: int, end: float) -> None:
+    """Write carriage returns for data that are due, until the module answers or has them all."""
+    session = driver.session
+    answers, written = session.stray_answers, 0
     while written < due and driver.time() < end:
         size = min(_FILL_BYTES, due - written)
         session.write_raw(b"\r" * size)

@@ -93,16 +93,18 @@ class TestTroubleWithSends:
     async def test_lost_prompt_of_what_looks_like_a_command(self) -> None:
         """Written without a prompt it might be one: the connection ends, the module comes back.
 
-        Only a pinned form can need a prompt for such data at all.
+        Only a pinned form can need a prompt for such data at all. The peer gets carriage
+        returns for them, and no command.
         """
         async with Bench() as bench:
-            protocol, transport, _ = await recorded(bench, send_form="fixed")
+            protocol, transport, peer = await recorded(bench, send_form="fixed")
             bench.add_fault(Fault(FaultKind.DROP_LINE, on=">"))
             transport.write(b"AT+CFUN=0\r" + bytes(90))
             assert isinstance(await protocol.lost, aiobc9x.StreamBroken)
             reader, writer = await bench.streams(HOST, ECHO_PORT)
             writer.write(bytes(100))
             assert await reader.readexactly(100) == bytes(100)
+            assert peer.received == b"\r" * 100
 
     @pytest.mark.parametrize("prompt", ["space", "bare", "crlf"])
     @virtual
