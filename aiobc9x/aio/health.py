@@ -65,6 +65,7 @@ class Health:
         self._state_interval = state_interval
         self._one_recovery = asyncio.Lock()
         self._asked_at = -math.inf
+        self._must_start = False
         self.on_unseen_restart: Callable[[], None] = lambda: None
 
     def on_urc(self, urc: Urc) -> None:
@@ -141,7 +142,8 @@ class Health:
         await settle(driver)
         driver.dispatch(driver.session.resync())
         await synchronize(driver, limit)
-        echoing = driver.session.echo_seen
+        if driver.session.echo_seen:  # ATE0 forgets it
+            self._note_restart()
         steps = Steps(driver, PATIENCE_S)
         await steps.take(ECHO_OFF)
         try:
@@ -151,16 +153,25 @@ class Health:
         if driver.session.is_format_doubtful:
             await read_settings(driver, steps)
             driver.session.is_format_doubtful = False
-        if echoing or lost:  # the banner got lost
-            logger.warning("! the module echoes, or has no socket: it must have restarted")
-            driver.hub.publish(Reset(""))
-            self.on_unseen_restart()
+        if lost:
+            self._note_restart()
+        if self._must_start:
             await self._start()
         elif self._opener.open_time != OPEN_TIME_DEFAULT_S:
             # It may have been asleep, which open_time does not survive (§2.2.11).
             await steps.take(self._open_time())
         if driver.session.boots == resets:
             self._go_on()
+
+    def _note_restart(self) -> None:
+        """Note a restart whose banner got lost; a repair that begins anew must not forget it."""
+        if self._must_start:
+            return
+        logger.warning("! the module echoes, or has no socket: it must have restarted")
+        self._must_start = True
+        self._driver.session.statistics.resets += 1
+        self._driver.hub.publish(Reset(""))
+        self.on_unseen_restart()
 
     async def after_restart(self, banner: str) -> None:
         """Configure a module that has restarted, so that new connections can be opened."""
@@ -176,6 +187,7 @@ class Health:
 
     async def _start(self) -> None:
         started = await start(self._driver, self.settings)
+        self._must_start = False
         self._leftovers.replace(started.left)
 
     def _go_on(self) -> None:

@@ -23,7 +23,8 @@ class Statistics:
         unknown_lines: Lines that nobody awaited and nobody knew.
         damages: Stretches of bytes that could not be framed.
         recoveries: Times that commands and answers were brought back in step.
-        resets: Boot banners of a module that was in step before.
+        resets: Boot banners of a module that was in step before, and restarts that show
+            without one.
         opens: Connections opened.
         open_failures: Connections that failed to open.
         closes: Closes confirmed by the module.

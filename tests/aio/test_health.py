@@ -219,6 +219,19 @@ class TestRestart:
             await works(bench)
             assert running().now - began > 1  # it had to register
             assert not bench.virtual.module.board.settings.echo
+            assert modem.statistics.resets == 1
+
+    @virtual
+    async def test_banner_that_got_lost_and_an_answer_too(self) -> None:
+        """A repair that begins anew knows of the restart, though the echo is off by then."""
+        async with Bench(banner="") as bench:
+            modem = await bench.open()
+            bench.virtual.reset()
+            bench.add_fault(Fault(FaultKind.IGNORE, on="AT+QISTATE?"))
+            assert await modem.command("AT+CGMM") == ["BC65"]
+            await asyncio.sleep(10)
+            assert bench.commands.count("AT+CSCON=1") == 2  # it was configured again
+            assert modem.statistics.resets == 1
 
     @virtual
     async def test_module_that_stays_away(self) -> None:
