@@ -18,19 +18,20 @@ class Statistics:
         bytes_sent: Bytes written to the link.
         commands: Command lines written.
         errors: Final results other than ``OK``.
-        timeouts: Commands without a final result in time.
+        timeouts: Commands without a final result in time; a ``SEND OK`` that did not come
+            is none.
         urcs: Unsolicited result codes understood.
         unknown_lines: Lines that nobody awaited and nobody knew.
         damages: Stretches of bytes that could not be framed.
         recoveries: Times that commands and answers were brought back in step.
         resets: Boot banners of a module that was in step before, and restarts that show
             without one.
-        opens: Connections opened.
-        open_failures: Connections that failed to open.
-        closes: Closes confirmed by the module.
+        opens: Sockets opened, those of datagrams and listeners among them.
+        open_failures: Sockets that failed to open.
+        closes: Sockets closed here, once the module has confirmed it.
         reads: AT+QIRD sent.
         empty_reads: AT+QIRD that found nothing.
-        sends: ``SEND OK`` received.
+        sends: ``SEND OK`` received, doubled ones left out.
         sends_inline: Of those, as text on the command line.
         sends_hex: Of those, as hex on the command line.
         sends_fixed: Of those, at the prompt.
@@ -38,7 +39,8 @@ class Statistics:
         payload_bytes_received: Bytes that sockets delivered.
         payload_bytes_sent: Bytes that the module has taken.
         buffer_overflows: ``"buff full"`` received.
-        datagrams_lost: Datagrams lost to ``"buff full"`` or ``SEND FAIL``.
+        datagrams_lost: Datagrams lost to ``"buff full"``, ``SEND FAIL``, or lost bytes and
+            answers.
         incoming: Incoming connections accepted.
         incoming_full: ``"incoming full"`` received.
         unowned_bytes: Pushed bytes of sockets that nobody owned.
