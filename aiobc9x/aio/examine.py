@@ -6,7 +6,9 @@ Layer: aio. Plain coroutines over ``driver.run(command)``.
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections.abc import Callable
+from typing import Final
 
 from aiobc9x.aio.owners import owner_of
 from aiobc9x.aio.sockets import ENDING, GONE, SocketKeeper
@@ -26,6 +28,8 @@ from aiobc9x.wire.network import Cgatt, Cgpaddr
 
 _IN_USE = frozenset({SlotState.OPENING, SlotState.OPEN, SlotState.REMOTE_CLOSED})
 
+_RESTARTED: Final = "the module has no socket any more: it must have restarted"
+
 
 class Examiner:
     """Compares what the module says about sockets with what we believe.
@@ -39,7 +43,7 @@ class Examiner:
         self.on_network_lost: Callable[[], None] = lambda: None
         self._keeper, self._driver = keeper, keeper.driver
         self._session = keeper.session
-        self._network_check: asyncio.Future[Exception | None] | None = None
+        self._network_check: asyncio.Future[ModemError | None] | None = None
 
     async def examine(self, event: SendStalled | SendRefused | ReadRefused) -> None:
         """Find out what ``SEND FAIL`` or ``ERROR`` means for a connection, and act on it."""
@@ -70,7 +74,7 @@ class Examiner:
             self._session.retry_send(slot, self._driver.time())
         self._driver.kick()
 
-    def _end_vanished(self, slot: Slot, err: int | None) -> None:
+    def _end_vanished(self, slot: Slot, err: int | None, reason: ModemError | None = None) -> None:
         """End a connection that the module has no more; what it held is lost.
 
         A module that frees a socket with its unread data when the peer closes
@@ -80,15 +84,23 @@ class Examiner:
         if closed and not self._session.profile.keeps_unread and slot.found_empty:
             self._session.drained(slot)
         else:
-            self._session.break_off(slot, _vanished(slot, err))
+            self._session.break_off(slot, copy.copy(reason) or _vanished(slot, err))
         self._driver.kick()
 
-    async def compare(self, lane: Lane = Lane.COMMAND) -> bool:
+    async def compare_after_loss(self) -> None:
+        """Compare them when a context has ended: sockets that are gone ended with the network."""
+        await self.compare(reason=await self.why_closed())
+
+    async def compare(self, lane: Lane = Lane.COMMAND, *, reason: ModemError | None = None) -> bool:
         """Compare the module's table with ours (§2.2.3).
 
         A row that we miss is a connection that is gone; a row that says so is an end whose
         URC got lost; a connected one is an open whose URC got lost; and a row that nobody
         here knows is an incoming connection whose URC got lost.
+
+        Args:
+            lane: Who asks.
+            reason: Why connections end, if that is known.
 
         Returns:
             Whether the module has lost every socket, as after a restart.
@@ -103,7 +115,8 @@ class Examiner:
             if row is None and slot.service_type is ServiceType.TCP_INCOMING:
                 row = await self._keeper.status(slot, lane)  # some firmware leaves these out
                 lost = lost and row is None
-            self._match(slot, row, restarted=lost and lane is Lane.RECOVERY)
+            restarted = lost and lane is Lane.RECOVERY
+            self._match(slot, row, ModuleReset(_RESTARTED) if restarted else reason)
         for connect_id, row in rows.items():
             incoming = row.service_type == ServiceType.TCP_INCOMING
             if incoming and self._session.sockets.get(connect_id) is None:
@@ -116,7 +129,7 @@ class Examiner:
         closed = slot.state is SlotState.REMOTE_CLOSED and self._session.profile.keeps_unread
         return slot.state is SlotState.OPEN or closed
 
-    def _match(self, slot: Slot, row: SocketStatus | None, *, restarted: bool) -> None:
+    def _match(self, slot: Slot, row: SocketStatus | None, reason: ModemError | None) -> None:
         if slot.state is SlotState.OPENING:
             own = row is not None and row.service_type == slot.service_type
             if row is not None and own and row.socket_state in {SocketState.CONNECTED, *ENDING}:
@@ -125,18 +138,17 @@ class Examiner:
                     self._session.remote_closed(slot)
         elif slot.state in {SlotState.OPEN, SlotState.REMOTE_CLOSED}:
             if row is None or (row.socket_state in GONE and not slot.is_listener):
-                if restarted:
-                    text = "the module has no socket any more: it must have restarted"
-                    self._session.break_off(slot, ModuleReset(text))
+                if isinstance(reason, ModuleReset):
+                    self._session.break_off(slot, reason)
                 else:
-                    self._end_vanished(slot, None)
+                    self._end_vanished(slot, None, reason)
                 return
             if row.access_mode in list(AccessMode):
                 self._session.found_mode(slot, AccessMode(row.access_mode))
             if row.socket_state in ENDING:
                 self._session.remote_closed(slot)
 
-    async def why_closed(self) -> Exception | None:
+    async def why_closed(self) -> ModemError | None:
         """Say why connections end: ``None`` for the peer, an error for a lost network."""
         if self._network_check is None:
             self._network_check = asyncio.get_running_loop().create_future()

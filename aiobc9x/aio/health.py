@@ -24,7 +24,7 @@ from aiobc9x.errors import CommandError, LinkTimeout, ModemError, ModuleReset, S
 from aiobc9x.spec import OPEN_TIME_DEFAULT_S, ConfigKey
 from aiobc9x.wire.commands import Qicfg
 from aiobc9x.wire.network import At
-from aiobc9x.wire.urcs import SleepEvent, Urc, Wakeup
+from aiobc9x.wire.urcs import PacketEvent, PdpDeactivated, SleepEvent, Urc, Wakeup
 
 logger = logging.getLogger("aiobc9x.aio")
 
@@ -37,6 +37,9 @@ QUESTION_S: Final = 5.0
 SHORT_RECOVERY_S: Final = 15.0
 """The same as :data:`RECOVERY_LIMIT_S` behind such a question, on a link whose far side can
 vanish without a word: with the silence before, it is noticed within a minute."""
+
+_LAST_WORDS_S: Final = 1.0
+"""In which a module says "closed" of each socket that ends with its context. Ours."""
 
 _PAUSE_S: Final = 0.5
 """Between two repairs: a module that restarts needs a moment."""
@@ -65,14 +68,26 @@ class Health:
         self._state_interval = state_interval
         self._one_recovery = asyncio.Lock()
         self._asked_at = -math.inf
-        self._must_start = False
+        self._must_start = self._is_looking = False
         self.on_unseen_restart: Callable[[], None] = lambda: None
 
     def on_urc(self, urc: Urc) -> None:
-        """Notice the end of a deep sleep."""
+        """Notice the end of a deep sleep, or of a context."""
         woken = isinstance(urc, SleepEvent) and "EXIT DEEPSLEEP" in urc.text.upper()
         if woken or isinstance(urc, Wakeup):
             self._driver.spawn(self.after_sleep)
+        elif isinstance(urc, PdpDeactivated) or (isinstance(urc, PacketEvent) and urc.is_end):
+            self._driver.spawn(self._after_context)
+
+    async def _after_context(self) -> None:
+        """Look for the sockets that have ended with a context, and not with a "closed"."""
+        if self._is_looking:
+            return
+        self._is_looking = True
+        await asyncio.sleep(_LAST_WORDS_S)
+        self._is_looking = False  # what is said from now on may be news
+        if any(slot.is_live or slot.is_listener for slot in self._driver.session.sockets):
+            await self._ask(self._examiner.compare_after_loss)
 
     async def after_sleep(self) -> None:
         """End the TCP connections, which deep sleep does not spare, and set what it forgets.

@@ -54,7 +54,6 @@ _LEVELS: Final = (5, 4, 3, 2, 1)
 """What AT+CEREG can be set to (27.007): 3 adds the cause of a refusal, 4 the timers, 5 both."""
 
 _TELLS_CELL: Final = 2
-_GONE: Final = ("DETACH", "DEACT")
 _REGISTRATIONS: Final = {0: "not searching", 2: "searching", 3: "denied so far", 4: "unknown"}
 _SIM_STAGE: Final = "waiting for the SIM"
 _SILENT: Final = "the module gave no answer"
@@ -94,7 +93,7 @@ class Readiness:
                 self._heard = urc
                 if not status.registered:
                     self.forget()
-            case PacketEvent(text) if any(word in text.upper() for word in _GONE):
+            case PacketEvent() if urc.is_end:
                 self.forget()
             case SimState(state) if state != "READY":
                 self._doubt_sim()

@@ -123,6 +123,11 @@ class PacketEvent(Urc):
 
     text: str
 
+    @property
+    def is_end(self) -> bool:
+        """Whether a context or the attachment has ended."""
+        return "DETACH" in self.text.upper() or "DEACT" in self.text.upper()
+
 
 @dataclass(frozen=True, slots=True)
 class AddressAssigned(Urc):

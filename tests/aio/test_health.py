@@ -330,3 +330,56 @@ class TestSleep:
             for _ in range(3):
                 await modem.wait_ready()
             assert module.seen == ['AT+QICFG="open_time",20'] * 3
+
+
+class TestContext:
+    """A context ends, and the module says so of it, but of no socket."""
+
+    @pytest.mark.parametrize("said", ["+CGEV: NW DETACH", '+QIURC: "pdpdeact",1'])
+    @virtual
+    async def test_connections_end_with_it(self, said: str) -> None:
+        """The module is asked at once, not at the next look from time to time."""
+        silent = Fault(FaultKind.DROP_LINE, on='+QIURC: "closed"', times=None)
+        async with Bench(silent) as bench:
+            (reader, _), _ = await bench.connect()
+            bench.virtual.set_coverage(False)
+            bench.virtual.say(said)
+            began = running().now
+            with pytest.raises(aiobc9x.NetworkLost):
+                await reader.read()
+            assert running().now - began < 2
+
+    @pytest.mark.parametrize("attached", [True, False])
+    @virtual
+    async def test_sockets_that_are_gone(self, attached: bool) -> None:
+        """They end with the network, or without a word if that is there again."""
+        module = AnsweringModule()
+        async with opened(module) as modem:
+            module.on(r"AT\+QIOPEN=.*", b"OK\n+QIOPEN: 0,0")
+            module.on(r"AT\+QISTATE.*", b'+QISTATE: 0,"TCP","1.2.3.4",80,4000,2,1,0\nOK')
+            reader, _ = await modem.open_connection("1.2.3.4", 80)
+            module.on(r"AT\+QISTATE.*", b"OK")
+            module.on(r"AT\+CGATT\?", b"+CGATT: %d\nOK" % attached, times=1)
+            module.say(b"\r\n+CGEV: NW PDN DEACT 1\r\n")
+            with pytest.raises(aiobc9x.StreamBroken if attached else aiobc9x.NetworkLost):
+                await asyncio.wait_for(reader.read(), 2)
+
+    @virtual
+    async def test_it_is_asked_once_for_all_that_is_said(self) -> None:
+        """And not at all where nothing is open."""
+        async with Bench() as bench:
+            await bench.open()
+            (reader, writer), peer = await bench.connect()
+            bench.dialogue.clear()
+            for _ in range(3):
+                bench.virtual.say("+CGEV: ME PDN DEACT 2")
+            await asyncio.sleep(5)
+            assert bench.commands.count("AT+QISTATE?") == 1
+            peer.send(b"still here")
+            assert await reader.readexactly(10) == b"still here"
+            writer.close()
+            await writer.wait_closed()
+            bench.dialogue.clear()
+            bench.virtual.say("+CGEV: NW DETACH")
+            await asyncio.sleep(5)
+            assert bench.commands == []

@@ -171,6 +171,20 @@ class TestOthers:
         assert read(line) == urc
 
     @pytest.mark.parametrize(
+        ("text", "is_end"),
+        [
+            ("NW DETACH", True),
+            ("ME PDN DEACT 1", True),
+            ('nw deact "IP","10.0.0.1",1', True),
+            ("ME PDN ACT 1", False),
+            ("EPS PDN ACT 1", False),
+        ],
+    )
+    def test_ends_of_contexts(self, text: str, is_end: bool) -> None:
+        """Whether the module or the network has ended it."""
+        assert PacketEvent(text).is_end is is_end
+
+    @pytest.mark.parametrize(
         "line",
         [
             b"+CSCON: 0,1",
