@@ -195,11 +195,15 @@ def is_answer(fields: Sequence[bytes]) -> bool:
     """Tell a read answer ``<n>,<stat>…`` from a URC ``<stat>,"<tac>"…``.
 
     Both have the same prefix. What follows the first field decides: a status has one or two
-    digits, an area code four, whether the module quotes it or not.
+    digits, an area code four, whether the module quotes it or not. Where it alone is quoted, it
+    may be an area code without its zeros: then a cell follows, and the technology behind that.
     """
-    if len(fields) < 2 or (is_quoted(fields[1]) and not is_quoted(fields[0])):
+    if len(fields) < 2 or _SHORT_NUMBER.fullmatch(unquote(fields[1])) is None:
         return False
-    return _SHORT_NUMBER.fullmatch(unquote(fields[1])) is not None
+    if is_quoted(fields[0]) or not is_quoted(fields[1]):
+        return True
+    has_technology = len(fields) > 3 and _SHORT_NUMBER.fullmatch(unquote(fields[3]))
+    return len(fields) != 3 and not has_technology
 
 
 def parse_status(fields: Sequence[bytes], *, has_rac: bool = False) -> RegistrationStatus | None:

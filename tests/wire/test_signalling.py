@@ -105,6 +105,22 @@ class TestRegistration:
         status = parse_status(fields)
         assert status is None or isinstance(status, RegistrationStatus)
 
+    @pytest.mark.parametrize(
+        ("line", "is_read"),
+        [
+            (b'2,"1"', True),
+            (b'"2","1"', True),
+            (b'2,"1","12AB","0012A4F1",9', True),
+            (b'2,"12AB"', False),
+            (b'5,"1","0A01"', False),
+            (b'5,"1","0A01",9', False),
+            (b'5,"1","0A01",9,,,"00000000","00111000"', False),
+        ],
+    )
+    def test_a_short_field_in_quotes(self, line: bytes, *, is_read: bool) -> None:
+        """A status, or an area code without its zeros: what follows shows which."""
+        assert is_answer(split_params(line)) is is_read
+
 
 class TestTimers:
     """Eight bits of 24.008."""
