@@ -30,7 +30,9 @@ _OF_A_MODULE: Final = re.compile(
 )
 _WORDS: Final = re.compile(rb".*[A-Za-z]{3}")
 _BUSY: Final = re.compile(
-    r"\bin use\b|\b(?:port|device|resource|line) (?:is )?busy\b", re.IGNORECASE
+    r"\b(?:in use|being used|locked by|too many (?:connections|clients|users))\b"
+    r"|\balready (?:open|opened|locked|taken)\b|\b(?:port|device|resource|line) (?:is )?busy\b",
+    re.IGNORECASE,
 )
 _FAREWELL: Final = re.compile(rb"(?:you have been )?kicked off[a-z ,]{0,60}", re.IGNORECASE)
 """What ser2net says to a client whose place another one takes. Whatever else comes last may be

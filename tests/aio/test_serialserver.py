@@ -63,7 +63,12 @@ class TestWords:
             (b"Port's device already in use\r\n", True),
             (b"Device open failure: Device or resource busy\r\n", True),
             (b"the line is busy", True),
+            (b"The serial port is being used by another client.", True),
+            (b"ERROR: port already opened\r\n", True),
+            (b"refused: locked by 10.0.0.2\r\n", True),
+            (b"Sorry, too many connections\r\n", True),
             (BANNER, False),
+            (b"Unable to open device: No such file or directory\r\n", False),
             (b"busybox telnetd\r\n", False),
         ],
     )
