@@ -5,7 +5,8 @@ Layer: aio.
 Those that speak the note's commands: BC65 and BC92, and their relatives BC25, BC26, BC66
 and BC660K, whose logs and firmware have the same grammar and limits. Others of the maker
 have another socket interface (BC95, BC28, BC35, BC68: AT+NSOCR) or other limits and settings
-(BG96, EC2x, M66: no ``showlength``). A name that nobody knows is given a chance.
+(BG96, EC2x, M66: no ``showlength``). A name that nobody knows is given a chance, until it
+refuses the settings that nothing works without.
 """
 
 from __future__ import annotations
@@ -24,10 +25,11 @@ _OTHERS: Final = re.compile(
     r"M(?:10|26|35|66|72|85|95)|MC(?:20|25|60|90)|"
     r"SIM[0-9]{3,4}|A[78][0-9]{3}|"  # SIMCom
     r"(?:SARA|LARA|LISA|TOBY|LENA|LEXI|ALEX)-[A-Z][0-9]|"  # u-blox
-    r"(?:ME|LE|HE|UE|LN|FN)9[0-9]{2}|(?:ML|GL|UL|GE|HE)86[0-9]|NE310|"  # Telit
+    r"(?:ME|LE|HE|UE|LN|FN)9[0-9]{2}|(?:ML|GL|UL|GE|HE)86[0-9]|[MN]E310|"  # Telit
     r"(?:HL|WP|EM|MC|RC|AR)[0-9]{4}|"  # Sierra Wireless
     r"(?:BGS|EHS|ELS|PLS|EMS|PHS|EXS|TX)[0-9]{1,2}|"  # Cinterion
-    r"NRF9[0-9]|GM0[0-9]|N(?:21|25|27|58|720)|L(?:610|620|716)|NL668|ESP(?:32|8266)"
+    r"NRF9[0-9]|GM0[0-9]|N(?:21|25|27|58|720)|L(?:610|620|716)|NL668|ML30[0-9]|"
+    r"AIR[0-9]{3}|SLM[0-9]{3}|ESP(?:32|8266)"
     r")[A-Z0-9-]*",
     re.IGNORECASE,
 )

@@ -172,13 +172,12 @@ async def _set_up(driver: Driver, settings: Settings) -> Started:
         await _close_leftovers(driver, Steps(driver, 0))
     steps = Steps(driver, settings.sync_timeout)
     identity = await _identify(driver, steps)
-    if settings.profile is None:
-        await _check_model(driver, steps, identity)
+    stranger = None if settings.profile else await _find_stranger(driver, steps, identity)
     driver.session.profile = settings.profile or profile_for(identity)
     await _prepare_radio(driver, steps, allow_sleep=settings.allow_sleep)
     found = await read_settings(driver, steps)
     await _close_leftovers(driver, steps)
-    await _configure(driver, steps, settings, found)
+    await _configure(driver, steps, settings, found, stranger)
     await steps.take_left()
     return Started(identity, steps.left)
 
@@ -195,14 +194,15 @@ async def _identify(driver: Driver, steps: Steps) -> tuple[str, ...]:
     return ()
 
 
-async def _check_model(driver: Driver, steps: Steps, identity: tuple[str, ...]) -> None:
-    """Raise :class:`WrongModule` if the module names itself another one."""
+async def _find_stranger(driver: Driver, steps: Steps, identity: tuple[str, ...]) -> str | None:
+    """Return the name of a module that nobody knows; raise :class:`WrongModule` for another one."""
     if is_ours(identity):
-        return
+        return None
     commands: tuple[Command[str], ...] = (Cgmm(), Cgmi())
     asked = [await steps.ask(command, Need.MAY) or "" for command in commands]
     if (model := foreign_model([*identity, *asked])) is not None:
         raise WrongModule(model, driver.link.name)
+    return next((name for line in (*asked, *identity) if (name := line.strip())), None)
 
 
 async def _prepare_radio(driver: Driver, steps: Steps, *, allow_sleep: bool) -> None:
@@ -230,17 +230,23 @@ async def read_settings(driver: Driver, steps: Steps) -> dict[ConfigKey, tuple[i
 
 
 async def _configure(
-    driver: Driver, steps: Steps, settings: Settings, found: dict[ConfigKey, tuple[int, ...] | None]
+    driver: Driver,
+    steps: Steps,
+    settings: Settings,
+    found: dict[ConfigKey, tuple[int, ...] | None],
+    stranger: str | None,
 ) -> None:
     """Write the settings that differ (§2.2.11); those in NVRAM are flash writes.
 
     Hex digits are read as well as text once it is known which of them come; lengths are what
     datagrams and pushed data are told apart by. Who passes a profile may have a module that has
     no such setting: then its headers are taken to show no more than the length of the data.
+    A module whose name nobody knows, and which refuses what it must not, is another one.
     """
-    must = Need.MUST if settings.profile is None else Need.OUGHT
+    is_known = settings.profile is None and stranger is None
+    must = Need.MUST if is_known else Need.OUGHT
     if settings.hex_receive:
-        format_need = Need.MUST
+        format_need = Need.MUST if stranger is None else must
     else:
         format_need = Need.SHOULD if found[ConfigKey.DATA_FORMAT] else must
     wanted = {
@@ -252,6 +258,8 @@ async def _configure(
     for key, (values, need) in wanted.items():
         if found[key] != values:
             if not await steps.take(Step(Qicfg(key, *values), need, _FRAMING)):
+                if need is Need.OUGHT and stranger is not None:
+                    raise WrongModule(stranger, driver.link.name)
                 _do_without(driver, key)
             await asyncio.sleep(_NVRAM_GAP_S)  # back-to-back flash writes get lost
 

@@ -66,6 +66,15 @@ def test_nobody_knows(lines: tuple[str, ...]) -> None:
     assert foreign_model(lines) is None
 
 
+def unknown_one(cgmm: bytes) -> AnsweringModule:
+    """A module of a maker that nobody has heard of."""
+    module = AnsweringModule()
+    module.on("ATI", b"Acme\nRevision: A01\nOK")
+    module.on(r"AT\+CGMM", cgmm)
+    module.on(r"AT\+CGMI", b"ERROR")
+    return module
+
+
 class TestOpening:
     """open_modem() names the stranger at once."""
 
@@ -75,6 +84,9 @@ class TestOpening:
             ({"ATI": b"SIM7000E R1529\nOK"}, "SIM7000E"),
             ({"ATI": b"ERROR", r"AT\+CGMM": b"nRF9160-SICA\nOK"}, "nRF9160-SICA"),
             ({"ATI": b"332\nOK", r"AT\+CGMI": b"Telit\nOK"}, "Telit"),
+            ({"ATI": b"Telit Cinterion\nME310G1-WW\nOK"}, "ME310G1-WW"),
+            ({"ATI": b"ML307A-DSLN\nOK"}, "ML307A-DSLN"),
+            ({"ATI": b"AirM2M_780E_V1124_LTE_AT\nOK", r"AT\+CGMM": b"AIR780E\nOK"}, "AIR780E"),
         ],
     )
     @virtual
@@ -90,6 +102,29 @@ class TestOpening:
         assert running().now - began < 3
         assert module.told("AT+QI") == module.told("AT+QSCLK") == []
         assert module.is_closing()
+
+    @pytest.mark.parametrize(("cgmm", "model"), [(b"ERROR", "Acme"), (b"NB-1\nOK", "NB-1")])
+    @pytest.mark.parametrize("receive_hex", [False, True])
+    @virtual
+    async def test_a_name_that_nobody_knows(
+        self, cgmm: bytes, model: str, receive_hex: bool
+    ) -> None:
+        """It is another module if it lacks what nothing works without."""
+        module = unknown_one(cgmm)
+        module.on(r"AT\+QICFG.*", b"ERROR")
+        began = running().now
+        with pytest.raises(aiobc9x.WrongModule, match=f"{model} answers on .*: not a BC65/BC92"):
+            async with opened(module, receive_hex=receive_hex):
+                pass
+        assert running().now - began < 8
+
+    @virtual
+    async def test_a_name_that_nobody_knows_and_a_busy_module(self) -> None:
+        """It is asked again for a while."""
+        module = unknown_one(b"NB-1\nOK")
+        module.on(r"AT\+QICFG.*", b"ERROR", seconds=3)
+        async with opened(module) as modem:
+            assert modem.identification == ("Acme", "Revision: A01")
 
     @virtual
     async def test_a_profile_overrides(self) -> None:
