@@ -99,6 +99,7 @@ class ModuleTransport(transports._FlowControlMixin):
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
         """Hand all that comes from now on to another protocol."""
+        self._keeper.driver.home.check_thread()
         replaced, self._replaced = self._replaced, (self._protocol, self._protocol_paused)
         self._protocol = protocol
         if self._protocol_paused and replaced == (protocol, False):
@@ -120,6 +121,7 @@ class ModuleTransport(transports._FlowControlMixin):
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         """Set the watermarks in bytes; without arguments 2880 and 1440."""
+        self._keeper.driver.home.check_thread()
         if high is None and low is None:
             high, low = HIGH_WATER_BYTES, LOW_WATER_BYTES
         super().set_write_buffer_limits(high, low)

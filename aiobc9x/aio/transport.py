@@ -90,6 +90,7 @@ class SocketTransport(ModuleTransport, asyncio.Transport):
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
         """Hand all that comes from now on to another protocol."""
+        self._keeper.driver.home.check_thread()
         improve(protocol)
         super().set_protocol(protocol)
         if is_tls(protocol):  # it finds a hole by itself, so "buff full" need not end it
@@ -107,6 +108,7 @@ class SocketTransport(ModuleTransport, asyncio.Transport):
 
     def pause_reading(self) -> None:
         """Keep received data here; the module is read until the read-ahead is full."""
+        self._keeper.driver.home.check_thread()
         self._paused = not self._is_forced
 
     def resume_reading(self) -> None:

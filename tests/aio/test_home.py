@@ -131,7 +131,10 @@ class TestTransports:
                 lambda: transport.writelines([b"lost"]),
                 transport.close,
                 transport.abort,
+                transport.pause_reading,
                 transport.resume_reading,
+                lambda: transport.set_protocol(asyncio.Protocol()),
+                lambda: transport.set_write_buffer_limits(0),
             ):
                 assert ELSEWHERE in str(in_a_thread(call))
             await echoed(modem)
@@ -164,6 +167,9 @@ class TestTransports:
             )
             server = await modem.start_server(lambda _reader, _writer: None, PORT)
             assert ELSEWHERE in str(in_a_thread(lambda: transport.sendto(b"lost")))
+            assert ELSEWHERE in str(
+                in_a_thread(lambda: transport.set_protocol(asyncio.DatagramProtocol()))
+            )
             assert ELSEWHERE in str(in_a_thread(transport.abort))
             assert ELSEWHERE in str(in_a_thread(server.close))
             assert server.is_serving()
