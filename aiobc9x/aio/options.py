@@ -70,6 +70,8 @@ class Options:
                 "address must be a str or a callable create(protocol_factory), not "
                 f"{type(self.address).__name__}"
             )
+        if isinstance(self.address, str) and not self.address.strip():
+            raise ValueError("address is empty: name a device, as /dev/ttyUSB0, or a URL")
         self._check_types()
         self.serial.check()
         self.settings.check()
@@ -114,6 +116,7 @@ class Options:
         check_integer("read_ahead_bytes", self.read_ahead_bytes)
         check_seconds("poll_interval", self.poll_interval)
         check_seconds("state_interval", self.state_interval)
+        check_seconds("port_quarantine", self.port_quarantine)
         check_text("send_form", self.send_form)
         if self.pin is not None:
             check_text("pin", self.pin)

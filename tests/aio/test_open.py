@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import inspect
 import math
 import re
 import weakref
@@ -44,6 +45,21 @@ def test_arguments_are_checked_at_the_call(arguments: dict[str, Any], match: str
     """A ValueError comes before anything is opened, and without a loop."""
     with pytest.raises(ValueError, match=match):
         aiobc9x.open_modem(ADDRESS, **arguments)
+
+
+@pytest.mark.parametrize("address", ["", " "])
+def test_an_address_that_names_nothing(address: str) -> None:
+    """As of a setting that somebody has left out."""
+    with pytest.raises(ValueError, match="address is empty"):
+        aiobc9x.open_modem(address)
+
+
+@pytest.mark.parametrize("name", inspect.signature(aiobc9x.open_modem).parameters)
+def test_every_argument_is_named(name: str) -> None:
+    """Whatever is of a wrong type is refused by its name."""
+    arguments: dict[str, Any] = {"address": ADDRESS, name: object()}
+    with pytest.raises((TypeError, ValueError), match=f"^{name}"):
+        aiobc9x.open_modem(**arguments)
 
 
 @pytest.mark.parametrize(
