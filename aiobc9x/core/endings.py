@@ -322,10 +322,12 @@ class Endings:
 
 def _complete_switch(slot: Slot) -> Iterator[Event]:
     """Deliver what was pushed behind the buffer's rest: the switch to push mode is complete."""
-    held, slot.held, slot.wanted_mode = slot.held, None, None
+    held, slot.held = slot.held, None
     for data in held or ():
         yield DataReceived(slot, data)
-    yield ModeSwitched(slot)
+    if slot.wanted_mode is AccessMode.PUSH:  # else there is a newer wish
+        slot.wanted_mode = None
+        yield ModeSwitched(slot)
 
 
 def _switch_refused(switch: Switch, err: int | None) -> Iterator[Event]:

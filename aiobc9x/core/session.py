@@ -365,7 +365,8 @@ class Session:
         module's buffer is read empty first, and AT+QISWTMD follows ``+QIRD: 0`` at once. It is
         read once more behind that, because a byte may have come between the two.
         """
-        if slot.access_mode is mode and slot.held is None and not self._is_switching(slot):
+        is_known = slot.held is None and not slot.is_mode_doubtful
+        if slot.access_mode is mode and is_known and not self._is_switching(slot):
             slot.wanted_mode = None  # an earlier wish that was not written yet is withdrawn
             self.events.append(ModeSwitched(slot))
             self._act(end_of_closed(slot))  # which had waited for it

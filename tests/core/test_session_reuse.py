@@ -104,6 +104,26 @@ class TestDoubtfulMode:
         peer.session.found_mode(slot, AccessMode.PUSH)  # nobody doubts it any more
         assert slot.access_mode is AccessMode.BUFFER
 
+    @pytest.mark.parametrize("found", AccessMode)
+    def test_the_mode_that_it_had_is_asked_for(self, found: AccessMode) -> None:
+        """It may have changed: what is found says whether there is anything to do."""
+        peer = Peer()
+        slot = peer.open(access_mode=AccessMode.PUSH)
+        peer.session.switch_mode(slot, AccessMode.BUFFER)
+        peer.expect(b"AT+QISWTMD=0,0\r")
+        peer.wait(30)
+        peer.session.switch_mode(slot, AccessMode.PUSH)
+        assert peer.kept(ModeSwitched) == peer.session.take_events() == []
+        peer.session.found_mode(slot, found)
+        peer.session.resume()
+        if found is AccessMode.BUFFER:
+            peer.turn(b"AT+QIRD=0,1024", line(b"+QIRD: 0") + OK)
+            peer.turn(b"AT+QISWTMD=0,1", OK)
+            peer.turn(b"AT+QIRD=0,1024", line(b"+QIRD: 0") + OK)
+        peer.wait(0)
+        assert peer.kept(ModeSwitched) == [ModeSwitched(slot)]
+        assert slot.access_mode is AccessMode.PUSH
+
     def test_a_wish_that_is_withdrawn_before_it_is_written(self) -> None:
         """The socket stays as it is, and nothing is written."""
         peer = Peer()

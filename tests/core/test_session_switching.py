@@ -304,6 +304,19 @@ class TestRefused:
         assert slot.access_mode is newer
         assert peer.kept(ModeSwitched) == [ModeSwitched(slot)]
 
+    def test_a_newer_wish_while_the_buffers_rest_is_read(self) -> None:
+        """The switch to push mode is complete then, and the newer one begins."""
+        peer, slot = switching(PUSH)
+        peer.turn(READ, EMPTY)
+        peer.turn(TO_PUSH, OK)
+        peer.expect(READ + b"\r")
+        peer.session.switch_mode(slot, BUFFER)
+        peer.say(EMPTY)
+        assert peer.kept(ModeSwitched) == []
+        peer.turn(TO_BUFFER, OK)
+        assert slot.access_mode is BUFFER
+        assert peer.kept(ModeSwitched) == [ModeSwitched(slot)]
+
     @pytest.mark.parametrize("mode", AccessMode)
     def test_a_newer_wish_for_the_old_mode_is_fulfilled_by_a_refusal(
         self, mode: AccessMode
