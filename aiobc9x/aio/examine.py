@@ -107,16 +107,21 @@ class Examiner:
 
         """
         ours = [slot for slot in self._session.sockets if slot.state in _IN_USE]
+        # One that is opened behind the question has no row.
+        known = [slot for slot in ours if slot.state is not SlotState.OPENING]
         rows = {row.connect_id: row for row in await self._driver.run(Qistate(), lane=lane)}
-        kept = [slot for slot in ours if self._has_row(slot)]
-        lost = bool(kept) and not rows
         for slot in ours:
-            row = rows.get(slot.connect_id)
-            if row is None and slot.service_type is ServiceType.TCP_INCOMING:
-                row = await self._keeper.status(slot, lane)  # some firmware leaves these out
-                lost = lost and row is None
+            if (row := rows.get(slot.connect_id)) is not None:
+                self._match(slot, row, reason)  # now: what is asked below takes its time
+        missing = [slot for slot in known if slot.connect_id not in rows]
+        lost = not rows and any(self._has_row(slot) for slot in missing)
+        for slot in missing:
+            found: SocketStatus | None = None
+            if slot.service_type is ServiceType.TCP_INCOMING:
+                found = await self._keeper.status(slot, lane)  # some firmware leaves these out
+                lost = lost and found is None
             restarted = lost and lane is Lane.RECOVERY
-            self._match(slot, row, ModuleReset(_RESTARTED) if restarted else reason)
+            self._match(slot, found, ModuleReset(_RESTARTED) if restarted else reason)
         for connect_id, row in rows.items():
             incoming = row.service_type == ServiceType.TCP_INCOMING
             if incoming and self._session.sockets.get(connect_id) is None:

@@ -10,8 +10,10 @@ import aiobc9x
 from aiobc9x.sim.faults import Fault, FaultKind
 from tests.support.bench import ECHO_PORT, HOST, PORT, Bench
 from tests.support.clock import running, virtual
+from tests.support.recorders import StreamRecorder
 
 CLOSED = '+QIURC: "closed"'
+LISTEN_PORT = 2020
 
 
 class TestRefusals:
@@ -196,5 +198,21 @@ class TestCompare:
             sockets.remove(sockets.by_id[0])
             with pytest.raises(aiobc9x.StreamBroken):
                 await asyncio.wait_for(gone.read(), 45)
+            writer.write(b"still here")
+            assert await reader.readexactly(10) == b"still here"
+
+    @virtual
+    async def test_open_behind_the_question(self) -> None:
+        """A socket that opens while the module is asked for others has no row in the answer."""
+        async with Bench(incoming_rows=False) as bench:
+            modem = await bench.open()
+            await modem.create_server(StreamRecorder, LISTEN_PORT)
+            bench.network.dial(LISTEN_PORT)
+            await asyncio.sleep(1)
+            comparing = asyncio.create_task(modem._examiner.compare())
+            reader, writer = await bench.streams(HOST, ECHO_PORT)
+            await comparing
+            kinds = [line.partition("=")[0] for line in bench.commands[-3:]]
+            assert kinds == ["AT+QISTATE?", "AT+QIOPEN", "AT+QISTATE"]
             writer.write(b"still here")
             assert await reader.readexactly(10) == b"still here"
