@@ -17,7 +17,7 @@ from aiobc9x.aio.examine import Examiner
 from aiobc9x.aio.opening import Opener
 from aiobc9x.aio.startup import ECHO_OFF, Settings, read_settings, start
 from aiobc9x.aio.steps import PATIENCE_S, Leftovers, Need, Step, Steps
-from aiobc9x.aio.sync import settle, synchronize
+from aiobc9x.aio.sync import settle, synchronize, wait_for_line
 from aiobc9x.core.events import Lane
 from aiobc9x.core.slots import SlotState
 from aiobc9x.errors import CommandError, LinkTimeout, ModemError, ModuleReset, SettingRefused
@@ -111,13 +111,17 @@ class Health:
     async def regain_step(self, reason: str) -> None:
         """Drain the line, send AT, compare the sockets, go on (rule: stray answers).
 
-        A module that stays silent ends the link.
+        A module that stays silent ends the link. Its time begins when AT can be sent: until
+        then the command in flight is waited for.
         """
         session = self._driver.session
         async with self._one_recovery:
             if not session.suspended or not self._driver.is_alive:
                 return
             resets, limit = session.boots, self._recovery_limit()
+            await wait_for_line(self._driver)
+            if session.boots != resets:
+                return
             try:
                 await self._until_it_works(
                     lambda: self._regain(resets, limit), limit, SettingRefused

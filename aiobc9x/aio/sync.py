@@ -6,6 +6,7 @@ Layer: aio. Plain coroutines over ``driver.run(command)`` in the recovery lane.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Iterator
 from typing import Final
 
@@ -42,6 +43,7 @@ has time for two of them."""
 
 _PATIENT_S: Final = 2.0
 _LATE_S: Final = 2.0
+_LOOK_S: Final = 0.1
 _ESC_WAIT_S: Final = 0.5
 _FILL_BYTES: Final = 64
 _FILL_MAX_BYTES: Final = 2880
@@ -144,6 +146,12 @@ async def settle(driver: Driver, quiet: float = QUIET_S) -> None:
         if silent >= quiet:
             return
         await asyncio.sleep(quiet - silent)
+
+
+async def wait_for_line(driver: Driver) -> None:
+    """Wait until the command in flight has its answer, or can't get it any more."""
+    while (due := driver.session.answer_due) < math.inf:  # noqa: ASYNC110  (nothing tells)
+        await asyncio.sleep(max(0.0, min(due - driver.time(), _LOOK_S)))
 
 
 async def _leave_data_mode(driver: Driver, end: float) -> None:

@@ -95,6 +95,41 @@ class TestStep:
             assert bench.line.is_closing()  # others may have the port
 
     @virtual
+    async def test_a_command_in_flight_is_waited_for(self) -> None:
+        """Until its answer is overdue, no AT can be sent: the repair's time begins then."""
+        async with Bench(Fault(FaultKind.IGNORE, on="AT+CIMI")) as bench:
+            modem = await bench.open()
+            reader, writer = await bench.streams(access_mode=aiobc9x.AccessMode.PUSH)
+            asking = asyncio.create_task(modem.command("AT+CIMI", timeout=RECOVERY_LIMIT_S + 5))
+            await asyncio.sleep(1)
+            bench.virtual.say('+QIURC: "recv",0,x')
+            with pytest.raises(aiobc9x.StreamBroken):
+                await reader.read()
+            with pytest.raises(aiobc9x.LinkTimeout):
+                await asking
+            await works(bench)
+            writer.close()
+
+    @virtual
+    async def test_restart_while_a_command_is_waited_for(self) -> None:
+        """The start is all the repair that the module needs."""
+        async with Bench(Fault(FaultKind.IGNORE, on="AT+CIMI")) as bench:
+            modem = await bench.open()
+            reader, writer = await bench.streams(access_mode=aiobc9x.AccessMode.PUSH)
+            asking = asyncio.create_task(modem.command("AT+CIMI", timeout=RECOVERY_LIMIT_S + 5))
+            await asyncio.sleep(1)
+            bench.virtual.say('+QIURC: "recv",0,x')
+            with pytest.raises(aiobc9x.StreamBroken):
+                await reader.read()
+            await asyncio.sleep(1)
+            bench.virtual.say("RDY")
+            with pytest.raises(aiobc9x.ModuleReset):
+                await asking
+            await works(bench)
+            assert bench.commands.count("AT+QISTATE?") == 2
+            writer.close()
+
+    @virtual
     async def test_module_that_is_silent_for_a_while(self) -> None:
         """Ten seconds are survived, and so are the connections."""
         async with Bench() as bench:
