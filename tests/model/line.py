@@ -82,10 +82,12 @@ class Wire:
         """Return the seconds until all of it has arrived."""
         return max(0.0, self._free_at - self._loop.time())
 
-    def cut_off(self) -> None:
-        """Lose what has not arrived yet."""
+    def cut_off(self) -> bool:
+        """Lose what has not arrived yet; return whether there was something."""
+        was_busy = bool(self._pieces)
         self._pieces.clear()
         self._free_at = 0.0
+        return was_busy
 
     def close(self) -> None:
         """Carry nothing any more."""

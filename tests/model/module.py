@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Generator
+from functools import partial
 from random import Random
 from typing import Final, NamedTuple, Protocol
 
@@ -444,8 +445,7 @@ class Module:
             self.running.close()
         for sock in list(self.socks.values()):
             self.drop(sock)
-        if self.rng.random() < 0.5 and self.wire is not None:
-            self.wire.cut_off()
+        cut = self.rng.random() < 0.5 and self.wire is not None and self.wire.cut_off()
         self.fresh()
         self.rules.send_out = False
         self.booting = True
@@ -455,7 +455,7 @@ class Module:
             self.booting = False
             self.rx.clear()
             if banner:
-                self.out(b"\r\nRDY\r\n", self.rules.heard_banner)
+                self.out(b"\r\nRDY\r\n", partial(self.rules.heard_banner, cut=cut))
             self.after(self.rng.uniform(0, 3), registered)
 
         def registered() -> None:

@@ -34,6 +34,7 @@ class Rules:
         self._condition = condition
         self._since = 0.0
         self._asked = 0
+        self._is_unsure = False
         self.broken: list[str] = []
         self.awaiting = False
         self.payload_due = 0
@@ -49,10 +50,18 @@ class Rules:
         """Note that the host has heard what became of a send."""
         self.awaiting = self.send_out = False
 
-    def heard_banner(self) -> None:
-        """Note that the host knows of the restart."""
+    def heard_banner(self, *, cut: bool) -> None:
+        """Note that the host knows of the restart, or may know.
+
+        Args:
+            cut: Something was on the line when the module went, and never arrived. Behind its
+                beginning the banner may be the rest of received data, so that the host can't
+                tell whether a prompt that it awaits has got lost.
+
+        """
         self.awaiting = self.send_out = False
         self.payload_due = 0
+        self._is_unsure = cut
 
     # What it writes.
 
@@ -67,10 +76,13 @@ class Rules:
             self.payload_due = max(0, self.payload_due)
         elif data.endswith(b"\r") and data.startswith(b"AT"):
             self._command(data)
-        elif self.awaiting and len(data) == self._asked and self._overdue():
+        elif self._is_prompt_overdue() and len(data) == self._asked:
             self._asked = 0  # the prompt may have been lost: the module waits for just this
         elif data.strip(b"\r\x1b") or self._condition.name == "clean":
             self._break(f"neither a command line nor a payload that is due: {data!r}")
+
+    def _is_prompt_overdue(self) -> bool:
+        return (self.awaiting or self._is_unsure) and self._overdue()
 
     def _overdue(self) -> bool:
         return self._module.loop.time() - self._since > PATIENCE_S
@@ -87,7 +99,7 @@ class Rules:
             self._break(f"a send before SEND OK of the last one: {line!r}")
         asked = re.match(rb"AT\+QISEND=\d,(\d+)\r$", line)
         self._asked = int(asked[1]) if asked else 0
-        self.awaiting = True
+        self.awaiting, self._is_unsure = True, False
         self._since = self._module.loop.time()
 
     def wrong(self, text: str) -> None:
