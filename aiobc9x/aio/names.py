@@ -17,6 +17,7 @@ from aiobc9x.aio.readiness import READY_TIMEOUT_S, Readiness
 from aiobc9x.aio.results import PingReply, PingReport, Resolution
 from aiobc9x.errors import (
     CommandError,
+    ConnectFailed,
     LinkTimeout,
     UnexpectedAnswer,
     connect_error,
@@ -38,7 +39,7 @@ DNS_LIMIT_S: Final = NAME_RESOLUTION_S + 5.0
 """Seconds until the module must have resolved a name; the note states none (§2.2.10)."""
 
 DNS_QUIET_S: Final = 2.0
-"""After the last line, fewer addresses than announced are all there are."""
+"""After the last line, no more comes: fewer addresses than announced are asked for once more."""
 
 PING_MARGIN_S: Final = 10.0
 """Added to ``<ping_num>`` × ``<time_out>``. Ours: the note states no limit (§2.2.8)."""
@@ -90,14 +91,29 @@ class Resolver:
 
     async def _resolve(self, command: Qidnsgip) -> Resolution:
         async with self._one_name:
-            inbox = Inbox(self._driver, DnsAnswer)
-            try:
-                await _begin(self._driver, command)
-                # Left over from an earlier answer that had more lines than it announced.
-                inbox.skip(lambda answer: answer.err is None)
-                return await _collect_addresses(inbox, command.text)
-            finally:
-                inbox.close()
+            end = self._driver.time() + DNS_LIMIT_S
+            found, announced = await self._ask(command, end)
+            if len(found.addresses) < announced:  # it has no more, or a line got lost
+                try:
+                    again, _ = await self._ask(command, end)
+                except ConnectFailed:
+                    again = found
+                found = max(found, again, key=lambda one: len(one.addresses))
+        if not found.addresses:
+            raise connect_error(command.text, Err.DNS_FAILED)
+        return found
+
+    async def _ask(self, command: Qidnsgip, end: float) -> tuple[Resolution, int]:
+        """Ask once; return the answer and how many addresses it has announced."""
+        inbox = Inbox(self._driver, DnsAnswer)
+        try:
+            await _begin(self._driver, command)
+            # Left over from an earlier answer that had more lines than it announced.
+            inbox.skip(lambda answer: answer.err is None)
+            limit = max(DNS_QUIET_S, end - self._driver.time())
+            return await _collect_addresses(inbox, command.text, limit)
+        finally:
+            inbox.close()
 
 
 class NameQueries:
@@ -250,19 +266,29 @@ async def _begin(driver: Driver, command: Command[None]) -> None:
         raise connect_error(command.text, exc.err, exc.cme) from exc
 
 
-async def _collect_addresses(inbox: Inbox[DnsAnswer], command: str) -> Resolution:
-    """Read the lines of one answer in every shape that modules print (N35)."""
+async def _collect_addresses(
+    inbox: Inbox[DnsAnswer], command: str, limit: float
+) -> tuple[Resolution, int]:
+    """Read the lines of one answer in every shape that modules print (N35).
+
+    Args:
+        inbox: Where they come.
+        command: What was asked.
+        limit: Seconds until the first must have come.
+
+    Returns:
+        The addresses, and how many were announced.
+
+    """
     addresses: dict[str, None] = {}
-    expected, ttl_s, limit = 1, 0, DNS_LIMIT_S
+    expected, ttl_s = 1, 0
     head = False
     while not head or len(addresses) < expected:
         try:
             answer = await inbox.get(limit, command)
-        except LinkTimeout as exc:
-            if addresses:
+        except LinkTimeout:
+            if addresses or head:
                 break
-            if head:
-                raise connect_error(command, Err.DNS_FAILED) from exc
             raise
         limit = DNS_QUIET_S
         if answer.err is not None:
@@ -272,9 +298,7 @@ async def _collect_addresses(inbox: Inbox[DnsAnswer], command: str) -> Resolutio
             addresses.clear()  # what came before belongs to another answer
             expected, ttl_s = answer.count or 0, answer.ttl_s or 0
         addresses.update(dict.fromkeys(answer.addresses))
-    if not addresses:
-        raise connect_error(command, Err.DNS_FAILED)
-    return Resolution(tuple(addresses), ttl_s)
+    return Resolution(tuple(addresses), ttl_s), expected
 
 
 async def _collect_pings(

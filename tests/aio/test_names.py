@@ -58,6 +58,47 @@ class TestResolve:
             found = await modem.resolve("any.example")
             assert found == Resolution(tuple(addresses), ttl)
 
+    @pytest.mark.parametrize("lost", [f'{DNS},"1.2.3.4"', f'{DNS},"5.6.7.8"'])
+    @virtual
+    async def test_line_that_got_lost(self, lost: str) -> None:
+        """Fewer addresses than announced are asked for once more."""
+        hosts = {"two.example": Host(("1.2.3.4", "5.6.7.8"))}
+        async with Bench(Fault(FaultKind.DROP_LINE, on=lost), hosts=hosts) as bench:
+            modem = await bench.open()
+            assert (await modem.resolve("two.example")).addresses == ("1.2.3.4", "5.6.7.8")
+            assert asked(bench, "AT+QIDNSGIP") == 2
+
+    @pytest.mark.parametrize("after", [f"{DNS},565", f"{DNS},0,2,60"])
+    @virtual
+    async def test_a_longer_answer_stands(self, after: str) -> None:
+        """What the second answer lacks has come with the first."""
+        hosts = {"two.example": Host(("1.2.3.4", "5.6.7.8"), ttl_s=60)}
+        faults = [
+            Fault(FaultKind.DROP_LINE, on=f'{DNS},"5.6.7.8"', times=None),
+            Fault(FaultKind.REPLACE_LINE, on=f"{DNS},0", after=1, data=after.encode()),
+            Fault(FaultKind.DROP_LINE, on=f'{DNS},"1.2.3.4"', after=1),
+        ]
+        async with Bench(*faults, hosts=hosts) as bench:
+            modem = await bench.open()
+            found = await modem.resolve("two.example")
+            assert found == Resolution(("1.2.3.4",), 60)
+            assert asked(bench, "AT+QIDNSGIP") == 2
+
+    @virtual
+    async def test_second_answer_that_never_comes(self) -> None:
+        """It has what is left of the 145 s."""
+        hosts = {"two.example": Host(("1.2.3.4", "5.6.7.8"))}
+        faults = [
+            Fault(FaultKind.DROP_LINE, on=f'{DNS},"5.6.7.8"'),
+            Fault(FaultKind.DROP_LINE, on=DNS, after=2, times=None),
+        ]
+        async with Bench(*faults, hosts=hosts) as bench:
+            modem = await bench.open()
+            began = running().now
+            with pytest.raises(aiobc9x.LinkTimeout):
+                await modem.resolve("two.example")
+            assert 145 <= running().now - began < 146
+
     @pytest.mark.parametrize(
         "lines", [[f"{DNS},565"], [f"{DNS},565,0,0"], [f"{DNS},0,0,0"], [f"{DNS},0,2,60"]]
     )
