@@ -30,8 +30,15 @@ class Serving:
         self.talks: list[asyncio.Task[None]] = []
 
     def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Talk with a client that has been accepted."""
+        """Talk with a client that has been accepted.
+
+        Without its last digits a port is another port, and nobody can tell; the connection is
+        what its ID says.
+        """
         port = writer.get_extra_info("peername")[1]
+        if not self.run.condition.whole:
+            sock = self.run.module.socks.get(writer.get_extra_info("connect_id"))
+            port = port if sock is None or sock.peer is None else sock.peer.port
         if port not in self.waiting:
             raise Wrong(f"a connection from port {port}, where no client waits")
         peer, script = self.waiting.pop(port)
