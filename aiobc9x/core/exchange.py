@@ -34,6 +34,7 @@ _CUT_SLACK_LIMITS: Final = 10
 """The same in limits: whoever waits briefly has something else to try."""
 
 
+_BLANK: Final = b"\r\n\x00\xff"
 _FINALS: Final = frozenset({b"OK", b"ERROR"})
 _FINAL_ERRORS: Final = (b"+CME ERROR:", b"+CMS ERROR:")
 
@@ -109,6 +110,7 @@ class Exchange:
     turned_away = False
     rest_due = cut_at = math.inf
     is_framed_at_once = False
+    _blanks: bytes | None = b""
     _awaits_last = False
     _outgoing: bytes | None = None
     _hard_deadline: float | None = None
@@ -186,6 +188,26 @@ class Exchange:
             self.lines.append(text)
             return TAKEN
         return NOT_MINE
+
+    def blanks_behind(self, data: bytes) -> bytes | None:
+        """Collect the line ends and noise right behind the first information line.
+
+        Args:
+            data: What comes next behind that line.
+
+        Returns:
+            All of them, once, when something else comes; ``None`` before and afterwards.
+
+        """
+        if self._blanks is None:
+            return None
+        blanks = self._blanks + data
+        others = blanks.lstrip(_BLANK)
+        if not others:
+            self._blanks = blanks
+            return None
+        self._blanks = None
+        return blanks[: len(blanks) - len(others)]
 
     def on_payload(self, payload: Payload, negatives: int = 0) -> Step:
         """Say what a counted payload means: one is due for AT+QIRD, and only one.

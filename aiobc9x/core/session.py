@@ -82,7 +82,16 @@ from aiobc9x.core.sending import (
 )
 from aiobc9x.core.slots import Slot, SlotState, SocketTable
 from aiobc9x.core.statistics import Statistics
-from aiobc9x.core.trust import NOISE, Loss, OkHabit, Trust, blame, is_header_like, judge
+from aiobc9x.core.trust import (
+    NO_EMPTY_END,
+    NOISE,
+    Loss,
+    OkHabit,
+    Trust,
+    blame,
+    is_header_like,
+    judge,
+)
 from aiobc9x.core.turns import JobQueue, Turn, TurnKind, Turns
 from aiobc9x.core.unsolicited import Unsolicited
 from aiobc9x.errors import ModemError, ModuleReset
@@ -149,7 +158,8 @@ _SLOWEST_BAUDRATE: Final = 9600
 """What a long command line is given time for: behind a serial server, or on a virtual
 line, the real rate is not known."""
 
-_REUSE: Final = re.compile(rb'(?:"incoming"[^\n]*|CLOSE OK\r?)\n')
+_EMPTY: Final = re.compile(rb"\+QIRD: {0,8}0[^\n]*\n")
+_REUSE_OR_EMPTY: Final = re.compile(rb'(?:"incoming"[^\n]*|CLOSE OK\r?|\+QIRD: {0,8}0[^\n]*)\n')
 
 _PUSHED: Final = b'+QIURC: "recv",'
 """What pushed data begin with, in the same line or the one before (§2.2.11)."""
@@ -507,7 +517,8 @@ class Session:
             exchange.progress(now)
         if send is not None and send.deadline is not None:
             send.progress(now, ANSWER_MARGIN_S)
-        for piece in self._cut_at_reuse(data) if self.sockets.listeners else (data,):
+        must_cut = self.sockets.listeners or (exchange is not None and self._reads())
+        for piece in self._cut(data, now) if must_cut else (data,):
             may_hold = framer.hold_after_final
             for frame in framer.feed(piece):
                 if type(frame) is Line and not gate.is_unchecked and trust.accused is None:
@@ -524,19 +535,39 @@ class Session:
         self.events = []
         return events
 
-    def _cut_at_reuse(self, data: bytes) -> Iterator[bytes]:
-        """Cut a chunk behind each line behind which an ID may belong to an incoming connection.
+    def _cut(self, data: bytes, now: float) -> Iterator[bytes]:
+        """Cut a chunk behind each line behind which more than its frames must be known.
 
-        It may have been that of a socket in push mode, and what comes behind in the same chunk
-        is announced, not pushed. To cut elsewhere, as in a payload, changes nothing.
+        Behind some an ID may belong to an incoming connection. It may have been that of a
+        socket in push mode, and what comes behind in the same chunk is announced, not pushed.
+        Behind ``+QIRD: 0`` the bytes themselves are looked at. To cut elsewhere, as in a
+        payload, changes nothing.
         """
+        pattern = _REUSE_OR_EMPTY if self.sockets.listeners else _EMPTY
         start = data.find(b"\n") + 1 if self._framer.is_cut else 0
         if start:
             yield data[:start]
-        while (match := _REUSE.search(data, start)) is not None:
+        while (match := pattern.search(data, start)) is not None:
+            self._look_behind_empty(data[start : match.end()], now)
             yield data[start : match.end()]
             start = match.end()
+        self._look_behind_empty(data[start:], now)
         yield data[start:]
+
+    def _look_behind_empty(self, data: bytes, now: float) -> None:
+        """Distrust ``+QIRD: 0`` if what stands behind it is received data.
+
+        It may be ``+QIRD: 1,0`` without its ``1,``. Data that are no more than line ends or
+        noise make no frame.
+        """
+        exchange = self._exchange
+        if exchange is None or not exchange.lines or not self._reads():
+            return
+        blanks = exchange.blanks_behind(data)
+        if blanks is not None and self._trust.mistrusts_empty(blanks):
+            self.statistics.damages += 1
+            self.events.append(Damaged(NO_EMPTY_END, blanks))
+            self._on_loss(Loss(NO_EMPTY_END, spares_pushes=True), now)
 
     def advance(self, now: float) -> list[Event]:
         """Let time pass; return what it means."""

@@ -17,7 +17,8 @@ withheld URCs
 held pushes
     Nothing behind pushed data says that they are whole; see :class:`PushGate`.
 habits of the module
-    Whether it ends pushed data by a CRLF of its own, and when it prints ``OK`` for a send.
+    Whether it ends pushed data by a CRLF of its own, when it prints ``OK`` for a send, and
+    how many line ends it prints behind ``+QIRD: 0``.
 late results
     An ``OK`` that belongs to a send which has ended without it.
 """
@@ -48,6 +49,9 @@ UNSURE_MAX_S: Final = 5.0
 
 LATE_OK_S: Final = 5.0
 """How much later the ``OK`` of a send may come, and must not be taken for another's. Ours."""
+
+NO_EMPTY_END: Final = "more than a line end between +QIRD: 0 and what follows"
+"""What shows that ``+QIRD: 0`` has lost its length, and that its data are line ends or noise."""
 
 _LINE_END: Final = b"\r\n"
 _SWALLOWED: Final = "pushed data swallowed the line end behind them: they lost bytes"
@@ -325,6 +329,7 @@ class Trust:
         self.pushed_at = -math.inf
         self.awaits_late_ok = False
         self._late_ok_until = 0.0
+        self._is_empty_plain = False
 
     def doubt(self) -> None:
         """Believe nothing until the line has been silent; forget what was withheld."""
@@ -350,6 +355,16 @@ class Trust:
         """Look at the next frame; return the damage unless the frame explains it."""
         damage, self.accused = self.accused, None
         return None if _is_noise(frame) else damage
+
+    def mistrusts_empty(self, blanks: bytes) -> bool:
+        """Look at what stands between ``+QIRD: 0`` and the next line; say whether it is data.
+
+        It is one CRLF (§4.1.3), and noise at times. A relative may print another number of
+        blank lines, as some do elsewhere (quirk 29): it has never printed just one.
+        """
+        line_ends = blanks.translate(None, NOISE)
+        self._is_empty_plain |= line_ends == _LINE_END
+        return self._is_empty_plain and len(line_ends) > len(_LINE_END)
 
     def withhold(self, urc: Urc) -> None:
         """Keep a URC back until the read in flight has its data."""

@@ -136,6 +136,24 @@ class TestPayload:
         assert exchange.damage == "the module answered one AT+QIRD with two payloads"
 
 
+class TestBlanks:
+    """Line ends and noise right behind an information line."""
+
+    @pytest.mark.parametrize(
+        "chunks",
+        [
+            [b"\r\n\x00", b"\r\n\r\nOK\r\n"],
+            [b"\r\n\x00\r\n\r\nO"],
+            [b"", b"\r\n\x00\r\n\r\n", b"O"],
+        ],
+    )
+    def test_they_are_given_once(self, chunks: list[bytes]) -> None:
+        """When something else comes, however the stream was cut."""
+        exchange = Exchange(Qird(0), None, 0.0, 2.0)
+        found = [exchange.blanks_behind(chunk) for chunk in (*chunks, b"K\r\n", b"\r\nOK")]
+        assert [blanks for blanks in found if blanks is not None] == [b"\r\n\x00\r\n\r\n"]
+
+
 class TestBeginning:
     """Whether the answer proper has begun, so that a URC is no data."""
 

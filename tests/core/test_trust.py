@@ -284,6 +284,29 @@ class TestBehindARead:
         assert trust.accused is None
 
 
+class TestBlankLines:
+    """What stands between ``+QIRD: 0`` and the next line."""
+
+    @pytest.mark.parametrize("blanks", [b"\r\n", b"\r", b"", b"\x00\r\n", b"\r\n\xff"])
+    def test_one_line_end_is_no_data(self, trust: Trust, blanks: bytes) -> None:
+        """Noise aside, and whether or not a byte of it got lost."""
+        assert not trust.mistrusts_empty(b"\r\n")
+        assert not trust.mistrusts_empty(blanks)
+
+    @pytest.mark.parametrize("blanks", [b"\r\r\n", b"\n\r\n", b"\x00\r\n\r\n"])
+    def test_more_is_data(self, trust: Trust, blanks: bytes) -> None:
+        """Of a module that has printed just one, also before a restart."""
+        trust.mistrusts_empty(b"\r\n")
+        trust.clear()
+        assert trust.mistrusts_empty(blanks)
+
+    @pytest.mark.parametrize("first", [None, b"\r\n\r\n", b"\r"])
+    def test_a_way_of_its_own(self, trust: Trust, first: bytes | None) -> None:
+        """A module that has never printed just one may print more."""
+        assert first is None or not trust.mistrusts_empty(first)
+        assert not trust.mistrusts_empty(b"\r\n\r\n")
+
+
 class TestLateOk:
     """``OK`` of a send that has ended without it."""
 
