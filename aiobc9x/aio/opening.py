@@ -282,6 +282,8 @@ class Opener:
         row = await self._keeper.status(slot)
         if row is None or row.socket_state not in {SocketState.CONNECTED, *ENDING}:
             return False
+        if row.service_type != slot.service_type:
+            return False  # it has failed, and an incoming connection has got its ID
         self._session.opened(slot)
         if row.socket_state in ENDING:
             self._session.remote_closed(slot)

@@ -159,7 +159,9 @@ _SLOWEST_BAUDRATE: Final = 9600
 line, the real rate is not known."""
 
 _EMPTY: Final = re.compile(rb"\+QIRD: {0,8}0[^\n]*\n")
-_REUSE_OR_EMPTY: Final = re.compile(rb'(?:"incoming"[^\n]*|CLOSE OK\r?|\+QIRD: {0,8}0[^\n]*)\n')
+_OWNER_OR_EMPTY: Final = re.compile(
+    rb'(?:"incoming"[^\n]*|CLOSE OK\r?|\+QI(?:OPEN|RD: {0,8}0)[^\n]*)\n'
+)
 
 _PUSHED: Final = b'+QIURC: "recv",'
 """What pushed data begin with, in the same line or the one before (§2.2.11)."""
@@ -540,10 +542,10 @@ class Session:
 
         Behind some an ID may belong to an incoming connection. It may have been that of a
         socket in push mode, and what comes behind in the same chunk is announced, not pushed.
-        Behind ``+QIRD: 0`` the bytes themselves are looked at. To cut elsewhere, as in a
-        payload, changes nothing.
+        Behind ``+QIOPEN`` it is the other way round. Behind ``+QIRD: 0`` the bytes themselves
+        are looked at. To cut elsewhere, as in a payload, changes nothing.
         """
-        pattern = _REUSE_OR_EMPTY if self.sockets.listeners else _EMPTY
+        pattern = _OWNER_OR_EMPTY if self.sockets.listeners else _EMPTY
         start = data.find(b"\n") + 1 if self._framer.is_cut else 0
         if start:
             yield data[:start]
@@ -1177,5 +1179,7 @@ class Session:
         if slot is None or slot.state is not SlotState.OPENING:
             return False  # a caller's own command: if its ID is in use, the module refuses it
         slot.is_asked = True
+        if self.sockets.listeners:
+            return False  # an incoming connection whose URC got lost may have the ID
         self._unsolicited.apply(effect)
         return True

@@ -217,7 +217,10 @@ class Unsolicited:
         slot = self._sockets.get(connect_id)
         if slot is None:
             return None, iter((Orphaned(connect_id),))
-        if slot.state is SlotState.OPENING and (is_own or slot.is_asked) and not slot.is_listener:
+        # With a listener the ID may be an incoming connection's whose URC got lost: only +QIOPEN,
+        # or the module's table, tells.
+        is_proof = is_own or (slot.is_asked and not self._sockets.listeners)
+        if slot.state is SlotState.OPENING and is_proof and not slot.is_listener:
             return slot, self.opened(slot)
         return (slot if slot.is_live or slot.is_listener else None), iter(())
 
@@ -229,6 +232,7 @@ class Unsolicited:
             slot.is_asked = False
             yield OpenRefused(slot, err)
         else:
+            self.frame_pushes(connect_id, on=slot.access_mode is AccessMode.PUSH)
             yield from self.opened(slot)
 
     def _overflow(self, slot: Slot | None, profile: ModuleProfile) -> Iterator[Event]:

@@ -80,6 +80,19 @@ class TestResults:
             assert await reader.readexactly(5) == b"here?"
 
     @virtual
+    async def test_lost_result_of_a_socket_whose_id_has_gone(self) -> None:
+        """The open has failed, and an incoming connection has its ID: that is not ours."""
+        row = '+QISTATE: 0,"TCP INCOMING","192.168.2.2",36566,2020,2,1,0'
+        faults = [
+            Fault(FaultKind.DROP_LINE, on="+QIOPEN: "),
+            Fault(FaultKind.REPLACE_LINE, on="+QISTATE: 0", times=None, data=row.encode()),
+        ]
+        async with Bench(*faults) as bench:
+            modem = await bench.open(state_interval=0)
+            with pytest.raises(aiobc9x.ConnectTimedOut):
+                await modem.open_connection(HOST, PORT)
+
+    @virtual
     async def test_lost_result_of_a_socket_that_is_not(self) -> None:
         """Without ``+QIOPEN`` and without a connection it is a timeout."""
         async with Bench(Fault(FaultKind.DROP_LINE, on="+QIOPEN: ")) as bench:

@@ -195,6 +195,38 @@ class TestBesideAListener:
         assert listener.is_live
         assert got(peer, slot) == b"220"
 
+    def test_framing_begins_at_the_result_if_the_ok_got_lost(self) -> None:
+        """The data come behind it, in the same chunk."""
+        peer = Peer()
+        peer.open(ServiceType.TCP_LISTENER)
+        slot = opening(peer, TCP, PUSH, b"\r\nK\r\n")
+        peer.say(line(b"+QIOPEN: 1,0"), pushed(1, b"\r\nRDY\r\n"), NEXT)
+        assert peer.kept(Restarted) == []
+        assert got(peer, slot) == b"\r\nRDY\r\n"
+
+    def test_what_is_announced_before_the_ok_is_of_an_unknown_newcomer(self) -> None:
+        """Its ``"incoming"`` got lost, and the module refuses the open. Nobody else suffers."""
+        peer = Peer()
+        peer.open(ServiceType.TCP_LISTENER)
+        pushing = peer.open(access_mode=PUSH)
+        slot = opening(peer, TCP, PUSH)
+        peer.say(announced(2, 15), pushed(1, b"one"), ERROR)
+        peer.say(pushed(1, b"two"), NEXT)
+        assert got(peer, pushing) == b"onetwo"
+        assert slot.state is SlotState.OPENING
+        assert not peer.kept(Opened)
+
+    @pytest.mark.parametrize("said", [announced(1, 3), closed(1)])
+    def test_what_is_said_of_the_id_proves_nothing(self, said: bytes) -> None:
+        """The open may have failed, and an incoming connection have its ID; both URCs got lost."""
+        peer = Peer()
+        peer.open(ServiceType.TCP_LISTENER)
+        slot = opening(peer, TCP, AccessMode.BUFFER, OK)
+        peer.say(said)
+        assert slot.state is SlotState.OPENING
+        peer.say(line(b"+QIOPEN: 1,0"))
+        assert peer.kept(Opened) == [Opened(slot)]
+
     def test_a_newcomer_that_takes_the_id_is_heard(self) -> None:
         """Its announcement is a line, and whoever opens tries another ID."""
         peer = Peer()
