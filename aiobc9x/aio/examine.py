@@ -155,21 +155,25 @@ class Examiner:
 
     async def why_closed(self) -> ModemError | None:
         """Say why connections end: ``None`` for the peer, an error for a lost network."""
-        if self._network_check is None:
-            self._network_check = asyncio.get_running_loop().create_future()
-            check = self._network_check
-            error: ModemError | None = None
-            try:
-                error = await self._check_network()
-                if error is not None:
-                    self.on_network_lost()
-            except ModemError as exc:
-                error = exc if not self._driver.is_alive else None
-            finally:
-                self._network_check = None
-                check.set_result(error)
-            return error
-        return await asyncio.shield(self._network_check)
+        if (under_way := self._network_check) is not None:
+            error = await asyncio.shield(under_way)
+            if error is not None:
+                return error
+        # An answer from before the end says nothing of it.
+        if (under_way := self._network_check) is not None:
+            return await asyncio.shield(under_way)
+        check = self._network_check = asyncio.get_running_loop().create_future()
+        error = None
+        try:
+            error = await self._check_network()
+            if error is not None:
+                self.on_network_lost()
+        except ModemError as exc:
+            error = exc if not self._driver.is_alive else None
+        finally:
+            self._network_check = None
+            check.set_result(error)
+        return error
 
     async def _check_network(self) -> NetworkLost | None:
         try:

@@ -116,6 +116,39 @@ class TestEnds:
             assert bench.commands.count("AT+CGATT?") < 6
 
     @virtual
+    async def test_network_that_goes_while_another_end_is_looked_into(self) -> None:
+        """What the module has said before says nothing of what ends now."""
+        async with Bench() as bench:
+            (first, _), peer = await bench.connect()
+            second, _ = await bench.streams(HOST, PORT)
+            bench.add_fault(Fault(FaultKind.ERROR, on="AT+CGPADDR?"))
+            note = bench.virtual.module.board.options.on_line
+
+            def go_down(direction: str, text: str) -> None:
+                assert note is not None
+                note(direction, text)
+                if text.startswith("+CGATT") and direction == "<":
+                    bench.virtual.set_coverage(False)
+
+            object.__setattr__(bench.virtual.module.board.options, "on_line", go_down)
+            peer.close()
+            assert await first.read() == b""
+            with pytest.raises(aiobc9x.NetworkLost):
+                await second.read()
+
+    @virtual
+    async def test_ends_during_a_check_share_the_next(self) -> None:
+        """Six peers that close together make two."""
+        async with Bench() as bench:
+            mode = aiobc9x.AccessMode.PUSH  # an end is read of no buffer
+            streams = [await bench.streams(HOST, PORT, access_mode=mode) for _ in range(6)]
+            bench.dialogue.clear()
+            for peer in bench.network.peers:
+                peer.close()
+            assert await asyncio.gather(*(reader.read() for reader, _ in streams)) == [b""] * 6
+            assert bench.commands.count("AT+CGATT?") == 2
+
+    @virtual
     async def test_module_that_cannot_say(self) -> None:
         """Without CGATT the peer's word counts."""
         async with Bench() as bench:
