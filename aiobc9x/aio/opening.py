@@ -211,7 +211,7 @@ class Opener:
                 if exc.err == Err.IDENTITY_IN_USE:
                     await self._change_id(opening)
                 elif exc.err in _BUSY:
-                    await self._keeper.close_quietly(opening.slot.connect_id)
+                    await self._keeper.close_failed(opening.slot)
                     await rest(self._driver, delay)
                 else:
                     raise
@@ -248,7 +248,7 @@ class Opener:
     async def _close_later(self, slot: Slot) -> None:
         await asyncio.sleep(INCOMING_WAIT_S)
         if slot.state is SlotState.OPENING:
-            self._keeper.close(slot)
+            self._keeper.close(slot, whoever=True)
 
     async def _try_connect(self, opening: _Opening) -> None:
         request, slot = opening.request, opening.slot

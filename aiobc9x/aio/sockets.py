@@ -55,6 +55,7 @@ class _Close:
         future: Done when the connect ID is free.
         ends_socket: Whether AT+QICLOSE is what ends the socket, as far as is known. If not,
             the module, the peer or the network has ended it before.
+        whoever: Whether the ID is to be freed, whoever has it.
         is_refused: The last AT+QICLOSE was answered by ``ERROR``.
         is_doubtful: One got no answer, so one that was refused may come behind one that was
             carried out.
@@ -65,6 +66,7 @@ class _Close:
     lane: Lane
     future: asyncio.Future[None]
     ends_socket: bool
+    whoever: bool
     is_refused: bool = False
     is_doubtful: bool = False
 
@@ -158,8 +160,14 @@ class SocketKeeper:
             fix = "use 0 to let the module choose, or open_modem(port_quarantine=0) to try"
             raise OSError(errno.EADDRINUSE, f"{text} (§2.2.1, note 5); {fix}")
 
-    def close(self, slot: Slot) -> asyncio.Future[None]:
-        """Close a socket in the background; the future is done when its ID is free."""
+    def close(self, slot: Slot, *, whoever: bool = False) -> asyncio.Future[None]:
+        """Close a socket in the background; the future is done when its ID is free.
+
+        Args:
+            slot: The socket.
+            whoever: Close what has the ID, even if that is not the socket.
+
+        """
         self.driver.home.check_thread()
         if (under_way := self._closes.get(slot)) is not None:
             return under_way
@@ -169,7 +177,8 @@ class SocketKeeper:
             return future
         # Its AT+QIOPEN may still wait there, and must not come behind the close.
         lane = Lane.COMMAND if slot.state is SlotState.OPENING else Lane.CLOSE
-        close = _Close(slot, lane, future, ends_socket=slot.state is SlotState.OPEN)
+        whoever |= slot.state is not SlotState.OPENING
+        close = _Close(slot, lane, future, slot.state is SlotState.OPEN, whoever)
         self.session.begin_close(slot)
         self._closes[slot] = future
         self.driver.spawn(self._close, close)
@@ -207,6 +216,8 @@ class SocketKeeper:
 
     async def _close_once(self, close: _Close) -> bool:
         """Close and wait for ``CLOSE OK``; without one, ask whether the socket is gone."""
+        if not (close.whoever or await self._is_kept(close.slot, close.lane)):
+            return True
         if await self.close_quietly(close.slot.connect_id, close.lane, close):
             return True
         row = await self.status(close.slot, Lane.CLOSE)
@@ -214,6 +225,26 @@ class SocketKeeper:
         if is_gone and close.is_refused and not close.is_doubtful:
             close.ends_socket = False
         return is_gone
+
+    async def close_failed(self, slot: Slot) -> None:
+        """Close what is left of an open that has failed; the ID stays reserved."""
+        if await self._is_kept(slot, Lane.CLOSE):
+            await self.close_quietly(slot.connect_id)
+
+    async def _is_kept(self, slot: Slot, lane: Lane) -> bool:
+        """Whether the module may still have a socket that could not be opened.
+
+        Some free its ID at once, some at AT+QICLOSE alone. Beside a listener a free ID may
+        have gone to an incoming connection whose URC is still on its way, and which the close
+        would end. The URC comes before the answer to a question that is asked first.
+        """
+        if not self.session.sockets.listeners:
+            return True
+        try:
+            row = await self.status(slot, lane)
+        except CommandError:
+            return True
+        return row is not None and row.service_type == slot.service_type
 
     async def close_quietly(
         self, connect_id: int, lane: Lane = Lane.CLOSE, close: _Close | None = None

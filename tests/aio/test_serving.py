@@ -245,6 +245,40 @@ class TestCollisions:
             assert client.closed
             writer.close()
 
+    @pytest.mark.parametrize("err", [566, 568])
+    @virtual
+    async def test_with_a_failed_open_whose_id_is_free(self, err: int) -> None:
+        """Its close must not end the connection that has got the ID meanwhile."""
+        guest = StreamRecorder()
+        faults = [
+            Fault(FaultKind.REPLACE_LINE, on="+QIOPEN: 1,566", data=b"+QIOPEN: 1,%d" % err),
+            Fault(FaultKind.DELAY_LINE, on='+QIURC: "incoming"', delay_s=0.05),
+        ]
+        async with Bench(*faults, failed_open="free") as bench:
+            modem = await bench.open()
+            await modem.create_server(lambda: guest, LISTEN_PORT)
+            clients = dial_at(bench, f"+QIOPEN: 1,{err}", b"from the client")
+            with pytest.raises(aiobc9x.ConnectFailed):
+                await modem.open_connection(HOST, 9)
+            assert await guest.until(15) == b"from the client"
+            assert not clients[0].closed
+            assert bench.open_ids == [0, 1]
+
+    @pytest.mark.parametrize("answer", [None, FaultKind.ERROR])
+    @virtual
+    async def test_with_a_failed_open_whose_id_is_kept(self, answer: FaultKind | None) -> None:
+        """It is closed, also if the module can't say so."""
+        async with Bench() as bench:
+            modem = await bench.open()
+            await modem.create_server(StreamRecorder, LISTEN_PORT)
+            if answer is not None:
+                bench.add_fault(Fault(answer, on="AT+QISTATE"))
+            with pytest.raises(aiobc9x.ConnectRefused):
+                await modem.open_connection(HOST, 9)
+            await asyncio.sleep(1)
+            assert "AT+QICLOSE=1" in bench.commands[-2:]
+            assert bench.open_ids == [0]
+
     @virtual
     async def test_with_a_retry(self) -> None:
         """While a busy module is given time, an incoming connection may take the ID."""
