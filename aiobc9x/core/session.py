@@ -702,6 +702,9 @@ class Session:
             self.events.append(UnknownLine(text))
         if loss is None:
             return
+        if exchange is not None and isinstance(exchange.purpose, Switch):
+            # The OK may have got lost, and what seemed announced be pushed already.
+            exchange.is_doubtful |= exchange.purpose.slot.readable
         if exchange is not None and not loss.spares_read:
             exchange.torn_line = text if exchange.torn_line is None else b""
             exchange.part(now)

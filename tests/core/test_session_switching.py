@@ -471,6 +471,26 @@ class TestLosses:
         assert slot in [event.slot for event in lost]
         assert other.failed
 
+    def test_data_may_hold_the_ok_that_got_lost(self) -> None:
+        """They are pushed already, and framed as an announcement and lines."""
+        peer, slot = switching(PUSH)
+        peer.turn(READ, EMPTY)
+        peer.turn(TO_PUSH)
+        peer.say(pushed(0, b"half a line"), pushed(0, b"\r\nOK\r\n"), pushed(0, b"rest"), NEXT)
+        peer.wait(1.0)
+        assert [event.slot for event in peer.kept(Failed)] == [slot]
+        assert got(peer, slot) == b""
+
+    @pytest.mark.parametrize("other", [b"RING", b"+DBGINFO:task 3", b"\x00"])
+    def test_what_a_module_says_of_its_own_accord_is_no_data(self, other: bytes) -> None:
+        """Also behind an announcement of what came before the switch."""
+        peer, slot = switching(PUSH)
+        peer.turn(READ, EMPTY)
+        peer.turn(TO_PUSH, announced(0, 3), line(other), OK, pushed(0, b"two"), NEXT)
+        peer.turn(READ, received(b"one"))
+        peer.turn(READ, EMPTY)
+        assert got(peer, slot) == b"onetwo"
+
     def test_it_loses_a_datagram_alone(self) -> None:
         """The socket goes on, and its switch is completed."""
         peer, slot = switching(PUSH, ServiceType.UDP)
