@@ -264,6 +264,9 @@ class Endings:
 
     def _switch(self, switch: Switch, exchange: Exchange) -> Iterator[Consequence]:
         slot = switch.slot
+        if not exchange.succeeded and exchange.is_doubtful:
+            yield from self._lose_switch(switch, exchange, "its ERROR may be received data")
+            return
         if not exchange.succeeded:
             yield Explain(switch)
             return

@@ -471,12 +471,13 @@ class TestLosses:
         assert slot in [event.slot for event in lost]
         assert other.failed
 
-    def test_data_may_hold_the_ok_that_got_lost(self) -> None:
+    @pytest.mark.parametrize("result", [OK, ERROR])
+    def test_data_may_hold_a_result_where_the_ok_got_lost(self, result: bytes) -> None:
         """They are pushed already, and framed as an announcement and lines."""
         peer, slot = switching(PUSH)
         peer.turn(READ, EMPTY)
         peer.turn(TO_PUSH)
-        peer.say(pushed(0, b"half a line"), pushed(0, b"\r\nOK\r\n"), pushed(0, b"rest"), NEXT)
+        peer.say(pushed(0, b"half a line"), pushed(0, result), pushed(0, b"rest"), NEXT)
         peer.wait(1.0)
         assert [event.slot for event in peer.kept(Failed)] == [slot]
         assert got(peer, slot) == b""
