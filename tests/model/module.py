@@ -310,6 +310,8 @@ class Module:
 
     def connected(self, sock: Sock, peer: Peer) -> None:
         """Join a socket and its peer."""
+        if peer.sock is not None:
+            peer.begin_anew()
         sock.peer, peer.sock = peer, sock
         peer.pull = lambda: self.pull(sock)
         sock.state = 2

@@ -51,6 +51,19 @@ class Peer:
         self.on_open: Callable[[], None] | None = None
         self.pull: Callable[[], None] = lambda: None
 
+    def begin_anew(self) -> None:
+        """Be the far end of another connection, which has carried nothing yet.
+
+        The first one ended with a restart before the host knew of it, and the host has tried
+        again.
+        """
+        self.sent.clear()
+        self.nodes_sent.clear()
+        self.outbox.clear()
+        self.received.clear()
+        self.nodes_received.clear()
+        self.over = False
+
     def send(self, node: bytes) -> None:
         """Send a segment or a datagram."""
         if self.fin or self.over:
