@@ -142,14 +142,18 @@ class Health:
         limit: float,
         *again: type[ModemError],
     ) -> None:
-        """Repeat a repair that got no answer, or failed by ``again``, while there is time."""
+        """Repeat a repair that got no answer, or failed by ``again``, while there is time.
+
+        A short limit is that of silence: a module that says something is there.
+        """
         passing: tuple[type[ModemError], ...] = (LinkTimeout, *again)
-        end = self._driver.time() + limit
+        began = self._driver.time()
         while True:
             try:
                 await repair()
             except passing as exc:
-                if self._driver.time() + _PAUSE_S >= end:
+                longest = RECOVERY_LIMIT_S if self._driver.last_input > began else limit
+                if self._driver.time() + _PAUSE_S >= began + longest:
                     raise
                 logger.debug("! the repair begins anew: %s", exc)
                 await asyncio.sleep(_PAUSE_S)

@@ -110,6 +110,26 @@ class TestStep:
             await works(bench)
             writer.close()
 
+    @pytest.mark.parametrize("fault", [FaultKind.IGNORE, FaultKind.STUCK])
+    @virtual
+    async def test_module_that_answers_some_questions_is_there(self, fault: FaultKind) -> None:
+        """It has the long time. A silent one, asked because it was silent, has the short one."""
+        async with Bench() as bench:
+            modem = await bench.open(state_interval=30)
+            modem._driver.link.hangs_up = False  # as a serial server behind a network
+            await asyncio.sleep(10)
+            bench.add_fault(Fault(fault, on="AT"))
+            bench.add_fault(Fault(fault, on="AT+QISTATE", times=4))
+            began = running().now
+            if fault is FaultKind.IGNORE:
+                await asyncio.sleep(60)
+                assert bench.commands.count("AT+QISTATE?") == 6
+                await works(bench)
+            else:
+                while modem._driver.is_alive:  # noqa: ASYNC110  (nobody waits for anything)
+                    await asyncio.sleep(1)
+                assert 40 < running().now - began < 55
+
     @virtual
     async def test_restart_while_a_command_is_waited_for(self) -> None:
         """The start is all the repair that the module needs."""
