@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Generator
-from functools import partial
 from random import Random
 from typing import Final, NamedTuple, Protocol
 
@@ -447,7 +446,8 @@ class Module:
             self.running.close()
         for sock in list(self.socks.values()):
             self.drop(sock)
-        cut = self.rng.random() < 0.5 and self.wire is not None and self.wire.cut_off()
+        if self.rng.random() < 0.5 and self.wire is not None and self.wire.cut_off():
+            self.rules.cut_off()
         self.fresh()
         self.rules.send_out = False
         self.booting = True
@@ -457,7 +457,7 @@ class Module:
             self.booting = False
             self.rx.clear()
             if banner:
-                self.out(b"\r\nRDY\r\n", partial(self.rules.heard_banner, cut=cut))
+                self.out(b"\r\nRDY\r\n", self.rules.heard_banner)
             self.after(self.rng.uniform(0, 3), registered)
 
         def registered() -> None:

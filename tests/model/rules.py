@@ -50,18 +50,20 @@ class Rules:
         """Note that the host has heard what became of a send."""
         self.awaiting = self.send_out = False
 
-    def heard_banner(self, *, cut: bool) -> None:
-        """Note that the host knows of the restart, or may know.
-
-        Args:
-            cut: Something was on the line when the module went, and never arrived. Behind its
-                beginning the banner may be the rest of received data, so that the host can't
-                tell whether a prompt that it awaits has got lost.
-
-        """
+    def heard_banner(self) -> None:
+        """Note that the host knows of the restart, or may know."""
         self.awaiting = self.send_out = False
         self.payload_due = 0
-        self._is_unsure = cut
+
+    def cut_off(self) -> None:
+        """Note that a restart has cut off what was on the line.
+
+        The host has the beginning. If that is an answer, the line end in front of the banner may
+        end it. If it is received data, the banner may be the rest of them, so that the host can't
+        tell whether a prompt that it awaits has got lost.
+        """
+        self.awaiting = self.send_out = False
+        self._is_unsure = True
 
     # What it writes.
 
