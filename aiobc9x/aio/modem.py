@@ -375,7 +375,7 @@ class Modem(ConnectionMethods, NameQueries, RadioQueries, SettingQueries):
         for slot in self._driver.session.sockets:
             owner = owner_of(slot)
             if owner is None:
-                self._keeper.close(slot)
+                self._keeper.close(slot, whoever=True)  # nobody accepts connections any more
             else:
                 owner.close()
         await self._all_freed(flush, lambda: end - self._time_to_drop())

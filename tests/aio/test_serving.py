@@ -245,6 +245,21 @@ class TestCollisions:
             assert client.closed
             writer.close()
 
+    @virtual
+    async def test_with_such_a_client_when_the_modem_is_closed(self) -> None:
+        """Nobody accepts it any more, so its ID is closed without a question."""
+        lost = Fault(FaultKind.DROP_LINE, on='+QIURC: "incoming"')
+        async with Bench(lost) as bench:
+            modem = await bench.open()
+            await modem.create_server(StreamRecorder, LISTEN_PORT)
+            bench.network.dial(LISTEN_PORT)
+            await bench.streams(HOST, ECHO_PORT)
+            bench.dialogue.clear()
+            await modem.aclose()
+            assert "AT+QICLOSE=1" in bench.commands
+            assert "AT+QISTATE=1,1" not in bench.commands
+            assert bench.open_ids == []
+
     @pytest.mark.parametrize("err", [566, 568])
     @virtual
     async def test_with_a_failed_open_whose_id_is_free(self, err: int) -> None:
