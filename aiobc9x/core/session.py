@@ -158,6 +158,7 @@ _SLOWEST_BAUDRATE: Final = 9600
 """What a long command line is given time for: behind a serial server, or on a virtual
 line, the real rate is not known."""
 
+_HAS_DATA: Final = re.compile(rb"\r\n\+QIRD: ?[1-9]").match  # which is nearly always so
 _EMPTY: Final = re.compile(rb"\+QIRD: {0,8}0[^\n]*\n")
 _OWNER_OR_EMPTY: Final = re.compile(
     rb'(?:"incoming"[^\n]*|CLOSE OK\r?|\+QI(?:OPEN|RD: {0,8}0)[^\n]*)\n'
@@ -519,7 +520,9 @@ class Session:
             exchange.progress(now)
         if send is not None and send.deadline is not None:
             send.progress(now, ANSWER_MARGIN_S)
-        must_cut = self.sockets.listeners or (exchange is not None and self._reads())
+        must_cut = self.sockets.listeners or (
+            exchange is not None and type(exchange.purpose) is Read and not _HAS_DATA(data)
+        )
         for piece in self._cut(data, now) if must_cut else (data,):
             may_hold = framer.hold_after_final
             for frame in framer.feed(piece):
