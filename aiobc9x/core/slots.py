@@ -200,8 +200,8 @@ class Slot:
         wanted = self.wanted_mode
         if wanted is None or wanted is self.access_mode or not self.is_live:
             return False
-        if wanted is _BUFFER:
-            return True
+        if wanted is _BUFFER:  # what a switch to push mode has left is older than what is held
+            return not (self.held and self.readable)
         return self.state is _OPEN and self.found_empty and not self.readable
 
     @property

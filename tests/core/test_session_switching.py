@@ -199,6 +199,7 @@ class TestToPush:
         peer.turn(READ, EMPTY)
         peer.turn(TO_PUSH, OK, pushed(0, b"two"), NEXT)
         peer.session.switch_mode(slot, BUFFER)
+        peer.turn(READ, EMPTY)
         peer.turn(TO_BUFFER, answer)
         if answer == ERROR:
             peer.turn(EXPLAIN, explained(568))
