@@ -1167,6 +1167,7 @@ class Session:
         if exchange.meaning.is_read:
             framer.read_due = READ_MAX_BYTES
             exchange.negatives_before = framer.negative_remainings
+            return
         has_prompt = exchange.prompt_is_due
         framer.prompt_due = has_prompt
         if isinstance(effect, OpenSocket) and self._begin_open(effect):
