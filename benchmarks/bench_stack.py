@@ -14,7 +14,9 @@ payloads, by the bytes that cross it for each.
 
 The second says which layer the time of a payload, or of a command, goes to, by samples
 (:mod:`benchmarks.sampling`). The third has what one more chunk, one more frame and one more
-command cost up to each layer, as a multiple of the framer's share. The fourth has memory.
+command cost up to each layer, as a multiple of the framer's share. The fourth compares with
+:mod:`benchmarks.minimal`, a driver of a hundred lines that does the least, by time and by
+calls of functions, those of asyncio included. The fifth has memory.
 
 What is compared takes turns, and the least of each counts: whatever else the machine has to
 do only adds to it.
@@ -35,6 +37,8 @@ from aiobc9x import AccessMode
 from benchmarks.harness import Options, Plot, Run, Table, in_turns, run
 from benchmarks.layer_costs import COLUMNS as COST_COLUMNS
 from benchmarks.layer_costs import rows as cost_rows
+from benchmarks.minimal_costs import COLUMNS as MINIMAL_COLUMNS
+from benchmarks.minimal_costs import rows as minimal_rows
 from benchmarks.sampling import NAMES, sampled
 from benchmarks.script import PAYLOADS, Script, open_modem
 
@@ -254,7 +258,7 @@ async def memory_rows() -> list[Sequence[object]]:
 
 
 def tables(options: Options) -> Iterator[Table]:
-    """The four tables."""
+    """The five tables."""
     columns = (
         "way",
         "payload_bytes",
@@ -269,6 +273,7 @@ def tables(options: Options) -> Iterator[Table]:
     title = f"by layer, {SAMPLED_SIZE_BYTES} bytes each"
     yield Table(("way", "layer", "us", "percent"), layer_rows(options), title)
     yield Table(COST_COLUMNS, cost_rows(options), "one more chunk, frame and command")
+    yield Table(MINIMAL_COLUMNS, minimal_rows(options), "256 bytes, against a minimal driver")
     yield Table(("object", "memory_bytes"), asyncio.run(memory_rows()), "memory")
 
 
