@@ -27,25 +27,17 @@ from tests.core.peer import (
     pushed,
     received,
 )
-
-BUFFER, PUSH = AccessMode.BUFFER, AccessMode.PUSH
-READ, TO_PUSH, TO_BUFFER = b"AT+QIRD=0,1024", b"AT+QISWTMD=0,1", b"AT+QISWTMD=0,0"
-EXPLAIN = b"AT+QIGETERROR"
-NEXT = line(b"+CSCON: 1")
-"""A frame that shows that what was pushed before it is whole."""
-
-
-def got(peer: Peer, slot: Slot) -> bytes:
-    """What a socket delivered."""
-    return b"".join(event.data for event in peer.kept(DataReceived) if event.slot is slot)
-
-
-def switching(mode: AccessMode, service_type: ServiceType = ServiceType.TCP) -> tuple[Peer, Slot]:
-    """Begin to switch a socket to a mode from the other one."""
-    peer = Peer()
-    slot = peer.open(service_type, PUSH if mode is BUFFER else BUFFER)
-    peer.session.switch_mode(slot, mode)
-    return peer, slot
+from tests.core.switching import (
+    BUFFER,
+    EXPLAIN,
+    NEXT,
+    PUSH,
+    READ,
+    TO_BUFFER,
+    TO_PUSH,
+    got,
+    switching,
+)
 
 
 class TestToPush:

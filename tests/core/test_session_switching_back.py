@@ -6,10 +6,8 @@ import pytest
 
 from aiobc9x.core.events import DataReceived, Failed, ModeSwitched
 from aiobc9x.spec import AccessMode
-from tests.core.peer import EMPTY, ERROR, OK, Peer, announced, explained, line, pushed, received
-
-READ, TO_PUSH, TO_BUFFER = b"AT+QIRD=0,1024", b"AT+QISWTMD=0,1", b"AT+QISWTMD=0,0"
-NEXT = line(b"+CSCON: 1")
+from tests.core.peer import EMPTY, ERROR, OK, Peer, announced, explained, pushed, received
+from tests.core.switching import NEXT, READ, TO_BUFFER, TO_PUSH
 
 
 @pytest.mark.parametrize("left", [b"", b"one"])
