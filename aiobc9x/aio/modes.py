@@ -70,8 +70,8 @@ class ModeSwitcher:
                 event = await over
             finally:
                 over.cancel()
-            if _is_in(slot, mode):
-                return True
+            if _is_in(slot, mode) or (isinstance(event, ModeSwitched) and not slot.is_live):
+                return True  # or it has been, and has ended since
             if isinstance(event, SwitchRefused):
                 if event.reason:
                     raise StreamBroken(f"the access mode was not switched: {event.reason}")

@@ -12,6 +12,7 @@ import aiobc9x
 from aiobc9x import AccessMode
 from aiobc9x.aio.modes import SWITCH_BACK_INTERVAL_S
 from aiobc9x.aio.transport import OVERRUN_BYTES
+from aiobc9x.core.events import ModeSwitched
 from aiobc9x.sim.faults import Fault, FaultKind
 from aiobc9x.sim.nvram import Nvram
 from tests.support.bench import ECHO_PORT, HOST, PORT, Bench
@@ -190,6 +191,20 @@ class TestSwitch:
             assert len(switches(bench)) == (2 if pause else 0)
             bench.peer.send(b"pushed")
             assert await protocol.until(6) == b"pushed"
+
+    @virtual
+    async def test_a_close_right_behind_it(self) -> None:
+        """It was switched before; nobody has chosen otherwise."""
+        async with Bench() as bench:
+            protocol = await pushing(bench)
+            modem, transport = bench._modem, protocol.transport
+            assert modem is not None
+            assert transport is not None
+            slot = transport._slot  # type: ignore[attr-defined]  # who hears of it first
+            switched = modem._driver.expect_of(slot, ModeSwitched)
+            switched.add_done_callback(lambda _: transport.abort())
+            await modem.set_access_mode(transport, BUFFER)
+            assert switches(bench) == ["AT+QISWTMD=0,0"]
 
     @virtual
     async def test_three_calls_at_once(self) -> None:
