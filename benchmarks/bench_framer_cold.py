@@ -1,10 +1,9 @@
-"""How much does the framer gain from lines that it has seen before?
+"""Does the framer take longer with streams that it has never seen?
 
     python -m benchmarks framer_cold
 
-A warm framer has seen the stream; a cold one is new, knows no line from another, and gets
-a stream of another seed each time. Both are compared with the plain framer on the same
-bytes. Chunks of 64 bytes and whole streams.
+A warm framer has seen the stream; a cold one is new and gets a stream of another seed each
+time. Both are compared with the plain framer on the same bytes, in chunks of 64 bytes and whole.
 """
 
 from collections.abc import Iterator
@@ -13,8 +12,7 @@ from itertools import cycle
 from time import thread_time
 from typing import Final
 
-from aiobc9x.wire._records import RECORDS
-from benchmarks.contenders import Contender, ours, plain
+from benchmarks.contenders import Contender, Ours, plain
 from benchmarks.harness import Options, Table, in_turns, quickest_ratio, run
 from benchmarks.workloads import NAMES, stream
 
@@ -46,7 +44,7 @@ def _rows(options: Options) -> Iterator[tuple[object, ...]]:
             times = in_turns(
                 {
                     "cold": partial(_cold, fresh),
-                    "warm": partial(_all, ours(), chunked),
+                    "warm": partial(_all, Ours(), chunked),
                     "plain": partial(_all, plain(), chunked),
                 },
                 rounds=options.rounds,
@@ -66,8 +64,7 @@ def _rows(options: Options) -> Iterator[tuple[object, ...]]:
 
 
 def _cold(streams: Iterator[list[bytes]]) -> None:
-    RECORDS.clear()
-    ours().run(next(streams))
+    Ours().run(next(streams))
 
 
 def _all(contender: Contender, chunked: list[list[bytes]]) -> None:

@@ -11,7 +11,7 @@ from functools import partial
 from time import thread_time
 from typing import Final
 
-from benchmarks.contenders import ours
+from benchmarks.contenders import Ours
 from benchmarks.harness import Options, Table, in_turns, quickest_ratio, run
 from benchmarks.workloads import ADVERSARIAL, CHUNK_SIZES_BYTES, stream
 
@@ -31,7 +31,7 @@ def _rows(options: Options) -> Iterator[tuple[object, ...]]:
         for chunk in CHUNK_SIZES_BYTES:
             streams = [stream(name, options.seed, size) for size in (short, long)]
             times = in_turns(
-                {str(n): partial(ours().run, each.chunks(chunk)) for n, each in enumerate(streams)},
+                {str(n): partial(Ours().run, each.chunks(chunk)) for n, each in enumerate(streams)},
                 rounds=options.rounds,
                 clock=thread_time,
                 round_seconds=0.0005 if options.smoke else 0.02,

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Final
 
-from benchmarks.contenders import ours, right_percent
+from benchmarks.contenders import Ours, right_percent
 from benchmarks.contenders.readers import READERS, is_installed, quiet
 from benchmarks.harness import Options, Table, in_turns, ratio, run
 from benchmarks.workloads import Stream, stream
@@ -55,7 +55,7 @@ def _row(workload: Stream, read: Read, options: Options) -> tuple[object, ...]:
         return "-", 0.0, f"dies: {type(exc).__name__}"
     percent = right_percent(workload, [(line,) for line in lines])
     times = in_turns(
-        {"reader": partial(read, chunks), "ours": partial(ours().run, chunks)},
+        {"reader": partial(read, chunks), "ours": partial(Ours().run, chunks)},
         rounds=options.rounds,
     )
     return ratio(times["reader"], times["ours"]), percent, "-" if percent == 100 else "corrupts"

@@ -31,8 +31,8 @@ import re
 from collections.abc import Set as AbstractSet
 from typing import Final, NamedTuple
 
-from aiobc9x.wire._frames import NO_PUSH_END, NO_READ_END
 from aiobc9x.wire.framer import Damage, Frame, Framer, Line, Payload
+from aiobc9x.wire.frames import NO_PUSH_END, NO_READ_END
 from aiobc9x.wire.urcs import Urc
 
 QUIET_S: Final = 0.3

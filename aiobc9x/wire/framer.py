@@ -2,281 +2,449 @@
 
 Layer: wire. Does no I/O, reads no clock.
 
-Lines end at ``<CR><LF>`` (§2.1.2). Payloads are counted by their header (§2.2.6,
-§2.3.2) and may hold any byte, even ``OK``. Whether a header announces a payload
-depends on state the bytes don't carry: see :attr:`Framer.push_sockets`,
-:attr:`Framer.length_shown` and :attr:`Framer.hex_receive`.
+Lines end at ``<CR><LF>`` (§2.1.2). Payloads are counted by their header (§2.2.6, §2.3.2)
+and may hold any byte, even ``OK``. Whether a header announces a payload depends on state
+that the bytes don't carry: see the attributes of :class:`Framer`. One machine takes a chunk
+from front to back; what a state can't tell about yet is kept for the next chunk:
 
-There are several ways through a chunk. The exact one takes a line, a payload or a prompt
-at a time, from any state. The quick ones (:mod:`aiobc9x.wire._quick`) stand aside where a
-prompt is due, where an answer is held, and at whatever looks odd. All give the same
-frames. Bytes that end nothing are only kept.
+============= ========================================= ===================================
+state         ends at                                   gives; goes on
+============= ========================================= ===================================
+in a line     LF                                        the line, or damage; in a line
+..            CR, LF, comma behind a payload's header   nothing; separator, payload or digits
+..            ``>`` where a prompt is due               the prompt; behind a prompt
+..            byte 4097, unless it is a CR              damage; over-long
+over-long     LF                                        nothing; in a line
+behind prompt any byte: a space is dropped              nothing; in a line
+separator     any byte: an LF is dropped                nothing; payload or digits
+payload       the announced number of bytes             the payload; behind a read or push
+digits        twice as many, two quotes; a line end     the same, or damage; in a line
+behind a read CRLF CRLF, or the byte that isn't theirs  nothing, or damage; in a line
+behind a push the byte that tells how the data ended    ``push_ends``, or damage; in a line
+============= ========================================= ===================================
+
+framer.pxd adds the types that make C of this file. ``text`` is an object there and ``head``
+a pointer to its bytes; here they are the same.
 """
 
 from __future__ import annotations
 
+import binascii
+import re
 from collections import deque
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
-from aiobc9x.spec import LINE_MAX_BYTES
-from aiobc9x.wire._exact import BEHIND_READ, NONE_INERT, UNDECIDED, Exact
-from aiobc9x.wire._frames import Damage, Frame, Line, Payload, Prompt
-from aiobc9x.wire._headers import HEADER_IN
-from aiobc9x.wire._quick import BLOCK_BYTES, LOOKOUT, Quick
-from aiobc9x.wire._records import recall
-from aiobc9x.wire._rests import INERT, INERT_IN_HEADER, INERT_IN_TEXT, RESTS
+from aiobc9x.spec import CONNECT_IDS, LINE_MAX_BYTES, PUSH_MAX_BYTES, READ_MAX_BYTES
+from aiobc9x.wire.frames import NO_PUSH_END, NO_READ_END, Damage, Frame, Line, Payload, Prompt
 
-__all__ = ["Damage", "Frame", "Framer", "Line", "Payload", "Prompt"]
+__all__ = ["COMPILED", "Damage", "Frame", "Framer", "Line", "Payload", "Prompt"]
 
-_LINE_CUT: Final = "line given up"
-_PAYLOAD_CUT: Final = "payload given up"
+COMPILED: Final = not __file__.endswith((".py", ".pyc"))
+"""Whether this is the extension module."""
 
-_LF: Final = 0x0A
-# What is left behind a payload may be the beginning of the next line, if it is this short.
-_SHORT_BYTES: Final = 24
-# Half the time of a NamedTuple's own constructor, which is written in Python.
-_new: Final = tuple.__new__
+globals().update(Damage=Damage, Line=Line, Payload=Payload, Prompt=Prompt)  # C leaves them out
+
+_IN_LINE, _OVER_LONG, _BEHIND_PROMPT, _SEPARATOR, _PAYLOAD, _DIGITS = range(6)
+_BEHIND_READ, _BEHIND_PUSH = 6, 7
+_LF, _CR, _SPACE, _QUOTE, _PLUS, _COMMA, _MINUS, _ZERO, _NINE, _GREATER = b'\n\r "+,-09>'
+
+# Verdicts on a line that is no payload's header; offsets behind a header are above them.
+_NO_HEADER, _MALFORMED, _TOO_LONG, _NO_LENGTH = range(0, -4, -1)
+_FAULTS: Final = {
+    _MALFORMED: "malformed payload header",
+    _TOO_LONG: "header announces more bytes than are due",
+    _NO_LENGTH: "pushed data without a length has no end",
+}
+_LINE_TOO_LONG: Final = f"line exceeds {LINE_MAX_BYTES} bytes; these are its first"
+
+_IS_FINAL: Final = re.compile(rb"(?:OK|ERROR)\Z|\+CM[ES] ERROR {0,8}:").match
+_LINE_END: Final = re.compile(rb"[\r\n]").search
+_IDS: Final = len(CONNECT_IDS)
+_PUSH_ENDS_KEPT: Final = 1024  # more than fit in any chunk that a port delivers
 
 
-class Framer(Quick):
+def _find(text: bytes, byte: int, start: int, end: int) -> int:
+    """Find a byte; return its offset, or -1."""
+    if COMPILED:  # pragma: no cover  # a call of bytes.find() from C takes ten times as long
+        head: Any = text
+        place: Any = memchr(head + start, byte, end - start)  # type: ignore[name-defined]  # noqa: F821  # of C
+        return place - head if place else -1
+    return text.find(byte, start, end)
+
+
+def _past_spaces(head: bytes, at: int, end: int) -> int:
+    """Skip up to eight spaces: relatives print none in a header, or some more."""
+    stop = at + 8
+    while at < end and at < stop and head[at] == _SPACE:
+        at += 1
+    return at
+
+
+class Framer:
     """Bytes in, frames out; no I/O.
 
-    A whole chunk is framed in one call, because that is where the speed is. A rule
-    that changes with an answer (§2.2.7, §2.2.11) is therefore changed behind that
-    answer: see :attr:`hold_after_final`. Attributes may be set at any time between
-    calls; they bear on bytes that are fed (or released from hold) afterwards, so a
-    payload in progress keeps the rules of its header.
+    A whole chunk is framed in one call, because that is where the speed is. A rule that changes
+    with an answer (§2.2.7, §2.2.11) is therefore changed behind that answer: see
+    :attr:`hold_after_final`. Attributes may be set at any time between calls; they bear on what
+    is fed, or released from hold, afterwards. A payload in progress keeps its header's rules.
 
     Attributes:
-        push_sockets: Connect IDs in direct push mode (§1.2): their ``"recv"`` URC
-            announces a payload, that of others is a line.
-        prompt_due: Whether a line that begins with ``>`` is a prompt. Cleared by the
-            prompt and by a final result.
+        push_sockets: Connect IDs in direct push mode (§1.2): their ``"recv"`` URC announces a
+            payload, that of others is a line.
+        prompt_due: Whether ``>`` begins no line but is a prompt. Cleared by it and a final result.
         hex_receive: Whether received data comes as hex digits, two a byte (§2.2.11).
-        length_shown: Whether ``showlength`` is 1, so that a second number in a
-            ``+QIRD`` header is the remaining length (§2.2.11).
-        read_due: Largest payload that a ``+QIRD`` header may announce, in bytes up to
-            1024; with 0 such a header is a plain line.
+        length_shown: Whether ``showlength`` is 1, so that a second number in a ``+QIRD`` header
+            is the remaining length (§2.2.11).
+        read_due: Largest payload of a ``+QIRD`` header, in bytes up to 1024; 0 makes it a line.
         hold_after_final: Whether to stop behind the next final result. Cleared there.
-        push_ends: For each pushed payload, in order and once it is known: whether a CRLF of
-            its own followed the data, ``None`` if that can't be told. A module does one or
-            the other; a change shows that the data swallowed it. The last 1024 are kept.
-        negative_remainings: How many ``+QIRD`` headers of payloads have had a negative
-            remaining length. Relatives print one; a missing one means lost bytes, and
-            :attr:`Payload.remaining` is ``None`` for both.
+        push_ends: For each of the last 1024 pushed payloads, in order and once it is known:
+            whether a CRLF of its own followed the data; ``None`` if that can't be told. A module
+            does one or the other; a change shows that the data swallowed it.
+        negative_remainings: How many payloads had a negative remaining length. Relatives print
+            it; a missing one means lost bytes. :attr:`Payload.remaining` is ``None`` for both.
 
     """
 
     def __init__(self) -> None:
-        super().__init__()
-        # Chunks, each with the offset from which it is yet to be framed.
-        self._held: deque[tuple[bytes, int]] = deque()
+        self.push_sockets: set[int] = set()
+        self.prompt_due = self.hex_receive = self.hold_after_final = False
+        self.length_shown = True
+        self.read_due = READ_MAX_BYTES
+        self.push_ends: deque[bool | None] = deque(maxlen=_PUSH_ENDS_KEPT)
+        self.negative_remainings = 0
+        self._start_afresh()
+
+    def _start_afresh(self) -> None:
+        self._state = _IN_LINE
+        # The beginning of a line, or what is held; how much of it has been looked at.
+        self._buffer, self._known = b"", 0
+        # What there is of a payload, joined once: a byte that comes alone copies nothing of it.
+        # How many bytes, or digits and quotes, are still to come.
+        self._pieces: list[bytes] = []
+        self._due = 0
+        # What its header says, and whether hex was received then.
+        self._connect_id: int | None = None
+        self._remaining: int | None = None
+        self._size, self._number, self._hex = 0, 0, False
 
     def __repr__(self) -> str:
-        """Name the state in one line."""
-        if due := self._left or self._digits_left or self._size:
-            return f"<Framer in a payload, {due} bytes due>"
-        skipping = self._step is Exact._skip
-        return f"<Framer {'skipping' if skipping else 'in lines'}, {len(self._held)} held>"
+        if self._state in {_SEPARATOR, _PAYLOAD, _DIGITS}:
+            return f"<Framer in a payload, {self._due or self._size} bytes due>"
+        held = len(self._buffer) - self._known if self._state == _IN_LINE else 0
+        return f"<Framer {'skipping' if self._state == _OVER_LONG else 'in lines'}, {held} held>"
 
     @property
     def is_cut(self) -> bool:
         """Whether a line or a payload has begun and not ended."""
-        if self._left or self._digits_left or self._size:
-            return True
-        return bool(self._tail.strip(b"\r\n\x00\xff"))  # noise is no beginning
+        if self._state == _IN_LINE:
+            return bool(self._buffer[: self._known].strip(b"\r\n\x00\xff"))  # noise begins nothing
+        return self._state in {_SEPARATOR, _PAYLOAD, _DIGITS}
+
+    @property
+    def behind_push(self) -> bytes | None:
+        """The line end bytes behind a pushed payload whose end isn't known yet; else ``None``."""
+        return self._buffer if self._state == _BEHIND_PUSH else None
 
     def feed(self, data: bytes | bytearray | memoryview) -> Sequence[Frame]:
         """Take received bytes; return the frames they complete.
 
         Args:
-            data: Any number of bytes, cut anywhere. Buffers other than ``bytes`` are
-                copied, and may be used again.
+            data: Any number of bytes, cut anywhere. Other buffers are copied.
 
         Returns:
-            Frames in order of arrival, the same however the stream was cut.
-            Damage comes as a :class:`Damage` frame; nothing is raised.
+            Frames in order of arrival, the same however the stream was cut. Damage is a frame
+            as well; nothing is raised.
 
         """
-        if type(data) is not bytes:
-            data = bytes(data)
-        size, left = len(data), self._left
-        if size < left:
-            self._left = left - size
-            self._pieces.append(data)
+        text = data if type(data) is bytes else bytes(data)
+        size = len(text)
+        if 0 < size < self._due and (self._state == _PAYLOAD or text.isalnum()):
+            self._pieces.append(text)
+            self._due -= size
             return ()
-        if size == 1 and data in self._inert:
-            tail = self._tail + data
-            if len(tail) <= LINE_MAX_BYTES:
-                self._tail = tail
-                return ()
-        if self._step is not None or self.prompt_due or self.hold_after_final:
-            return self._feed_exactly(data)
-        if left:
-            return self._feed_end(data, left)
-        if not 1 < size <= BLOCK_BYTES:
-            return self._feed_byte(data) if size == 1 else self._feed_block(data)
-        if _LF not in data:
-            if self._inert is INERT_IN_TEXT and len(self._tail) <= LINE_MAX_BYTES - size:
-                self._tail += data
-                return ()
-            return self._feed_part(data)
-        if not self._tail and data[-1] == _LF and type(found := recall(data)) is Line:
-            return [found]
+        if self._pieces:
+            text = b"".join([*self._pieces, text])
+            self._pieces.clear()
+        elif self._buffer:
+            text = self._buffer + text
         frames: list[Frame] = []
-        text = self._tail + data
-        if self._lookout > 0:
-            stop = self._take_records(text, 0, frames)
-        else:
-            stop = self._take_pieces(text, frames)
-        if stop >= 0:
-            self._go_on(text, stop, len(text) - size, frames)
+        self._take(text, frames)
         return frames or ()
-
-    def _feed_end(self, data: bytes, left: int) -> Sequence[Frame]:
-        """Take a chunk that begins with the last bytes of a payload."""
-        number = self._connect_id
-        raw = self._join(data[:left]) if self._pieces else self._part + data[:left]
-        frames: list[Frame] = [_new(Payload, (number, self._remaining, raw))]
-        self._left, self._lookout = 0, LOOKOUT
-        if data[left : left + 4] != BEHIND_READ:
-            return self._feed_behind(data, left, frames)
-        if number is not None:
-            self.push_ends.append(True)
-        if len(data) - left < _SHORT_BYTES and (kept := RESTS.get(data[left + 2 :])) is not None:
-            self._tail, self._inert = kept
-            return frames
-        stop = self._take_records(data, left + 2, frames)
-        if stop >= 0:
-            self._go_on(data, stop, 0, frames)
-        return frames
-
-    def _feed_block(self, data: bytes) -> Sequence[Frame]:
-        """Take a chunk that is long: it pays to look whether its beginning has payloads."""
-        frames: list[Frame] = []
-        text = self._tail + data
-        if self._lookout > 0 or HEADER_IN(text, 0, BLOCK_BYTES):
-            stop = self._take_records(text, 0, frames)
-        else:
-            stop = self._take_pieces(text, frames)
-        if stop >= 0:
-            self._go_on(text, stop, len(text) - len(data), frames)
-        return frames or ()
-
-    def _feed_part(self, data: bytes) -> Sequence[Frame]:
-        """Take some more of a line, which may be a header."""
-        text = (self._tail or b"\r\n") + data
-        if (kept := RESTS.get(text)) is not None:
-            self._tail, self._inert = kept
-            return ()
-        if self._keep_line(text):
-            return ()
-        frames: list[Frame] = []
-        self._go_on(text, 0, len(text) - len(data), frames)
-        return frames or ()
-
-    def _feed_behind(self, data: bytes, start: int, frames: list[Frame]) -> Sequence[Frame]:
-        """Take what follows a payload, if that isn't two CRLFs, and go on."""
-        start = self._look_behind(self._connect_id is not None, data, start)
-        if self._step is None:
-            start = self._take_records(data, start, frames)
-        if 0 <= start < len(data):
-            self._go_on(data, start, 0, frames)
-        return frames or ()
-
-    def _feed_byte(self, data: bytes) -> Sequence[Frame]:
-        """Take a single byte that may end something."""
-        text = self._tail + data
-        if (kept := RESTS.get(text)) is not None:
-            self._tail, self._inert = kept
-            return ()
-        frames: list[Frame] = []
-        start = 0
-        if data == b"\n":
-            if type(found := recall(text)) is Line:
-                self._tail, self._inert = b"", INERT
-                return [found]
-            if found and found[-1] and found[0] not in self.push_sockets:
-                self._tail, self._inert = b"", INERT
-                return [found[-1]]
-            start = self._take_records(text, 0, frames)
-        elif data == b"\r" and self._inert is INERT_IN_HEADER:
-            if self._keep_separator(text):
-                return ()
-        elif self._keep_line(text):
-            return ()
-        if start >= 0:
-            self._go_on(text, start, len(text) - 1, frames)
-        return frames or ()
-
-    def _feed_exactly(self, data: bytes) -> Sequence[Frame]:
-        """Take a chunk where something must be looked at closely."""
-        frames: list[Frame] = []
-        if self._held or self.hold_after_final:
-            self._take_held(data, 0, frames)
-        elif self.prompt_due or not self._take_behind(data, frames):
-            self._run(data, 0, frames)
-        return frames or ()
-
-    def _take_behind(self, data: bytes, frames: list[Frame]) -> bool:
-        """Take what is due behind a payload, and what follows; return whether it came."""
-        is_push = self._step is Exact._take_push_end
-        if not is_push and self._step is not Exact._take_line_end:
-            return False
-        known = len(self._behind)
-        text = self._behind + data
-        if text.startswith(BEHIND_READ):
-            self._step, self._behind = None, b""
-            if is_push:
-                self.push_ends.append(True)
-            start = self._take_records(text, 2, frames)
-            if start >= 0:
-                self._go_on(text, start, known, frames)
-            return True
-        if text in UNDECIDED[is_push]:
-            self._behind = text
-            return True
-        return False
 
     def resync(self) -> Sequence[Frame]:
         """Give up what is in progress, and start afresh at the start of a line.
 
-        Bytes that :attr:`hold_after_final` kept are framed first: they arrived
-        before. :attr:`prompt_due` and :attr:`hold_after_final` are cleared, the
-        other attributes stay.
+        :attr:`prompt_due` and :attr:`hold_after_final` are cleared; other attributes stay.
 
         Returns:
-            The frames of what was held, then one :class:`Damage` with the bytes of
-            an incomplete line or payload, if there is one.
+            The frames of what was held; then one :class:`Damage` with the bytes of an incomplete
+            line or payload, if there is one.
 
         """
         frames: list[Frame] = []
         self.prompt_due = self.hold_after_final = False
-        self._release(frames)
-        if self._left or self._digits_left or self._size:
-            frames.append(Damage(_PAYLOAD_CUT, self._part + b"".join(self._pieces)))
-        elif text := self._tail.strip(b"\r\n"):
-            frames.append(Damage(_LINE_CUT, text))
+        if self._state == _IN_LINE:
+            self._take(self._buffer, frames)
+        if self._state in {_SEPARATOR, _PAYLOAD, _DIGITS}:
+            frames.append(Damage("payload given up", b"".join(self._pieces)))
+        elif self._state == _IN_LINE and self._buffer:
+            frames.append(Damage("line given up", self._buffer.rstrip(b"\r")))
         self._start_afresh()
         return frames or ()
 
-    def _take_held(self, data: bytes, start: int, frames: list[Frame]) -> int:
-        """Frame what is held, and then this."""
-        self._held.append((data, start))
-        self._release(frames)
-        return len(data)
+    def _take(self, text: bytes, frames: list[Frame]) -> None:
+        """Let each state take its bytes and tell where the next goes on: at the end, if nowhere."""
+        at, end, known = 0, len(text), self._known
+        self._buffer, self._known = b"", 0
+        while at < end:
+            state = self._state
+            if state == _IN_LINE:
+                at = self._take_lines(text, at, end, known, frames)
+            elif state == _PAYLOAD:
+                at = self._take_payload(text, at, end, frames)
+            elif state == _BEHIND_READ:
+                at = self._take_read_end(text, at, end, frames)
+            elif state == _BEHIND_PUSH:
+                at = self._take_push_end(text, at, end, frames)
+            elif state == _DIGITS:
+                at = self._take_digits(text, at, end, frames)
+            elif state == _SEPARATOR:
+                at = self._begin_payload(text, at, end, _CR)
+            elif state == _BEHIND_PROMPT:
+                at += text[at] == _SPACE
+                self._state = _IN_LINE
+            else:
+                lf = _find(text, _LF, at, end)
+                self._state = _IN_LINE if lf >= 0 else _OVER_LONG
+                at = lf + 1 if lf >= 0 else end
 
-    def _release(self, frames: list[Frame]) -> None:
-        """Frame the held chunks, up to the next hold."""
-        armed = self.hold_after_final
-        if self._step is Framer._take_held:
-            self._step = None
-        while self._held and self.hold_after_final == armed:
-            data, start = self._held.popleft()
-            stop = self._run(data, start, frames)
-            if stop < len(data):
-                self._held.appendleft((data, stop))
-        self._inert = NONE_INERT
-        if self._held and self._step is None:
-            self._step = Framer._take_held  # feed() asks for a step, not for held chunks
+    def _take_lines(self, text: bytes, at: int, end: int, known: int, frames: list[Frame]) -> int:
+        """Take lines up to a payload, a prompt, a hold or the end."""
+        head = text
+        is_armed = self.prompt_due or self.hold_after_final
+        while at < end:
+            byte = head[at]
+            if byte in (_CR, _LF):
+                at += 1
+                continue
+            verdict = _NO_HEADER
+            # A byte that comes alone completes a header only as a CR, an LF or a comma.
+            if byte == _PLUS and (end - known != 1 or head[known] <= _COMMA):
+                verdict = self._read_header(text, at, end, known)
+                if verdict > _NO_HEADER:
+                    self._hex = self.hex_receive
+                    return self._begin_payload(text, verdict, end, head[verdict - 1])
+            elif is_armed and self.prompt_due:
+                stop = self._take_prompt(text, at, end, known, frames)
+                if stop > at:
+                    return stop
+            lf = _find(text, _LF, max(at, known), end)
+            if lf < 0:
+                return self._keep_line(text, at, end, known, frames)
+            stop = lf
+            while head[stop - 1] == _CR:
+                stop -= 1
+            if stop - at > LINE_MAX_BYTES:
+                frames.append(Damage(_LINE_TOO_LONG, head[at : at + LINE_MAX_BYTES]))
+            elif verdict != _NO_HEADER:
+                frames.append(Damage(_FAULTS[verdict], head[at:stop]))
+            else:
+                line = head[at:stop]
+                frames.append(Line(line))
+                if is_armed and _IS_FINAL(line):
+                    is_armed = self.prompt_due = False
+                    if self.hold_after_final:
+                        self.hold_after_final = False
+                        self._buffer = text[lf + 1 : end]
+                        return end
+            at = lf + 1
+        return end
+
+    def _keep_line(self, text: bytes, at: int, end: int, known: int, frames: list[Frame]) -> int:
+        """Keep the beginning of a line, or give it up: an LF may never come."""
+        head = text
+        stop = at + LINE_MAX_BYTES
+        beyond = max(stop, known)
+        while beyond < end and head[beyond] == _CR:  # CRs behind a line are not of it
+            beyond += 1
+        if beyond < end:
+            frames.append(Damage(_LINE_TOO_LONG, head[at:stop]))
+            self._state = _OVER_LONG
+            return end
+        # One CR too many tells a CR behind the longest line from none.
+        stop = min(end, stop + 1)
+        self._buffer, self._known = text[at:stop], stop - at
+        return end
+
+    def _take_prompt(self, text: bytes, at: int, end: int, known: int, frames: list[Frame]) -> int:
+        """Take ``>`` at the start of a line, or behind an echo that only CR ended; or nothing."""
+        mark = at
+        if text[at : at + 2].upper() == b"AT":
+            lf = _find(text, _LF, at, end)
+            mark = text.find(b"\r>", max(at, known - 1), end if lf < 0 else lf) + 1
+        if mark < max(at, known) or text[mark] != _GREATER:
+            return at
+        if mark > at:
+            echo = text[at:mark].rstrip(b"\r")
+            if len(echo) > LINE_MAX_BYTES:
+                return at
+            frames.append(Line(echo))
+        frames.append(Prompt())
+        self.prompt_due, self._state = False, _BEHIND_PROMPT
+        return mark + 1
+
+    def _read_header(self, text: bytes, at: int, end: int, known: int) -> int:
+        """Return the offset behind a header's new separator, or a verdict on the ended line."""
+        if text.startswith(b"+QIRD:", at):
+            return self._read_read_header(text, at + 6, end, known)
+        if text.startswith(b"+QIURC:", at):
+            at = _past_spaces(text, at + 7, end)
+            if text.startswith(b'"recv",', at):
+                return self._read_push_header(text, at + 7, end, known)
+        return _NO_HEADER
+
+    def _read_number(self, head: bytes, at: int, end: int) -> int:
+        """Read up to nine digits, which fit any integer; return the offset behind them."""
+        number = 0
+        stop = at + 9
+        while at < end and at < stop and _ZERO <= head[at] <= _NINE:
+            number = 10 * number + head[at] - _ZERO
+            at += 1
+        self._number = number
+        return at
+
+    def _read_read_header(self, text: bytes, at: int, end: int, known: int) -> int:
+        """Read ``+QIRD: <n>[,<remaining>]`` (§2.2.6)."""
+        head = text
+        remaining: int | None = None
+        is_negative = False
+        at = self._read_number(head, _past_spaces(head, at, end), end)
+        size = self._number
+        if not size or self.read_due <= 0 or at == end:
+            return _NO_HEADER
+        # Without a number in between, a comma can't be the separator (§2.2.6).
+        if head[at] == _COMMA and self.length_shown:
+            at = _past_spaces(head, at + 1, end)
+            is_negative = at < end and head[at] == _MINUS
+            first = at + is_negative
+            at = self._read_number(head, first, end)
+            if at in (first, end):
+                return _MALFORMED
+            # Relatives print a negative remaining length, which says nothing.
+            remaining = None if is_negative else self._number
+        if head[at] not in (_CR, _LF, _COMMA):
+            return _MALFORMED
+        if size > READ_MAX_BYTES or size > self.read_due:
+            return _TOO_LONG
+        if at < known:
+            return _MALFORMED  # a rule has changed behind the separator
+        self.negative_remainings += is_negative
+        self._connect_id, self._remaining, self._size = None, remaining, size
+        return at + 1
+
+    def _read_push_header(self, text: bytes, at: int, end: int, known: int) -> int:
+        """Read ``+QIURC: "recv",<connectID>,<n>`` of a socket in direct push mode (§2.3.2)."""
+        head = text
+        at = _past_spaces(head, at, end)
+        connect_id = head[at] - _ZERO if at < end else -1
+        if not 0 <= connect_id < _IDS or connect_id not in self.push_sockets:
+            return _NO_HEADER
+        at += 1
+        if at == end or head[at] != _COMMA:
+            return _NO_LENGTH
+        first = _past_spaces(head, at + 1, end)
+        at = self._read_number(head, first, end)
+        size = self._number
+        if at == end or (at == first and head[at] == _QUOTE):
+            return _NO_HEADER  # "buff full" (§2.3.3)
+        if at == first or head[at] not in (_CR, _LF, _COMMA) or not self.length_shown:
+            return _NO_LENGTH
+        if not size or size > PUSH_MAX_BYTES:
+            return _TOO_LONG if size else _NO_HEADER
+        if at < known:
+            return _MALFORMED  # a rule has changed behind the separator
+        self._connect_id, self._remaining, self._size = connect_id, None, size
+        return at + 1
+
+    def _begin_payload(self, text: bytes, at: int, end: int, separator: int) -> int:
+        """Drop the LF of a CRLF in front of a payload, once there is a byte to look at."""
+        if separator == _CR:
+            if at == end:
+                self._state = _SEPARATOR
+                return at
+            at += text[at] == _LF
+        self._state = _DIGITS if self._hex else _PAYLOAD
+        self._due = 2 * self._size if self._hex else self._size
+        return at
+
+    def _take_payload(self, text: bytes, at: int, end: int, frames: list[Frame]) -> int:
+        """Take a payload, which may hold anything."""
+        head = text
+        stop = at + self._size
+        if stop > end:
+            self._pieces.append(text[at:end])
+            self._due = stop - end
+            return end
+        self._end_payload(head[at:stop], frames)
+        return stop
+
+    def _end_payload(self, data: bytes, frames: list[Frame]) -> None:
+        frames.append(Payload(self._connect_id, self._remaining, data))
+        self._due = 0
+        self._state = _BEHIND_READ if self._connect_id is None else _BEHIND_PUSH
+
+    def _take_digits(self, text: bytes, at: int, end: int, frames: list[Frame]) -> int:
+        """Take a payload in hex, quoted or bare: the note doesn't say which."""
+        stop = at + 2 * self._size + 2 * (text[at] == _QUOTE)
+        line_end = _LINE_END(text, at, min(stop, end))
+        if stop > end and not line_end:
+            self._pieces.append(text[at:end])
+            self._due = stop - end
+            return end
+        raw = text[at : line_end.start() if line_end else stop]
+        is_quoted = raw.startswith(b'"') and raw.endswith(b'"')
+        try:
+            data = binascii.unhexlify(raw[1 : len(raw) - 1] if is_quoted else raw)
+        except binascii.Error:
+            data = b""
+        if data and not line_end:
+            self._end_payload(data, frames)
+        else:
+            frames.append(Damage("hex payload holds other bytes than hex digits", raw))
+            self._due, self._state = 0, _IN_LINE
+        return at + len(raw)
+
+    def _take_read_end(self, text: bytes, at: int, end: int, frames: list[Frame]) -> int:
+        """Look for a CRLF that ends a read and one that begins the next line (example 4.1.3)."""
+        head = text
+        stop = at + 4
+        if not text.startswith(b"\r\n\r\n", at):
+            stop = at
+            while stop < end and head[stop] == (_LF if (stop - at) % 2 else _CR):
+                stop += 1
+            if stop == end:
+                self._buffer = text[at:end]
+                return end
+            frames.append(Damage(NO_READ_END, text[at:stop]))
+        self._state = _IN_LINE
+        return stop
+
+    def _take_push_end(self, text: bytes, at: int, end: int, frames: list[Frame]) -> int:
+        """Look for the data's own CRLF and that of the next line: without it, bytes were lost."""
+        first = text[at]
+        stop = at + (first in (_CR, _LF))
+        if text.startswith(b"\r\n", at) or text.startswith(b"\n\r", at):
+            stop = at + 2
+        if stop == end:
+            self._buffer = text[at:end]
+            return end
+        byte = text[stop]
+        is_prompt = byte == _GREATER and self.prompt_due
+        # A boot banner begins with LF CR.
+        if first != _CR and not is_prompt and (stop - at < 2 or byte == _LF):
+            frames.append(Damage(NO_PUSH_END, b""))
+        can_tell = first == _CR and not is_prompt and stop - at == 2
+        self.push_ends.append(byte in (_CR, _LF) if can_tell else None)
+        self._state = _IN_LINE
+        return stop

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Protocol
 
-from aiobc9x.wire.framer import Framer
+from aiobc9x.wire.framer import Damage, Framer, Line, Payload
+from aiobc9x.wire.framer import Frame as OurFrame
 from benchmarks.contenders.line_reader import Lines
 from benchmarks.contenders.plain import Plain
 from benchmarks.contenders.streams import Streams
@@ -58,6 +59,34 @@ class Fed:
         """Hold nothing."""
 
 
+class Ours(Fed):
+    """The framer that all this is about, whose frames are objects."""
+
+    def __init__(self) -> None:
+        framer = Framer()
+        framer.push_sockets |= PUSH_SOCKETS
+        self._framer = framer
+        super().__init__("ours", lambda chunk: map(plainly, framer.feed(chunk)))
+
+    def run(self, chunks: Sequence[bytes]) -> None:
+        """Take the chunks."""
+        feed = self._framer.feed
+        for chunk in chunks:
+            feed(chunk)
+
+
+def plainly(frame: OurFrame) -> Frame:
+    """Give a frame as the workloads' oracle does; none of them has a prompt."""
+    match frame:
+        case Line(text):
+            return (text,)
+        case Payload(connect_id, remaining, data):
+            return connect_id, remaining, data
+        case Damage(reason, data):
+            return reason, data
+    raise AssertionError(frame)
+
+
 class LineReader:
     """pyserial's, whose lines are text."""
 
@@ -90,15 +119,6 @@ class AsyncioStreams:
         return [*self.run(chunks)]
 
 
-def ours() -> Fed:
-    """Make a new one of the framer that all this is about."""
-    framer = Framer()
-    framer.push_sockets |= PUSH_SOCKETS
-    # Frames are named tuples, but for the prompt, which no workload has.
-    feed: Callable[[bytes], Sequence[object]] = framer.feed
-    return Fed("ours", feed)  # type: ignore[arg-type]  # see above
-
-
 def plain() -> Fed:
     """Make the plain one."""
     return Fed("plain", Plain(PUSH_SOCKETS).feed)
@@ -115,7 +135,7 @@ def streams() -> AsyncioStreams:
 
 
 MAKERS: dict[str, Callable[[], Contender]] = {
-    "ours": ours,
+    "ours": Ours,
     "plain": plain,
     "tokenizer": tokenizer,
     "line_reader": LineReader,

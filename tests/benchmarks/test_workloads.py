@@ -4,8 +4,8 @@ from contextlib import closing
 
 import pytest
 
-from aiobc9x.wire.framer import Damage, Framer
-from benchmarks.contenders import MAKERS, is_right, ours, right_percent
+from aiobc9x.wire.framer import Damage, Framer, Line
+from benchmarks.contenders import MAKERS, Ours, is_right, right_percent
 from benchmarks.workloads import (
     ADVERSARIAL,
     CHUNK_SIZES_BYTES,
@@ -43,7 +43,7 @@ def test_frames_have_the_size_that_figures_are_quoted_for(name: str, frame_bytes
 @pytest.mark.parametrize("name", NAMES)
 def test_the_framer_agrees_with_the_oracle(name: str, size: int) -> None:
     """However the stream is cut, for a new framer and for one that knows the lines."""
-    contender = ours()
+    contender = Ours()
     for seed in (1, 2, 2):
         made = stream(name, seed, SIZE_BYTES)
         assert b"".join(made.chunks(size)) == made.data
@@ -92,7 +92,7 @@ def test_the_oracle_knows_damage() -> None:
     made = stream("adv_endless", 8, SIZE_BYTES)
     damage, line = Framer().feed(made.data)
     assert isinstance(damage, Damage)
-    assert [damage.data, line] == [made.frames[0][-1], made.frames[1]]
+    assert [damage.data, line] == [made.frames[0][-1], Line(*made.frames[1])]
 
 
 def test_adversarial_names_are_workloads() -> None:

@@ -3,8 +3,8 @@
 import pytest
 
 from aiobc9x.core.trust import LATE_OK_S, QUIET_S, Loss, Trust, blame, judge
-from aiobc9x.wire._frames import NO_PUSH_END, NO_READ_END
 from aiobc9x.wire.framer import Damage, Framer, Line
+from aiobc9x.wire.frames import NO_PUSH_END, NO_READ_END
 from aiobc9x.wire.urcs import Closed, SendOk
 
 

@@ -5,8 +5,10 @@ is nothing clever to get wrong. Reasons of damage are left empty.
 """
 
 import re
+import tracemalloc
 from binascii import Error, hexlify, unhexlify
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from hypothesis import strategies as st
@@ -209,18 +211,15 @@ def frames(data: bytes, **attributes: object) -> list[Frame]:
     return whole
 
 
-def held_bytes(made: Framer) -> int:
-    """All bytes that the framer's attributes hold."""
-    total, todo = 0, list(vars(made).values())
-    while todo:
-        match todo.pop():
-            case bytes() as held:
-                total += len(held)
-            case dict() as table:
-                todo += [*table, *table.values()]
-            case list() | tuple() | set() as several:
-                todo += several
-    return total
+@contextmanager
+def memory() -> Iterator[Callable[[], int]]:
+    """Give a function that tells how many bytes more are allocated than before."""
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        yield lambda: tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
 
 
 LINES = [

@@ -1,8 +1,9 @@
 """Framer: properties of any stream, against a byte-at-a-time reference."""
 
+import math
 from binascii import hexlify
 from copy import deepcopy
-from typing import Any, SupportsIndex
+from time import thread_time
 
 import pytest
 from hypothesis import example, given, settings
@@ -20,7 +21,7 @@ from tests.wire.reference import (
     fed,
     framer,
     frames,
-    held_bytes,
+    memory,
     without_reasons,
 )
 
@@ -104,20 +105,23 @@ class TestProperties:
     @pytest.mark.parametrize(
         "stream",
         [
-            b"\x00" * 20_000,
-            b"\r" * 20_000,
-            b"x" + b"\r" * 20_000,
-            b"+QIRD: " + b"1" * 20_000,
-            b'+QIURC: "recv",0,4096,' + b"\r\n" * 2000,
-            b"AT" + b"\r\x00" * 10_000,
+            b"\x00" * 100_000,
+            b"\r" * 100_000,
+            b"x" + b"\r" * 100_000,
+            b"+QIRD: " + b"1" * 100_000,
+            b'+QIURC: "recv",0,4096,' + b"\r\n" * 50_000,
+            b"AT" + b"\r\x00" * 50_000,
         ],
     )
     def test_memory_is_bounded(self, stream: bytes, size_bytes: int) -> None:
         """Nothing that never ends is kept: at most one longest payload or line."""
         made = framer(push_sockets={0}, prompt_due=True)
-        for chunk in pieces(stream, size_bytes):
-            made.feed(chunk)
-            assert held_bytes(made) <= 2 * PUSH_MAX_BYTES
+        chunks = pieces(stream, size_bytes)
+        pointers = 10 * PUSH_MAX_BYTES  # to the bytes of a payload that come one by one
+        with memory() as grown:
+            for chunk in chunks:
+                made.feed(chunk)
+                assert grown() <= 2 * PUSH_MAX_BYTES + pointers
 
     @pytest.mark.parametrize("attributes", [{}, {"hex_receive": True}, {"prompt_due": True}])
     @pytest.mark.parametrize(
@@ -137,38 +141,32 @@ class TestProperties:
     def test_the_work_grows_with_the_bytes_only(
         self, part: bytes, attributes: dict[str, object]
     ) -> None:
-        """A chunk four times as long takes four times the copying and searching."""
-        work = [0, 0]
-        for index, times in enumerate((500, 2000)):
+        """A chunk eight times as long takes eight times as long, not sixty-four times."""
+        times = [math.inf, math.inf]
+        for index, many in [(0, 1000), (1, 8000)] * 5:
             made = framer(push_sockets={0}, **attributes)
             made.feed(b"+Q")
             made.feed(b"I\n" + part)
-            chunk = Counted(part * times)
+            chunk = part * many
+            start = thread_time()
             made.feed(chunk)
-            work[index] = chunk.work
-        assert work[1] <= 5 * work[0] + 50_000
+            times[index] = min(times[index], thread_time() - start)
+        assert times[1] <= 20 * times[0]
 
-
-class Counted(bytes):
-    """Bytes that count how many of them are copied or searched for a line end."""
-
-    work = 0
-
-    def __getitem__(self, key: SupportsIndex | slice) -> Any:  # as bytes has two overloads
-        taken = super().__getitem__(key)
-        self.work += len(taken) if isinstance(taken, bytes) else 1
-        return taken
-
-    def find(self, *arguments: Any) -> int:  # as bytes has it
-        """Count up to the place found, or to the end of the search."""
-        found = super().find(*arguments)
-        start, end = (*arguments[1:], len(self))[:2]
-        self.work += (found if found >= 0 else min(end, len(self))) - start
-        return found
-
-    def rfind(self, *arguments: Any) -> int:  # as bytes has it
-        """Count from the place found, or from the start of the search."""
-        found = super().rfind(*arguments)
-        _, start, end = arguments
-        self.work += end - max(found, start)
-        return found
+    @pytest.mark.parametrize("attributes", [{}, {"hex_receive": True}])
+    def test_a_byte_of_a_payload_that_comes_alone_copies_nothing(
+        self, attributes: dict[str, object]
+    ) -> None:
+        """The last thousand bytes of a long payload take no longer than the first."""
+        times = [math.inf, math.inf]
+        for _ in range(9):
+            made = framer(push_sockets={0}, **attributes)
+            made.feed(b'+QIURC: "recv",0,4096,')
+            for index in (0, 1):
+                start = thread_time()
+                for _ in range(1000):
+                    made.feed(b"A")
+                times[index] = min(times[index], thread_time() - start)
+                for _ in range(1000):
+                    made.feed(b"A")
+        assert times[1] <= 1.5 * times[0]
