@@ -54,6 +54,9 @@ NEVER: Final[dict[str, set[str]]] = {
 }
 """Modules of others that a layer never imports; importlib, which could hide one, goes for all."""
 
+MAY_USE_IMPORTLIB: Final = {"wire._form"}
+"""It imports a module's Python file where the extension module beside that is no good."""
+
 SIM_MAY_USE_ASYNCIO: Final = {"sim.links", "sim.network"}
 
 LAZY: Final = {
@@ -74,6 +77,7 @@ TOP_LEVEL: Final = {
     "benchmarks",
     "docs",
     "pyproject.toml",
+    "setup.py",
     "tests",
 }
 
@@ -164,6 +168,8 @@ def _own_allowed(module: str, target: str, imported: Import) -> bool:
 
 def _other_allowed(module: str, head: str) -> bool:
     if head == "asyncio" and module in SIM_MAY_USE_ASYNCIO:
+        return True
+    if head == "importlib" and module in MAY_USE_IMPORTLIB:
         return True
     return layer_of(module) in ABOVE or head not in {*NEVER[layer_of(module)], "importlib"}
 

@@ -23,6 +23,7 @@ from pathlib import Path
 from aiobc9x import __version__
 from aiobc9x.cli import INTERRUPTED, demo, simulate
 from aiobc9x.errors import ModemError
+from aiobc9x.wire.framer import COMPILED
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -53,7 +54,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="aiobc9x", description="asyncio connections over a Quectel BC65/BC92 NB-IoT module"
     )
-    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    form = "compiled" if COMPILED else "pure Python"
+    version = f"%(prog)s {__version__} ({form} framer)"
+    parser.add_argument("--version", action="version", version=version)
     commands = parser.add_subparsers(metavar="command", required=True)
     for module in (demo, simulate):
         name = module.__name__.rpartition(".")[2]

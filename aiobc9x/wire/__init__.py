@@ -2,3 +2,9 @@
 
 Layer: wire. Imports ``spec`` and ``errors`` alone.
 """
+
+import os
+
+from aiobc9x.wire import _form
+
+_form.choose(__name__, __path__[0], os.environ)

@@ -12,17 +12,19 @@ import pytest
 from aiobc9x.cli import main as cli
 from aiobc9x.cli import simulate
 from aiobc9x.errors import LinkTimeout, WriteFailed
+from aiobc9x.wire.framer import COMPILED
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_the_version_is_the_projects(capsys: pytest.CaptureFixture[str]) -> None:
-    """``--version``, the package and its metadata agree."""
+    """``--version``, the package and its metadata agree; the framer's form stands behind it."""
     with pytest.raises(SystemExit) as ended:
         cli.main(["--version"])
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     assert ended.value.code == 0
-    assert capsys.readouterr().out == f"aiobc9x {project['version']}\n"
+    form = "compiled" if COMPILED else "pure Python"
+    assert capsys.readouterr().out == f"aiobc9x {project['version']} ({form} framer)\n"
 
 
 @pytest.mark.parametrize("arguments", [[], ["dance"], ["demo", "--unknown"]])
