@@ -43,19 +43,26 @@ cdef class Framer:
 
     cdef void _start_afresh(self) except *
 
-    @cython.locals(text=bytes, size=Py_ssize_t, frames=list)
+    @cython.locals(
+        text=bytes,
+        size=Py_ssize_t,
+        frames=list,
+        at=Py_ssize_t,
+        end=Py_ssize_t,
+        known=Py_ssize_t,
+    )
     cpdef object feed(self, object data)
 
     @cython.locals(frames=list)
     cpdef object resync(self)
 
-    @cython.locals(at=Py_ssize_t, end=Py_ssize_t, known=Py_ssize_t, state=int, lf=Py_ssize_t)
-    cdef void _take(self, bytes text, list frames) except *
+    @cython.locals(state=int, lf=Py_ssize_t)
+    cdef Py_ssize_t _take_others(self, bytes text, Py_ssize_t at, Py_ssize_t end, list frames)
 
     @cython.locals(
         head="const unsigned char *",
         is_armed=bint,
-        byte=int,
+        byte="unsigned char",
         verdict=Py_ssize_t,
         lf=Py_ssize_t,
         stop=Py_ssize_t,

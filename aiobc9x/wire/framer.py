@@ -61,16 +61,17 @@ _LINE_TOO_LONG: Final = f"line exceeds {LINE_MAX_BYTES} bytes; these are its fir
 _IS_FINAL: Final = re.compile(rb"(?:OK|ERROR)\Z|\+CM[ES] ERROR {0,8}:").match
 _LINE_END: Final = re.compile(rb"[\r\n]").search
 _IDS: Final = len(CONNECT_IDS)
-_PUSH_ENDS_KEPT: Final = 1024  # more than fit in any chunk that a port delivers
 
 
-def _find(text: bytes, byte: int, start: int, end: int) -> int:
+def _find(text: bytes, byte: int, start: int, end: int) -> int:  # pragma: no cover  # see below
     """Find a byte; return its offset, or -1."""
-    if COMPILED:  # pragma: no cover  # a call of bytes.find() from C takes ten times as long
-        head: Any = text
-        place: Any = memchr(head + start, byte, end - start)  # type: ignore[name-defined]  # noqa: F821  # of C
-        return place - head if place else -1
-    return text.find(byte, start, end)
+    head: Any = text
+    place: Any = memchr(head + start, byte, end - start)  # type: ignore[name-defined]  # noqa: F821  # of C
+    return place - head if place else -1
+
+
+if not COMPILED:  # pragma: no branch  # bytes.find() called from C takes ten times as long
+    globals().update(_find=bytes.find)
 
 
 def _past_spaces(head: bytes, at: int, end: int) -> int:
@@ -111,7 +112,7 @@ class Framer:
         self.prompt_due = self.hex_receive = self.hold_after_final = False
         self.length_shown = True
         self.read_due = READ_MAX_BYTES
-        self.push_ends: deque[bool | None] = deque(maxlen=_PUSH_ENDS_KEPT)
+        self.push_ends: deque[bool | None] = deque(maxlen=1024)  # more than fit in a port's chunk
         self.negative_remainings = 0
         self._start_afresh()
 
@@ -169,7 +170,13 @@ class Framer:
         elif self._buffer:
             text = self._buffer + text
         frames: list[Frame] = []
-        self._take(text, frames)
+        at, end, known = 0, len(text), self._known
+        self._buffer, self._known = b"", 0
+        while at < end:  # each state takes its bytes and tells where the next goes on, or the end
+            if self._state == _IN_LINE:
+                at = self._take_lines(text, at, end, known, frames)
+            else:
+                at = self._take_others(text, at, end, frames)
         return frames or ()
 
     def resync(self) -> Sequence[Frame]:
@@ -182,10 +189,8 @@ class Framer:
             line or payload, if there is one.
 
         """
-        frames: list[Frame] = []
         self.prompt_due = self.hold_after_final = False
-        if self._state == _IN_LINE:
-            self._take(self._buffer, frames)
+        frames = [*self.feed(b"")] if self._state == _IN_LINE else []
         if self._state in {_SEPARATOR, _PAYLOAD, _DIGITS}:
             frames.append(Damage("payload given up", b"".join(self._pieces)))
         elif self._state == _IN_LINE and self._buffer:
@@ -193,39 +198,12 @@ class Framer:
         self._start_afresh()
         return frames or ()
 
-    def _take(self, text: bytes, frames: list[Frame]) -> None:
-        """Let each state take its bytes and tell where the next goes on: at the end, if nowhere."""
-        at, end, known = 0, len(text), self._known
-        self._buffer, self._known = b"", 0
-        while at < end:
-            state = self._state
-            if state == _IN_LINE:
-                at = self._take_lines(text, at, end, known, frames)
-            elif state == _PAYLOAD:
-                at = self._take_payload(text, at, end, frames)
-            elif state == _BEHIND_READ:
-                at = self._take_read_end(text, at, end, frames)
-            elif state == _BEHIND_PUSH:
-                at = self._take_push_end(text, at, end, frames)
-            elif state == _DIGITS:
-                at = self._take_digits(text, at, end, frames)
-            elif state == _SEPARATOR:
-                at = self._begin_payload(text, at, end, _CR)
-            elif state == _BEHIND_PROMPT:
-                at += text[at] == _SPACE
-                self._state = _IN_LINE
-            else:
-                lf = _find(text, _LF, at, end)
-                self._state = _IN_LINE if lf >= 0 else _OVER_LONG
-                at = lf + 1 if lf >= 0 else end
-
     def _take_lines(self, text: bytes, at: int, end: int, known: int, frames: list[Frame]) -> int:
         """Take lines up to a payload, a prompt, a hold or the end."""
-        head = text
-        is_armed = self.prompt_due or self.hold_after_final
+        head, is_armed = text, self.prompt_due or self.hold_after_final
         while at < end:
             byte = head[at]
-            if byte in (_CR, _LF):
+            if byte in b"\r\n":
                 at += 1
                 continue
             verdict = _NO_HEADER
@@ -239,9 +217,12 @@ class Framer:
                 stop = self._take_prompt(text, at, end, known, frames)
                 if stop > at:
                     return stop
-            lf = _find(text, _LF, max(at, known), end)
+            lf = _find(text, _LF, at if at > known else known, end)  # max() costs a call
             if lf < 0:
-                return self._keep_line(text, at, end, known, frames)
+                if end - at > LINE_MAX_BYTES:
+                    return self._keep_line(text, at, end, known, frames)
+                self._buffer, self._known = text[at:end], end - at
+                return end
             stop = lf
             while head[stop - 1] == _CR:
                 stop -= 1
@@ -255,14 +236,33 @@ class Framer:
                 if is_armed and _IS_FINAL(line):
                     is_armed = self.prompt_due = False
                     if self.hold_after_final:
-                        self.hold_after_final = False
-                        self._buffer = text[lf + 1 : end]
+                        self.hold_after_final, self._buffer = False, text[lf + 1 : end]
                         return end
             at = lf + 1
         return end
 
+    def _take_others(self, text: bytes, at: int, end: int, frames: list[Frame]) -> int:
+        """Take what is of no line, or of one that is too long."""
+        state = self._state
+        if state == _PAYLOAD:
+            return self._take_payload(text, at, end, frames)
+        if state == _BEHIND_READ:
+            return self._take_read_end(text, at, end, frames)
+        if state == _BEHIND_PUSH:
+            return self._take_push_end(text, at, end, frames)
+        if state == _DIGITS:
+            return self._take_digits(text, at, end, frames)
+        if state == _SEPARATOR:
+            return self._begin_payload(text, at, end, _CR)
+        if state == _BEHIND_PROMPT:
+            self._state = _IN_LINE
+            return at + (text[at] == _SPACE)
+        lf = _find(text, _LF, at, end)
+        self._state = _IN_LINE if lf >= 0 else _OVER_LONG
+        return lf + 1 if lf >= 0 else end
+
     def _keep_line(self, text: bytes, at: int, end: int, known: int, frames: list[Frame]) -> int:
-        """Keep the beginning of a line, or give it up: an LF may never come."""
+        """Give up a line that is too long, as an LF may never come; or keep its beginning."""
         head = text
         stop = at + LINE_MAX_BYTES
         beyond = max(stop, known)
@@ -273,8 +273,7 @@ class Framer:
             self._state = _OVER_LONG
             return end
         # One CR too many tells a CR behind the longest line from none.
-        stop = min(end, stop + 1)
-        self._buffer, self._known = text[at:stop], stop - at
+        self._buffer, self._known = text[at : stop + 1], LINE_MAX_BYTES + 1
         return end
 
     def _take_prompt(self, text: bytes, at: int, end: int, known: int, frames: list[Frame]) -> int:
@@ -306,8 +305,7 @@ class Framer:
 
     def _read_number(self, head: bytes, at: int, end: int) -> int:
         """Read up to nine digits, which fit any integer; return the offset behind them."""
-        number = 0
-        stop = at + 9
+        number, stop = 0, at + 9
         while at < end and at < stop and _ZERO <= head[at] <= _NINE:
             number = 10 * number + head[at] - _ZERO
             at += 1

@@ -141,7 +141,11 @@ class TestProperties:
     def test_the_work_grows_with_the_bytes_only(
         self, part: bytes, attributes: dict[str, object]
     ) -> None:
-        """A chunk eight times as long takes eight times as long, not sixty-four times."""
+        """A chunk eight times as long takes eight times as long, not sixty-four times.
+
+        In C some take microseconds, and the system's new pages more than the work: up to 2 ms count
+        as none.
+        """
         times = [math.inf, math.inf]
         for index, many in [(0, 1000), (1, 8000)] * 5:
             made = framer(push_sockets={0}, **attributes)
@@ -151,7 +155,7 @@ class TestProperties:
             start = thread_time()
             made.feed(chunk)
             times[index] = min(times[index], thread_time() - start)
-        assert times[1] <= 20 * times[0]
+        assert times[1] <= 20 * max(times[0], 1e-4)
 
     @pytest.mark.parametrize("attributes", [{}, {"hex_receive": True}])
     def test_a_byte_of_a_payload_that_comes_alone_copies_nothing(
