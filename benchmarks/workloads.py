@@ -121,6 +121,70 @@ def mixed(dice: random.Random) -> Part:
     return lines(b"OK", b"SEND OK") if kind < 16 else urc_small(dice)
 
 
+def announced(dice: random.Random) -> Part:
+    """Announcements of buffer sockets with lengths: the commonest line of any gateway."""
+    return lines(b'+QIURC: "recv",%d,%d' % (dice.randint(3, 5), dice.randint(1, 1440)))
+
+
+def incoming(dice: random.Random) -> Part:
+    """Peers that connect to a listener."""
+    address = ".".join(str(dice.randrange(256)) for _ in range(4)).encode()
+    port = dice.randint(1024, 65535)
+    return lines(b'+QIURC: "incoming",%d,3,"%b",%d' % (dice.randint(3, 5), address, port))
+
+
+def clock(dice: random.Random) -> Part:
+    """The time, asked again and again."""
+    day, hour = (dice.randint(1, 28), dice.randrange(24))
+    minute, second = dice.randrange(60), dice.randrange(60)
+    time = b"26/%02d/%02d,%02d:%02d:%02d+08" % (dice.randint(1, 12), day, hour, minute, second)
+    return lines(b'+CCLK: "%b"' % time, b"OK")
+
+
+def cell(dice: random.Random) -> Part:
+    """Registration, with the cell it is in (27.007)."""
+    area, number = dice.randrange(1 << 16), dice.randrange(1 << 28)
+    return lines(b'+CEREG: %d,"%04X","%08X",9' % (dice.choice((1, 5)), area, number))
+
+
+def telemetry_bytes(dice: random.Random) -> int:
+    """How much a device has to say: log-normal, 60 bytes in the middle, 1024 at most."""
+    return max(1, min(1024, round(dice.lognormvariate(4.1, 0.9))))
+
+
+def gateway(dice: random.Random) -> Part:
+    """A gateway's day: six sockets, telemetry, reads, pushes, sends and queries."""
+    kind = dice.randrange(100)
+    size = telemetry_bytes(dice)
+    if kind < 30:  # without the empty read behind it, which asyncio's streams contender can't tell
+        announcement = lines(b'+QIURC: "recv",%d,%d' % (dice.randint(3, 5), size))
+        return join(announcement, read(dice.randbytes(size), 0))
+    if kind < 55:
+        return push(dice, dice.randbytes(size))
+    if kind < 85:
+        return lines(b"OK", b"SEND OK")
+    if kind < 93:
+        return clock(dice) if kind < 88 else cell(dice)
+    return incoming(dice) if kind < 95 else urc_small(dice)
+
+
+def all_unique(dice: random.Random) -> Part:
+    """No line and no length that came before: the worst of any cache."""
+    kind = dice.randrange(6)
+    if kind < 3:
+        return (incoming, clock, cell)[kind](dice)
+    if kind == 3:
+        return lines(b"+CGSN: %015d" % dice.randrange(10**15))
+    if kind == 4:
+        return read(dice.randbytes(dice.randint(1, 1024)), dice.randrange(10**9))
+    return urc_unique(dice)
+
+
+def join(*parts: Part) -> Part:
+    """One part behind the other."""
+    return Part(b"".join(p.data for p in parts), tuple(f for p in parts for f in p.frames))
+
+
 def adv_crlf(dice: random.Random) -> Part:
     """Payloads of line ends."""
     return push(dice, b"\r\n" * dice.randint(1, 700))
@@ -141,6 +205,12 @@ NORMAL: Final[Sequence[Maker]] = (
     push_rnd,
     qird_1024,
     mixed,
+    announced,
+    incoming,
+    clock,
+    cell,
+    gateway,
+    all_unique,
 )
 ADVERSARIAL: Final[Sequence[str]] = ("adv_crlf", "adv_protocol", "adv_endless")
 NAMES: Final = (*(maker.__name__ for maker in NORMAL), *ADVERSARIAL)
@@ -175,6 +245,7 @@ def stream(name: str, seed: int, size_bytes: int) -> Stream:
 def _endless(dice: random.Random, size_bytes: int) -> Stream:
     """One line without an end, until at last it has one; a framer gives up on it long before."""
     noise = bytes(byte for byte in dice.randbytes(256) if byte not in b"\r\n>+AaTt")
-    line = (noise * (size_bytes // len(noise) + 1))[: max(size_bytes, 2 * LINE_MAX_BYTES)]
+    length = max(size_bytes, 2 * LINE_MAX_BYTES)
+    line = (noise * (length // len(noise) + 1))[:length]
     damage = ("line too long", line[:LINE_MAX_BYTES])
     return Stream("adv_endless", line + b"\r\nOK\r\n", [damage, (b"OK",)])

@@ -99,3 +99,9 @@ def test_adversarial_names_are_workloads() -> None:
     """And sockets push in all of them."""
     assert {*ADVERSARIAL} < {*NAMES}
     assert {*range(6)} > PUSH_SOCKETS
+
+
+def test_lines_of_others_never_come_twice() -> None:
+    """What no cache can know: no line of the workload but the final results."""
+    texts = [f[0] for f in stream("all_unique", 9, 20_000).frames if len(f) == 1 and f != (b"OK",)]
+    assert len({*texts}) == len(texts) > 100
