@@ -229,7 +229,8 @@ class Driver:
     ) -> Job:
         if self._dead is not None:
             raise LinkLost(self._dead)
-        self.home.check_loop()
+        if asyncio._get_running_loop() is not self._loop:
+            self.home.check_loop()  # which says so; to call it each time would take its time
         future: asyncio.Future[Answer] = self._loop.create_future()
         # In an unknown state AT+QIGETERROR might tell of another command.
         job = Job(command, lane, data, limit, explain and lane is not _RECOVERY, future, slot)

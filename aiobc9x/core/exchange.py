@@ -70,6 +70,7 @@ class Exchange:
         is_plain: It changes nothing in how bytes are read, and the answer is lines alone.
         purpose: What the session wants it for; never looked at here.
         started: When the line was written.
+        size_bytes: How long it is.
         traffic_before: All bytes of the link until then, both ways; ``None`` if the time that
             it takes tells nothing of the line.
         negatives_before: The framer's count of negative remaining lengths until then.
@@ -125,6 +126,7 @@ class Exchange:
         traffic: int | None = None,
         rest_s: float = REST_S,
         meaning: Meaning = PLAIN,
+        size_bytes: int = 0,
     ) -> None:
         self.command = command
         self.purpose = purpose
@@ -132,6 +134,7 @@ class Exchange:
         self.traffic_before = traffic
         self.due = self.deadline = now + limit
         self.rest_s = rest_s
+        self.size_bytes = size_bytes
         if meaning is not PLAIN:
             self.meaning, self.is_plain = meaning, meaning is SEND
         if outgoing is not None:
@@ -165,7 +168,7 @@ class Exchange:
             return None
         return self.final.partition(b":")[2].strip().decode("ascii", "backslashreplace")
 
-    def on_line(self, text: bytes, *, sure_only: bool = False) -> Step:
+    def on_line(self, text: bytes, sure_only: bool = False) -> Step:
         """Say what a line means.
 
         Args:

@@ -626,11 +626,12 @@ class Session:
     def _on_line(self, text: bytes, now: float) -> None:
         exchange, trust = self._exchange, self._trust
         if exchange is not None:
-            in_doubt = trust.in_doubt
-            unsure = in_doubt or (bool(self._framer.push_sockets) and is_header_like(text))
-            step = exchange.on_line(text, sure_only=unsure)
+            unsure = trust.in_doubt
+            if self._framer.push_sockets and not unsure:
+                unsure = is_header_like(text)
+            step = exchange.on_line(text, unsure)
             if step is not NOT_MINE:
-                special = in_doubt or trust.awaits_late_ok or exchange.is_doubtful
+                special = trust.in_doubt or trust.awaits_late_ok or exchange.is_doubtful
                 if step is DONE and not (special or (exchange.prompted and self._outbox)):
                     self._end(exchange, now, lost=False)
                 else:
@@ -890,8 +891,8 @@ class Session:
             self._leave(exchange, now)
         purpose, meaning, send = exchange.purpose, exchange.meaning, self._sender.outstanding
         succeeded, took = exchange.final == b"OK", now - exchange.started
-        if took * self._stopwatch.fastest < (size := len(exchange.command.encode())):
-            self._stopwatch.crossed(size, took)
+        if took * self._stopwatch.fastest < exchange.size_bytes:
+            self._stopwatch.crossed(exchange.size_bytes, took)
         if not succeeded:
             self.statistics.errors += 1
             if isinstance(meaning.effect, OpenSocket):
@@ -1148,9 +1149,10 @@ class Session:
             if is_quick:
                 rest_s = REST_S + answer_s
         slower = rate if rate < _SLOWEST_BAUDRATE else _SLOWEST_BAUDRATE
-        limit += BITS_A_BYTE * len(line) / slower + answer_s
+        size = len(line)
+        limit += BITS_A_BYTE * size / slower + answer_s
         traffic = self.statistics.traffic_bytes if is_quick else None
-        exchange = Exchange(command, purpose, now, limit, outgoing, traffic, rest_s, meaning)
+        exchange = Exchange(command, purpose, now, limit, outgoing, traffic, rest_s, meaning, size)
         self._exchange = exchange
         if self.suspended:
             exchange.is_doubtful = now - self._trust.pushed_at < _DOUBT_S

@@ -249,7 +249,9 @@ class Turns:
             Whether it may. Then it has had its turn; behind a command the sockets come next.
 
         """
-        if self._queue.waiting or self._sender.outstanding is not None or self._sockets_wait():
+        if self._queue.waiting or self._sender.outstanding is not None:
+            return False
+        if self._sockets.in_use and self._sockets_wait():
             return False
         if lane is _COMMAND_LANE and not self._cursor.command_was_last:
             self._cursor = self._cursor._replace(command_was_last=True)
@@ -299,7 +301,7 @@ class Turns:
         for slot in self._sockets.in_use:
             if slot.outgoing or slot.datagrams or slot.wanted_mode is not None:
                 return True
-            if slot.readable and (slot.wants_read or slot.is_switching):
+            if slot.readable and (slot.wants_read or slot.held is not None):
                 return True
         return False
 
@@ -322,11 +324,10 @@ class Turns:
         first = math.inf
         for slot in self._sockets.in_use:
             # What was read later is due later, but for one that the peer has closed.
-            is_sooner = poll_interval and slot.last_read + poll_interval < first
-            if (is_sooner or slot.state is _REMOTE) and (
-                due := slot.poll_due(poll_interval)
-            ) is not None:
-                first = min(first, due)
+            if (poll_interval and slot.last_read + poll_interval < first) or slot.state is _REMOTE:
+                due = slot.poll_due(poll_interval)
+                if due is not None and due < first:
+                    first = due
             if slot.read_at and slot.read_at < first:
                 first = slot.read_at
             if slot.retry_at and slot.retry_at < first and slot.unsent:
