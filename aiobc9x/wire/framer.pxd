@@ -45,6 +45,8 @@ cdef class Framer:
 
     @cython.locals(
         text=bytes,
+        kept=bytes,
+        byte="unsigned char",
         size=Py_ssize_t,
         frames=list,
         at=Py_ssize_t,

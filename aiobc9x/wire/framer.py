@@ -159,7 +159,12 @@ class Framer:
 
         """
         text = data if type(data) is bytes else bytes(data)
-        size = len(text)
+        size, kept = len(text), self._buffer
+        if size == 1 and self._state == _IN_LINE and len(kept) == self._known < LINE_MAX_BYTES:
+            byte = text[0]
+            if byte not in b"\r\n,>":  # it ends nothing
+                self._buffer, self._known = kept + text, self._known + 1
+                return ()
         if 0 < size < self._due and (self._state == _PAYLOAD or text.isalnum()):
             self._pieces.append(text)
             self._due -= size
@@ -167,8 +172,8 @@ class Framer:
         if self._pieces:
             text = b"".join([*self._pieces, text])
             self._pieces.clear()
-        elif self._buffer:
-            text = self._buffer + text
+        elif kept:
+            text = kept + text
         frames: list[Frame] = []
         at, end, known = 0, len(text), self._known
         self._buffer, self._known = b"", 0
@@ -207,8 +212,7 @@ class Framer:
                 at += 1
                 continue
             verdict = _NO_HEADER
-            # A byte that comes alone completes a header only as a CR, an LF or a comma.
-            if byte == _PLUS and (end - known != 1 or head[known] <= _COMMA):
+            if byte == _PLUS:
                 verdict = self._read_header(text, at, end, known)
                 if verdict > _NO_HEADER:
                     self._hex = self.hex_receive
@@ -263,8 +267,7 @@ class Framer:
 
     def _keep_line(self, text: bytes, at: int, end: int, known: int, frames: list[Frame]) -> int:
         """Give up a line that is too long, as an LF may never come; or keep its beginning."""
-        head = text
-        stop = at + LINE_MAX_BYTES
+        head, stop = text, at + LINE_MAX_BYTES
         beyond = max(stop, known)
         while beyond < end and head[beyond] == _CR:  # CRs behind a line are not of it
             beyond += 1
@@ -272,8 +275,7 @@ class Framer:
             frames.append(Damage(_LINE_TOO_LONG, head[at:stop]))
             self._state = _OVER_LONG
             return end
-        # One CR too many tells a CR behind the longest line from none.
-        self._buffer, self._known = text[at : stop + 1], LINE_MAX_BYTES + 1
+        self._buffer, self._known = text[at : stop + 1], LINE_MAX_BYTES + 1  # with one CR
         return end
 
     def _take_prompt(self, text: bytes, at: int, end: int, known: int, frames: list[Frame]) -> int:
@@ -373,7 +375,7 @@ class Framer:
                 return at
             at += text[at] == _LF
         self._state = _DIGITS if self._hex else _PAYLOAD
-        self._due = 2 * self._size if self._hex else self._size
+        self._due = self._size << self._hex
         return at
 
     def _take_payload(self, text: bytes, at: int, end: int, frames: list[Frame]) -> int:
