@@ -117,9 +117,8 @@ class Framer:
         self._start_afresh()
 
     def _start_afresh(self) -> None:
-        self._state = _IN_LINE
         # The beginning of a line, or what is held; how much of it has been looked at.
-        self._buffer, self._known = b"", 0
+        self._state, self._buffer, self._known = _IN_LINE, b"", 0
         # What there is of a payload, joined once: a byte that comes alone copies nothing of it.
         # How many bytes, or digits and quotes, are still to come.
         self._pieces: list[bytes] = []
@@ -160,12 +159,13 @@ class Framer:
         """
         text = data if type(data) is bytes else bytes(data)
         size, kept = len(text), self._buffer
-        if size == 1 and self._state == _IN_LINE and len(kept) == self._known < LINE_MAX_BYTES:
-            byte = text[0]
-            if byte not in b"\r\n,>":  # it ends nothing
-                self._buffer, self._known = kept + text, self._known + 1
-                return ()
-        if 0 < size < self._due and (self._state == _PAYLOAD or text.isalnum()):
+        if self._state == _IN_LINE:
+            if size == 1 and len(kept) == self._known < LINE_MAX_BYTES:
+                byte = text[0]
+                if byte not in b"\r\n,>":  # it ends nothing
+                    self._buffer, self._known = kept + text, self._known + 1
+                    return ()
+        elif 0 < size < self._due and (self._state == _PAYLOAD or text.isalnum()):
             self._pieces.append(text)
             self._due -= size
             return ()
