@@ -3,7 +3,7 @@
     python -m benchmarks framer_growth
 
 The adversarial workloads at 64 KiB and four times that, in chunks and whole. Linear work
-gives a growth of 1; 1.3 is demanded, 1.1 aimed at.
+gives a growth of 1; 1.1 is demanded.
 """
 
 from collections.abc import Iterator

@@ -2,7 +2,7 @@
 
     python -m benchmarks framer_memory
 
-Bound by one payload, the longest line and the lines that it remembers. The input is made
+Bound by one payload or the longest line. The input is made
 piece by piece and dropped, so that the peak is the framer's; tracemalloc counts it.
 """
 

@@ -78,6 +78,16 @@ RESULTS: Final = (
 )
 
 
+ALL_UNIQUE: Final = (
+    b"+X: %d",
+    b'+QIURC: "pdpdeact",%d',
+    b"+QPING: 0,%d,32,100,255",
+    b"+CSQ: %d,99",
+    b'+COPS: 0,2,"%d",9',
+    b"%d",
+)
+
+
 def urc_small(dice: random.Random) -> Part:
     """Result codes and URCs that come again and again."""
     return lines(dice.choice(RESULTS))
@@ -87,6 +97,40 @@ def urc_unique(dice: random.Random) -> Part:
     """Lines that hardly ever repeat."""
     address = ".".join(str(dice.randrange(256)) for _ in range(4)).encode()
     return lines(b"+QPING: 0,%b,32,%d,255" % (address, dice.randrange(100, 999)))
+
+
+def announce(dice: random.Random) -> Part:
+    """Announcements with lengths, of sockets in buffer mode: the commonest line of a gateway."""
+    return lines(b'+QIURC: "recv",%d,%d' % (dice.randint(3, 5), dice.randint(1, 1440)))
+
+
+def status(dice: random.Random) -> Part:
+    """The clock, cells, peers that connect: lines with quotes and commas that change slowly."""
+    cell = (dice.randrange(8), dice.randrange(16))
+    address = b'"10.0.%d.%d",%d' % (
+        dice.randrange(4),
+        dice.randrange(256),
+        dice.randrange(1024, 65536),
+    )
+    time = b"%02d:%02d:%02d" % (dice.randrange(24), dice.randrange(60), dice.randrange(60))
+    return lines(
+        dice.choice(
+            (
+                b'+CCLK: "26/11/29,%b+04"' % time,
+                b'+QIURC: "incoming",%d,0,%b' % (dice.randint(3, 5), address),
+                b'+CEREG: 5,"12A%X","0A01B2%02X",9' % cell,
+                b'+CEREG: 5,1,"12A%X","0A01B2%02X",9,,,"00000101","01000001"' % cell,
+            )
+        )
+    )
+
+
+def all_unique(dice: random.Random) -> Part:
+    """Lines of many kinds and lengths, no two alike."""
+    number = dice.randrange(10**12)
+    return lines(
+        dice.choice(ALL_UNIQUE) % number + b"x" * dice.choice((0, 0, 0, dice.randrange(90)))
+    )
 
 
 def push_64(dice: random.Random) -> Part:
@@ -121,68 +165,24 @@ def mixed(dice: random.Random) -> Part:
     return lines(b"OK", b"SEND OK") if kind < 16 else urc_small(dice)
 
 
-def announced(dice: random.Random) -> Part:
-    """Announcements of buffer sockets with lengths: the commonest line of any gateway."""
-    return lines(b'+QIURC: "recv",%d,%d' % (dice.randint(3, 5), dice.randint(1, 1440)))
-
-
-def incoming(dice: random.Random) -> Part:
-    """Peers that connect to a listener."""
-    address = ".".join(str(dice.randrange(256)) for _ in range(4)).encode()
-    port = dice.randint(1024, 65535)
-    return lines(b'+QIURC: "incoming",%d,3,"%b",%d' % (dice.randint(3, 5), address, port))
-
-
-def clock(dice: random.Random) -> Part:
-    """The time, asked again and again."""
-    day, hour = (dice.randint(1, 28), dice.randrange(24))
-    minute, second = dice.randrange(60), dice.randrange(60)
-    time = b"26/%02d/%02d,%02d:%02d:%02d+08" % (dice.randint(1, 12), day, hour, minute, second)
-    return lines(b'+CCLK: "%b"' % time, b"OK")
-
-
-def cell(dice: random.Random) -> Part:
-    """Registration, with the cell it is in (27.007)."""
-    area, number = dice.randrange(1 << 16), dice.randrange(1 << 28)
-    return lines(b'+CEREG: %d,"%04X","%08X",9' % (dice.choice((1, 5)), area, number))
-
-
-def telemetry_bytes(dice: random.Random) -> int:
-    """How much a device has to say: log-normal, 60 bytes in the middle, 1024 at most."""
-    return max(1, min(1024, round(dice.lognormvariate(4.1, 0.9))))
-
-
 def gateway(dice: random.Random) -> Part:
-    """A gateway's day: six sockets, telemetry, reads, pushes, sends and queries."""
+    """A gateway's day: six sockets, telemetry of log-normal sizes, all that goes with it."""
+    size = min(1440, max(1, round(dice.lognormvariate(4, 1))))
     kind = dice.randrange(100)
-    size = telemetry_bytes(dice)
-    if kind < 30:  # without the empty read behind it, which asyncio's streams contender can't tell
-        announcement = lines(b'+QIURC: "recv",%d,%d' % (dice.randint(3, 5), size))
-        return join(announcement, read(dice.randbytes(size), 0))
-    if kind < 55:
+    if kind < 25:
+        announced = lines(b'+QIURC: "recv",%d,%d' % (dice.randint(3, 5), size))
+        got = read(dice.randbytes(min(size, 1024)), max(0, size - 1024))
+        return Part(announced.data + got.data, announced.frames + got.frames)
+    if kind < 35:
+        return lines(b"+QIRD: 0", b"OK")  # nothing is left
+    if kind < 50:
         return push(dice, dice.randbytes(size))
-    if kind < 85:
+    if kind < 80:
         return lines(b"OK", b"SEND OK")
-    if kind < 93:
-        return clock(dice) if kind < 88 else cell(dice)
-    return incoming(dice) if kind < 95 else urc_small(dice)
-
-
-def all_unique(dice: random.Random) -> Part:
-    """No line and no length that came before: the worst of any cache."""
-    kind = dice.randrange(6)
-    if kind < 3:
-        return (incoming, clock, cell)[kind](dice)
-    if kind == 3:
-        return lines(b"+CGSN: %015d" % dice.randrange(10**15))
-    if kind == 4:
-        return read(dice.randbytes(dice.randint(1, 1024)), dice.randrange(10**9))
-    return urc_unique(dice)
-
-
-def join(*parts: Part) -> Part:
-    """One part behind the other."""
-    return Part(b"".join(p.data for p in parts), tuple(f for p in parts for f in p.frames))
+    if kind < 90:
+        signal = b"+CSQ: %d,99" % dice.randint(5, 25)
+        return lines(dice.choice((signal, b"+QISEND: %d,0,%d" % (size * 40, size * 40))), b"OK")
+    return status(dice) if kind < 97 else urc_small(dice)
 
 
 def adv_crlf(dice: random.Random) -> Part:
@@ -200,17 +200,15 @@ def adv_protocol(dice: random.Random) -> Part:
 NORMAL: Final[Sequence[Maker]] = (
     urc_small,
     urc_unique,
+    all_unique,
+    announce,
+    status,
     push_64,
     push_512,
     push_rnd,
     qird_1024,
     mixed,
-    announced,
-    incoming,
-    clock,
-    cell,
     gateway,
-    all_unique,
 )
 ADVERSARIAL: Final[Sequence[str]] = ("adv_crlf", "adv_protocol", "adv_endless")
 NAMES: Final = (*(maker.__name__ for maker in NORMAL), *ADVERSARIAL)
@@ -245,7 +243,6 @@ def stream(name: str, seed: int, size_bytes: int) -> Stream:
 def _endless(dice: random.Random, size_bytes: int) -> Stream:
     """One line without an end, until at last it has one; a framer gives up on it long before."""
     noise = bytes(byte for byte in dice.randbytes(256) if byte not in b"\r\n>+AaTt")
-    length = max(size_bytes, 2 * LINE_MAX_BYTES)
-    line = (noise * (length // len(noise) + 1))[:length]
+    line = (noise * (size_bytes // len(noise) + 1))[: max(size_bytes, 2 * LINE_MAX_BYTES)]
     damage = ("line too long", line[:LINE_MAX_BYTES])
     return Stream("adv_endless", line + b"\r\nOK\r\n", [damage, (b"OK",)])
