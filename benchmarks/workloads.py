@@ -210,7 +210,8 @@ NORMAL: Final[Sequence[Maker]] = (
     mixed,
     gateway,
 )
-ADVERSARIAL: Final[Sequence[str]] = ("adv_crlf", "adv_protocol", "adv_endless")
+ENDLESS: Final = "adv_endless"
+ADVERSARIAL: Final[Sequence[str]] = ("adv_crlf", "adv_protocol", ENDLESS)
 NAMES: Final = (*(maker.__name__ for maker in NORMAL), *ADVERSARIAL)
 
 _MAKERS: Final = {maker.__name__: maker for maker in (*NORMAL, adv_crlf, adv_protocol)}
@@ -226,7 +227,7 @@ def stream(name: str, seed: int, size_bytes: int) -> Stream:
 
     """
     dice = random.Random(f"{name} {seed}")
-    if name == "adv_endless":
+    if name == ENDLESS:
         return _endless(dice, size_bytes)
     maker = _MAKERS[name]
     data: list[bytes] = []
@@ -245,4 +246,4 @@ def _endless(dice: random.Random, size_bytes: int) -> Stream:
     noise = bytes(byte for byte in dice.randbytes(256) if byte not in b"\r\n>+AaTt")
     line = (noise * (size_bytes // len(noise) + 1))[: max(size_bytes, 2 * LINE_MAX_BYTES)]
     damage = ("line too long", line[:LINE_MAX_BYTES])
-    return Stream("adv_endless", line + b"\r\nOK\r\n", [damage, (b"OK",)])
+    return Stream(ENDLESS, line + b"\r\nOK\r\n", [damage, (b"OK",)])
