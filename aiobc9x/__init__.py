@@ -14,28 +14,26 @@ from importlib import import_module
 TYPE_CHECKING = False  # as typing has it, which takes longer to load than all of this
 
 if TYPE_CHECKING:
-    from aiobc9x.aio.datagram import DatagramTransport as DatagramTransport
-    from aiobc9x.aio.events import Dropped as Dropped
-    from aiobc9x.aio.events import ModemEvent as ModemEvent
-    from aiobc9x.aio.events import Progress as Progress
-    from aiobc9x.aio.events import Reset as Reset
-    from aiobc9x.aio.events import StepLost as StepLost
-    from aiobc9x.aio.events import StepRegained as StepRegained
-    from aiobc9x.aio.events import Unknown as Unknown
-    from aiobc9x.aio.listener import Server as Server
-    from aiobc9x.aio.modem import Modem as Modem
-    from aiobc9x.aio.open import open_modem as open_modem
-    from aiobc9x.aio.proxying import Forward as Forward
-    from aiobc9x.aio.proxying import ProxyServer as ProxyServer
-    from aiobc9x.aio.proxying import ProxyStatistics as ProxyStatistics
-    from aiobc9x.aio.results import Identity as Identity
-    from aiobc9x.aio.results import ModuleSettings as ModuleSettings
-    from aiobc9x.aio.results import PingReply as PingReply
-    from aiobc9x.aio.results import PingReport as PingReport
-    from aiobc9x.aio.results import PowerSavingStatus as PowerSavingStatus
-    from aiobc9x.aio.results import Resolution as Resolution
-    from aiobc9x.aio.results import Signal as Signal
-    from aiobc9x.aio.transport import SocketTransport as SocketTransport
+    from aiobc9x.adapters.proxy.api import Forward as Forward
+    from aiobc9x.adapters.proxy.api import ProxyServer as ProxyServer
+    from aiobc9x.adapters.proxy.api import ProxyStatistics as ProxyStatistics
+    from aiobc9x.aio.connections.listening import Server as Server
+    from aiobc9x.aio.line.subscriptions import Dropped as Dropped
+    from aiobc9x.aio.line.subscriptions import ModemEvent as ModemEvent
+    from aiobc9x.aio.line.subscriptions import Progress as Progress
+    from aiobc9x.aio.line.subscriptions import Reset as Reset
+    from aiobc9x.aio.line.subscriptions import StepLost as StepLost
+    from aiobc9x.aio.line.subscriptions import StepRegained as StepRegained
+    from aiobc9x.aio.line.subscriptions import Unknown as Unknown
+    from aiobc9x.aio.queries.results import Identity as Identity
+    from aiobc9x.aio.queries.results import ModuleSettings as ModuleSettings
+    from aiobc9x.aio.queries.results import PingReply as PingReply
+    from aiobc9x.aio.queries.results import PingReport as PingReport
+    from aiobc9x.aio.queries.results import PowerSavingStatus as PowerSavingStatus
+    from aiobc9x.aio.queries.results import Resolution as Resolution
+    from aiobc9x.aio.queries.results import Signal as Signal
+    from aiobc9x.aio.transports.datagram import DatagramTransport as DatagramTransport
+    from aiobc9x.aio.transports.stream import SocketTransport as SocketTransport
     from aiobc9x.core.profile import ModuleProfile as ModuleProfile
     from aiobc9x.core.statistics import Statistics as Statistics
     from aiobc9x.errors import AddressBusy as AddressBusy
@@ -66,19 +64,21 @@ if TYPE_CHECKING:
     from aiobc9x.errors import UnexpectedAnswer as UnexpectedAnswer
     from aiobc9x.errors import WriteFailed as WriteFailed
     from aiobc9x.errors import WrongModule as WrongModule
+    from aiobc9x.modem import Modem as Modem
+    from aiobc9x.open import open_modem as open_modem
     from aiobc9x.spec import AccessMode as AccessMode
     from aiobc9x.spec import DataFormat as DataFormat
     from aiobc9x.spec import ServiceType as ServiceType
     from aiobc9x.spec import SocketState as SocketState
     from aiobc9x.spec import ViewMode as ViewMode
-    from aiobc9x.wire.commands import SocketStatus as SocketStatus
+    from aiobc9x.wire.commands.tcpip import SocketStatus as SocketStatus
     from aiobc9x.wire.signalling import RegistrationStatus as RegistrationStatus
     from aiobc9x.wire.signalling import Urc as Urc
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "aio.events": (
+    "aio.line.subscriptions": (
         "Dropped",
         "ModemEvent",
         "Progress",
@@ -87,12 +87,12 @@ _HOMES = {
         "StepRegained",
         "Unknown",
     ),
-    "aio.datagram": ("DatagramTransport",),
-    "aio.listener": ("Server",),
-    "aio.modem": ("Modem",),
-    "aio.open": ("open_modem",),
-    "aio.proxying": ("Forward", "ProxyServer", "ProxyStatistics"),
-    "aio.results": (
+    "aio.transports.datagram": ("DatagramTransport",),
+    "aio.connections.listening": ("Server",),
+    "modem": ("Modem",),
+    "open": ("open_modem",),
+    "adapters.proxy.api": ("Forward", "ProxyServer", "ProxyStatistics"),
+    "aio.queries.results": (
         "Identity",
         "ModuleSettings",
         "PingReply",
@@ -101,7 +101,7 @@ _HOMES = {
         "Resolution",
         "Signal",
     ),
-    "aio.transport": ("SocketTransport",),
+    "aio.transports.stream": ("SocketTransport",),
     "core.profile": ("ModuleProfile",),
     "core.statistics": ("Statistics",),
     "errors": (
@@ -135,7 +135,7 @@ _HOMES = {
         "WrongModule",
     ),
     "spec": ("AccessMode", "DataFormat", "ServiceType", "SocketState", "ViewMode"),
-    "wire.commands": ("SocketStatus",),
+    "wire.commands.tcpip": ("SocketStatus",),
     "wire.signalling": ("RegistrationStatus", "Urc"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}

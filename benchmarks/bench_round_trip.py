@@ -22,9 +22,9 @@ from typing import Final
 from unittest.mock import Mock
 
 import aiobc9x
-from aiobc9x.aio.link import Link, SerialSettings, open_link
+from aiobc9x.aio.line.link import Link, SerialSettings, open_link
 from aiobc9x.spec import CONNECT_IDS
-from aiobc9x.wire.base import Raw
+from aiobc9x.wire.commands.base import Raw
 from benchmarks.children import Child
 from benchmarks.harness import Options, Plot, Run, Table, in_turns, run
 from benchmarks.script import Script, open_modem, scripted

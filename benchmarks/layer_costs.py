@@ -15,7 +15,7 @@ from aiobc9x.core.events import Job
 from aiobc9x.core.session import Session
 from aiobc9x.core.slots import SlotState
 from aiobc9x.spec import ServiceType
-from aiobc9x.wire.base import Raw
+from aiobc9x.wire.commands.base import Raw
 from aiobc9x.wire.framer import Framer
 from benchmarks.answers import OK
 from benchmarks.harness import Options, Run, in_turns

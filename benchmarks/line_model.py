@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from aiobc9x.core.line_timing import LineTiming
 from aiobc9x.core.sending import BURST_S, SendForm, send_time
 from aiobc9x.spec import READ_MAX_BYTES
-from aiobc9x.wire.commands import Qird
+from aiobc9x.wire.commands.tcpip import Qird
 
 SEND_OK_BYTES: Final = len(b"\r\nSEND OK\r\n")
 EMPTY_BYTES: Final = len(b"\r\n+QIRD: 0\r\n\r\nOK\r\n")

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import aiobc9x
 from aiobc9x import AccessMode
-from aiobc9x.aio.events import Unknown
+from aiobc9x.aio.line.subscriptions import Unknown
 from aiobc9x.sim.faults import Fault, FaultKind
 from aiobc9x.wire.urcs import Urc
 from tests.support.bench import ECHO_PORT, HOST, Bench

@@ -19,7 +19,7 @@ from aiobc9x.sim.faults import Fault, FaultKind
 from aiobc9x.sim.nvram import Nvram
 from aiobc9x.sim.options import Host
 from aiobc9x.spec import Err, NtpErr, PingResult, ServiceType, ViewMode
-from aiobc9x.wire.commands import Qiopen
+from aiobc9x.wire.commands.tcpip import Qiopen
 from aiobc9x.wire.urcs import BufferFull, Incoming, IncomingFull
 from tests.support.bench import ECHO_PORT, HOST, PORT, Bench, echoed
 from tests.support.clock import running, take_errors, virtual
@@ -41,7 +41,7 @@ def sends(bench: Bench) -> list[str]:
 
 @virtual
 async def test_c1_ranges() -> None:
-    """C1: out of range is refused here; see tests/aio/test_connecting.py for all ranges."""
+    """C1: out of range is refused here; all ranges are in test_connecting.py."""
     async with Bench() as bench:
         modem = await bench.open()
         bench.dialogue.clear()
@@ -69,7 +69,7 @@ async def test_c1_ranges() -> None:
 
 @virtual
 async def test_c1_discouraged_ports() -> None:
-    """C1: local ports 1000–1500 are warned about; see tests/aio/test_connecting.py."""
+    """C1: local ports 1000–1500 are warned about; see tests/aio/connections/test_connecting.py."""
     warnings: list[str] = []
     logger = logging.getLogger("aiobc9x.aio")
 
@@ -309,7 +309,7 @@ async def test_c10_closed() -> None:
 
 @virtual
 async def test_c11_events() -> None:
-    """C11: buff full, incoming and incoming full; see tests/aio/test_serving.py for unknown IDs."""
+    """C11: buff full, incoming and incoming full; unknown IDs are in test_accepting.py."""
     profile = ModuleProfile(on_buffer_full="continue")
     async with Bench(buffer_bytes=2048) as bench:
         modem = await bench.open(profile=profile)
@@ -344,7 +344,7 @@ async def test_c11_buffer_full_ends_a_stream() -> None:
 @pytest.mark.parametrize("count", range(7))
 @virtual
 async def test_c12_rows(count: int) -> None:
-    """C12: 0 to 6 rows in three forms; see tests/aio/test_configuring.py for the states."""
+    """C12: 0 to 6 rows in three forms; see tests/aio/queries/test_settings.py for the states."""
     async with Bench() as bench:
         modem = await bench.open()
         for _ in range(count):
@@ -359,7 +359,7 @@ async def test_c12_rows(count: int) -> None:
 
 @virtual
 async def test_c13_names() -> None:
-    """C13: 0, 1 and n addresses, IPv6, two at once; see tests/aio/test_names.py for shapes."""
+    """C13: 0, 1 and n addresses, IPv6, two at once; shapes are in test_dns_ping_ntp.py."""
     hosts = {
         "one.example": Host(("1.2.3.4",)),
         "many.example": Host(("1.2.3.4", "2001:db8::1", "5.6.7.8")),
@@ -382,7 +382,7 @@ async def test_c13_names() -> None:
 @pytest.mark.parametrize("code", [code for code in PingResult if code > PingResult.SUCCESS])
 @virtual
 async def test_c14_ping(code: PingResult) -> None:
-    """C14: a code alone ends a ping; see tests/aio/test_names.py for all codes and shapes."""
+    """C14: a code alone ends a ping; all of them are in test_dns_ping_ntp.py."""
     fault = Fault(FaultKind.REPLACE_LINE, on="+QPING", data=b"+QPING: %d" % code)
     async with Bench(fault) as bench:
         modem = await bench.open()
@@ -394,7 +394,7 @@ async def test_c14_ping(code: PingResult) -> None:
 @pytest.mark.parametrize("code", [code for code in NtpErr if code])
 @virtual
 async def test_c14_ntp(code: NtpErr) -> None:
-    """C14: every code of table 4, without a time; see tests/aio/test_names.py for forms."""
+    """C14: every code of table 4, without a time; forms are in test_dns_ping_ntp.py."""
     fault = Fault(FaultKind.REPLACE_LINE, on="+QNTP", data=b"+QNTP: %d" % code)
     async with Bench(fault) as bench:
         modem = await bench.open()

@@ -22,7 +22,7 @@ import pytest
 
 import aiobc9x
 from aiobc9x import errors
-from aiobc9x.aio.configuring import COMMANDS
+from aiobc9x.aio.queries.settings import COMMANDS
 from aiobc9x.cli.main import build_parser
 from aiobc9x.spec import ERR_TEXT, NTP_TEXT, PING_TEXT, ConfigKey
 from aiobc9x.wire import urcs

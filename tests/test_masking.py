@@ -7,8 +7,9 @@ import pytest
 
 from aiobc9x import masking
 from aiobc9x.masking import masked_command, shown_line
-from aiobc9x.wire import commands, device, network, signalling, urcs
-from aiobc9x.wire.base import Command
+from aiobc9x.wire import signalling, urcs
+from aiobc9x.wire.commands import module, radio, tcpip
+from aiobc9x.wire.commands.base import Command
 
 
 class TestMaskedCommand:
@@ -151,7 +152,7 @@ def kinds(root: type[Any]) -> Iterator[type[Any]]:
 
 def test_what_the_package_reads_is_known() -> None:
     """A new command or URC is shown in logs, or left out here on purpose."""
-    assert all((commands, device, network))  # whose commands are looked for
+    assert all((tcpip, module, radio))  # whose commands are looked for
     prefixes = {kind.prefix for kind in kinds(Command) if kind.__module__.startswith("aiobc9x")}
     prefixes |= {name + b":" for name in (*urcs._PREFIXES, *signalling.PREFIXES)}
     names = {prefix[1:-1].decode() for prefix in prefixes if prefix}

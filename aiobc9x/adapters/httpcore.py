@@ -31,7 +31,7 @@ except ImportError as exc:
     raise ImportError(f"{exc}; install it with: pip install 'aiobc9x[http]'") from exc
 
 from aiobc9x.adapters.anyio import ModemAttribute, connect_tcp
-from aiobc9x.aio.modem import Modem
+from aiobc9x.modem import Modem
 
 __all__ = ["ModemBackend", "ModemNetworkStream"]
 
@@ -153,8 +153,8 @@ class ModemNetworkStream(httpcore.AsyncNetworkStream):
 
         Args:
             info: ``"ssl_object"``, ``"client_addr"``, ``"server_addr"``, ``"socket"`` (a
-                :class:`~aiobc9x.aio.socketview.SocketView`), or ``"is_readable"``: whether
-                :meth:`read` would return, or raise, at once.
+                :class:`~aiobc9x.aio.transports.socket_view.SocketView`), or ``"is_readable"``:
+                whether :meth:`read` would return, or raise, at once.
 
         """
         attributes: dict[str, Any] = {  # Any: anyio types them by trickery

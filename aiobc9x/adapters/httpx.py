@@ -25,7 +25,7 @@ except ImportError as exc:
     raise ImportError(f"{exc}; install it with: pip install 'aiobc9x[http]'") from exc
 
 from aiobc9x.adapters.httpcore import ModemBackend
-from aiobc9x.aio.modem import Modem
+from aiobc9x.modem import Modem
 from aiobc9x.spec import CONNECT_IDS
 
 __all__ = ["LIMITS", "TIMEOUT", "ModemTransport"]

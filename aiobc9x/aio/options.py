@@ -16,12 +16,12 @@ from aiobc9x.aio.arguments import (
     check_seconds,
     check_text,
 )
-from aiobc9x.aio.link import Create, SerialSettings
-from aiobc9x.aio.startup import Settings
+from aiobc9x.aio.bringup.startup import Settings
+from aiobc9x.aio.line.link import Create, SerialSettings
 from aiobc9x.core.sending import permitted_forms
 from aiobc9x.core.session import ANSWER_TIMEOUT_S
 from aiobc9x.spec import CONTEXT_IDS, LOCAL_PORT_QUARANTINE_S
-from aiobc9x.wire.network import Cpin
+from aiobc9x.wire.commands.radio import Cpin
 
 ANSWER_TIMEOUT_MIN_S: Final = 2.0
 """Less than the note's 300 ms with a margin would end connections for nothing."""

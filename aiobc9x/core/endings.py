@@ -33,7 +33,7 @@ from aiobc9x.core.slots import Slot, SlotState
 from aiobc9x.core.statistics import Statistics
 from aiobc9x.errors import LinkTimeout, StreamBroken, UnexpectedAnswer, quoted_command
 from aiobc9x.spec import AccessMode, Err
-from aiobc9x.wire.commands import Qigeterror
+from aiobc9x.wire.commands.tcpip import Qigeterror
 
 # Half the time of a NamedTuple's own constructor, which is written in Python.
 _new: Final = tuple.__new__

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 if TYPE_CHECKING:
     from aiobc9x.core.slots import Slot
     from aiobc9x.errors import ModemError
-    from aiobc9x.wire.commands import Command
+    from aiobc9x.wire.commands.tcpip import Command
     from aiobc9x.wire.urcs import Urc
 
 

@@ -11,10 +11,10 @@ import enum
 import math
 from typing import TYPE_CHECKING, Any, Final
 
-from aiobc9x.wire.base import PLAIN, SEND
+from aiobc9x.wire.commands.base import PLAIN, SEND
 
 if TYPE_CHECKING:
-    from aiobc9x.wire.base import Command, Meaning
+    from aiobc9x.wire.commands.base import Command, Meaning
     from aiobc9x.wire.framer import Payload
 
 ANSWER_MARGIN_S: Final = 1.7

@@ -48,7 +48,7 @@ from aiobc9x.core.profile import ModuleProfile
 from aiobc9x.core.slots import Slot, SlotState
 from aiobc9x.errors import StreamBroken, WriteFailed
 from aiobc9x.spec import SEND_MAX_BYTES, Err, ServiceType
-from aiobc9x.wire.commands import Command, Qisend, Qisendex
+from aiobc9x.wire.commands.tcpip import Command, Qisend, Qisendex
 from aiobc9x.wire.params import inline_text_ok
 
 RESULT_LIMIT_S: Final = 15.0

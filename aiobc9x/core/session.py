@@ -103,7 +103,7 @@ from aiobc9x.spec import (
     Err,
     ServiceType,
 )
-from aiobc9x.wire.base import (
+from aiobc9x.wire.commands.base import (
     PLAIN,
     READ,
     SEND,
@@ -114,9 +114,9 @@ from aiobc9x.wire.base import (
     ReceiveHex,
     ShowLength,
 )
-from aiobc9x.wire.commands import Command, Qigeterror, Qird, Qiswtmd
+from aiobc9x.wire.commands.radio import At
+from aiobc9x.wire.commands.tcpip import Command, Qigeterror, Qird, Qiswtmd
 from aiobc9x.wire.framer import Damage, Frame, Framer, Line, Payload
-from aiobc9x.wire.network import At
 from aiobc9x.wire.urcs import (
     Incoming,
     PowerDown,

@@ -26,7 +26,7 @@ from aiobc9x.core.statistics import Statistics
 from aiobc9x.core.trust import Loss
 from aiobc9x.errors import StreamBroken
 from aiobc9x.spec import AccessMode, Err, ServiceType
-from aiobc9x.wire.base import CloseSocket, OpenSocket, ReceiveHex, ShowLength, SwitchMode
+from aiobc9x.wire.commands.base import CloseSocket, OpenSocket, ReceiveHex, ShowLength, SwitchMode
 from aiobc9x.wire.framer import Framer, Payload
 from aiobc9x.wire.urcs import (
     BufferFull,

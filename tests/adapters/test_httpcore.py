@@ -232,7 +232,7 @@ class TestStream:
 
 
 class TestTls:
-    """``start_tls()``, where it fails; tests/adapters/test_httpcore_real.py has the rest."""
+    """``start_tls()``, where it fails; tests/adapters/test_httpx_real.py has the rest."""
 
     @virtual
     async def test_timeout(self) -> None:

@@ -10,8 +10,8 @@ from aiobc9x.core.sending import Send, Sender, SendStep
 from aiobc9x.core.slots import Slot, SlotState
 from aiobc9x.core.statistics import Statistics
 from aiobc9x.spec import ServiceType
-from aiobc9x.wire.base import Raw
-from aiobc9x.wire.commands import Command, Qird
+from aiobc9x.wire.commands.base import Raw
+from aiobc9x.wire.commands.tcpip import Command, Qird
 from aiobc9x.wire.framer import Payload
 
 

@@ -15,7 +15,7 @@ from aiobc9x.core.sending import permitted_forms
 from aiobc9x.core.session import Session
 from aiobc9x.core.slots import Slot, SlotState
 from aiobc9x.spec import AccessMode, ServiceType
-from aiobc9x.wire.base import Raw
+from aiobc9x.wire.commands.base import Raw
 
 E = TypeVar("E")
 

@@ -21,10 +21,10 @@ from aiobc9x.core.sending import AFTERMATH_S, RESULT_LIMIT_S, Send, SendState
 from aiobc9x.core.slots import SlotState
 from aiobc9x.errors import LinkTimeout, StreamBroken
 from aiobc9x.spec import ServiceType
-from aiobc9x.wire.base import Raw
-from aiobc9x.wire.commands import Qird, Qistate
+from aiobc9x.wire.commands.base import Raw
+from aiobc9x.wire.commands.radio import At
+from aiobc9x.wire.commands.tcpip import Qird, Qistate
 from aiobc9x.wire.framer import Payload
-from aiobc9x.wire.network import At
 from tests.core.desk import Desk, socket
 
 ROW = b'+QISTATE: 0,"TCP","1.2.3.4",80,0,2,1,0'

@@ -17,7 +17,7 @@ from aiobc9x.core.events import (
 from aiobc9x.core.receiving import Read
 from aiobc9x.core.slots import SlotState
 from aiobc9x.spec import Err
-from aiobc9x.wire.commands import Qigeterror, Qistate
+from aiobc9x.wire.commands.tcpip import Qigeterror, Qistate
 from tests.core.desk import Desk, socket
 from tests.core.peer import of
 

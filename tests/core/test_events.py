@@ -9,7 +9,7 @@ import pytest
 from aiobc9x.core.events import Answer, DataReceived, Event, Finished, Job, Lane
 from aiobc9x.core.slots import Slot
 from aiobc9x.spec import ServiceType
-from aiobc9x.wire.commands import Qistate
+from aiobc9x.wire.commands.tcpip import Qistate
 
 
 def test_two_jobs_are_never_the_same() -> None:

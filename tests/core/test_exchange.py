@@ -3,9 +3,9 @@
 import pytest
 
 from aiobc9x.core.exchange import ANSWER_MARGIN_S, CUT_SLACK_S, Exchange, Step, is_final, wire_time
-from aiobc9x.wire.commands import Qird, Qisend, Qistate
+from aiobc9x.wire.commands.radio import At
+from aiobc9x.wire.commands.tcpip import Qird, Qisend, Qistate
 from aiobc9x.wire.framer import Payload
-from aiobc9x.wire.network import At
 
 
 def query() -> Exchange:

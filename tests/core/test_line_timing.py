@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from aiobc9x.core.exchange import Exchange
 from aiobc9x.core.line_timing import LineTiming, Stopwatch
 from aiobc9x.core.statistics import Statistics
-from aiobc9x.wire.commands import Qird
+from aiobc9x.wire.commands.tcpip import Qird
 
 BAUDRATE = 1000  # 100 bytes a second
 

@@ -20,7 +20,7 @@ from aiobc9x.core.receiving import (
 from aiobc9x.core.slots import Slot, SlotState
 from aiobc9x.errors import StreamBroken
 from aiobc9x.spec import ServiceType
-from aiobc9x.wire.commands import Qird
+from aiobc9x.wire.commands.tcpip import Qird
 from aiobc9x.wire.framer import Payload
 
 

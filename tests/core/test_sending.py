@@ -16,7 +16,7 @@ from aiobc9x.core.sending import (
 from aiobc9x.core.slots import Slot, SlotState
 from aiobc9x.errors import StreamBroken
 from aiobc9x.spec import Err, ServiceType
-from aiobc9x.wire.base import Raw
+from aiobc9x.wire.commands.base import Raw
 
 LINE = LineTiming(11520.0)
 """A line without any latency: hex never pays."""

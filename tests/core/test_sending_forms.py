@@ -13,8 +13,8 @@ from aiobc9x.core.sending import (
     permitted_forms,
     send_time,
 )
-from aiobc9x.wire.base import Command
-from aiobc9x.wire.commands import Qisend, Qisendex
+from aiobc9x.wire.commands.base import Command
+from aiobc9x.wire.commands.tcpip import Qisend, Qisendex
 
 INLINE, HEX, FIXED = SendForm.INLINE, SendForm.HEX, SendForm.FIXED
 

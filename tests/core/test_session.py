@@ -21,8 +21,8 @@ from aiobc9x.core.sending import AFTERMATH_S
 from aiobc9x.core.session import Session
 from aiobc9x.errors import LinkLost, ModuleReset
 from aiobc9x.spec import AccessMode, ServiceType
-from aiobc9x.wire.base import Raw, ReceiveHex, ShowLength
-from aiobc9x.wire.commands import Qistate
+from aiobc9x.wire.commands.base import Raw, ReceiveHex, ShowLength
+from aiobc9x.wire.commands.tcpip import Qistate
 from tests.core.peer import (
     EMPTY,
     ERROR,

@@ -13,8 +13,8 @@ from aiobc9x.core.events import (
     OutOfStep,
 )
 from aiobc9x.errors import LinkTimeout
-from aiobc9x.wire.commands import Qistate
-from aiobc9x.wire.network import Cgatt
+from aiobc9x.wire.commands.radio import Cgatt
+from aiobc9x.wire.commands.tcpip import Qistate
 from tests.core.peer import (
     OK,
     Peer,

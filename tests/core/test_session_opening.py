@@ -20,8 +20,8 @@ from aiobc9x.core.events import (
 )
 from aiobc9x.core.slots import Slot, SlotState
 from aiobc9x.spec import AccessMode, Err, ServiceType
-from aiobc9x.wire.base import Raw
-from aiobc9x.wire.commands import Qiopen
+from aiobc9x.wire.commands.base import Raw
+from aiobc9x.wire.commands.tcpip import Qiopen
 from aiobc9x.wire.urcs import Incoming
 from tests.core.peer import (
     EMPTY,

@@ -25,8 +25,8 @@ from aiobc9x.core.events import (
 from aiobc9x.core.slots import Slot, SlotState
 from aiobc9x.errors import LinkLost
 from aiobc9x.spec import AccessMode, ServiceType
-from aiobc9x.wire.base import Raw
-from aiobc9x.wire.commands import Qistate
+from aiobc9x.wire.commands.base import Raw
+from aiobc9x.wire.commands.tcpip import Qistate
 from tests.core.peer import (
     EMPTY,
     ERROR,

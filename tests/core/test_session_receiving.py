@@ -18,7 +18,7 @@ from aiobc9x.core.events import (
 from aiobc9x.core.profile import ModuleProfile
 from aiobc9x.core.slots import SlotState
 from aiobc9x.spec import AccessMode, ServiceType
-from aiobc9x.wire.commands import Qistate
+from aiobc9x.wire.commands.tcpip import Qistate
 from tests.core.peer import (
     EMPTY,
     ERROR,

@@ -14,7 +14,7 @@ from aiobc9x.core.events import (
 )
 from aiobc9x.core.slots import Slot
 from aiobc9x.spec import AccessMode, ServiceType
-from aiobc9x.wire.commands import Qiclose
+from aiobc9x.wire.commands.tcpip import Qiclose
 from tests.core.peer import OK, Peer, announced, ask, line, received
 from tests.support.chunks import bytewise
 

@@ -18,8 +18,8 @@ from aiobc9x.core.profile import ModuleProfile
 from aiobc9x.core.sending import AFTERMATH_S, RESULT_LIMIT_S
 from aiobc9x.core.slots import Slot, SlotState
 from aiobc9x.spec import AccessMode
-from aiobc9x.wire.base import Raw
-from aiobc9x.wire.commands import Qisend, Qistate
+from aiobc9x.wire.commands.base import Raw
+from aiobc9x.wire.commands.tcpip import Qisend, Qistate
 from tests.core.peer import (
     ERROR,
     OK,

@@ -6,8 +6,8 @@ import pytest
 
 from aiobc9x.core.events import Finished, Job, Lane
 from aiobc9x.core.profile import ModuleProfile
-from aiobc9x.wire.commands import Qistate
-from aiobc9x.wire.network import Cgatt
+from aiobc9x.wire.commands.radio import Cgatt
+from aiobc9x.wire.commands.tcpip import Qistate
 from tests.core.peer import ERROR, OK, SEND_FAIL, Peer, ask, closed, line
 
 

@@ -12,7 +12,7 @@ from aiobc9x.core.session import Session
 from aiobc9x.core.slots import TRANSITIONS, Slot, SlotState, SocketTable
 from aiobc9x.errors import StreamBroken
 from aiobc9x.spec import AccessMode, ServiceType
-from aiobc9x.wire.base import Raw
+from aiobc9x.wire.commands.base import Raw
 from tests.core.peer import EMPTY, OK, PROMPT, Peer, announced, closed, line, received
 
 READ = b"AT+QIRD=0,1024"

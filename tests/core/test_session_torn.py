@@ -22,8 +22,8 @@ from aiobc9x.core.slots import Slot, SlotState
 from aiobc9x.core.trust import QUIET_S
 from aiobc9x.errors import LinkTimeout
 from aiobc9x.spec import AccessMode, ServiceType
-from aiobc9x.wire.commands import Qistate
-from aiobc9x.wire.device import Identify
+from aiobc9x.wire.commands.module import Identify
+from aiobc9x.wire.commands.tcpip import Qistate
 from tests.core.peer import (
     EMPTY,
     ERROR,

@@ -4,8 +4,8 @@ import pytest
 
 from aiobc9x.core.events import Job, Lane
 from aiobc9x.core.turns import JobQueue
-from aiobc9x.wire.base import Raw
-from aiobc9x.wire.network import At
+from aiobc9x.wire.commands.base import Raw
+from aiobc9x.wire.commands.radio import At
 
 
 def filled(*jobs: Job) -> JobQueue:

@@ -11,7 +11,7 @@ from aiobc9x.core.sending import Sender
 from aiobc9x.core.slots import Slot, SlotState, SocketTable
 from aiobc9x.core.turns import SMALL_SEND_BYTES, JobQueue, TurnKind, Turns
 from aiobc9x.spec import ServiceType
-from aiobc9x.wire.base import Raw
+from aiobc9x.wire.commands.base import Raw
 
 LINE = LineTiming(11520.0)
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 import aiobc9x
-from aiobc9x.aio.open import open_modem
+from aiobc9x.open import open_modem
 from tests.support.bench import ADDRESS, plugged_in
 from tests.support.scripted import ScriptedDevice
 

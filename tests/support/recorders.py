@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, cast
 
-from aiobc9x.aio.transport import SocketTransport
+from aiobc9x.aio.transports.stream import SocketTransport
 from aiobc9x.sim.memory import Peer
 from tests.support.bench import HOST, PORT, Bench
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from aiobc9x.adapters.endpoint import Endpoint
+from aiobc9x.adapters.redirect.endpoint import Endpoint
 from aiobc9x.sim.memory import Peer
 from aiobc9x.sim.options import Host
 from tests.support.bench import HOST, Bench

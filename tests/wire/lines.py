@@ -6,7 +6,7 @@ from typing import Any, Final
 from hypothesis import strategies as st
 
 from aiobc9x.errors import UnexpectedAnswer
-from aiobc9x.wire.base import Command
+from aiobc9x.wire.commands.base import Command
 
 LINES: Final = (
     b"+CGATT: 1",

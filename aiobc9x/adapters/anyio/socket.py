@@ -1,0 +1,113 @@
+"""What an anyio stream of bytes and one of datagrams have in common.
+
+Layer: adapters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeAlias
+
+import anyio
+from anyio.abc import SocketAttribute
+from anyio.lowlevel import checkpoint
+
+from aiobc9x.adapters.anyio.flow import FlowProtocol
+from aiobc9x.aio.transports.base import HIGH_WATER_BYTES
+from aiobc9x.aio.transports.socket_view import SocketView
+from aiobc9x.errors import LinkLost
+from aiobc9x.modem import Modem
+
+Attributes: TypeAlias = Mapping[Any, Callable[[], Any]]
+"""Typed attributes of any type, as anyio has them."""
+
+UNSENT_LIMIT_BYTES: Final = HIGH_WATER_BYTES
+"""A send returns at once while no more than this waits for the module: two of its sends."""
+
+
+class ModemAttribute(anyio.TypedAttributeSet):
+    """What a stream tells beside :class:`anyio.abc.SocketAttribute`, through TLS too.
+
+    Attributes:
+        modem: The modem.
+        connect_id: The socket of the module, 0–5 (§2.2.1).
+        is_readable: Whether a stream's ``receive()`` would return or raise at once.
+        socket_view: What answers for the socket: options, addresses; it has no descriptor.
+
+    """
+
+    modem: Modem = anyio.typed_attribute()
+    connect_id: int = anyio.typed_attribute()
+    is_readable: bool = anyio.typed_attribute()
+    socket_view: SocketView = anyio.typed_attribute()
+
+
+class ModuleSocket:
+    """One socket of the module and how it ends."""
+
+    def __init__(self, protocol: FlowProtocol) -> None:
+        self._flow, self._transport = protocol, protocol.transport
+        self._receiving = anyio.ResourceGuard("reading from")
+        self._sending = anyio.ResourceGuard("writing to")
+        self._is_closed = False
+        self._has_told = False
+
+    def __repr__(self) -> str:
+        state = "closed" if self._is_closed else "broken" if self._flow.is_lost else "open"
+        peer = self._transport.get_extra_info("peername")
+        connect_id = self._transport.get_extra_info("connect_id")
+        return f"<{type(self).__name__} id={connect_id} {state} peer={peer}>"
+
+    @property
+    def extra_attributes(self) -> Attributes:
+        """Those of :class:`ModemAttribute` and ``SocketAttribute``; no ``raw_socket``."""
+        info = self._transport.get_extra_info
+        return {
+            SocketAttribute.family: lambda: info("socket").family,
+            SocketAttribute.local_address: lambda: info("sockname"),
+            SocketAttribute.local_port: lambda: info("sockname")[1],
+            SocketAttribute.remote_address: lambda: info("peername"),
+            SocketAttribute.remote_port: lambda: info("peername")[1],
+            ModemAttribute.modem: lambda: info("modem"),
+            ModemAttribute.connect_id: lambda: info("connect_id"),
+            ModemAttribute.is_readable: self._flow.readable.is_set,
+            ModemAttribute.socket_view: lambda: info("socket"),
+        }
+
+    def _broken(self, cause: Exception | None = None) -> anyio.BrokenResourceError:
+        """Make the error for an end that was nobody's wish."""
+        self._has_told = True
+        cause = self._flow.error or cause or LinkLost("closed with its modem or its server")
+        error = anyio.BrokenResourceError(str(cause))
+        error.__cause__ = cause
+        return error
+
+    async def _readable(self) -> None:
+        """Wait for something to receive, or for the end."""
+        if self._flow.readable.is_set():
+            await checkpoint()
+        else:
+            await self._flow.readable.wait()
+        if self._is_closed:
+            raise anyio.ClosedResourceError
+
+    async def _room(self) -> None:
+        """Wait, if the module is far behind, until it has taken everything."""
+        if self._transport.get_write_buffer_size() > UNSENT_LIMIT_BYTES:
+            await self._flow.room.wait()
+        if self._is_closed:
+            raise anyio.ClosedResourceError
+
+    async def _close(self) -> None:
+        """Flush and close; cancelled, drop what waits and leave the rest to the modem."""
+        self._is_closed = True
+        self._flow.wake()
+        self._transport.close()
+        try:
+            if self._flow.is_lost:
+                await checkpoint()
+            else:
+                await self._flow.lost.wait()
+        except BaseException:
+            self._transport.abort()
+            raise

@@ -1,0 +1,251 @@
+"""A local proxy: the way through the module for programs that know nothing of it.
+
+Layer: adapters.
+
+One loopback port speaks SOCKS5 and HTTP, told apart by the first byte; others forward to one
+place each. The sockets here are ordinary ones, whatever :meth:`Modem.installed` routes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import ipaddress
+import logging
+import re
+import socket
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
+
+from aiobc9x.adapters.proxy.api import Forward, Forwards, ProxyServer, ProxyStatistics
+from aiobc9x.adapters.proxy.client import CHUNK_BYTES, Relay
+from aiobc9x.adapters.proxy.clients import Hub, Settings
+from aiobc9x.adapters.proxy.handshake import Request, split_authority
+from aiobc9x.adapters.redirect.route import text_of
+from aiobc9x.aio.arguments import check_text
+from aiobc9x.aio.connections.connecting import split_address
+from aiobc9x.modem import Modem
+from aiobc9x.spec import LOCAL_PORTS, PORTS
+from aiobc9x.wire.params import NAME_MAX_BYTES, integer
+from aiobc9x.wire.params import host as encode_host
+
+logger = logging.getLogger("aiobc9x.adapters")
+
+_FORWARD: Final = re.compile(r"(?:(\[[^\[\]]+\]|[^\[\]:]+):)?([0-9]{1,5}):(.+:[0-9]{1,5})")
+
+
+def parse_forward(text: str, default_host: str) -> Forward:
+    """Read ``[local host:]local port:host:port``; IPv6 addresses stand in brackets.
+
+    Raises:
+        ValueError: It isn't of this form, or a port is out of range.
+
+    """
+    match = _FORWARD.fullmatch(text)
+    if match is None:
+        raise ValueError(
+            f"forward {text!r} is not [local host:]local port:host:port,"
+            " such as 1883:broker.example:1883"
+        )
+    host, port = split_authority(match[3])
+    local_host = default_host if match[1] is None else match[1].strip("[]")
+    return make_forward(local_host, int(match[2]), host, port)
+
+
+def read_forwards(forwards: Forwards, default_host: str) -> list[Forward]:
+    """Read a mapping of local ports to targets, or strings.
+
+    Raises:
+        TypeError: Neither of them.
+        ValueError: See :func:`parse_forward`.
+
+    """
+    if isinstance(forwards, str):
+        raise TypeError(f"forwards must be a list of strings, not one: [{forwards!r}]")
+    if isinstance(forwards, Mapping):
+        return [
+            make_forward(default_host, local_port, text_of(host), port)
+            for local_port, target in forwards.items()
+            for host, port in [split_address("forwards", target)]
+        ]
+    if not isinstance(forwards, Iterable):
+        raise TypeError(f"forwards must be a mapping or a list of strings, not {forwards!r}")
+    texts = list(forwards)
+    for text in texts:
+        check_text("each of forwards", text)
+    return [parse_forward(text, default_host) for text in texts]
+
+
+def make_forward(local_host: str, local_port: int, host: str, port: int) -> Forward:
+    """Check the target and the ports of a forward.
+
+    Raises:
+        TypeError: The host is no text.
+        ValueError: A port is out of range, or the host is more than a host.
+
+    """
+    check_text("host", host)
+    encode_host("host", host, NAME_MAX_BYTES)
+    integer("local_port", local_port, LOCAL_PORTS)
+    integer("port", port, PORTS)
+    return Forward(local_host, local_port, host, port)
+
+
+def check_local(host: str, allow_remote: bool) -> None:
+    """Insist on loopback, unless the caller has said otherwise.
+
+    Raises:
+        ValueError: Other machines could connect there.
+
+    """
+    if allow_remote or host == "localhost":
+        return
+    with contextlib.suppress(ValueError):
+        if ipaddress.ip_address(host).is_loopback:
+            return
+    raise ValueError(
+        f"host {host!r} is no loopback address: whoever reaches the proxy can use the module"
+        " and spend its data; pass allow_remote=True if that is meant"
+    )
+
+
+class LocalProxy(ProxyServer):
+    """See :class:`ProxyServer`."""
+
+    def __init__(self, modem: Modem, host: str, allow_remote: bool, settings: Settings) -> None:
+        self._hub = Hub(modem, settings)
+        self._host, self._allow_remote = host, allow_remote
+        self._port: int | None = None
+        self._listeners: list[asyncio.Server] = []
+        self._forwards: list[Forward] = []
+
+    def __repr__(self) -> str:
+        state = "closed" if self._hub.is_closing else f"{self._host}:{self._port}"
+        forwards, clients = len(self.forwards), len(self._hub)
+        return f"<ProxyServer {state} forwards={forwards} clients={clients}>"
+
+    @property
+    def port(self) -> int | None:
+        """The port of SOCKS5 and HTTP; ``None`` if there are only forwards, or when closed."""
+        return None if self._hub.is_closing else self._port
+
+    @property
+    def forwards(self) -> tuple[Forward, ...]:
+        """The ports that are forwarded."""
+        return () if self._hub.is_closing else tuple(self._forwards)
+
+    @property
+    def connections(self) -> int:
+        """How many clients there are now."""
+        return len(self._hub)
+
+    @property
+    def statistics(self) -> ProxyStatistics:
+        """Counters, live."""
+        return self._hub.statistics
+
+    async def start(self, port: int | None, forwards: Iterable[Forward]) -> None:
+        """Listen on all ports, or on none.
+
+        Raises:
+            OSError: The system refuses a port.
+
+        Cancellation is safe: nothing listens then.
+        """
+        try:
+            if port is not None:
+                self._port = await self._listen(self._host, port, None)
+            for forward in forwards:
+                await self._add(forward)
+        except BaseException:
+            self.close()
+            raise
+
+    async def add_forward(self, local_port: int, host: str, port: int) -> Forward:
+        """See :meth:`ProxyServer.add_forward`."""
+        if self._hub.is_closing:
+            raise RuntimeError("the proxy is closed")
+        return await self._add(make_forward(self._host, local_port, host, port))
+
+    async def _add(self, forward: Forward) -> Forward:
+        check_local(forward.local_host, self._allow_remote)
+        request = Request(forward.host, forward.port)
+        local_port = await self._listen(forward.local_host, forward.local_port, request)
+        forward = Forward(forward.local_host, local_port, forward.host, forward.port)
+        self._forwards.append(forward)
+        return forward
+
+    async def _listen(self, host: str, port: int, request: Request | None) -> int:
+        # In a context of its own, as installed() would take the listener for the module's.
+        # Callbacks of the sockets inherit it.
+        listening = asyncio.create_task(
+            _listen(lambda: Relay(self._hub, request), host, port),
+            name="aiobc9x proxy listen",
+            context=contextvars.Context(),
+        )
+        try:
+            listener = await asyncio.shield(listening)
+        except asyncio.CancelledError:
+            listening.add_done_callback(_close_unwanted)
+            raise
+        if self._hub.is_closing:
+            listener.close()
+            raise RuntimeError("the proxy was closed meanwhile")
+        self._listeners.append(listener)
+        local_port: int = listener.sockets[0].getsockname()[1]
+        return local_port
+
+    def close(self) -> None:
+        """See :meth:`ProxyServer.close`."""
+        for listener in self._listeners:
+            listener.close()
+        self._hub.close()
+
+    async def wait_closed(self) -> None:
+        """See :meth:`ProxyServer.wait_closed`."""
+        await self._hub.wait_empty()
+        await asyncio.sleep(0)  # uvloop closes its listeners in the next turn
+
+    def is_serving(self) -> bool:
+        """Whether it takes clients."""
+        return not self._hub.is_closing
+
+
+async def _listen(factory: Callable[[], Relay], host: str, port: int) -> asyncio.Server:
+    loop = asyncio.get_running_loop()
+    listener = await loop.create_server(factory, host, port, start_serving=False)
+    for sock in listener.sockets:
+        # Accepted sockets inherit it. Bytes that wait in the system are neither on the line
+        # nor visible to the program, which believes that they are sent.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, CHUNK_BYTES)
+    await listener.start_serving()
+    return listener
+
+
+def _close_unwanted(listening: asyncio.Task[asyncio.Server]) -> None:
+    if not listening.cancelled() and listening.exception() is None:
+        listening.result().close()
+
+
+async def serve_proxy(
+    modem: Modem,
+    host: str,
+    port: int | None,
+    forwards: Forwards,
+    allow_remote: bool,
+    settings: Settings,
+) -> LocalProxy:
+    """Start a proxy; see :meth:`Modem.serve_proxy`."""
+    if port is not None:
+        integer("port", port, LOCAL_PORTS)
+    check_text("host", host)
+    check_local(host, allow_remote)
+    places = read_forwards(forwards, host)
+    if port is None and not places:
+        raise ValueError("neither a port nor forwards: there is nothing to serve")
+    for place in places:
+        check_local(place.local_host, allow_remote)
+    proxy = LocalProxy(modem, host, allow_remote, settings)
+    await proxy.start(port, places)
+    return proxy

@@ -1,0 +1,182 @@
+"""One destination of a datagram endpoint: its socket, and what waits for it.
+
+Layer: adapters.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import errno
+import os
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from aiobc9x.adapters.redirect.route import Bypass, address_or_none, text_of
+
+if TYPE_CHECKING:
+    from aiobc9x.adapters.redirect.endpoint import Endpoint
+
+QUEUE_DATAGRAMS: Final = 16
+"""Datagrams that wait at most while the socket of their destination is being opened."""
+
+ANSWER_WAIT_S: Final = 10.0
+"""Seconds that the answer to a datagram may take before its socket is given to another
+destination: links of NB-IoT have round trips of up to that."""
+
+
+def check_castable(host: str | bytes) -> None:
+    """Refuse addresses of many.
+
+    Raises:
+        PermissionError: Broadcast (EACCES, as without SO_BROADCAST).
+        OSError: Multicast (ENETUNREACH).
+
+    """
+    address = address_or_none(text_of(host))
+    if address is None:
+        return
+    if address.is_multicast:
+        text = f"{os.strerror(errno.ENETUNREACH)}: the module can't send to the multicast group"
+        raise OSError(
+            errno.ENETUNREACH, f"{text} {address}; bypass= its network to use this machine's"
+        )
+    if str(address) == "255.255.255.255":
+        text = f"{os.strerror(errno.EACCES)}: the module can't broadcast"
+        raise PermissionError(errno.EACCES, f"{text} to {address}")
+
+
+def full_address(host: str, port: int) -> tuple[Any, ...]:
+    """Return an address with all its fields, of which IPv6 has four (hence ``Any``)."""
+    return (host, port, 0, 0) if ":" in host else (host, port)
+
+
+class Key(NamedTuple):
+    """What tells destinations apart.
+
+    Attributes:
+        host: Address or name; of the ordinary network the wildcard address.
+        port: Port; 0 for the ordinary network, where one socket serves all.
+        is_ordinary: Whether it is reached by the ordinary network.
+
+    """
+
+    host: str
+    port: int
+    is_ordinary: bool = False
+
+
+def key_of(bypass: Bypass, host: str | bytes, port: int, wildcard: str) -> Key:
+    """Return the key of a destination."""
+    text = text_of(host)
+    address = address_or_none(text)
+    if bypass.covers(text):
+        if address is not None:
+            wildcard = "0.0.0.0" if address.version == 4 else "::"
+        return Key(wildcard, 0, True)
+    return Key(str(address) if address is not None else text.lower().rstrip("."), port)
+
+
+class State(enum.Enum):
+    """How far the socket of a destination is."""
+
+    WAITING = enum.auto()
+    """All connect IDs are in use."""
+    OPENING = enum.auto()
+    OPEN = enum.auto()
+    CLOSING = enum.auto()
+    CLOSED = enum.auto()
+
+
+class Destination(asyncio.DatagramProtocol):
+    """The protocol of one socket of an endpoint.
+
+    Attributes:
+        key: Which destination it is.
+        state: How far its socket is.
+        local_port: Port that it holds on the module; 0 for one that the module chose.
+        last_used: When it last sent or received, by the loop's clock.
+        is_answered: Whether something came since it last sent.
+
+    """
+
+    def __init__(self, endpoint: Endpoint, key: Key, source: tuple[Any, ...] | None) -> None:
+        self.key, self.state, self.local_port = key, State.OPENING, 0
+        self.last_used = endpoint.time()
+        self.is_answered = False
+        self._endpoint, self._source = endpoint, source
+        self._queue: deque[tuple[bytes, tuple[Any, ...]]] = deque()
+        self._transport: Any = None  # the stubs of datagram transports lack their buffer's size
+
+    @property
+    def unsent(self) -> int:
+        """Bytes that wait, here or in the socket's transport."""
+        size = sum(len(data) for data, _ in self._queue)
+        if self._transport is not None and self.state is not State.CLOSED:
+            size += self._transport.get_write_buffer_size()
+        return size
+
+    def patience(self, now: float) -> float:
+        """Return for how many seconds its socket should not be taken away."""
+        return 0.0 if self.is_answered else self.last_used + ANSWER_WAIT_S - now
+
+    def send(self, data: bytes, addr: tuple[Any, ...]) -> bool:
+        """Send a datagram, or queue it; return ``False`` if the queue is full."""
+        self.last_used, self.is_answered = self._endpoint.time(), False
+        if self._transport is not None:
+            self._send(data, addr)
+        elif len(self._queue) < QUEUE_DATAGRAMS:
+            self._queue.append((data, addr))
+        else:
+            return False
+        return True
+
+    def _send(self, data: bytes, addr: tuple[Any, ...]) -> None:
+        try:
+            self._transport.sendto(data, addr if self.key.is_ordinary else None)
+        except (OSError, ValueError) as exc:  # uvloop takes no names
+            self._endpoint.on_error(exc)
+
+    def close(self) -> None:
+        """Close the socket behind what waits; one that is not open yet closes then."""
+        if self.state is State.OPEN and self._transport is not None:
+            self.state = State.CLOSING
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Drop what waits and close the socket."""
+        self._queue.clear()
+        if self._transport is not None and self.state is not State.CLOSED:
+            self.state = State.CLOSING
+            self._transport.abort()
+        else:
+            self.state = State.CLOSED
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Send what waited."""
+        self._transport = transport
+        self._transport.set_write_buffer_limits(0)  # any progress is of interest
+        self.state, self.last_used = State.OPEN, self._endpoint.time()
+        while self._queue:
+            self._send(*self._queue.popleft())
+        self._endpoint.on_opened(self)
+
+    def datagram_received(self, data: bytes, addr: Any) -> None:
+        """Hand a datagram on (``Any``: as in typeshed)."""
+        if self.key.is_ordinary and not self._endpoint.takes_from(addr[0]):
+            return  # a stranger's: nobody has sent there
+        self.last_used, self.is_answered = self._endpoint.time(), True
+        self._endpoint.on_datagram(data, self._source or full_address(*addr[:2]))
+
+    def error_received(self, exc: Exception) -> None:
+        """Hand an error on."""
+        self._endpoint.on_error(exc)
+
+    def resume_writing(self) -> None:
+        """Let the endpoint look whether it may send more."""
+        self._endpoint.on_progress()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Note that the socket is closed."""
+        self.state = State.CLOSED
+        self._endpoint.on_closed(self, exc)

@@ -1,0 +1,379 @@
+"""A datagram endpoint that is not connected, made of sockets that are.
+
+Layer: adapters.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import socket
+from asyncio import transports
+from typing import TYPE_CHECKING, Any, Final
+
+from aiobc9x.adapters.redirect.destination import (
+    QUEUE_DATAGRAMS,
+    Destination,
+    Key,
+    State,
+    check_castable,
+    full_address,
+    key_of,
+)
+from aiobc9x.adapters.redirect.resolver import Original
+from aiobc9x.adapters.redirect.route import Route, address_or_none, text_of
+from aiobc9x.adapters.redirect.streams import target_of
+from aiobc9x.aio.line.home import HomeLoop
+from aiobc9x.aio.transports.base import HIGH_WATER_BYTES, LOW_WATER_BYTES
+from aiobc9x.aio.transports.callbacks import CallbackContext
+from aiobc9x.aio.transports.socket_view import SocketView
+from aiobc9x.errors import LinkLost, NoFreeSocket
+from aiobc9x.spec import SEND_MAX_BYTES
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer as Buffer
+
+WAITING_DESTINATIONS: Final = 32
+"""Destinations that wait at most for a socket of the module."""
+
+
+class _View(SocketView):
+    """An unconnected socket."""
+
+    def getpeername(self) -> tuple[str, int]:
+        """Raise ``OSError``: it is not connected."""
+        raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN))
+
+
+class Endpoint(transports._FlowControlMixin, asyncio.DatagramTransport):
+    """Datagrams to and from any address, through one socket of the module for each.
+
+    When no socket is free, the endpoint's own least recently used one is closed; one
+    that waits for an answer is spared for ten seconds. If it has none, the datagrams for
+    the new destination are dropped, and ``error_received()`` gets an ``OSError(EMFILE)``.
+
+    A destination of the bypass is reached by a socket of this machine.
+    """
+
+    if TYPE_CHECKING:  # typeshed leaves this out of the private base
+        _protocol_paused: bool
+
+    def __init__(
+        self,
+        route: Route,
+        original: Original,
+        protocol: asyncio.DatagramProtocol,
+        sockname: tuple[str, int],
+        family: int,
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        wildcard = (sockname[0], 0)
+        extra = {
+            "sockname": sockname,
+            "socket": _View(socket.SOCK_DGRAM, sockname, wildcard),
+            "modem": route.modem,
+        }
+        super().__init__(extra, loop)
+        self._loop, self._route, self._original = loop, route, original
+        self._protocol: asyncio.BaseProtocol = protocol
+        self._sockname, self._family = sockname, family
+        self._callbacks, self._home = CallbackContext(), HomeLoop("the endpoint")
+        self._current: dict[Key, Destination] = {}
+        self._alive: set[Destination] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._changed = asyncio.Event()
+        self._closing = self._lost = False
+        self.set_write_buffer_limits(HIGH_WATER_BYTES, LOW_WATER_BYTES)
+
+    def __repr__(self) -> str:
+        state = "closed" if self._lost else "closing" if self._closing else "open"
+        return f"<Endpoint {state} destinations={len(self._current)}>"
+
+    async def start(self) -> None:
+        """Tell the protocol that it may send; cancellation closes the endpoint."""
+        self._loop.call_soon(self._callbacks.run, self._protocol.connection_made, self)
+        try:
+            await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            self.abort()
+            raise
+
+    def time(self) -> float:
+        """Return the loop's clock."""
+        return self._loop.time()
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        """Hand all that comes from now on to another protocol."""
+        self._protocol = protocol
+
+    def get_protocol(self) -> asyncio.BaseProtocol:
+        """Return the protocol."""
+        return self._protocol
+
+    def is_closing(self) -> bool:
+        """Whether the endpoint is closing or closed."""
+        return self._closing
+
+    def get_write_buffer_size(self) -> int:
+        """Return the bytes that no socket has sent yet."""
+        return sum(destination.unsent for destination in self._alive)
+
+    def _maybe_pause_protocol(self) -> None:
+        if not self._protocol_paused:
+            self._callbacks.run(super()._maybe_pause_protocol)  # type: ignore[misc]  # as above
+
+    def _maybe_resume_protocol(self) -> None:
+        if self._protocol_paused:
+            self._callbacks.run(super()._maybe_resume_protocol)  # type: ignore[misc]  # as above
+
+    def sendto(
+        self,
+        data: bytes | bytearray | memoryview,
+        addr: tuple[Any, ...] | str | Buffer | None = None,
+    ) -> None:
+        """Send one datagram; it is copied at once.
+
+        What is wrong with it beyond its types goes to ``error_received()``.
+
+        Args:
+            data: 1–1440 bytes.
+            addr: Host and port (``Any``: an IPv6 address may have more fields). A name is
+                resolved by the module.
+
+        Raises:
+            TypeError: Not a bytes-like object.
+            ValueError: The address is not a host and a port.
+            RuntimeError: It is called from another thread or event loop; nothing is sent.
+
+        """
+        self._home.check_thread()
+        if not isinstance(data, bytes | bytearray | memoryview):
+            raise TypeError(
+                f"data argument must be a bytes-like object, not {type(data).__name__!r}"
+            )
+        if not isinstance(addr, tuple) or len(addr) < 2:
+            raise ValueError(f"address must be (host, port), not {addr!r}: nothing is connected")
+        if self._closing:
+            return
+        try:
+            self._send(bytes(data), addr)
+        except OSError as exc:
+            self.on_error(exc)
+        self._maybe_pause_protocol()
+
+    def _send(self, data: bytes, addr: tuple[Any, ...]) -> None:
+        key = key_of(self._route.bypass, addr[0], addr[1], self._sockname[0])
+        if not key.is_ordinary:
+            self._check(data, addr)
+        destination = self._current.get(key)
+        if destination is None:
+            destination = self._add(key, addr)
+        if not destination.send(data, addr):
+            raise _os_error(
+                errno.ENOBUFS,
+                f"{QUEUE_DATAGRAMS} datagrams wait for the socket to {addr} already",
+            )
+
+    def _check(self, data: bytes, addr: tuple[Any, ...]) -> None:
+        check_castable(addr[0])
+        if not data:
+            raise _os_error(errno.EINVAL, "the module can't send an empty datagram")
+        if len(data) > SEND_MAX_BYTES:
+            raise _os_error(errno.EMSGSIZE, f"{len(data)} bytes, the module sends {SEND_MAX_BYTES}")
+        if not isinstance(addr[1], int) or not 0 < addr[1] < 65536:
+            raise _os_error(errno.EINVAL, f"port {addr[1]!r}")
+
+    def _add(self, key: Key, addr: tuple[Any, ...]) -> Destination:
+        if sum(each.state is State.WAITING for each in self._alive) >= WAITING_DESTINATIONS:
+            raise _os_error(
+                errno.ENOBUFS, f"{WAITING_DESTINATIONS} destinations wait for a socket already"
+            )
+        destination = Destination(self, key, _source(addr) if not key.is_ordinary else None)
+        self._current[key] = destination
+        self._alive.add(destination)
+        # Not by the loop's factory: with asyncio.eager_task_factory the socket would be opened,
+        # or refused, inside sendto(), before the datagram is here.
+        task = asyncio.Task(
+            self._open(destination), loop=self._loop, context=self._callbacks.copy()
+        )
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return destination
+
+    async def _open(self, destination: Destination) -> None:
+        try:
+            if destination.key.is_ordinary:
+                local = (destination.key.host, 0)
+                await self._original(lambda: destination, local_addr=local)
+            else:
+                await self._open_on_module(destination)
+        except (OSError, ValueError) as exc:
+            destination.abort()
+            error = exc if isinstance(exc, OSError) else _os_error(errno.EINVAL, str(exc))
+            self.on_closed(destination, error)
+        except asyncio.CancelledError:
+            destination.abort()
+            self.on_closed(destination, None)
+            raise
+
+    async def _open_on_module(self, destination: Destination) -> None:
+        host = destination.key.host
+        # What was written to reach an address says which family it is of.
+        is_address = address_or_none(host) is not None
+        target, family = target_of(host, 0 if is_address else self._family)
+        port = self._sockname[1]
+        while True:
+            destination.state = State.OPENING
+            # Of several sockets one can have the port that was asked for.
+            is_taken = any(each.local_port == port for each in self._alive - {destination})
+            destination.local_port = 0 if is_taken else port
+            try:
+                await self._route.modem.create_datagram_endpoint(
+                    lambda: destination,
+                    remote_addr=(target, destination.key.port),
+                    local_port=destination.local_port,
+                    family=family,
+                )
+            except NoFreeSocket:
+                destination.state = State.WAITING
+                if not await self._make_room(destination):
+                    raise
+            except OSError as exc:
+                if exc.errno != errno.EADDRINUSE or not destination.local_port:
+                    raise
+                port = 0  # it rests (§2.2.1, note 5), or the module calls it busy
+            else:
+                return
+
+    async def _make_room(self, asking: Destination) -> bool:
+        """Close a socket, or wait for one; return ``False`` if none of ours can be."""
+        others = [each for each in self._alive if each is not asking and not each.key.is_ordinary]
+        if all(each.state is State.WAITING for each in others):
+            return False
+        patience = None
+        candidates = [each for each in others if each.state is State.OPEN and not each.unsent]
+        if candidates:
+            now = self.time()
+            victim = min(candidates, key=lambda each: (each.patience(now) > 0, each.last_used))
+            patience = victim.patience(now)
+            if patience <= 0:
+                self._forget(victim)
+                victim.close()
+                return True  # an open waits for a socket that is being closed
+        await self._change(patience)
+        return True
+
+    async def _change(self, timeout: float | None) -> None:
+        """Wait until a socket is opened, idle, answered or closed, or the time is over."""
+        self._changed.clear()
+        try:
+            async with asyncio.timeout(timeout):
+                await self._changed.wait()
+        except TimeoutError:
+            pass
+
+    def _forget(self, destination: Destination) -> None:
+        """Let the next datagram to a destination open a new socket."""
+        if self._current.get(destination.key) is destination:
+            del self._current[destination.key]
+
+    def takes_from(self, host: str) -> bool:
+        """Whether datagrams that reach this machine's socket from a host are wanted."""
+        return self._route.bypass.covers(host)
+
+    def on_opened(self, destination: Destination) -> None:
+        """Go on with whoever waits for a socket, or with a close."""
+        self._changed.set()
+        if self._closing:
+            destination.close()
+
+    def on_datagram(self, data: bytes, addr: tuple[Any, ...]) -> None:
+        """Give the protocol a datagram."""
+        self._changed.set()
+        if self._closing:
+            return
+        try:
+            protocol: Any = self._protocol  # a datagram protocol, unless somebody changed it
+            self._callbacks.run(protocol.datagram_received, data, addr)
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as exc:
+            self._loop.call_exception_handler(
+                {
+                    "message": "protocol.datagram_received() failed",
+                    "exception": exc,
+                    "transport": self,
+                    "protocol": self._protocol,
+                }
+            )
+
+    def on_error(self, exc: Exception) -> None:
+        """Tell the protocol, in a turn of its own: it may be sending just now."""
+        if not self._lost:
+            self._loop.call_soon(self._report, exc)
+
+    def _report(self, exc: Exception) -> None:
+        if not self._lost:
+            protocol: Any = self._protocol  # as in on_datagram()
+            self._callbacks.run(protocol.error_received, exc)
+
+    def on_progress(self) -> None:
+        """Let the protocol send on, if it was paused and little enough is left."""
+        self._changed.set()
+        self._maybe_resume_protocol()
+
+    def on_closed(self, destination: Destination, exc: Exception | None) -> None:
+        """Note that a socket is gone; without a link, the endpoint ends."""
+        self._forget(destination)
+        self._alive.discard(destination)
+        self._changed.set()
+        if isinstance(exc, LinkLost):
+            self._end(exc)
+        elif exc is not None:
+            self.on_error(exc)
+        self._maybe_resume_protocol()
+        if self._closing and not self._alive:
+            self._finish(None)
+
+    def close(self) -> None:
+        """Send what waits, then close; ``connection_lost(None)`` follows."""
+        self._home.check_thread()
+        if self._closing:
+            return
+        self._closing = True
+        for destination in tuple(self._alive):
+            destination.close()
+        if not self._alive:
+            self._finish(None)
+
+    def abort(self) -> None:
+        """Drop what waits and close; ``connection_lost(None)`` follows at once."""
+        self._home.check_thread()
+        self._end(None)
+
+    def _end(self, exc: Exception | None) -> None:
+        if self._lost:
+            return
+        self._closing = True
+        for task in self._tasks:
+            task.cancel()
+        self._finish(exc)
+        for destination in tuple(self._alive):
+            destination.abort()
+
+    def _finish(self, exc: Exception | None) -> None:
+        if not self._lost:
+            self._lost = True
+            self._loop.call_soon(self._callbacks.run, self._protocol.connection_lost, exc)
+
+
+def _source(addr: tuple[Any, ...]) -> tuple[Any, ...] | None:
+    """Return the address by which answers are known: what the datagrams were sent to."""
+    host = text_of(addr[0])
+    # Answers to a name come from the address behind it.
+    return None if address_or_none(host) is None else full_address(host, addr[1])
+
+
+def _os_error(code: int, text: str) -> OSError:
+    return OSError(code, f"{os.strerror(code)}: {text}")

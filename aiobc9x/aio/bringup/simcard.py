@@ -1,0 +1,138 @@
+"""Ask for the SIM, and give it its PIN, with care: three wrong ones lock it.
+
+Layer: aio. Plain coroutines over ``driver.run(command)``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from aiobc9x.aio.bringup.refusals import concerns_sim, sim_trouble
+from aiobc9x.aio.line.driver import Driver
+from aiobc9x.errors import (
+    CommandError,
+    PinRequired,
+    PukRequired,
+    SimError,
+    SimMissing,
+    cme_code,
+)
+from aiobc9x.wire.commands.radio import Cpin
+
+PATIENCE_S: Final = 5.0
+"""Seconds that a SIM may seem to be missing or wrong before that is believed, and that it may
+still ask for a PIN which it has accepted. Ours: a relative says "not inserted" while it starts."""
+
+_PAUSE_S: Final = 0.5
+_SIM_PUK, _SIM_BUSY = 12, 14  # 27.007, 9.2
+_READY: Final = frozenset({"READY", "SIM PIN2", "SIM PUK2", "17", "18"})
+"""The second PIN is for services that no connection needs."""
+
+
+class SimCard:
+    """Knows what the SIM waits for.
+
+    Attributes:
+        said: What it said last, in the module's words.
+
+    """
+
+    def __init__(self, driver: Driver, pin: str | None) -> None:
+        self.said = ""
+        self._driver, self._pin = driver, pin
+        self._given_at: float | None = None
+        self._unusable_since: float | None = None
+
+    def forget(self) -> None:
+        """Begin anew: the module has restarted, and the SIM will want its PIN again."""
+        self._given_at = self._unusable_since = None
+
+    async def is_ready(self) -> bool:
+        """Ask once; give the PIN if it is wanted, once after each restart.
+
+        Raises:
+            SimError: Waiting won't help; its class says why.
+            CommandError: The module refused to say.
+            ModemError: The link failed, the module restarted, or gave no answer.
+
+        """
+        self.said = await self._ask()
+        if self.said in _READY:
+            self._unusable_since = None
+            return True
+        trouble = sim_trouble(self.said)
+        if isinstance(trouble, PinRequired):
+            await self._give_own_pin(trouble)
+        elif trouble is None:
+            self._unusable_since = None
+        elif not self._may_pass(trouble):
+            raise trouble
+        return False
+
+    async def give(self, pin: str) -> None:
+        """Give the SIM a PIN, if a PIN is what it waits for; nothing is sent if it is ready.
+
+        Raises:
+            ValueError: Not a PIN; nothing was sent.
+            SimError: It wants something else, there is no SIM, or it refused the PIN.
+            CommandError: The module refused to say, or the SIM stayed busy; nothing was sent.
+            ModemError: The link failed, the module restarted, or gave no answer.
+
+        """
+        command = Cpin(pin)
+        end = self._driver.time() + PATIENCE_S
+        while (said := await self._ask()) not in _READY:
+            trouble = sim_trouble(said)
+            if isinstance(trouble, PinRequired):
+                await self._send(command)
+                return
+            if trouble is not None and not self._may_pass(trouble):
+                raise trouble
+            if self._driver.time() >= end:
+                raise trouble or CommandError(Cpin().text, cme=said)
+            await asyncio.sleep(_PAUSE_S)
+
+    async def _ask(self) -> str:
+        try:
+            return await self._driver.run(Cpin())
+        except CommandError as exc:
+            if exc.cme is None or not concerns_sim(exc):
+                raise
+            return exc.cme
+
+    def _may_pass(self, trouble: SimError) -> bool:
+        """Whether it is too early to believe that a SIM is missing or wrong."""
+        if type(trouble) not in (SimError, SimMissing):
+            return False
+        now = self._driver.time()
+        if self._unusable_since is None:
+            self._unusable_since = now
+        return now - self._unusable_since < PATIENCE_S
+
+    async def _give_own_pin(self, wanted: PinRequired) -> None:
+        if self._pin is None:
+            raise wanted
+        if self._given_at is not None:
+            if self._driver.time() - self._given_at < PATIENCE_S:
+                return  # accepted, and not yet in force
+            raise wanted
+        self._given_at = self._driver.time()
+        try:
+            await self._send(Cpin(self._pin))
+        except SimError:
+            self._pin = None  # never again
+            raise
+        except CommandError:
+            self._given_at = None  # it was too busy to look at it
+
+    async def _send(self, command: Cpin) -> None:
+        try:
+            await self._driver.run(command)
+        except CommandError as exc:
+            code = cme_code(exc.cme)
+            if code == _SIM_BUSY:
+                raise
+            if exc.cme is not None and code == _SIM_PUK:
+                raise PukRequired(Cpin().text, exc.cme) from exc
+            raise PinRequired(Cpin().text, refused=exc.cme or "ERROR") from exc

@@ -1,0 +1,287 @@
+"""From a port in an unknown state to a module in step, with the right settings.
+
+Layer: aio. Plain coroutines over ``driver.run(command)`` in the recovery lane.
+
+A module may be in data mode, echoing, asleep, or hold the sockets of a process that
+crashed (rule 9). One that has just been switched on refuses nearly everything for seconds,
+and vendor commands may be missing: :mod:`aiobc9x.aio.bringup.steps` says what comes of a refusal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Final
+
+from aiobc9x.aio.bringup.identity import foreign_model, is_ours
+from aiobc9x.aio.bringup.steps import Need, Step, Steps
+from aiobc9x.aio.bringup.synchronize import settle, synchronize
+from aiobc9x.aio.line.driver import Driver
+from aiobc9x.aio.line.subscriptions import Progress
+from aiobc9x.core.events import Lane
+from aiobc9x.core.profile import ModuleProfile, profile_for
+from aiobc9x.errors import LinkTimeout, ModuleReset, WrongModule
+from aiobc9x.spec import (
+    CLOSE_TIME_S,
+    CONNECT_IDS,
+    OPEN_TIME_DEFAULT_S,
+    OPEN_TIMES_S,
+    AccessMode,
+    ConfigKey,
+)
+from aiobc9x.wire.commands.base import Command, ReceiveHex, ShowLength
+from aiobc9x.wire.commands.radio import (
+    Cedrxs,
+    Cfun,
+    Cgmi,
+    Cgmm,
+    Cmee,
+    Cpsms,
+    Cscon,
+    Echo,
+    Identify,
+    Qatwakeup,
+    Qnbiotevent,
+    Qsclk,
+    Verbose,
+)
+from aiobc9x.wire.commands.tcpip import Qicfg, Qiclose, Qistate, SocketStatus
+from aiobc9x.wire.urcs import CloseOk
+
+_UNSTEADY: Final = "the module restarts again and again; check its power supply"
+
+_BOOT_PAUSE_S: Final = 0.1
+
+_NVRAM_GAP_S: Final = 0.05
+_STARTS: Final = 3
+_PUSH_RECENT_S: Final = 2.0
+"""Data that seemed to be pushed so lately show a socket that must be closed first. Ours."""
+
+_FRAMING: Final = "received data can't be told from answers (§2.2.11)"
+
+ECHO_OFF: Final = Step(
+    Echo(False), Need.MUST, "echoed commands and data can't be told from answers"
+)
+
+RESULTS_IN_WORDS: Final = Step(Verbose(), Need.MAY)
+"""The answer to AT has shown them; some profile that the module has stored may not."""
+
+ERROR_CODES: Final = Step(Cmee(1), Need.SHOULD)
+NO_SLEEP: Final = Step(Qsclk(0), Need.SHOULD)
+NO_POWER_SAVING: Final = Step(Cpsms(0), Need.SHOULD)
+NO_EDRX: Final = Step(Cedrxs(0), Need.MAY)
+EVENTS: Final = tuple(Step(c, Need.MAY) for c in (Cscon(1), Qnbiotevent(1), Qatwakeup(1)))
+RADIO_ON: Final = Step(Cfun(1), Need.SHOULD)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What start-up brings about.
+
+    Attributes:
+        sync_timeout: Seconds until the module must have answered, and as many again until it
+            must have taken the settings that nothing works without.
+        baudrate: Bits per second, ``None`` to find out.
+        profile: Facts about the module, ``None`` to choose by ATI, which must not name another.
+        hex_receive: Have payloads come as hex digits (§2.2.11).
+        open_time: ``<open_time>`` in seconds, 1–36.
+        allow_sleep: Leave the module's sleep and power saving settings alone.
+
+    """
+
+    sync_timeout: float = 30.0
+    baudrate: int | None = 115200
+    profile: ModuleProfile | None = None
+    hex_receive: bool = False
+    open_time: int = OPEN_TIME_DEFAULT_S
+    allow_sleep: bool = False
+
+    def check(self) -> None:
+        """Raise ``ValueError`` for what can't be brought about."""
+        if self.open_time not in OPEN_TIMES_S:
+            raise ValueError(f"open_time is {self.open_time}: use 1-36 seconds (§2.2.11)")
+        if not self.sync_timeout > 0:  # nor NaN
+            raise ValueError(f"sync_timeout is {self.sync_timeout}: use more than 0 s")
+        if not isinstance(self.profile, ModuleProfile | None):
+            raise TypeError(f"profile must be a ModuleProfile, not {self.profile!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """What a start came to.
+
+    Attributes:
+        identity: The lines that the module answered to ATI.
+        left: Settings that it refused, to be tried again later.
+
+    """
+
+    identity: tuple[str, ...]
+    left: tuple[Step, ...] = ()
+
+
+async def start(driver: Driver, settings: Settings) -> Started:
+    """Bring the module in step and configure it.
+
+    A restart, or silence, meanwhile starts over.
+
+    Raises:
+        LinkTimeout: The module did not answer in time; the message says what came.
+        ModuleReset: The module keeps restarting.
+        SettingRefused: It refused for ``sync_timeout`` what nothing works without.
+        WrongModule: It is another module, and the settings have no profile.
+        ModemError: The link failed.
+
+    Cancellation is safe: nothing is left in flight that the next start doesn't settle.
+    """
+    silence: LinkTimeout | None = None
+    end = driver.time() + 2 * settings.sync_timeout
+    for _ in range(_STARTS):
+        driver.hub.publish(Progress("synchronizing with the module"))
+        await _get_in_step(driver, settings, end)
+        resets = driver.session.boots
+        try:
+            started = await _set_up(driver, settings)
+        except LinkTimeout as exc:
+            silence = exc
+            if driver.time() >= end:
+                break
+            continue
+        except ModuleReset:
+            continue
+        if driver.session.boots == resets:
+            return started
+    raise silence or ModuleReset(_UNSTEADY)
+
+
+async def _get_in_step(driver: Driver, settings: Settings, end: float) -> None:
+    """Wait for the module's first answer; one boot may have several banners."""
+    while True:
+        try:
+            return await synchronize(driver, settings.sync_timeout, scan=settings.baudrate is None)
+        except ModuleReset as exc:
+            if driver.time() >= end:
+                raise ModuleReset(_UNSTEADY) from exc
+            await asyncio.sleep(_BOOT_PAUSE_S)
+
+
+async def _set_up(driver: Driver, settings: Settings) -> Started:
+    driver.hub.publish(Progress("configuring the module"))
+    if driver.time() - driver.session.pushed_at < _PUSH_RECENT_S:
+        # Now: what they push may look like an answer. The second time they are closed anyhow.
+        await _close_leftovers(driver, Steps(driver, 0))
+    steps = Steps(driver, settings.sync_timeout)
+    identity = await _identify(driver, steps)
+    stranger = None if settings.profile else await _find_stranger(driver, steps, identity)
+    driver.session.profile = settings.profile or profile_for(identity)
+    await _prepare_radio(driver, steps, allow_sleep=settings.allow_sleep)
+    found = await read_settings(driver, steps)
+    await _close_leftovers(driver, steps)
+    await _configure(driver, steps, settings, found, stranger)
+    await steps.take_left()
+    return Started(identity, steps.left)
+
+
+async def _identify(driver: Driver, steps: Steps) -> tuple[str, ...]:
+    """Switch the echo off and ask for the identity, which shows that answers match."""
+    for _ in range(3):
+        for step in (ECHO_OFF, RESULTS_IN_WORDS, ERROR_CODES):
+            await steps.take(step)
+        identity = await steps.ask(Identify())
+        if identity:
+            return identity
+        await settle(driver)
+    return ()
+
+
+async def _find_stranger(driver: Driver, steps: Steps, identity: tuple[str, ...]) -> str | None:
+    """Return the name of a module that nobody knows; raise :class:`WrongModule` for another one."""
+    if is_ours(identity):
+        return None
+    commands: tuple[Command[str], ...] = (Cgmm(), Cgmi())
+    asked = [await steps.ask(command, Need.MAY) or "" for command in commands]
+    if (model := foreign_model([*identity, *asked])) is not None:
+        raise WrongModule(model, driver.link.name)
+    return next((name for line in (*asked, *identity) if (name := line.strip())), None)
+
+
+async def _prepare_radio(driver: Driver, steps: Steps, *, allow_sleep: bool) -> None:
+    if not allow_sleep:
+        await steps.take(NO_SLEEP)
+        saving = await steps.ask(Cpsms())
+        if saving is None or saving.enabled:
+            await steps.take(NO_POWER_SAVING)
+        await steps.take(NO_EDRX)
+    for step in EVENTS:
+        await steps.take(step)
+    if await steps.ask(Cfun()) != 1:
+        driver.hub.publish(Progress("switching the radio on"))
+        await steps.take(RADIO_ON)
+
+
+async def read_settings(driver: Driver, steps: Steps) -> dict[ConfigKey, tuple[int, ...] | None]:
+    """Learn how payloads are framed: the last owner's settings live on in NVRAM (rule 3)."""
+    found = {key: await steps.ask(Qicfg(key)) for key in ConfigKey}
+    if data_format := found[ConfigKey.DATA_FORMAT]:
+        driver.session.apply(ReceiveHex(data_format[-1] == 1))
+    if shown := found[ConfigKey.SHOW_LENGTH]:
+        driver.session.apply(ShowLength(shown[0] == 1))
+    return found
+
+
+async def _configure(
+    driver: Driver,
+    steps: Steps,
+    settings: Settings,
+    found: dict[ConfigKey, tuple[int, ...] | None],
+    stranger: str | None,
+) -> None:
+    """Write the settings that differ (§2.2.11); those in NVRAM are flash writes.
+
+    Hex digits are read as well as text once it is known which of them come; lengths are what
+    datagrams and pushed data are told apart by. Who passes a profile may have a module that has
+    no such setting: then its headers are taken to show no more than the length of the data.
+    A module whose name nobody knows, and which refuses what it must not, is another one.
+    """
+    is_known = settings.profile is None and stranger is None
+    must = Need.MUST if is_known else Need.OUGHT
+    if settings.hex_receive:
+        format_need = Need.MUST if stranger is None else must
+    else:
+        format_need = Need.SHOULD if found[ConfigKey.DATA_FORMAT] else must
+    wanted = {
+        ConfigKey.DATA_FORMAT: ((0, int(settings.hex_receive)), format_need),
+        ConfigKey.VIEW_MODE: ((0,), Need.MAY),
+        ConfigKey.SHOW_LENGTH: ((1,), must),
+        ConfigKey.OPEN_TIME: ((settings.open_time,), Need.SHOULD),
+    }
+    for key, (values, need) in wanted.items():
+        if found[key] != values:
+            if not await steps.take(Step(Qicfg(key, *values), need, _FRAMING)):
+                if need is Need.OUGHT and stranger is not None:
+                    raise WrongModule(stranger, driver.link.name)
+                _do_without(driver, key)
+            await asyncio.sleep(_NVRAM_GAP_S)  # back-to-back flash writes get lost
+
+
+def _do_without(driver: Driver, key: ConfigKey) -> None:
+    if key is ConfigKey.SHOW_LENGTH:
+        driver.session.apply(ShowLength(False))
+
+
+async def _close_leftovers(driver: Driver, steps: Steps) -> None:
+    """Close what an earlier process left open; incoming sockets may not be listed."""
+    rows: tuple[SocketStatus, ...] = await steps.ask(Qistate()) or ()
+    for row in rows:
+        if row.access_mode == AccessMode.PUSH:  # its data must be framed until it is closed
+            driver.session.set_access_mode(row.connect_id, AccessMode.PUSH)
+    listed = [row.connect_id for row in rows if row.connect_id in CONNECT_IDS]
+    for connect_id in [*listed, *(i for i in CONNECT_IDS if i not in listed)]:
+        done = driver.expect(lambda urc: True if isinstance(urc, CloseOk) else None)
+        try:
+            answer = await driver.ask(Qiclose(connect_id), lane=Lane.RECOVERY, explain=False)
+            if answer.ok:
+                await asyncio.wait([done], timeout=CLOSE_TIME_S + 2 if connect_id in listed else 2)
+        finally:
+            done.cancel()
+        driver.session.set_access_mode(connect_id, AccessMode.BUFFER)

@@ -1,0 +1,187 @@
+"""Get an answer from a module in an unknown state.
+
+Layer: aio. Plain coroutines over ``driver.run(command)`` in the recovery lane.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Iterator
+from typing import Final
+
+from aiobc9x.aio.line.driver import Driver
+from aiobc9x.core.events import Lane
+from aiobc9x.errors import CommandError, LinkTimeout
+from aiobc9x.spec import ESC
+from aiobc9x.wire.commands.base import Command
+from aiobc9x.wire.commands.radio import At, Results, Verbose
+
+BAUDRATES: Final = (115200, 9600, 57600, 460800, 38400, 19200, 4800)
+"""Tried in this order when the speed is unknown (the defaults of relatives first)."""
+
+QUIET_S: Final = 0.3
+"""Silence after which no late answer is expected."""
+
+SETTLE_LIMIT_S: Final = 3.0
+"""A line that never falls silent is pushing data; go on after this."""
+
+SCAN_S: Final = 3.0
+"""Seconds for each speed of a scan."""
+
+_TRIES_S: Final = (0.3, 0.3, 0.5)
+"""Limits of the first commands; the first after sleep only wakes the module."""
+
+_IN_SILENCE: Final[tuple[Command[None], ...]] = (At(), Results(), Verbose())
+"""Any of them gets an answer. An earlier program may have left no results (ATQ1), or numbers for
+results (ATV0), which end no line: then only what undoes that is answered. Each goes by itself,
+because not every module takes both in one line."""
+
+_BEHIND_BYTES: Final[tuple[Command[None], ...]] = (At(), Verbose(), Results())
+"""The same if something has come behind AT: a number is more likely then, and a scan of speeds
+has time for two of them."""
+
+_PATIENT_S: Final = 2.0
+_LATE_S: Final = 2.0
+_LOOK_S: Final = 0.1
+_ESC_WAIT_S: Final = 0.5
+_FILL_BYTES: Final = 64
+_FILL_MAX_BYTES: Final = 2880
+_FILL_GAP_S: Final = 0.05
+
+
+async def synchronize(driver: Driver, timeout: float, *, scan: bool = False) -> None:
+    """Send AT, ATQ0 and ATV1 until the module answers, whatever state it was left in.
+
+    Raises:
+        LinkTimeout: No answer in ``timeout`` seconds.
+
+    """
+    end = driver.time() + timeout
+    received = driver.session.statistics.bytes_received
+    if scan and driver.link.has_speed:
+        answered = await _scan(driver, end)
+    else:
+        answered = await _synchronize(driver, end)
+    if not answered:
+        got = driver.session.statistics.bytes_received - received
+        raise LinkTimeout(_silence(driver, timeout, got))
+
+
+def _silence(driver: Driver, timeout: float, received: int) -> str:
+    name = driver.link.name
+    if received:
+        return (
+            f"{received} bytes came from {name} in {timeout:g} s, but no answer to AT; check the "
+            "speed (baudrate=None tries the usual ones) and that it is a modem"
+        )
+    return (
+        f"nothing came from {name} in {timeout:g} s; check that the module is powered, awake and "
+        "wired, and the speed (baudrate=None tries the usual ones)"
+    )
+
+
+async def _scan(driver: Driver, end: float) -> bool:
+    rates = [driver.link.baudrate, *(r for r in BAUDRATES if r != driver.link.baudrate)]
+    while driver.time() < end:
+        for rate in rates:
+            await driver.link.set_baudrate(rate)
+            driver.session.baudrate = rate
+            if await _synchronize(driver, min(end, driver.time() + SCAN_S)):
+                return True
+    return False
+
+
+async def _synchronize(driver: Driver, end: float) -> bool:
+    began = driver.time()
+    if driver.session.data_due:  # what it takes for data goes to a peer: no commands, then
+        await _fill_up(driver, driver.session.data_due, end)
+    order = _IN_SILENCE
+    for unanswered, limit in enumerate(_limits()):
+        turn, received = unanswered % len(order), driver.session.statistics.bytes_received
+        left = end - driver.time()
+        if left <= 0:
+            return False
+        if await _answers(driver, order[turn], limit, end):
+            await _await_late_answers(driver, unanswered, driver.time() - began)
+            return True
+        if turn == 0 and driver.session.statistics.bytes_received > received:
+            order = _BEHIND_BYTES
+        if turn == len(order) - 1:
+            order = _IN_SILENCE
+            await _leave_data_mode(driver, end)
+        await asyncio.sleep(max(0.0, min(0.1, end - driver.time())))
+    return False
+
+
+def _limits() -> Iterator[float]:
+    yield from _TRIES_S
+    while True:
+        yield _PATIENT_S
+
+
+async def _answers(driver: Driver, command: Command[None], limit: float, end: float) -> bool:
+    limit = max(0.0, min(limit, end - driver.time()))
+    try:
+        # Noise on the line prolongs an exchange beyond its limit, but not beyond the end.
+        async with asyncio.timeout_at(end):
+            await driver.run(command, lane=Lane.RECOVERY, limit=limit)
+    except TimeoutError:
+        return False
+    except CommandError:
+        return True  # the rest of a line that was cut off: an answer all the same
+    return True
+
+
+async def _await_late_answers(driver: Driver, unanswered: int, waited: float) -> None:
+    """Let the answers to earlier ATs pass, or every later answer would be off by one."""
+    await settle(driver, min(max(QUIET_S, waited), _LATE_S) if unanswered else QUIET_S / 3)
+
+
+async def settle(driver: Driver, quiet: float = QUIET_S) -> None:
+    """Wait until the line has been silent for ``quiet`` seconds, three at most."""
+    end = driver.time() + max(SETTLE_LIMIT_S, 2 * quiet)
+    while (now := driver.time()) < end:
+        silent = now - driver.last_input
+        if silent >= quiet:
+            return
+        await asyncio.sleep(quiet - silent)
+
+
+async def wait_for_line(driver: Driver) -> None:
+    """Wait until the command in flight has its answer, or can't get it any more."""
+    while (due := driver.session.answer_due) < math.inf:  # noqa: ASYNC110  (nothing tells)
+        await asyncio.sleep(max(0.0, min(due - driver.time(), _LOOK_S)))
+
+
+async def _leave_data_mode(driver: Driver, end: float) -> None:
+    """End a data mode that an earlier program left behind.
+
+    Escape ends the variable-length form. The fixed-length form doesn't hear it, so
+    after silence carriage returns fill it up; to a module that only sleeps both are noise.
+    """
+    session = driver.session
+    answers = session.stray_answers
+    session.write_raw(ESC)
+    driver.kick()
+    await asyncio.sleep(min(_ESC_WAIT_S, max(0.0, end - driver.time())))
+    if session.stray_answers != answers or await _answers(driver, At(), _TRIES_S[0], end):
+        return
+    # A module that was asked for so many bytes takes no more of them for data; nobody knows
+    # what a program before has asked for.
+    due = session.data_due
+    await _fill_up(driver, _FILL_MAX_BYTES if due is None else due, end)
+
+
+async def _fill_up(driver: Driver, due: int, end: float) -> None:
+    """Write carriage returns for data that are due, until the module answers or has them all."""
+    session = driver.session
+    answers, written = session.stray_answers, 0
+    while written < due and driver.time() < end:
+        size = min(_FILL_BYTES, due - written)
+        session.write_raw(b"\r" * size)
+        driver.kick()
+        written += size
+        await asyncio.sleep(_FILL_GAP_S + _FILL_BYTES * 10 / session.baudrate)
+        if session.stray_answers != answers:
+            return

@@ -1,0 +1,1 @@
+"""Connections, listeners and streams, as asyncio's callers know them."""

@@ -1,0 +1,333 @@
+"""From an opened socket to a transport with its protocol, TLS included.
+
+Layer: aio.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import ssl as ssl_module
+import weakref
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from aiobc9x.aio.arguments import check_seconds, member
+from aiobc9x.aio.bringup.readiness import READY_TIMEOUT_S, Readiness
+from aiobc9x.aio.connections.hosts import HostOpener, family_of, pick_address
+from aiobc9x.aio.sockets.opening import OpenRequest
+from aiobc9x.aio.transports.datagram import DatagramTransport
+from aiobc9x.aio.transports.stream import SocketTransport
+from aiobc9x.aio.transports.tls import wrap_protocol
+from aiobc9x.core.slots import Slot, SlotState
+from aiobc9x.errors import (
+    LinkLost,
+    ModemError,
+    ModuleReset,
+    NetworkDown,
+    NetworkUnreachable,
+    StageTimeout,
+)
+from aiobc9x.spec import DISCOURAGED_LOCAL_PORTS, PORTS, AccessMode, ProtocolType, ServiceType
+from aiobc9x.wire.params import integer, ip_or_none
+
+if TYPE_CHECKING:
+    from aiobc9x.aio.sockets.access_modes import ModeSwitcher
+    from aiobc9x.aio.sockets.compare import Examiner
+    from aiobc9x.aio.sockets.lifetimes import SocketKeeper
+
+logger = logging.getLogger("aiobc9x.aio")
+
+PROTOCOL_TYPES: Final = {
+    int(socket.AF_INET): ProtocolType.IPV4,
+    int(socket.AF_INET6): ProtocolType.IPV6,
+}
+"""What ``family=`` means for AT+QIOPEN."""
+
+P = TypeVar("P", bound=asyncio.BaseProtocol)
+D = TypeVar("D", bound=asyncio.DatagramProtocol)
+
+
+@dataclass(slots=True)
+class Stage:
+    """What a call that consists of stages is doing, for the message of its timeout.
+
+    Attributes:
+        name: What is being waited for.
+        hint: What to do about it, or ``""``.
+
+    """
+
+    name: str = ""
+    hint: str = ""
+
+
+@asynccontextmanager
+async def timing(timeout: float | None) -> AsyncIterator[Stage]:
+    """Limit a call that consists of stages; its timeout names the stage."""
+    if timeout is not None:
+        check_seconds("timeout", timeout)
+    stage = Stage()
+    try:
+        async with asyncio.timeout(timeout):
+            yield stage
+    except TimeoutError as exc:
+        if exc.args or timeout is None:
+            raise
+        raise StageTimeout(stage.name, timeout, stage.hint) from exc
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """How to secure a connection.
+
+    Attributes:
+        context: The context.
+        server_hostname: Whose certificate to expect; ``None`` on the server's side.
+        server_side: Whether this is the server's side.
+        handshake_timeout: Seconds, ``None`` for 180.
+        shutdown_timeout: Seconds, ``None`` for 60.
+
+    """
+
+    context: ssl_module.SSLContext
+    server_hostname: str | None = None
+    server_side: bool = False
+    handshake_timeout: float | None = None
+    shutdown_timeout: float | None = None
+
+
+class Connector:
+    """Makes the transports of one modem.
+
+    Attributes:
+        home: The event loop that they belong to.
+
+    """
+
+    def __init__(
+        self,
+        modem: object,
+        keeper: SocketKeeper,
+        opener: HostOpener,
+        examiner: Examiner,
+        readiness: Readiness,
+        modes: ModeSwitcher,
+        read_ahead_bytes: int,
+    ) -> None:
+        # Weak, as the driver keeps this; transports and servers keep the modem.
+        self._modem, self._keeper, self._opener = weakref.ref(modem), keeper, opener
+        self._examiner, self._readiness, self._modes = examiner, readiness, modes
+        self._read_ahead_bytes = read_ahead_bytes
+        self.home = keeper.driver.home
+
+    def check(self, request: OpenRequest) -> None:
+        """Raise ``ValueError`` for an argument that no module takes; sends nothing."""
+        self.home.check_loop()
+        request.check(self._keeper.context_id)
+        counted = request.access_mode is AccessMode.PUSH or request.service_type is ServiceType.UDP
+        if counted and not self._keeper.session.length_shown:
+            raise ValueError(
+                "push mode and UDP need show_length, without which data have no end (§2.3.2);"
+                " call configure(show_length=True) first"
+            )
+        if request.local_port in DISCOURAGED_LOCAL_PORTS:
+            logger.warning(
+                "local port %d: the note advises against 1000-1500 (§2.2.1, note 4)",
+                request.local_port,
+            )
+
+    async def await_network(self, stage: Stage) -> None:
+        """Wait for the network.
+
+        Raises:
+            ModemError: As :meth:`Readiness.wait`.
+
+        Cancellation is safe.
+        """
+        stage.name = "waiting for the network"
+        await self._readiness.wait(READY_TIMEOUT_S)
+
+    async def open(
+        self, request: OpenRequest, stage: Stage, *, all_errors: bool = False
+    ) -> tuple[Slot, dict[str, Any]]:
+        """Wait for the network and open a socket, to the first address that takes it.
+
+        Returns:
+            The socket and its transport's extra info (``Any``: it has all types).
+
+        Raises:
+            ModemError: As :meth:`HostOpener.open`, or the network did not come.
+            ExceptionGroup: The same, with ``all_errors``.
+
+        Cancellation is safe.
+        """
+        await self.await_network(stage)
+        stage.name = f"connecting to {request.host}:{request.remote_port}"
+        own = self._readiness.ip_addresses
+        try:
+            slot, used = await self._opener.open(request, own, stage, all_errors=all_errors)
+        except (OSError, ExceptionGroup) as exc:
+            errors = exc.exceptions if isinstance(exc, ExceptionGroup) else (exc,)
+            if any(isinstance(each, NetworkUnreachable | NetworkDown) for each in errors):
+                self._readiness.forget()  # it went without a word
+            raise
+        try:
+            peer = await self._peer_address(used, slot)
+            self._check_live(slot)
+        except BaseException:
+            self._keeper.close(slot)
+            raise
+        return slot, self.extra(slot, (peer, request.remote_port), used.protocol_type)
+
+    def _check_live(self, slot: Slot) -> None:
+        """Raise if a socket ended before it had an owner to tell."""
+        if slot.state in {SlotState.OPEN, SlotState.REMOTE_CLOSED}:
+            return  # one that has failed is told so when it is adopted
+        self._keeper.driver.check()
+        if slot.state is SlotState.CLOSING:
+            raise LinkLost("the modem was closed while the connection was being opened")
+        raise ModuleReset("the module restarted while the connection was being opened")
+
+    async def _peer_address(self, request: OpenRequest, slot: Slot) -> str:
+        if not request.is_named:
+            return request.host
+        try:
+            row = await self._keeper.status(slot)
+        except ModemError:
+            logger.debug("! can't ask for the peer's address")
+            return request.host
+        return row.ip_address if row is not None and row.ip_address else request.host
+
+    def own_address(self, family: ProtocolType | None) -> str:
+        """Return the module's address of a family, any if it has none, ``""`` without any."""
+        return pick_address(self._readiness.ip_addresses, family)
+
+    def extra(
+        self, slot: Slot, peername: tuple[str, int], family: ProtocolType | None
+    ) -> dict[str, Any]:
+        """Return a transport's extra info (``Any``: it has all types)."""
+        return {
+            "peername": peername,
+            "sockname": (self.own_address(family), slot.local_port),
+            "connect_id": slot.connect_id,
+            "modem": self._modem(),
+        }
+
+    async def why_closed(self) -> Exception | None:
+        """Say why a socket ends: ``None`` for its far side, an error for a lost network."""
+        return await self._examiner.why_closed()
+
+    async def attach(
+        self,
+        slot: Slot,
+        extra: dict[str, Any],
+        protocol_factory: Callable[[], P],
+        tls: Tls | None,
+    ) -> tuple[asyncio.Transport, P]:
+        """Make a stream's transport and protocol; with TLS, shake hands.
+
+        A failure closes the socket. Cancellation aborts it.
+        """
+        try:
+            protocol = protocol_factory()
+            if tls is None:
+                return self._stream(slot, extra, protocol), protocol
+            secured, handshake = wrap_protocol(
+                protocol,
+                tls.context,
+                server_hostname=tls.server_hostname,
+                server_side=tls.server_side,
+                handshake_timeout=tls.handshake_timeout,
+                shutdown_timeout=tls.shutdown_timeout,
+            )
+        except BaseException:
+            self._keeper.close(slot)
+            raise
+        result: asyncio.Transport = secured._app_transport  # it forgets it with the connection
+        transport = self._stream(slot, extra, secured)
+        try:
+            await handshake
+        except BaseException:
+            transport.abort()
+            raise
+        return result, protocol
+
+    def attach_datagrams(
+        self, slot: Slot, extra: dict[str, Any], protocol_factory: Callable[[], D]
+    ) -> tuple[DatagramTransport, D]:
+        """Make a datagram transport and its protocol; a failure closes the socket."""
+        try:
+            protocol = protocol_factory()
+        except BaseException:
+            self._keeper.close(slot)
+            raise
+        transport = DatagramTransport(self._keeper, self._examiner, slot, protocol, extra)
+        transport.start()
+        return transport, protocol
+
+    def _stream(
+        self, slot: Slot, extra: dict[str, Any], protocol: asyncio.BaseProtocol
+    ) -> SocketTransport:
+        transport = SocketTransport(
+            self._keeper, self._examiner, self._modes, slot, protocol, extra, self._read_ahead_bytes
+        )
+        transport.start()
+        return transport
+
+
+def split_address(argument: str, address: tuple[str | bytes, int]) -> tuple[str | bytes, int]:
+    """Return the host and the port of an address.
+
+    Raises:
+        ValueError: It has not just these two, or they are of another kind.
+
+    """
+    try:
+        host, port = address
+    except (TypeError, ValueError):
+        raise ValueError(f"{argument} must be (host, port), not {address!r}") from None
+    # asyncio takes None for any address of one's own.
+    is_host = isinstance(host, str | bytes) or (host is None and argument == "local_addr")
+    if not is_host or not isinstance(port, int):
+        raise ValueError(f"{argument} must be (host, port), text and a number, not {address!r}")
+    return host, port
+
+
+def make_request(
+    service_type: ServiceType,
+    host: str | bytes,
+    port: int,
+    *,
+    local_port: int = 0,
+    local_addr: tuple[str, int] | None = None,
+    access_mode: AccessMode = AccessMode.BUFFER,
+    family: int = 0,
+) -> OpenRequest:
+    """Read the arguments that asyncio's calls share; only the port of ``local_addr`` counts.
+
+    Raises:
+        TypeError: The host is no text.
+        ValueError: The port is out of range, the family unknown, or the host an address of
+            another one.
+
+    """
+    if local_addr is not None and not local_port:
+        local_port = split_address("local_addr", local_addr)[1]
+    if not isinstance(host, str | bytes):
+        raise TypeError(f"host must be str or bytes, not {type(host).__name__}")
+    integer("port", port, PORTS)
+    name = host.decode("ascii", "backslashreplace") if isinstance(host, bytes) else host
+    literal = ip_or_none(name.encode("ascii", "replace"))
+    if family and family not in PROTOCOL_TYPES:
+        raise ValueError(f"family is {family}: use AF_INET, AF_INET6 or 0")
+    protocol_type = PROTOCOL_TYPES.get(family)
+    if literal is not None:
+        if protocol_type not in {None, family_of(literal)}:
+            raise ValueError(f"host {name!r} is not an address of the family asked for")
+        protocol_type = family_of(literal)
+    mode = member("access_mode", AccessMode, access_mode)
+    return OpenRequest(service_type, name, port, local_port, mode, protocol_type)

@@ -1,0 +1,201 @@
+"""Connect to a host by all of its addresses.
+
+Layer: aio.
+
+AT+QIOPEN takes a name, and then tries one of its addresses, of the family that it is told
+(§2.2.1). A name that is longer than it takes, or whose address doesn't answer, is resolved by
+AT+QIDNSGIP (§2.2.10), and its addresses are opened in turn, within the time that the note
+gives a connection by name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Final
+
+from aiobc9x.aio.sockets.opening import Opener, OpenRequest
+from aiobc9x.errors import ConnectFailed, ConnectTimedOut, ModemError, connect_error
+from aiobc9x.spec import Err, ProtocolType
+from aiobc9x.wire.commands.tcpip import Qidnsgip
+
+if TYPE_CHECKING:
+    from aiobc9x.aio.connections.connecting import Stage
+    from aiobc9x.aio.queries.dns_ping_ntp import Resolver
+    from aiobc9x.core.slots import Slot
+
+logger = logging.getLogger("aiobc9x.aio")
+
+_UNREACHED: Final = frozenset(
+    {
+        Err.WRITE_FAILED,
+        Err.READ_FAILED,
+        Err.CONNECT_FAILED,
+        Err.SOCKET_CLOSED,
+        Err.TIMEOUT,
+    }
+)
+"""Errors of an address that was tried; another one of the same host may do."""
+
+_NOT_TAKEN: Final = frozenset({None, Err.UNKNOWN, Err.INVALID_PARAMETERS})
+"""Errors behind which nothing was tried: firmware that takes no names, or an address of the
+wrong family."""
+
+
+def family_of(address: str) -> ProtocolType:
+    """Return the family of an IP address."""
+    return ProtocolType.IPV6 if ":" in address else ProtocolType.IPV4
+
+
+def pick_address(own: Sequence[str], family: ProtocolType | None) -> str:
+    """Return the module's address of a family, any if it has none, ``""`` without any."""
+    fitting = [address for address in own if family_of(address) is family]
+    return next(iter((*_routable(fitting), *_routable(own))), "")
+
+
+def _routable(own: Sequence[str]) -> Sequence[str]:
+    """Return the addresses that a peer could answer; those of the link alone if there are none."""
+    return [each for each in own if not ip_address(each).is_link_local] or own
+
+
+class HostOpener:
+    """Opens sockets towards hosts."""
+
+    def __init__(self, opener: Opener, resolver: Resolver, context_id: int) -> None:
+        self._opener, self._resolver, self._context_id = opener, resolver, context_id
+
+    async def open(
+        self, request: OpenRequest, own: Sequence[str], stage: Stage, *, all_errors: bool = False
+    ) -> tuple[Slot, OpenRequest]:
+        """Open a socket: to an address as it is, to a name by one address after the other.
+
+        Args:
+            request: What to open.
+            own: The addresses of the module's context, which decide on the family of a name
+                that nobody has decided on.
+            stage: What is being done, for the message of a timeout.
+            all_errors: Whether failures come as a group, one for each try.
+
+        Returns:
+            The socket, and the request that opened it.
+
+        Raises:
+            ModemError: As :meth:`Opener.open`. Of several tries, the first one's error, with
+                the others as notes.
+            ExceptionGroup: The same, with ``all_errors``.
+
+        Cancellation is safe.
+        """
+        errors: list[OSError] = []
+        try:
+            return await self._open(request, own, stage, errors)
+        except OSError as exc:
+            if all_errors:
+                raise ExceptionGroup("create_connection failed", errors or [exc]) from None
+            for other in errors:
+                if other is not exc:
+                    exc.add_note(f"also tried: {other}")
+            raise
+
+    async def _open(
+        self, request: OpenRequest, own: Sequence[str], stage: Stage, errors: list[OSError]
+    ) -> tuple[Slot, OpenRequest]:
+        if not request.is_named:
+            return await self._opener.open(request), request
+        end = asyncio.get_running_loop().time() + self._opener.open_limit(request)
+        families = _families(request, own)
+        if not request.is_long:
+            by_name = replace(request, protocol_type=families[0])
+            try:
+                return await self._opener.open(by_name), by_name
+            except ConnectFailed as exc:
+                errors.append(exc)
+                if not _may_go_on(exc, families):
+                    raise
+        addresses = await self._addresses(request, families, errors, end)
+        return await self._open_one_of(request, addresses, stage, errors, end)
+
+    async def _addresses(
+        self,
+        request: OpenRequest,
+        families: Sequence[ProtocolType],
+        errors: Sequence[OSError],
+        end: float,
+    ) -> list[str]:
+        """Resolve a name; return what is to be tried, in order.
+
+        Raises:
+            ModemError: Nothing was tried yet, and the name can't be resolved.
+
+        """
+        command = Qidnsgip(self._context_id, request.host).text
+        try:
+            async with asyncio.timeout_at(end):
+                found = (await self._resolver.resolve(request.host)).addresses
+        except (ModemError, TimeoutError) as exc:
+            if errors:
+                logger.debug("! can't resolve %r: %s", request.host, exc)
+                return []
+            if isinstance(exc, ConnectFailed):
+                raise connect_error(command, exc.err, exc.cme, request.target) from exc
+            if isinstance(exc, ModemError):
+                raise
+            raise ConnectTimedOut(command, None, None, request.target) from exc
+        usable = [a for family in families for a in found if family_of(a) is family]
+        if request.protocol_type is None:  # of the other families the module is asked
+            usable = usable or list(found)
+        if not usable and not errors:
+            raise connect_error(command, Err.DNS_FAILED, None, request.target)
+        if errors and _was_tried(errors[0]):
+            # It most likely was the first one: last, then, or never if it is the only one.
+            usable = [*usable[1:], *usable[:1]] if len(usable) > 1 else []
+        return usable
+
+    async def _open_one_of(
+        self,
+        request: OpenRequest,
+        addresses: Sequence[str],
+        stage: Stage,
+        errors: list[OSError],
+        end: float,
+    ) -> tuple[Slot, OpenRequest]:
+        for address in addresses:
+            stage.name = f"connecting to {request.host}:{request.remote_port} at {address}"
+            by_address = replace(request, host=address, protocol_type=family_of(address))
+            try:
+                async with asyncio.timeout_at(end) as limit:
+                    return await self._opener.open(by_address), by_address
+            except ConnectFailed as exc:
+                errors.append(exc)
+                if exc.err not in _UNREACHED | _NOT_TAKEN:
+                    raise
+            except TimeoutError as exc:
+                if not limit.expired():
+                    raise
+                errors.append(ConnectTimedOut("AT+QIOPEN", None, None, by_address.target))
+                logger.debug("! no time is left for %s: %s", address, exc)
+                break
+        raise errors[0]
+
+
+def _families(request: OpenRequest, own: Sequence[str]) -> list[ProtocolType]:
+    """Return which families to use, the first choice first: the caller's, or the context's."""
+    if request.protocol_type is not None:
+        return [request.protocol_type]
+    known = {family_of(address) for address in _routable(own)} or {ProtocolType.IPV4}
+    return sorted(known)
+
+
+def _may_go_on(exc: ConnectFailed, families: Sequence[ProtocolType]) -> bool:
+    """Whether a name that could not be connected to may have an address that can be."""
+    if exc.err == Err.DNS_FAILED:
+        return len(families) > 1  # it may have addresses of the second one alone
+    return exc.err in _UNREACHED | _NOT_TAKEN
+
+
+def _was_tried(exc: OSError) -> bool:
+    """Whether the module has tried an address of the name before it gave up."""
+    return isinstance(exc, ConnectTimedOut) or getattr(exc, "err", None) in _UNREACHED

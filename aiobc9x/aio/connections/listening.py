@@ -1,0 +1,196 @@
+"""A TCP listener of the module as an asyncio server (§2.2.1, §2.3.5).
+
+Layer: aio.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+import socket
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from aiobc9x.aio.line.slot_events import owner_of
+from aiobc9x.aio.transports.base import ModuleTransport
+from aiobc9x.aio.transports.socket_view import SocketView
+from aiobc9x.errors import ModemError, StreamBroken
+
+if TYPE_CHECKING:
+    from aiobc9x.aio.connections.connecting import Connector, Tls
+    from aiobc9x.aio.sockets.lifetimes import SocketKeeper
+    from aiobc9x.core.events import ReadRefused, SendRefused, SendStalled
+    from aiobc9x.core.slots import Slot
+    from aiobc9x.wire.urcs import Incoming
+
+logger = logging.getLogger("aiobc9x.aio")
+
+
+class Server(asyncio.AbstractServer):
+    """Accepts connections until it is closed; accepted ones live on.
+
+    It holds one connect ID itself; each connection needs another. As with asyncio's
+    own, ``async with`` closes it, and :meth:`serve_forever` closes it when cancelled.
+    Unlike asyncio's from 3.12 on, :meth:`wait_closed` doesn't wait for the connections.
+    """
+
+    def __init__(
+        self,
+        keeper: SocketKeeper,
+        connector: Connector,
+        slot: Slot,
+        address: tuple[str, int],
+        protocol_factory: Callable[[], asyncio.BaseProtocol],
+        tls: Tls | None,
+        modem: object,
+    ) -> None:
+        self._keeper, self._connector, self._slot = keeper, connector, slot
+        self._modem = modem  # it lives as long as somebody may connect
+        self._factory, self._tls, self._address = protocol_factory, tls, address
+        self._loop = asyncio.get_running_loop()
+        # Connections run in the context of whoever made the server, as in asyncio.
+        self._context = contextvars.copy_context()
+        self._accepting: set[asyncio.Task[None]] = set()
+        self._accepted: list[Slot] = []
+        self._closed: asyncio.Future[None] | None = None
+        self._forever: asyncio.Future[None] | None = None
+        keeper.driver.adopt(slot, self)
+
+    def __repr__(self) -> str:
+        state = "serving" if self.is_serving() else "closed"
+        return f"<Server id={self._slot.connect_id} {state} at {self._address}>"
+
+    @property
+    def sockets(self) -> tuple[SocketView, ...]:
+        """The listening socket, as something with ``getsockname()``; empty when closed."""
+        if not self.is_serving():
+            return ()
+        return (SocketView(socket.SOCK_STREAM, self._address, None),)
+
+    def get_loop(self) -> asyncio.AbstractEventLoop:
+        """Return the loop that the server belongs to."""
+        return self._loop
+
+    def is_serving(self) -> bool:
+        """Whether it accepts connections."""
+        return self._closed is None
+
+    async def start_serving(self) -> None:
+        """Do nothing: it serves from the start.
+
+        Raises:
+            RuntimeError: It is closed.
+
+        """
+        if not self.is_serving():
+            raise RuntimeError(f"server {self!r} is closed")
+
+    async def serve_forever(self) -> None:
+        """Wait until cancelled, then close the server.
+
+        Raises:
+            RuntimeError: It is closed, or somebody waits already.
+            ModemError: The module has ended the listener, or the link failed.
+
+        """
+        if self._forever is not None:
+            raise RuntimeError(f"server {self!r} is already being awaited on serve_forever()")
+        await self.start_serving()
+        self._forever = self._loop.create_future()
+        try:
+            await self._forever
+        finally:
+            self._forever = None
+            self.close()
+
+    def close(self) -> None:
+        """Stop accepting; accepted connections live on."""
+        if self._closed is None:
+            self._closed = self._keeper.close(self._slot)
+            if self._forever is not None and not self._forever.done():
+                self._forever.cancel()
+
+    async def wait_closed(self) -> None:
+        """Wait until the module has closed the listener; cancellation is safe."""
+        if self._closed is not None:
+            await asyncio.shield(self._closed)
+
+    def close_clients(self) -> None:
+        """Close every accepted connection, flushing it."""
+        for slot in self._clients():
+            owner = owner_of(slot)
+            if owner is None:
+                self._keeper.close(slot)
+            else:
+                owner.close()
+
+    def abort_clients(self) -> None:
+        """Close every accepted connection at once."""
+        for slot in self._clients():
+            owner = owner_of(slot)
+            if isinstance(owner, ModuleTransport):
+                owner.abort()
+            else:
+                self._keeper.close(slot)
+
+    def _clients(self) -> list[Slot]:
+        """The accepted sockets that have not ended, those in a TLS handshake included."""
+        return [slot for slot in self._accepted if slot.is_live]
+
+    def accept(self, slot: Slot, incoming: Incoming) -> None:
+        """Give an incoming connection its transport and its protocol."""
+        self._accepted = [*self._clients(), slot]
+        task = self._loop.create_task(
+            self._accept(slot, (incoming.remote_ip, incoming.remote_port)), context=self._context
+        )
+        self._accepting.add(task)
+        task.add_done_callback(self._accepting.discard)
+
+    async def _accept(self, slot: Slot, peername: tuple[str, int]) -> None:
+        extra = self._connector.extra(slot, peername, None)
+        extra["sockname"] = self._address
+        try:
+            await self._connector.attach(slot, extra, self._factory, self._tls)
+        except (OSError, ModemError, asyncio.CancelledError) as exc:
+            logger.info("! connection from %s failed: %s", peername, exc)
+        except Exception as exc:
+            self._loop.call_exception_handler(
+                {"message": f"accepting from {peername} failed", "exception": exc}
+            )
+
+    def on_failed(self, error: Exception) -> None:
+        """Stop: the module or the link has ended the listener."""
+        if self._closed is None:
+            logger.warning("! %r ended: %s", self, error)
+            self._closed = self._keeper.close(self._slot)
+            if self._forever is not None and not self._forever.done():
+                self._forever.set_exception(error)
+
+    def on_remote_closed(self) -> None:
+        """Stop: a listener is never read, so nothing else would notice."""
+        self.on_drained()
+
+    def on_drained(self) -> None:
+        """Stop: the module, or the loss of the network, has closed the listener."""
+        if self._closed is None:
+            self._keeper.driver.spawn(self._end)
+
+    async def _end(self) -> None:
+        error = await self._connector.why_closed()
+        self.on_failed(error or StreamBroken("the module has closed the listener"))
+
+    def on_data(self, data: bytes) -> None:
+        """Do nothing: a listener has no data."""
+
+    def on_sent(self, size_bytes: int) -> None:
+        """Do nothing: a listener has no data."""
+
+    def on_refused(self, event: SendStalled | SendRefused | ReadRefused) -> None:
+        """Do nothing: a listener has no data."""
+
+    def on_send_refused(self, error: OSError) -> None:
+        """Do nothing: a listener has no data."""
+
+    def on_datagram_lost(self, reason: str) -> None:
+        """Do nothing: a listener has no data."""

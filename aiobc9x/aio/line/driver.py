@@ -1,0 +1,519 @@
+"""The reader, the watchdog, and the futures of those who wait.
+
+Layer: aio.
+
+The session owns every exchange; callers only await futures. A caller that is
+cancelled therefore leaves an exchange behind whose late answer is swallowed, and the
+line stays in step. The link calls the reader with what has arrived, so that no task
+has to wake up for it; one watchdog timer stands in for a timer a command.
+
+Work is often started from a callback of the loop, where no task is the current one. An
+anyio task group refuses that (it asks sniffio who runs, and without a current task nobody
+does), so the driver keeps plain asyncio tasks, and the supervisor cancels and awaits them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+import math
+import warnings
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from aiobc9x.aio.line import trace
+from aiobc9x.aio.line.expected import Expected, fail_quietly
+from aiobc9x.aio.line.home import HomeLoop
+from aiobc9x.aio.line.link import Link
+from aiobc9x.aio.line.slot_events import SLOT_EVENTS, Owners, SlotOwner
+from aiobc9x.aio.line.subscriptions import Hub, Reset, StepLost, Unknown
+from aiobc9x.core.events import (
+    Answer,
+    Damaged,
+    Event,
+    Finished,
+    Job,
+    Lane,
+    Orphaned,
+    OutOfStep,
+    Restarted,
+    Sent,
+    SlotEvent,
+    UnknownLine,
+    UrcSeen,
+)
+from aiobc9x.core.session import Session
+from aiobc9x.core.slots import Slot
+from aiobc9x.errors import LinkLost, ModemError, ModuleReset, command_error
+from aiobc9x.masking import shown_line
+from aiobc9x.wire.commands.tcpip import Command
+from aiobc9x.wire.urcs import Urc
+
+logger = logging.getLogger("aiobc9x.aio")
+
+T = TypeVar("T")
+
+_RECOVERY = Lane.RECOVERY  # to look an attribute of an enum up takes its time
+
+_RECANCEL_S = 1.0
+"""A task that has not ended by then is cancelled again: it may have mistaken one for a timeout."""
+
+STALL_S = 0.25
+"""A watchdog that is later than this was held up with the whole event loop; what the
+module said meanwhile must be read before it is called late."""
+
+
+class Driver:
+    """Runs one session over one link.
+
+    Attributes:
+        session: The state machine.
+        home: The event loop that the modem belongs to.
+        hub: Where events go.
+        on_urc: Called with each URC, after the session has acted on it.
+        on_out_of_step: Started as a task to bring commands and answers back in step.
+        on_restarted: Started as a task when the module has restarted.
+        on_orphaned: Called with a connect ID on which the module has a connection that
+            nobody here owns.
+        on_sockets_lost: Called when every socket has ended at once.
+        is_forgotten: Nobody holds the modem any more, which has been told.
+
+    """
+
+    def __init__(self, link: Link, session: Session) -> None:
+        self.session = session
+        self.home = HomeLoop(f"the modem on {link.name}")
+        self.hub = Hub(self.home)
+        self.on_urc: Callable[[Urc], None] = lambda _urc: None
+        self.on_out_of_step: Callable[[str], Coroutine[Any, Any, None]] | None = None
+        self.on_restarted: Callable[[str], Coroutine[Any, Any, None]] | None = None
+        self.on_orphaned: Callable[[int], None] = lambda _id: None
+        self.on_sockets_lost: Callable[[], None] = lambda: None
+        self.is_forgotten = False
+        self._link = link
+        self._loop = asyncio.get_running_loop()
+        self._expected = Expected()
+        self._owners = Owners(session)
+        # Library code must not inherit the routing of whoever opens the modem.
+        self._context = contextvars.Context()
+        self._handlers = self._event_handlers()
+        self._watchdog: asyncio.TimerHandle | None = None
+        self._watchdog_at = math.inf
+        self._kicked = False
+        self._is_busy = self._is_kicked_meanwhile = self._has_sent = False
+        self._backlog: list[bytes] = []
+        self._last_input = 0.0
+        self._dead: str | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stopping = asyncio.Event()
+        self._supervisor: asyncio.Task[None] | None = None
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the link still works."""
+        return self._dead is None
+
+    @property
+    def last_input(self) -> float:
+        """When bytes last arrived, by the loop's clock."""
+        return self._last_input
+
+    @property
+    def link(self) -> Link:
+        """The byte stream to the module."""
+        return self._link
+
+    @property
+    def reason(self) -> str:
+        """Why the link no longer works."""
+        return self._dead or "the modem was closed"
+
+    def time(self) -> float:
+        """Return the loop's clock."""
+        return self._loop.time()
+
+    async def start(self) -> None:
+        """Start the supervisor and the reader."""
+        ready = self._loop.create_future()
+        self._supervisor = asyncio.create_task(
+            self._supervise(ready), name="aiobc9x supervisor", context=contextvars.Context()
+        )
+        await asyncio.shield(ready)
+
+    async def stop(self) -> None:
+        """End every task, fail whoever still waits, and close the link."""
+        self._stopping.set()
+        self.fail("the modem was closed")  # now, so that nothing new waits for what won't run
+        if self._supervisor is not None:
+            await asyncio.wait([self._supervisor])
+
+    def spawn(self, function: Callable[..., Coroutine[Any, Any, None]], *args: object) -> None:
+        """Run a coroutine function as a task that the supervisor ends; from anywhere."""
+        if self._supervisor is None or self._stopping.is_set():
+            return
+        self.home.check_thread()
+        # Without eager factories: a coroutine must not run inside the callback that starts it.
+        task = asyncio.Task(
+            self._guarded(function, args),
+            loop=self._loop,
+            name=f"aiobc9x {function.__name__}",
+            context=self._context.copy(),
+        )
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def ask(
+        self,
+        command: Command[Any],
+        *,
+        lane: Lane = Lane.COMMAND,
+        limit: float | None = None,
+        explain: bool = True,
+        slot: Slot | None = None,
+    ) -> Answer:
+        """Send a command; return what came of it, an ``ERROR`` included.
+
+        Raises:
+            ModemError: There was no final result; the class says why.
+
+        Cancellation is safe: a command that waits is withdrawn, the answer to one that
+        is on its way is swallowed.
+        """
+        job = self._request(command, lane, limit, None, explain, slot)
+        try:
+            answer: Answer = await job.owner
+        except asyncio.CancelledError:
+            self.session.queue.withdraw(job)
+            raise
+        if answer.failure is not None:
+            raise answer.failure
+        return answer
+
+    async def run(
+        self,
+        command: Command[T],
+        *,
+        lane: Lane = Lane.COMMAND,
+        limit: float | None = None,
+        data: bytes | None = None,
+        slot: Slot | None = None,
+    ) -> T:
+        """Send a command; return its parsed answer.
+
+        Raises:
+            CommandError: The module refused it.
+            ModemError: There was no final result; the class says why.
+
+        Cancellation is safe, as in :meth:`ask`.
+        """
+        # As ask() does: a coroutine more would take its time.
+        job = self._request(command, lane, limit, data, True, slot)
+        try:
+            answer: Answer = await job.owner
+        except asyncio.CancelledError:
+            self.session.queue.withdraw(job)
+            raise
+        if answer.ok:
+            return command.parse(answer.lines)
+        raise answer.failure or command_error(command.text, answer.err, answer.cme)
+
+    def _request(
+        self,
+        command: Command[Any],
+        lane: Lane,
+        limit: float | None,
+        data: bytes | None,
+        explain: bool,
+        slot: Slot | None,
+    ) -> Job:
+        if self._dead is not None:
+            raise LinkLost(self._dead)
+        if asyncio._get_running_loop() is not self._loop:
+            self.home.check_loop()  # which says so; to call it each time would take its time
+        future: asyncio.Future[Answer] = self._loop.create_future()
+        # In an unknown state AT+QIGETERROR might tell of another command.
+        job = Job(command, lane, data, limit, explain and lane is not _RECOVERY, future, slot)
+        if self._is_busy:
+            self.session.queue.add(job)
+            self.kick()
+            return job
+        self._is_busy = True
+        try:  # now: a turn of the loop costs more than the command itself
+            now = self._loop.time()
+            if (line := self.session.submit(job, now)) is None:
+                self._pump(now)
+            else:
+                self._write(line)
+                if (due := self.session.answer_due) < self._watchdog_at:
+                    self._watch(due)
+        except Exception as exc:
+            self._give_up(exc)
+            if not future.done():  # the session may not have got as far as to know the job
+                future.set_exception(LinkLost(f"an internal error: {exc!r}"))
+        finally:
+            self._is_busy = False
+            if self._is_kicked_meanwhile or self._backlog:
+                self._rest()
+        return job
+
+    def expect(self, match: Callable[[Urc], T | None]) -> asyncio.Future[T]:
+        """Return a future for the first URC that ``match`` gives a value for.
+
+        Cancel the future to stop waiting. It fails with the link, or with a restart.
+        """
+        future: asyncio.Future[T] = self._loop.create_future()
+        if self._dead is not None:
+            fail_quietly(future, LinkLost(self._dead))
+        else:
+            self._expected.add(match, future)
+        return future
+
+    def expect_of(self, slot: Slot, *kinds: type[SlotEvent]) -> asyncio.Future[SlotEvent]:
+        """Return a future for the first event of these kinds that concerns a socket.
+
+        Cancel the future to stop waiting. It fails with the socket.
+
+        Raises:
+            LinkLost: The link is gone.
+
+        """
+        self.check()
+        return self._owners.expect(slot, *kinds)
+
+    def check(self) -> None:
+        """Raise if the link is gone, or the modem's event loop does not run here."""
+        self.home.check_loop()
+        if self._dead is not None:
+            raise LinkLost(self._dead)
+
+    def adopt(self, slot: Slot, owner: SlotOwner) -> None:
+        """Give a socket its owner, and the owner what came before it."""
+        self._owners.adopt(slot, owner)
+
+    def disown(self, slot: Slot) -> None:
+        """Forget a socket that is free again."""
+        self._owners.disown(slot)
+
+    def kick(self) -> None:
+        """Have the line looked at soon; many kicks in one turn of the loop are one."""
+        if self._is_busy:
+            self._is_kicked_meanwhile = True
+        elif not self._kicked and self._dead is None:
+            # In this order: a call_soon() that raises must not look like one under way.
+            self._loop.call_soon(self._on_kick, context=self._context)
+            self._kicked = True
+
+    def dispatch(self, events: list[Event]) -> None:
+        """Hand out what the session reports."""
+        for event in events:
+            try:
+                if type(event) is not Finished:
+                    self._handlers[type(event)](event)
+                elif not (future := event.job.owner).done():
+                    future.set_result(event.answer)
+            except Exception as exc:
+                self._loop.call_exception_handler(
+                    {"message": f"handling {type(event).__name__} failed", "exception": exc}
+                )
+
+    def fail(self, reason: str) -> None:
+        """Give the link up: everything that waits fails now, and the port is closed."""
+        if self._dead is not None:
+            return
+        self._dead = reason
+        logger.log(logging.DEBUG if self._stopping.is_set() else logging.WARNING, "! %s", reason)
+        if self._watchdog is not None:
+            self._watchdog.cancel()
+        self.dispatch(self.session.fail(lambda: LinkLost(reason), self.time()))
+        self._expected.fail(lambda: LinkLost(reason))
+        self._owners.clear()
+        self.on_sockets_lost()
+        self.hub.close()
+        self._stopping.set()  # nobody needs the port any more; others may
+
+    async def _supervise(self, ready: asyncio.Future[None]) -> None:
+        try:
+            self._link.start(self._on_bytes, self.fail)
+            if not ready.done():
+                ready.set_result(None)
+            await self._stopping.wait()
+        finally:
+            text = f"{self._link.name} was still open when its event loop ended; use 'async with'"
+            is_left_open = self.is_alive and not self.is_forgotten
+            self.fail(text)
+            await self._end_tasks()
+            await self._link.aclose()
+            if is_left_open:
+                warnings.warn(text, ResourceWarning, stacklevel=1, source=self)
+
+    async def _end_tasks(self) -> None:
+        """Cancel what still runs, and wait for it: closes free their IDs on the way out."""
+        while self._tasks:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.wait(self._tasks, timeout=_RECANCEL_S)
+
+    async def _guarded(
+        self, function: Callable[..., Coroutine[Any, Any, None]], args: tuple[object, ...]
+    ) -> None:
+        try:
+            await function(*args)
+        except ModemError as exc:
+            logger.debug("! %s: %s", function.__name__, exc)
+        except Exception as exc:
+            self._loop.call_exception_handler(
+                {"message": f"{function.__name__} failed", "exception": exc}
+            )
+
+    def _on_bytes(self, data: bytes) -> None:
+        """Take what has arrived: through the session, then callbacks, then the line.
+
+        It comes once a turn of the loop at most, as from any transport, so that a flood
+        doesn't starve the rest of the program.
+        """
+        if self._is_busy or self._backlog:  # a link that answers while it is written to
+            self._backlog.append(data)
+        else:
+            self._context.run(self._take, data)
+
+    def _on_backlog(self) -> None:
+        data = b"".join(self._backlog)
+        self._backlog.clear()
+        self._take(data)
+
+    def _take(self, data: bytes) -> None:
+        if self._dead is not None:
+            return
+        if logger.isEnabledFor(logging.DEBUG):
+            logger.debug("< %s", trace.received(data))
+        self._is_busy = True
+        try:
+            self._last_input = now = self._loop.time()
+            self._has_sent = False
+            self.dispatch(self.session.feed(data, now))
+            # Whoever waited to write has the next turn: a full quantum may come of it.
+            self._is_kicked_meanwhile = self._has_sent
+            if not self._has_sent:
+                self._pump(now)
+        except Exception as exc:
+            self._give_up(exc)
+        finally:
+            self._is_busy = False
+            if self._is_kicked_meanwhile or self._backlog:
+                self._rest()
+
+    def _give_up(self, exc: Exception) -> None:
+        """End the modem because of a bug of ours, or everything would wait for ever."""
+        self._loop.call_exception_handler({"message": "aiobc9x has failed", "exception": exc})
+        self.fail(f"an internal error: {exc!r}")
+
+    def _on_kick(self) -> None:
+        self._kicked = False
+        self._look(self._loop.time())
+
+    def _look(self, now: float, *, advance: bool = False) -> None:
+        """See who has the next turn, once time has passed if it has."""
+        self._is_busy = True
+        try:
+            if advance:
+                self.dispatch(self.session.advance(now))
+            self._is_kicked_meanwhile = False
+            self._pump(now)
+        except Exception as exc:
+            self._give_up(exc)
+        finally:
+            self._is_busy = False
+            if self._is_kicked_meanwhile or self._backlog:
+                self._rest()
+
+    def _rest(self) -> None:
+        """See to what has happened meanwhile."""
+        if self._backlog:
+            self._loop.call_soon(self._on_backlog, context=self._context)
+        if self._is_kicked_meanwhile:
+            self._is_kicked_meanwhile = False
+            self.kick()
+
+    def _pump(self, now: float) -> None:
+        """Write what is due, and set the watchdog."""
+        if self._dead is not None:
+            return
+        session = self.session
+        while (data := session.next_output(now)) is not None:
+            self._write(data)
+        if session.events:
+            self.dispatch(session.take_events())
+        deadline = session.deadline()
+        if deadline is not None and deadline < self._watchdog_at:
+            self._watch(max(deadline, now + 0.001))
+
+    def _write(self, data: bytes) -> None:
+        if logger.isEnabledFor(logging.DEBUG):
+            logger.debug("> %s", trace.sent(data))
+        self._link.write(data)
+
+    def _watch(self, when: float) -> None:
+        """Have the watchdog come by then; one that comes earlier sets itself anew."""
+        if when >= self._watchdog_at:
+            return
+        if self._watchdog is not None:
+            self._watchdog.cancel()
+        self._watchdog_at = when
+        self._watchdog = self._loop.call_at(when, self._on_watchdog, when, context=self._context)
+
+    def _on_watchdog(self, when: float) -> None:
+        self._watchdog, self._watchdog_at = None, math.inf
+        now = self._loop.time()
+        if now - when > STALL_S:
+            self._watch(now + STALL_S)
+        else:
+            self._look(now, advance=True)
+
+    # Any: each handler takes the one class that it stands behind.
+    def _event_handlers(self) -> dict[type[Event], Callable[[Any], None]]:
+        return {
+            UrcSeen: lambda event: self._on_urc(event.urc),
+            UnknownLine: self._on_unknown,
+            Damaged: self._on_damaged,
+            OutOfStep: self._on_step_lost,
+            Restarted: lambda event: self._on_restarted(event.banner),
+            Orphaned: lambda event: self.on_orphaned(event.connect_id),
+            **dict.fromkeys(SLOT_EVENTS, self._owners.tell),
+            Sent: self._on_sent,
+        }
+
+    def _on_sent(self, event: Sent) -> None:
+        self._has_sent = True
+        self._owners.tell(event)
+
+    def _on_unknown(self, event: UnknownLine) -> None:
+        logger.info("! unknown line: %s", shown_line(event.text))
+        self.hub.publish(Unknown(event.text))
+
+    def _on_damaged(self, event: Damaged) -> None:
+        # Whose bytes they are nobody knows: they may be anybody's payload.
+        logger.warning("! %s (%d bytes)", event.reason, len(event.data))
+
+    def _on_step_lost(self, event: OutOfStep) -> None:
+        level = logging.DEBUG if event.is_sleep else logging.WARNING
+        logger.log(level, "! %s", event.reason)
+        self.hub.publish(StepLost(event.reason))
+        if self.on_out_of_step is not None:
+            self.spawn(self.on_out_of_step, event.reason)
+
+    def _on_urc(self, urc: Urc) -> None:
+        self._expected.tell(urc)
+        self.on_urc(urc)
+        self.hub.publish(urc)
+
+    def _on_restarted(self, banner: str) -> None:
+        self._owners.clear()
+        self._expected.fail(lambda: ModuleReset(f"the module restarted ({banner})"))
+        self.on_sockets_lost()
+        if self.on_restarted is None:  # start-up, and a module that was just switched on
+            logger.info("= the module has started: %s", banner)
+            return
+        logger.warning("! restarted: %s", banner)
+        self.hub.publish(Reset(banner))
+        self.spawn(self.on_restarted, banner)

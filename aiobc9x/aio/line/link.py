@@ -1,0 +1,459 @@
+"""Open the byte stream to the module: a serial device, a serial server, ``sim://``, or any other.
+
+Layer: aio.
+
+pyserial-asyncio reads and writes; the port object is ours, because pyserial's own
+blocks: its ``open`` runs in a thread here, its ``read`` is one system call, its
+``flush`` would wait for the UART inside the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import logging
+import os
+import re
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final, Literal, TypeAlias
+from urllib.parse import urlsplit
+
+import anyio.to_thread
+import serial
+import serial_asyncio
+
+from aiobc9x.aio.line.finishing import until_done
+from aiobc9x.aio.line.serial_server import Greeting, keep_alive
+from aiobc9x.errors import LinkLost, PortBusy, PortDenied, PortNotFound
+
+logger = logging.getLogger("aiobc9x.aio")
+
+CONNECT_LIMIT_S: Final = 10.0
+"""Seconds until a serial server must accept."""
+
+CLOSE_LIMIT_S: Final = 2.0
+"""Seconds that closing may take before the rest of the output is dropped."""
+
+_READ_BYTES: Final = 4096
+
+_HOST_AND_PORT: Final = re.compile(r"(?:[\w.-]+|\[[0-9A-Fa-f:]+\]):[0-9]{1,5}")
+"""No device is called so, neither here nor on Windows."""
+
+Create: TypeAlias = Callable[
+    [Callable[[], asyncio.Protocol]],
+    Awaitable[tuple[asyncio.BaseTransport, asyncio.BaseProtocol]],
+]
+"""Opens a byte stream as :meth:`asyncio.loop.create_connection` does, its address bound
+beforehand: called with a protocol factory, awaited for the transport and the protocol."""
+
+
+@dataclass(frozen=True, slots=True)
+class SerialSettings:
+    """How a serial device is opened; the names are pyserial's.
+
+    Attributes:
+        baudrate: Bits per second.
+        bytesize: Data bits, 5–8.
+        parity: ``"N"``, ``"E"``, ``"O"``, ``"M"`` or ``"S"``.
+        stopbits: 1, 1.5 or 2.
+        rtscts: Hardware flow control.
+        xonxoff: Software flow control. It can't carry binary payloads.
+        dsrdtr: Flow control by DSR and DTR.
+        exclusive: Refuse a device that another program has locked.
+        dtr: Level of DTR after opening, ``None`` for the system's.
+        rts: Level of RTS after opening, ``None`` for the system's.
+
+    """
+
+    baudrate: int = 115200
+    bytesize: int = 8
+    parity: Literal["N", "E", "O", "M", "S"] = "N"
+    stopbits: float = 1
+    rtscts: bool = False
+    xonxoff: bool = False
+    dsrdtr: bool = False
+    exclusive: bool = True
+    dtr: bool | None = None
+    rts: bool | None = None
+
+    def check(self) -> None:
+        """Raise ``ValueError`` for what no port can be set to."""
+        if self.baudrate < 1:
+            raise ValueError(f"baudrate is {self.baudrate}: use bits per second, or None")
+        if self.bytesize not in range(5, 9):
+            raise ValueError(f"bytesize is {self.bytesize}: use 5-8")
+        if self.parity not in ("N", "E", "O", "M", "S"):
+            raise ValueError(f"parity is {self.parity!r}: use 'N', 'E', 'O', 'M' or 'S'")
+        if self.stopbits not in (1, 1.5, 2):
+            raise ValueError(f"stopbits is {self.stopbits}: use 1, 1.5 or 2")
+
+
+class _LinkProtocol(asyncio.Protocol):
+    """Hands over what arrives; keeps it until somebody takes it."""
+
+    def __init__(self) -> None:
+        self.closed = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._early: list[bytes] = []
+        self._lost: str | None = None
+        self._on_data: Callable[[bytes], None] = self._early.append
+        self._on_lost: Callable[[str], None] | None = None
+        self.greeting: Greeting | None = None
+
+    def start(self, on_data: Callable[[bytes], None], on_lost: Callable[[str], None]) -> None:
+        self._on_data, self._on_lost = on_data, on_lost
+        for data in self._early:
+            on_data(data)
+        self._early.clear()
+        if self._lost is not None:
+            self._loop.call_soon(on_lost, self._lost)
+
+    def data_received(self, data: bytes) -> None:
+        self._on_data(data)
+        if self.greeting is not None and (refusal := self.greeting.hear(data)) is not None:
+            self.fail(refusal)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        reason = str(exc) if exc is not None else "the other end closed it"
+        if self.greeting is not None and (words := self.greeting.last_words):
+            reason = f"{reason}; it said {words!r}"
+        self.fail(reason)
+        self.closed.set()
+
+    def fail(self, reason: str) -> None:
+        if self._lost is None:
+            self._lost = reason
+            if self._on_lost is not None:
+                self._loop.call_soon(self._on_lost, reason)  # whoever writes is not ready for it
+
+
+class Link:
+    """A byte stream to the module.
+
+    Attributes:
+        name: The address that was opened.
+        baudrate: Bits per second, for deadlines.
+        hangs_up: Whether the end of the far side is always told, as the system tells it of a
+            device. A network doesn't: there a line that is silent has to be asked.
+
+    """
+
+    def __init__(self, name: str, baudrate: int) -> None:
+        self.name, self.baudrate = name, baudrate
+        self.hangs_up = True
+        self._protocol = _LinkProtocol()
+        self._transport: Any = None  # of whatever class the link's library has
+        self._port: Any = None  # a pyserial object; pyserial has no types
+        self._write_now: Callable[[bytes], int] | None = None
+        self._cleanup: Callable[[], Awaitable[None]] | None = None
+        self._closing: asyncio.Task[None] | None = None
+
+    def start(self, on_data: Callable[[bytes], None], on_lost: Callable[[str], None]) -> None:
+        """Hand over what arrives from now on, and what has arrived.
+
+        Args:
+            on_data: Called with bytes as they come.
+            on_lost: Called once, behind the last bytes, with the reason why the port closed
+                or failed.
+
+        """
+        self._protocol.start(on_data, lambda why: on_lost(f"{self.name} is lost: {why}"))
+
+    def write(self, data: bytes) -> None:
+        """Write bytes to the port, or queue what it does not take at once."""
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        if self._write_now is not None and not transport.get_write_buffer_size():
+            # pyserial-asyncio would wait for the loop to find that the port can be written to.
+            try:
+                taken = self._write_now(data)
+            except (BlockingIOError, InterruptedError):
+                taken = 0
+            if taken == len(data):
+                return
+            data = data[taken:]
+        transport.write(data)
+
+    def explain(self, exc: BaseException) -> BaseException:
+        """Return why a start over this link failed, with what a serial server has said."""
+        greeting = self._protocol.greeting
+        return (greeting.explain(exc, self.name) if greeting is not None else None) or exc
+
+    def end_greeting(self) -> None:
+        """Take what comes from now on for the module's: it has answered."""
+        if self._protocol.greeting is not None:
+            self._protocol.greeting.end()
+
+    async def set_baudrate(self, baudrate: int) -> None:
+        """Change the speed of a serial device; other links have none and ignore it."""
+        self.baudrate = baudrate
+        if self._port is not None:
+            await anyio.to_thread.run_sync(setattr, self._port, "baudrate", baudrate)
+
+    @property
+    def has_speed(self) -> bool:
+        """Whether the link is a serial device, whose speed can be wrong."""
+        return self._port is not None
+
+    async def aclose(self) -> None:
+        """Close the port, at the latest after two seconds; cancellation can't stop it."""
+        if self._closing is None:
+            # A task, because a cancel scope doesn't hold off a native Task.cancel().
+            self._closing = asyncio.create_task(self._aclose(), name="aiobc9x link close")
+        await asyncio.shield(self._closing)
+
+    async def _aclose(self) -> None:
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            await self._close(transport)
+        if self._cleanup is not None:
+            await self._cleanup()
+
+    async def _close(self, transport: Any) -> None:
+        closed = self._protocol.closed
+        if not closed.is_set():
+            transport.close()
+            with anyio.move_on_after(CLOSE_LIMIT_S):
+                await closed.wait()
+        if not closed.is_set():
+            transport.abort()
+            await closed.wait()
+
+    async def _open_serial(self, device: str, settings: SerialSettings) -> None:
+        loop = asyncio.get_running_loop()
+        opening = loop.run_in_executor(None, _open_port, device, settings)
+        try:
+            port = await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            # A thread can't be cancelled. The next try must find the port free.
+            if await until_done(opening, CLOSE_LIMIT_S):
+                _close_late(opening)
+            else:
+                opening.add_done_callback(_close_late)
+            raise
+        if hasattr(port, "on_gone"):
+            port.on_gone = self._protocol.fail
+            self._write_now = port.write
+        transport, _ = await serial_asyncio.connection_for_serial(
+            loop, lambda: self._protocol, port
+        )
+        self._transport, self._port = transport, port
+        await asyncio.sleep(0)  # connection_made and add_reader come by call_soon
+
+    async def _open_socket(self, host: str, port: int) -> None:
+        loop = asyncio.get_running_loop()
+        self._await_greeting()
+        try:
+            with anyio.fail_after(CONNECT_LIMIT_S):
+                self._transport, _ = await loop.create_connection(
+                    lambda: self._protocol, host, port
+                )
+        except OSError as exc:
+            reason = str(exc) or f"no answer in {CONNECT_LIMIT_S:g} s"
+            raise LinkLost(f"can't connect to the serial server {self.name}: {reason}") from exc
+        keep_alive(self._transport.get_extra_info("socket"))
+
+    def _await_greeting(self) -> None:
+        self._protocol.greeting = Greeting()
+        self.hangs_up = False
+
+    async def _open_created(self, create: Create) -> None:
+        self._await_greeting()
+        try:
+            made = await create(lambda: self._protocol)
+        except OSError as exc:
+            raise LinkLost(f"can't open {self.name}: {str(exc) or type(exc).__name__}") from exc
+        match made:
+            case (asyncio.BaseTransport() as transport, _) if hasattr(transport, "write"):
+                self._transport = transport
+            case _:
+                raise TypeError(
+                    f"{self.name} must return (transport, protocol), as loop.create_connection() "
+                    f"does, with a transport that writes; it returned {made!r}"
+                )
+
+    async def _open_sim(self, address: str) -> None:
+        from aiobc9x.sim import links  # noqa: PLC0415  (the virtual module loads on demand)
+
+        options = links.parse_address(address)
+        module = links.VirtualModule(options)
+        self._cleanup = module.aclose
+        self.baudrate = options.baud or self.baudrate
+        if options.link == "memory" or os.name != "posix":
+            self._transport = module.connect_memory(self._protocol)
+        else:
+            device = await module.start_pty()
+            await self._open_serial(device, SerialSettings())
+            self._port = None  # its speed means nothing
+
+
+async def open_link(address: str | Create, settings: SerialSettings) -> Link:
+    """Open the link that an address names, or that a callable makes.
+
+    Args:
+        address: A serial device, ``socket://host:port``, ``sim://?name=value&…``, or
+            ``create(protocol_factory)``.
+        settings: For a serial device.
+
+    Raises:
+        ValueError: The address can't be read, or its scheme is not supported.
+        TypeError: The callable returned something else than a transport and a protocol.
+        PortNotFound: There is no such device.
+        PortDenied: The device may not be opened by this user.
+        PortBusy: Another program has locked the device.
+        LinkLost: Opening failed in another way; the message says how.
+
+    Cancellation closes what was opened.
+    """
+    link = Link(address if isinstance(address, str) else _name_of(address), settings.baudrate)
+    try:
+        if isinstance(address, str):
+            await _open(link, address, settings)
+        else:
+            await link._open_created(address)
+    except BaseException:
+        await link.aclose()
+        raise
+    return link
+
+
+def _name_of(create: Create) -> str:
+    """Name a callable in messages, without the arguments that a partial has bound."""
+    while isinstance(create, partial):
+        create = create.func
+    return f"{getattr(create, '__qualname__', type(create).__qualname__)}()"
+
+
+async def _open(link: Link, address: str, settings: SerialSettings) -> None:
+    if not address:
+        raise ValueError("address is empty; use a device, socket://host:port, or sim://")
+    scheme, separator, _ = address.partition("://")
+    if not separator and _HOST_AND_PORT.fullmatch(address):
+        raise ValueError(f"{address!r} is no device; for a serial server write socket://{address}")
+    if not separator:
+        await link._open_serial(address, settings)
+    elif scheme == "sim":
+        await link._open_sim(address)
+    elif scheme == "socket":
+        await link._open_socket(*_host_and_port(address))
+    else:
+        raise ValueError(
+            f"{address!r}: the scheme {scheme}:// is not supported; use a device such as "
+            "/dev/ttyUSB0, socket://host:port, or sim://"
+        )
+
+
+def _host_and_port(address: str) -> tuple[str, int]:
+    try:
+        parts = urlsplit(address)
+        host, port = parts.hostname, parts.port
+    except ValueError as exc:
+        raise ValueError(f"{address!r}: {exc}; write socket://host:port") from exc
+    if not host or not port:
+        raise ValueError(f"{address!r} lacks a host or a port; write socket://host:port")
+    return host, port
+
+
+def _open_port(device: str, settings: SerialSettings) -> Any:
+    """Open a serial device; runs in a thread, because drivers may take seconds."""
+    port = _Port()
+    port.port = device
+    for name in ("baudrate", "bytesize", "parity", "stopbits", "rtscts", "xonxoff", "dsrdtr"):
+        setattr(port, name, getattr(settings, name))
+    if settings.exclusive and os.name == "posix":
+        port.exclusive = True
+    for name in ("dtr", "rts"):
+        if getattr(settings, name) is not None:
+            setattr(port, name, getattr(settings, name))
+    try:
+        port.open()
+    except Exception as exc:
+        port.close()
+        if isinstance(exc, OSError) or type(exc).__name__ == "error":  # termios.error
+            raise _port_error(device, exc) from exc
+        raise
+    return port
+
+
+def _close_late(opening: asyncio.Future[Any]) -> None:
+    """Close a port that opened when nobody wanted it any more."""
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().close()
+
+
+def _port_error(device: str, exc: Exception) -> LinkLost:
+    code = getattr(exc, "errno", None) or (exc.args[0] if exc.args else None)
+    if code == errno.ENOENT:
+        return PortNotFound(f"there is no serial device {device}; is the module plugged in?")
+    if code in {errno.EACCES, errno.EPERM}:
+        return PortDenied(
+            f"no permission to open {device}; add the user to the device's group (often dialout)"
+        )
+    if code in {errno.EAGAIN, errno.EBUSY} or "lock" in str(exc):
+        return PortBusy(f"{device} is in use by another program; close that one first")
+    if not os.path.exists(device) and os.name == "posix":  # noqa: PTH110  (a name, not a path)
+        return PortNotFound(f"there is no serial device {device}; is the module plugged in?")
+    return LinkLost(f"can't open {device} as a serial port: {exc}")
+
+
+if sys.platform == "win32":
+    _Port = serial.Serial
+else:
+    import termios
+
+    class _Port(serial.Serial):  # type: ignore[misc]  # pyserial has no types
+        """A port for an event loop: no call blocks, errors keep their errno.
+
+        A port that is gone reports so once, through ``on_gone``, and swallows what is
+        written to it: pyserial-asyncio would log a traceback for each.
+        """
+
+        on_gone: Callable[[str], None] | None = None
+
+        def read(self, size: int = 1) -> bytes:
+            """Read what is there with one system call."""
+            try:
+                data = os.read(self.fd, _READ_BYTES)
+            except (BlockingIOError, InterruptedError):
+                return b""
+            except OSError as exc:
+                reason = exc.strerror or str(exc)
+            else:
+                if data:
+                    return data
+                reason = "the device is disconnected"
+            self._gone(reason)
+            raise serial.SerialException(errno.EIO, reason)
+
+        def write(self, data: bytes) -> int:
+            """Write what fits with one system call."""
+            try:
+                return os.write(self.fd, data)
+            except (BlockingIOError, InterruptedError):
+                raise
+            except OSError as exc:
+                self._gone(exc.strerror or str(exc))
+                return len(data)
+
+        def flush(self) -> None:
+            """Do nothing: tcdrain() would block the event loop."""
+
+        def close(self) -> None:
+            """Drop what the device has not sent yet, and close it.
+
+            The system would wait in ``close()`` until a UART has sent everything: 30 s if
+            flow control holds it back.
+            """
+            if self.is_open:
+                with contextlib.suppress(termios.error):  # the device may be gone
+                    termios.tcflush(self.fd, termios.TCOFLUSH)
+            super().close()
+
+        def _gone(self, reason: str) -> None:
+            if self.on_gone is not None:
+                self.on_gone(reason)

@@ -1,0 +1,1 @@
+"""Questions to the module that concern no connection, and raw commands."""

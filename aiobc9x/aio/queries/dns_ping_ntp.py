@@ -1,0 +1,353 @@
+"""Names, pings and time: operations whose results come as URCs.
+
+Layer: aio.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from datetime import datetime
+from typing import Final
+
+from aiobc9x.aio.arguments import check_flag
+from aiobc9x.aio.bringup.readiness import READY_TIMEOUT_S, Readiness
+from aiobc9x.aio.line.driver import Driver
+from aiobc9x.aio.line.urc_inbox import Inbox, detached
+from aiobc9x.aio.queries.results import PingReply, PingReport, Resolution
+from aiobc9x.errors import (
+    CommandError,
+    ConnectFailed,
+    LinkTimeout,
+    UnexpectedAnswer,
+    connect_error,
+)
+from aiobc9x.spec import NAME_RESOLUTION_S, Err, NtpErr, PingResult
+from aiobc9x.wire.commands.base import Command
+from aiobc9x.wire.commands.tcpip import Qidnsgip, Qntp, Qping
+from aiobc9x.wire.params import ip_or_none
+from aiobc9x.wire.urcs import (
+    DnsAnswer,
+    NtpResult,
+    PingCode,
+    PingResultLine,
+    PingSummary,
+    parse_ntp_time,
+)
+
+DNS_LIMIT_S: Final = NAME_RESOLUTION_S + 5.0
+"""Seconds until the module must have resolved a name; the note states none (§2.2.10)."""
+
+DNS_QUIET_S: Final = 2.0
+"""After the last line, no more comes: fewer addresses than announced are asked for once more."""
+
+PING_MARGIN_S: Final = 10.0
+"""Added to ``<ping_num>`` × ``<time_out>``. Ours: the note states no limit (§2.2.8)."""
+
+NTP_LIMIT_S: Final = 125.0
+"""Seconds until the time must have come; the note states none (§2.2.9)."""
+
+CACHED_NAMES: Final = 256
+"""Names that are remembered at most."""
+
+_NTP_ERR: Final[dict[int, int]] = {
+    NtpErr.ERROR: Err.UNKNOWN,
+    NtpErr.NO_REPLY: Err.TIMEOUT,
+    NtpErr.BUSY: Err.BUSY,
+    NtpErr.DNS_ERROR: Err.DNS_FAILED,
+    NtpErr.BEARER_FAIL: Err.OPEN_PDP_FAILED,
+}
+_PING_ERR: Final[dict[int, int]] = {
+    PingResult.TCPIP_ERROR: Err.UNKNOWN,
+    PingResult.ADDRESS_NOT_FOUND: Err.DNS_FAILED,
+    PingResult.PDP_ACT_FAIL: Err.OPEN_PDP_FAILED,
+}
+
+
+class Resolver:
+    """Resolves names on the module, one at a time, and remembers the answers."""
+
+    def __init__(self, driver: Driver, readiness: Readiness, context_id: int) -> None:
+        self._driver, self._readiness, self._context_id = driver, readiness, context_id
+        self._one_name = asyncio.Lock()
+        self._cache: dict[str, tuple[float, Resolution]] = {}
+
+    async def resolve(self, host: str | bytes) -> Resolution:
+        """Resolve a name; see :meth:`NameQueries.resolve`."""
+        command = Qidnsgip(self._context_id, host)
+        name = host.decode("ascii", "backslashreplace") if isinstance(host, bytes) else host
+        if (literal := ip_or_none(name.encode("ascii", "replace"))) is not None:
+            return Resolution((literal,), 0)
+        expiry, known = self._cache.get(name.lower(), (0.0, None))
+        if known is not None and self._driver.time() < expiry:
+            return known
+        await self._readiness.wait(READY_TIMEOUT_S)
+        found = await detached(self._driver, self._resolve, command)
+        if found.ttl_s:
+            if len(self._cache) >= CACHED_NAMES:
+                self._cache.clear()
+            self._cache[name.lower()] = (self._driver.time() + found.ttl_s, found)
+        return found
+
+    async def _resolve(self, command: Qidnsgip) -> Resolution:
+        async with self._one_name:
+            end = self._driver.time() + DNS_LIMIT_S
+            found, announced = await self._ask(command, end)
+            if len(found.addresses) < announced:  # it has no more, or a line got lost
+                try:
+                    again, _ = await self._ask(command, end)
+                except ConnectFailed:
+                    again = found
+                found = max(found, again, key=lambda one: len(one.addresses))
+        if not found.addresses:
+            raise connect_error(command.text, Err.DNS_FAILED)
+        return found
+
+    async def _ask(self, command: Qidnsgip, end: float) -> tuple[Resolution, int]:
+        """Ask once; return the answer and how many addresses it has announced."""
+        inbox = Inbox(self._driver, DnsAnswer)
+        try:
+            await _begin(self._driver, command)
+            # Left over from an earlier answer that had more lines than it announced.
+            inbox.skip(lambda answer: answer.err is None)
+            limit = max(DNS_QUIET_S, end - self._driver.time())
+            return await _collect_addresses(inbox, command.text, limit)
+        finally:
+            inbox.close()
+
+
+class NameQueries:
+    """Part of :class:`Modem`. Every method can be cancelled safely.
+
+    Each waits for the network first, as :meth:`Modem.wait_ready` does. One operation of a
+    kind runs at a time; others queue. A cancelled one finishes on the module by itself.
+    """
+
+    _driver: Driver
+    _readiness: Readiness
+    _context_id: int
+    _resolver: Resolver
+
+    def _set_up_names(self) -> None:
+        self._one_ping, self._one_time = asyncio.Lock(), asyncio.Lock()
+
+    async def resolve(self, host: str | bytes) -> Resolution:
+        """Resolve a name on the module (AT+QIDNSGIP, §2.2.10).
+
+        Answers are remembered for as long as they hold; an IP address is its own answer.
+
+        Args:
+            host: The name; longer than 50 bytes is fine here.
+
+        Raises:
+            ValueError: The name can't be a host's; nothing was sent.
+            NameNotFound: It has no address (a ``socket.gaierror``).
+            ConnectFailed: Another error of the module.
+            LinkTimeout: No answer in 145 s.
+            ModemError: The link or the network failed.
+
+        """
+        return await self._resolver.resolve(host)
+
+    async def ping(
+        self, host: str | bytes, *, timeout: int = 4, count: int = 4, size_bytes: int = 32
+    ) -> PingReport:
+        """Ping a host from the module (AT+QPING, §2.2.8).
+
+        Args:
+            host: IP address or name.
+            timeout: Whole seconds for each request, 1–255.
+            count: Requests, 1–10.
+            size_bytes: Bytes of each, 32–200.
+
+        Returns:
+            A report; losses are in it and raise nothing.
+
+        Raises:
+            ValueError: An argument is out of range; nothing was sent.
+            NameNotFound: The name has no address.
+            CommandError: The module refused, or the ping failed as a whole.
+            LinkTimeout: The module never finished.
+            ModemError: The link or the network failed.
+
+        """
+        command = Qping(self._context_id, host, timeout, count, size_bytes)
+        replies: asyncio.Queue[PingReply | None] = asyncio.Queue()
+        await self._readiness.wait(READY_TIMEOUT_S)
+        return await detached(self._driver, self._ping, command, timeout, count, replies)
+
+    async def ping_replies(
+        self, host: str | bytes, *, timeout: int = 4, count: int = 4, size_bytes: int = 32
+    ) -> AsyncGenerator[PingReply, None]:
+        """Ping a host from the module; yield each request's outcome as it comes.
+
+        Arguments and errors are those of :meth:`ping`. Leaving the iteration early is
+        safe: the module finishes by itself.
+        """
+        command = Qping(self._context_id, host, timeout, count, size_bytes)
+        replies: asyncio.Queue[PingReply | None] = asyncio.Queue()
+        await self._readiness.wait(READY_TIMEOUT_S)
+        report = asyncio.create_task(
+            detached(self._driver, self._ping, command, timeout, count, replies)
+        )
+        report.add_done_callback(lambda _: replies.put_nowait(None))
+        try:
+            while (reply := await replies.get()) is not None:
+                yield reply
+            await report
+        finally:
+            report.cancel()
+            # Whoever leaves early doesn't want to know how it ended.
+            await asyncio.gather(report, return_exceptions=True)
+
+    async def ntp_time(
+        self, server: str | bytes, *, port: int = 123, set_clock: bool = False
+    ) -> datetime:
+        """Ask an NTP server for the time through the module (AT+QNTP, §2.2.9).
+
+        Args:
+            server: IP address or name.
+            port: Port of the server, 1–65535.
+            set_clock: Have the module set its own clock too.
+
+        Returns:
+            An aware datetime: the digits are local time at the offset that the module states.
+
+        Raises:
+            TypeError: ``set_clock`` is no bool; nothing was sent.
+            ValueError: An argument is out of range; nothing was sent.
+            NameNotFound: The server's name has no address.
+            ConnectTimedOut: The server did not answer.
+            UnexpectedAnswer: The time can't be read.
+            CommandError: The module refused, or failed in another way.
+            LinkTimeout: The module never finished.
+            ModemError: The link or the network failed.
+
+        """
+        check_flag("set_clock", set_clock)
+        command = Qntp(self._context_id, server, port, int(set_clock))
+        await self._readiness.wait(READY_TIMEOUT_S)
+        return await detached(self._driver, self._ntp_time, command)
+
+    async def _ping(
+        self, command: Qping, timeout: int, count: int, replies: asyncio.Queue[PingReply | None]
+    ) -> PingReport:
+        async with self._one_ping:
+            inbox: Inbox[PingResultLine | PingSummary | PingCode] = Inbox(
+                self._driver, PingResultLine, PingSummary, PingCode
+            )
+            try:
+                await _begin(self._driver, command)
+                return await _collect_pings(inbox, command.text, timeout, count, replies)
+            finally:
+                inbox.close()
+
+    async def _ntp_time(self, command: Qntp) -> datetime:
+        async with self._one_time:
+            inbox = Inbox(self._driver, NtpResult)
+            try:
+                await _begin(self._driver, command)
+                result = await inbox.get(NTP_LIMIT_S, command.text)
+            finally:
+                inbox.close()
+        if result.err:
+            raise connect_error(command.text, _NTP_ERR.get(result.err, result.err))
+        try:
+            return parse_ntp_time(result.time or "")
+        except ValueError as exc:
+            line = repr(result).encode()
+            raise UnexpectedAnswer(command.text, [line], str(exc)) from exc
+
+
+async def _begin(driver: Driver, command: Command[None]) -> None:
+    try:
+        await driver.run(command)
+    except CommandError as exc:
+        raise connect_error(command.text, exc.err, exc.cme) from exc
+
+
+async def _collect_addresses(
+    inbox: Inbox[DnsAnswer], command: str, limit: float
+) -> tuple[Resolution, int]:
+    """Read the lines of one answer in every shape that modules print (N35).
+
+    Args:
+        inbox: Where they come.
+        command: What was asked.
+        limit: Seconds until the first must have come.
+
+    Returns:
+        The addresses, and how many were announced.
+
+    """
+    addresses: dict[str, None] = {}
+    expected, ttl_s = 1, 0
+    head = False
+    while not head or len(addresses) < expected:
+        try:
+            answer = await inbox.get(limit, command)
+        except LinkTimeout:
+            if addresses or head:
+                break
+            raise
+        limit = DNS_QUIET_S
+        if answer.err is not None:
+            if answer.err:
+                raise connect_error(command, answer.err)
+            head = True
+            addresses.clear()  # what came before belongs to another answer
+            expected, ttl_s = answer.count or 0, answer.ttl_s or 0
+        addresses.update(dict.fromkeys(answer.addresses))
+    return Resolution(tuple(addresses), ttl_s), expected
+
+
+async def _collect_pings(
+    inbox: Inbox[PingResultLine | PingSummary | PingCode],
+    command: str,
+    timeout: int,
+    count: int,
+    replies: asyncio.Queue[PingReply | None],
+) -> PingReport:
+    seen: list[PingReply] = []
+    limit = timeout + PING_MARGIN_S + NAME_RESOLUTION_S
+    while True:
+        try:
+            urc = await inbox.get(limit, command)
+        except LinkTimeout:
+            if len(seen) == count:  # only the summary got lost
+                return _report(seen)
+            raise
+        limit = timeout + PING_MARGIN_S
+        if isinstance(urc, PingSummary):
+            return _counted(seen, urc)
+        code = urc.result if isinstance(urc, PingResultLine) else urc.code
+        if isinstance(urc, PingResultLine) and code == PingResult.ECHO:
+            reply = PingReply(urc.ip, urc.size_bytes, urc.time_ms, urc.ttl)
+        elif code == PingResult.TIMEOUT and len(seen) < count:
+            reply = PingReply()
+        elif code in {PingResult.TIMEOUT, PingResult.SUCCESS}:
+            return _report(seen)
+        else:
+            raise connect_error(command, _PING_ERR.get(code, code))
+        seen.append(reply)
+        replies.put_nowait(reply)
+
+
+def _counted(replies: list[PingReply], summary: PingSummary) -> PingReport:
+    """Take the module's counts; without an answer its times mean nothing."""
+    times = (summary.min_ms, summary.max_ms, summary.avg_ms) if summary.received else (None,) * 3
+    return PingReport(tuple(replies), summary.sent, summary.received, summary.lost, *times)
+
+
+def _report(replies: list[PingReply]) -> PingReport:
+    """Count for ourselves: the module gave no counts."""
+    times = [reply.time_ms for reply in replies if reply.time_ms is not None]
+    return PingReport(
+        tuple(replies),
+        len(replies),
+        len(times),
+        len(replies) - len(times),
+        min(times, default=None),
+        max(times, default=None),
+        sum(times) // len(times) if times else None,
+    )

@@ -1,0 +1,142 @@
+"""What the modem's queries return.
+
+Layer: aio.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from aiobc9x.spec import DataFormat, ViewMode
+from aiobc9x.wire.commands.radio import EdrxSetting
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """The addresses of a name (§2.2.10).
+
+    Attributes:
+        addresses: In the module's order, without doubles.
+        ttl_s: Seconds that they hold; 0 if the module doesn't say.
+
+    """
+
+    addresses: tuple[str, ...]
+    ttl_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class PingReply:
+    """One request of a ping (§2.2.8).
+
+    Attributes:
+        ip_address: Who answered, ``None`` after a timeout.
+        size_bytes: Bytes of the request, ``None`` after a timeout.
+        time_ms: Milliseconds to the answer, ``None`` after a timeout.
+        ttl: Time to live of the answer, ``None`` after a timeout.
+
+    """
+
+    ip_address: str | None = None
+    size_bytes: int | None = None
+    time_ms: int | None = None
+    ttl: int | None = None
+
+    @property
+    def timed_out(self) -> bool:
+        """Whether no answer came."""
+        return self.time_ms is None
+
+
+@dataclass(frozen=True, slots=True)
+class PingReport:
+    """A whole ping (§2.2.8).
+
+    The note calls the counts bytes; its example, and the modules, count requests (N14).
+
+    Attributes:
+        replies: One entry a request that the module reported.
+        sent: Requests sent.
+        received: Answers received.
+        lost: Requests without an answer.
+        min_ms: Shortest time, ``None`` without an answer.
+        max_ms: Longest time, ``None`` without an answer.
+        avg_ms: Average as the module states it, ``None`` without an answer.
+
+    """
+
+    replies: tuple[PingReply, ...]
+    sent: int
+    received: int
+    lost: int
+    min_ms: int | None
+    max_ms: int | None
+    avg_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ModuleSettings:
+    """The settings of AT+QICFG (§2.2.11); ``None`` where the module doesn't tell.
+
+    Attributes:
+        send_data_format: Only text is possible.
+        recv_data_format: Whether payloads come as text or as hex digits. In NVRAM.
+        view_mode: What stands between a header and its data. In NVRAM.
+        show_length: Whether headers carry the optional lengths. In NVRAM.
+        open_time: Seconds that the module tries to connect. Lost in deep sleep.
+
+    """
+
+    send_data_format: DataFormat | None
+    recv_data_format: DataFormat | None
+    view_mode: ViewMode | None
+    show_length: bool | None
+    open_time: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who the module and its SIM are; ``None`` where the module doesn't tell."""
+
+    manufacturer: str | None
+    model: str | None
+    revision: str | None
+    imei: str | None
+    imsi: str | None
+    iccid: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """Strength and quality of reception (27.007); ``None`` where unknown.
+
+    Attributes:
+        rssi_dbm: Received signal strength (CSQ).
+        ber: Channel bit error rate class 0–7 (CSQ).
+        rsrp_dbm: Lower bound of the reference signal's power (CESQ).
+        rsrq_db: Lower bound of the reference signal's quality (CESQ).
+
+    """
+
+    rssi_dbm: int | None
+    ber: int | None
+    rsrp_dbm: int | None
+    rsrq_db: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class PowerSavingStatus:
+    """Power saving as requested from the network (27.007).
+
+    Attributes:
+        enabled: Whether PSM is on; ``None`` if the module doesn't tell.
+        periodic_tau_s: T3412 in seconds, ``None`` if off or unknown.
+        active_time_s: T3324 in seconds, ``None`` if off or unknown.
+        edrx: The requested eDRX settings, one an access technology.
+
+    """
+
+    enabled: bool | None
+    periodic_tau_s: int | None
+    active_time_s: int | None
+    edrx: tuple[EdrxSetting, ...]

@@ -1,0 +1,1 @@
+"""The module's six sockets, from the reserved connect ID to the confirmed close."""

@@ -1,0 +1,112 @@
+"""Switch a socket between Buffer Access Mode and Direct Push Mode (§2.2.7).
+
+Layer: aio.
+
+Direct push can't be paused: a socket whose reader falls behind is switched to buffer
+mode, and back once everything has been read. Each switch is a flash write on the
+module, so switching back waits until the last one is long enough ago. The session
+does the switching itself, where nothing can come between the last read and it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Final
+
+from aiobc9x.core.events import ModeSwitched, SwitchRefused
+from aiobc9x.core.slots import Slot, SlotState
+from aiobc9x.errors import ModemError, StreamBroken, command_error
+from aiobc9x.spec import AccessMode
+from aiobc9x.wire.commands.tcpip import Qiswtmd
+
+if TYPE_CHECKING:
+    from aiobc9x.aio.line.driver import Driver
+
+logger = logging.getLogger("aiobc9x.aio")
+
+SWITCH_BACK_INTERVAL_S: Final = 60.0
+"""Seconds between two automatic returns to push mode, over all sockets: at most
+1440 pairs of flash writes a day."""
+
+_LOOK_S: Final = 0.5
+
+
+class ModeSwitcher:
+    """Switches access modes, and limits how often it does so by itself."""
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+        self._next_return = 0.0
+        self._relieved: set[Slot] = set()
+
+    async def switch(self, slot: Slot, mode: AccessMode) -> None:
+        """Switch a socket now, and leave it so.
+
+        Raises:
+            RuntimeError: A later call has chosen the other mode before this one was done.
+            CommandError: The module refused; the socket stays as it was.
+            ModemError: The connection or the link failed.
+
+        Cancellation is safe: the switch goes on by itself.
+        """
+        self._relieved.discard(slot)  # its owner has decided anew
+        is_done = await self._switch(slot, mode)
+        if not (is_done or slot in self._relieved):  # the reader is behind: it returns by itself
+            raise RuntimeError(
+                f"socket {slot.connect_id} is not in {mode.name} mode: a later call of"
+                " set_access_mode() has chosen the other one; await one before the next"
+            )
+
+    async def _switch(self, slot: Slot, mode: AccessMode) -> bool:
+        """Switch a socket; return whether it is so, or a later wish has come before."""
+        if _is_in(slot, mode):
+            return True
+        over = self._driver.expect_of(slot, ModeSwitched, SwitchRefused)
+        self._driver.session.switch_mode(slot, mode)
+        self._driver.kick()
+        while True:
+            try:
+                event = await over
+            finally:
+                over.cancel()
+            if _is_in(slot, mode) or (isinstance(event, ModeSwitched) and not slot.is_live):
+                return True  # or it has been, and has ended since
+            if isinstance(event, SwitchRefused):
+                if event.reason:
+                    raise StreamBroken(f"the access mode was not switched: {event.reason}")
+                raise command_error(Qiswtmd(slot.connect_id, mode).text, event.err)
+            if slot.wanted_mode is not mode:
+                return False
+            over = self._driver.expect_of(slot, ModeSwitched, SwitchRefused)  # that was another's
+
+    async def relieve(self, slot: Slot) -> None:
+        """Switch a socket whose reader is behind to buffer mode until it has caught up.
+
+        Then it returns to push mode, unless its owner has switched it meanwhile.
+        """
+        self._relieved.add(slot)
+        try:
+            await self._switch(slot, AccessMode.BUFFER)
+            await self._restore(slot)
+        except ModemError as exc:
+            if slot.is_live:  # else its end is the news
+                logger.warning("! can't switch the mode of socket %d: %s", slot.connect_id, exc)
+        finally:
+            self._relieved.discard(slot)
+
+    async def _restore(self, slot: Slot) -> None:
+        while slot.state is SlotState.OPEN and slot in self._relieved:
+            wait = self._next_return - self._driver.time()
+            empty = not slot.readable and not slot.holds_data
+            if wait <= 0 and slot.wants_read and empty and self._driver.session.length_shown:
+                self._next_return = self._driver.time() + SWITCH_BACK_INTERVAL_S
+                await self._switch(slot, AccessMode.PUSH)
+                return
+            await asyncio.sleep(max(wait, _LOOK_S))
+
+
+def _is_in(slot: Slot, mode: AccessMode) -> bool:
+    """Whether a socket is in a mode, for certain, and stays so."""
+    is_settled = slot.wanted_mode is None and slot.held is None and not slot.is_mode_doubtful
+    return slot.is_live and slot.access_mode is mode and is_settled

@@ -1,0 +1,195 @@
+"""Find out what a refusal, a silence or an end means for a connection.
+
+Layer: aio. Plain coroutines over ``driver.run(command)``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from collections.abc import Callable
+from typing import Final
+
+from aiobc9x.aio.line.slot_events import owner_of
+from aiobc9x.aio.sockets.lifetimes import ENDING, GONE, SocketKeeper
+from aiobc9x.core.events import Lane, ReadRefused, SendRefused, SendStalled
+from aiobc9x.core.slots import Slot, SlotState
+from aiobc9x.errors import (
+    CommandError,
+    ModemError,
+    ModuleReset,
+    NetworkLost,
+    StreamBroken,
+    command_error,
+)
+from aiobc9x.spec import AccessMode, ServiceType, SocketState
+from aiobc9x.wire.commands.radio import Cgatt, Cgpaddr
+from aiobc9x.wire.commands.tcpip import Qistate, SocketStatus
+
+_IN_USE = frozenset({SlotState.OPENING, SlotState.OPEN, SlotState.REMOTE_CLOSED})
+
+_RESTARTED: Final = "the module has no socket any more: it must have restarted"
+
+
+class Examiner:
+    """Compares what the module says about sockets with what we believe.
+
+    Attributes:
+        on_network_lost: Called when connections turn out to have ended with the network.
+
+    """
+
+    def __init__(self, keeper: SocketKeeper) -> None:
+        self.on_network_lost: Callable[[], None] = lambda: None
+        self._keeper, self._driver = keeper, keeper.driver
+        self._session = keeper.session
+        self._network_check: asyncio.Future[ModemError | None] | None = None
+
+    async def examine(self, event: SendStalled | SendRefused | ReadRefused) -> None:
+        """Find out what ``SEND FAIL`` or ``ERROR`` means for a connection, and act on it."""
+        slot, err = event.slot, event.err
+        try:
+            row = await self._keeper.status(slot)
+        except ModemError:  # the next try finds out
+            if isinstance(event, SendStalled):
+                self._session.retry_send(slot, self._driver.time())
+            elif isinstance(event, ReadRefused):
+                self._session.retry_read(slot, self._driver.time())
+            raise
+        owner = owner_of(slot)
+        if not slot.is_live or owner is None:
+            return
+        if row is None or row.socket_state in GONE:
+            self._end_vanished(slot, err)
+            return
+        if row.socket_state in ENDING:
+            self._session.remote_closed(slot)
+        if isinstance(event, ReadRefused):
+            self._session.retry_read(slot, self._driver.time())
+        elif row.socket_state in ENDING:
+            pass  # nothing more can be sent
+        elif isinstance(event, SendRefused):
+            owner.on_send_refused(command_error(f"AT+QISEND={slot.connect_id}", err))
+        else:
+            self._session.retry_send(slot, self._driver.time())
+        self._driver.kick()
+
+    def _end_vanished(self, slot: Slot, err: int | None, reason: ModemError | None = None) -> None:
+        """End a connection that the module has no more; what it held is lost.
+
+        A module that frees a socket with its unread data when the peer closes
+        leaves nothing to read: there, what was found empty before counts.
+        """
+        closed = slot.state is SlotState.REMOTE_CLOSED
+        if closed and not self._session.profile.keeps_unread and slot.found_empty:
+            self._session.drained(slot)
+        else:
+            self._session.break_off(slot, copy.copy(reason) or _vanished(slot, err))
+        self._driver.kick()
+
+    async def compare_after_loss(self) -> None:
+        """Compare them when a context has ended: sockets that are gone ended with the network."""
+        await self.compare(reason=await self.why_closed())
+
+    async def compare(self, lane: Lane = Lane.COMMAND, *, reason: ModemError | None = None) -> bool:
+        """Compare the module's table with ours (§2.2.3).
+
+        A row that we miss is a connection that is gone; a row that says so is an end whose
+        URC got lost; a connected one is an open whose URC got lost; and a row that nobody
+        here knows is an incoming connection whose URC got lost.
+
+        Args:
+            lane: Who asks.
+            reason: Why connections end, if that is known.
+
+        Returns:
+            Whether the module has lost every socket, as after a restart.
+
+        """
+        ours = [slot for slot in self._session.sockets if slot.state in _IN_USE]
+        # One that is opened behind the question has no row.
+        known = [slot for slot in ours if slot.state is not SlotState.OPENING]
+        rows = {row.connect_id: row for row in await self._driver.run(Qistate(), lane=lane)}
+        for slot in ours:
+            if (row := rows.get(slot.connect_id)) is not None:
+                self._match(slot, row, reason)  # now: what is asked below takes its time
+        missing = [slot for slot in known if slot.connect_id not in rows]
+        lost = not rows and any(self._has_row(slot) for slot in missing)
+        for slot in missing:
+            found: SocketStatus | None = None
+            if slot.service_type is ServiceType.TCP_INCOMING:
+                found = await self._keeper.status(slot, lane)  # some firmware leaves these out
+                lost = lost and found is None
+            restarted = lost and lane is Lane.RECOVERY
+            self._match(slot, found, ModuleReset(_RESTARTED) if restarted else reason)
+        for connect_id, row in rows.items():
+            incoming = row.service_type == ServiceType.TCP_INCOMING
+            if incoming and self._session.sockets.get(connect_id) is None:
+                self._driver.on_orphaned(connect_id)
+        self._driver.kick()
+        return lost
+
+    def _has_row(self, slot: Slot) -> bool:
+        """Whether a module that has not restarted has a row of this socket."""
+        closed = slot.state is SlotState.REMOTE_CLOSED and self._session.profile.keeps_unread
+        return slot.state is SlotState.OPEN or closed
+
+    def _match(self, slot: Slot, row: SocketStatus | None, reason: ModemError | None) -> None:
+        if slot.state is SlotState.OPENING:
+            own = row is not None and row.service_type == slot.service_type
+            if row is not None and own and row.socket_state in {SocketState.CONNECTED, *ENDING}:
+                self._session.opened(slot)
+                if row.socket_state in ENDING:
+                    self._session.remote_closed(slot)
+        elif slot.state in {SlotState.OPEN, SlotState.REMOTE_CLOSED}:
+            if row is None or (row.socket_state in GONE and not slot.is_listener):
+                if isinstance(reason, ModuleReset):
+                    self._session.break_off(slot, reason)
+                else:
+                    self._end_vanished(slot, None, reason)
+                return
+            if row.access_mode in list(AccessMode):
+                self._session.found_mode(slot, AccessMode(row.access_mode))
+            if row.socket_state in ENDING:
+                self._session.remote_closed(slot)
+
+    async def why_closed(self) -> ModemError | None:
+        """Say why connections end: ``None`` for the peer, an error for a lost network."""
+        if (under_way := self._network_check) is not None:
+            error = await asyncio.shield(under_way)
+            if error is not None:
+                return error
+        # An answer from before the end says nothing of it.
+        if (under_way := self._network_check) is not None:
+            return await asyncio.shield(under_way)
+        check = self._network_check = asyncio.get_running_loop().create_future()
+        error = None
+        try:
+            error = await self._check_network()
+            if error is not None:
+                self.on_network_lost()
+        except ModemError as exc:
+            error = exc if not self._driver.is_alive else None
+        finally:
+            self._network_check = None
+            check.set_result(error)
+        return error
+
+    async def _check_network(self) -> NetworkLost | None:
+        try:
+            if not await self._driver.run(Cgatt()):
+                return NetworkLost("the module is no longer attached to the network (CGATT)")
+            contexts = await self._driver.run(Cgpaddr())
+        except CommandError:
+            return None  # it can't say: take the peer's word
+        if not any(cid == self._keeper.context_id and addresses for cid, addresses in contexts):
+            return NetworkLost("the module has no address any more (CGPADDR)")
+        return None
+
+
+def _vanished(slot: Slot, err: int | None) -> StreamBroken:
+    code = "" if err is None else f" (modem error {err})"
+    if slot.state is SlotState.REMOTE_CLOSED:
+        text = "the peer closed the connection, and the module freed it before it was read empty"
+        return StreamBroken(f"{text}{code}")
+    return StreamBroken(f"the module has closed the connection without a word{code}")

@@ -1,0 +1,299 @@
+"""Who holds which connect ID, from the reservation to the confirmed close.
+
+Layer: aio. Closes run in the supervisor, so a caller that is cancelled never leaves a
+connect ID behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+from dataclasses import dataclass
+from typing import Final
+
+from aiobc9x.aio.line.driver import Driver
+from aiobc9x.aio.line.resting import rest
+from aiobc9x.aio.sockets.changes import Changes
+from aiobc9x.core.events import Lane
+from aiobc9x.core.session import Session
+from aiobc9x.core.slots import Slot, SlotState
+from aiobc9x.errors import CommandError, LinkLost, LinkTimeout, ModemError, NoFreeSocket
+from aiobc9x.spec import (
+    CLOSE_TIME_S,
+    LOCAL_PORT_QUARANTINE_S,
+    AccessMode,
+    QueryType,
+    ServiceType,
+    SocketState,
+)
+from aiobc9x.wire.commands.tcpip import Qiclose, Qistate, SocketStatus
+from aiobc9x.wire.urcs import CloseOk
+
+logger = logging.getLogger("aiobc9x.aio")
+
+CLOSE_LIMIT_S: Final = CLOSE_TIME_S + 2.0
+"""Seconds until a missing ``CLOSE OK`` is looked into."""
+
+CLOSE_RETRY_S: Final = 30.0
+"""Between two rounds of closing a socket that the module keeps."""
+
+GONE: Final = frozenset({SocketState.IDLE, SocketState.CLOSED})
+"""States of a socket that no longer uses its ID (N8)."""
+
+ENDING: Final = frozenset({SocketState.CLOSING, SocketState.REMOTE_CLOSING})
+"""States of a socket that was connected, and whose peer has closed (N8)."""
+
+
+@dataclass(slots=True, eq=False)
+class _Close:
+    """A close under way.
+
+    Attributes:
+        slot: The socket.
+        lane: Before or behind which commands AT+QICLOSE goes.
+        future: Done when the connect ID is free.
+        ends_socket: Whether AT+QICLOSE is what ends the socket, as far as is known. If not,
+            the module, the peer or the network has ended it before.
+        whoever: Whether the ID is to be freed, whoever has it.
+        is_refused: The last AT+QICLOSE was answered by ``ERROR``.
+        is_doubtful: One got no answer, so one that was refused may come behind one that was
+            carried out.
+
+    """
+
+    slot: Slot
+    lane: Lane
+    future: asyncio.Future[None]
+    ends_socket: bool
+    whoever: bool
+    is_refused: bool = False
+    is_doubtful: bool = False
+
+
+class SocketKeeper:
+    """Reserves and closes the connect IDs of one modem.
+
+    Attributes:
+        driver: Runs the commands.
+        context_id: ``<contextID>`` of every socket.
+        freed: Tells whenever an ID becomes free, an open ends, or all have ended at once.
+        is_closing: The modem is being closed, so no ID is given out.
+        has_listened: A listener has been opened, so there may be connections whose URC got lost.
+        has_foreign_sockets: A caller has opened sockets by commands of his own.
+
+    """
+
+    def __init__(
+        self,
+        driver: Driver,
+        context_id: int,
+        port_quarantine: float = LOCAL_PORT_QUARANTINE_S,
+    ) -> None:
+        self.driver = driver
+        self.context_id = context_id
+        self._port_quarantine = port_quarantine
+        self.freed = Changes()
+        driver.on_sockets_lost = self.freed.tell
+        self.is_closing = self.has_foreign_sockets = self.has_listened = False
+        self._closes: dict[Slot, asyncio.Future[None]] = {}
+        self._one_close = asyncio.Lock()
+
+    @property
+    def session(self) -> Session:
+        """The session that the sockets belong to."""
+        return self.driver.session
+
+    def want_reads(self, slot: Slot, wants: bool) -> None:
+        """Let the session read a socket, or not."""
+        if slot.wants_read is wants:
+            return
+        self.session.want_reads(slot, wants, self.driver.time())
+        if wants:
+            self.driver.kick()
+
+    async def status(self, slot: Slot, lane: Lane = Lane.COMMAND) -> SocketStatus | None:
+        """Ask the module how a socket is; ``None`` if it has no such socket (§2.2.3)."""
+        rows = await self.driver.run(Qistate(QueryType.CONNECT_ID, slot.connect_id), lane=lane)
+        return next((row for row in rows if row.connect_id == slot.connect_id), None)
+
+    async def reserve(
+        self, service_type: ServiceType, access_mode: AccessMode, local_port: int
+    ) -> Slot:
+        """Reserve a connect ID; wait if none is free, or the local port is not, but one is closing.
+
+        A fixed local port that AT+QICLOSE has freed rests for a while, as the note
+        recommends (§2.2.1, note 5). Of any other the module is asked.
+
+        Raises:
+            NoFreeSocket: All six are in use and none is closing.
+            LinkLost: The link failed meanwhile.
+            OSError: EADDRINUSE: the local port rests.
+
+        Cancellation is safe.
+        """
+        table = self.session.sockets
+        self.has_listened |= service_type is ServiceType.TCP_LISTENER
+        while True:
+            self.driver.check()
+            if self.is_closing:
+                raise LinkLost("the modem is being closed")
+            if not self._is_being_closed(local_port):
+                self._check_rest(local_port)
+                slot = table.reserve(service_type, access_mode, local_port)
+                if slot is not None:
+                    return slot
+                if not table.is_closing:
+                    raise NoFreeSocket
+            await self.freed.wait()
+
+    def _is_being_closed(self, local_port: int) -> bool:
+        """Whether the socket that has a fixed local port will be gone soon."""
+        closing = (s for s in self.session.sockets if s.state is SlotState.CLOSING)
+        return bool(local_port) and any(slot.local_port == local_port for slot in closing)
+
+    def _check_rest(self, local_port: int) -> None:
+        """Raise ``OSError`` if a fixed local port rests."""
+        wait = self.session.sockets.resting_s(local_port, self.driver.time())
+        if wait > 0:
+            text = f"local port {local_port} rests for another {wait:.0f} s after its close"
+            fix = "use 0 to let the module choose, or open_modem(port_quarantine=0) to try"
+            raise OSError(errno.EADDRINUSE, f"{text} (§2.2.1, note 5); {fix}")
+
+    def close(self, slot: Slot, *, whoever: bool = False) -> asyncio.Future[None]:
+        """Close a socket in the background; the future is done when its ID is free.
+
+        Args:
+            slot: The socket.
+            whoever: Close what has the ID, even if that is not the socket.
+
+        """
+        self.driver.home.check_thread()
+        if (under_way := self._closes.get(slot)) is not None:
+            return under_way
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if slot.state is SlotState.FREE or not self.driver.is_alive:
+            future.set_result(None)
+            return future
+        # Its AT+QIOPEN may still wait there, and must not come behind the close.
+        lane = Lane.COMMAND if slot.state is SlotState.OPENING else Lane.CLOSE
+        whoever |= slot.state is not SlotState.OPENING
+        close = _Close(slot, lane, future, slot.state is SlotState.OPEN, whoever)
+        self.session.begin_close(slot)
+        self._closes[slot] = future
+        self.driver.spawn(self._close, close)
+        return future
+
+    async def _close(self, close: _Close) -> None:
+        slot, future = close.slot, close.future
+        try:
+            while slot.state is SlotState.CLOSING and self.driver.is_alive:
+                if await self._close_thrice(close):
+                    break
+                logger.warning("! the module keeps socket %d open", slot.connect_id)
+                await rest(self.driver, CLOSE_RETRY_S)  # a restart frees every socket
+        finally:
+            if slot.state is SlotState.CLOSING:
+                rest_s = self._port_quarantine if close.ends_socket else 0.0
+                self.session.release(slot, self.driver.time(), rest_s)
+                self.session.statistics.closes += 1
+            self._closes.pop(slot, None)
+            if not future.done():
+                future.set_result(None)
+            self.driver.disown(slot)
+            self.freed.tell()
+
+    async def _close_thrice(self, close: _Close) -> bool:
+        for _ in range(3):
+            try:
+                if await self._close_once(close) or close.slot.state is SlotState.FREE:
+                    return True
+            except LinkTimeout:  # the driver is bringing the line back in step
+                close.is_doubtful = True
+            except CommandError as exc:
+                logger.debug("! can't ask for socket %d: %s", close.slot.connect_id, exc)
+        return False
+
+    async def _close_once(self, close: _Close) -> bool:
+        """Close and wait for ``CLOSE OK``; without one, ask whether the socket is gone."""
+        if not (close.whoever or await self._is_kept(close.slot, close.lane)):
+            return True
+        if await self.close_quietly(close.slot.connect_id, close.lane, close):
+            return True
+        row = await self.status(close.slot, Lane.CLOSE)
+        is_gone = row is None or row.socket_state in GONE
+        if is_gone and close.is_refused and not close.is_doubtful:
+            close.ends_socket = False
+        return is_gone
+
+    async def close_failed(self, slot: Slot) -> None:
+        """Close what is left of an open that has failed; the ID stays reserved."""
+        if await self._is_kept(slot, Lane.CLOSE):
+            await self.close_quietly(slot.connect_id)
+
+    async def _is_kept(self, slot: Slot, lane: Lane) -> bool:
+        """Whether the module may still have a socket that could not be opened.
+
+        Some free its ID at once, some at AT+QICLOSE alone. Beside a listener a free ID may
+        have gone to an incoming connection whose URC is still on its way, and which the close
+        would end. The URC comes before the answer to a question that is asked first.
+        """
+        if not self.session.sockets.listeners:
+            return True
+        try:
+            row = await self.status(slot, lane)
+        except CommandError:
+            return True
+        return row is not None and row.service_type == slot.service_type
+
+    async def close_quietly(
+        self, connect_id: int, lane: Lane = Lane.CLOSE, close: _Close | None = None
+    ) -> bool:
+        """Send AT+QICLOSE; return whether ``CLOSE OK`` came.
+
+        A slot that is free by the time that it is its turn has nothing left to close: the
+        module has restarted, and the ID may be somebody else's.
+        """
+        async with self._one_close:  # CLOSE OK names no socket (rule 4)
+            if close is not None and close.slot.state is SlotState.FREE:
+                return True
+            done = self.driver.expect(lambda urc: True if isinstance(urc, CloseOk) else None)
+            try:
+                command = Qiclose(connect_id)
+                slot = None if close is None else close.slot
+                answer = await self.driver.ask(command, lane=lane, explain=False, slot=slot)
+                if close is not None:
+                    close.is_refused = not answer.ok
+                if answer.ok:
+                    async with asyncio.timeout(CLOSE_LIMIT_S):
+                        return await done
+            except TimeoutError as exc:
+                if isinstance(exc, LinkTimeout):
+                    raise
+            finally:
+                done.cancel()
+        return False
+
+    def close_orphan(self, connect_id: int) -> None:
+        """Close a connection that nobody owns: its ``"incoming"`` URC got lost (§2.3.5).
+
+        One that a caller has opened by a command of his own is his.
+        """
+        if self.has_foreign_sockets:
+            return
+        slot = self.session.adopt_orphan(connect_id)
+        if slot is not None:
+            logger.info("! nobody knows the connection on socket %d: it is closed", connect_id)
+            self.close(slot)
+
+    async def close_foreign(self) -> None:
+        """Close the sockets that nobody here owns, if that can be.
+
+        A caller has opened them by commands of his own, or their ``"incoming"`` got lost.
+        """
+        try:
+            for row in await self.driver.run(Qistate(), lane=Lane.CLOSE):
+                if self.session.sockets.get(row.connect_id) is None:
+                    await self.close_quietly(row.connect_id)
+        except ModemError as exc:  # the next start closes them
+            logger.warning("! sockets that nobody owns may be left open: %s", exc)

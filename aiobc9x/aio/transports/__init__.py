@@ -1,0 +1,1 @@
+"""asyncio transports over a socket of the module."""

@@ -1,0 +1,129 @@
+"""A UDP socket of the module as an asyncio datagram transport.
+
+Layer: aio.
+
+The module's UDP sockets are connected: they send to one address and drop what comes
+from any other. One node is one datagram, in both directions (§2.2.6, note 3).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import os
+import socket
+from typing import TYPE_CHECKING, Any, Final
+
+from aiobc9x.aio.transports.base import ModuleTransport
+from aiobc9x.aio.transports.socket_view import SocketView
+from aiobc9x.spec import SEND_MAX_BYTES
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer as Buffer
+
+    from aiobc9x.aio.sockets.compare import Examiner
+    from aiobc9x.aio.sockets.lifetimes import SocketKeeper
+    from aiobc9x.core.slots import Slot
+
+logger = logging.getLogger("aiobc9x.aio")
+
+QUEUE_DATAGRAMS: Final = 256
+"""Datagrams that wait at most for the module. A system's socket has such a bound too, and a
+program that sends faster than the line does loses datagrams there; these are told of. At
+115200 baud 256 of the longest take about a minute. Ours."""
+
+
+class DatagramTransport(ModuleTransport, asyncio.DatagramTransport):
+    """Datagrams to and from one address."""
+
+    def __init__(
+        self,
+        keeper: SocketKeeper,
+        examiner: Examiner,
+        slot: Slot,
+        protocol: asyncio.DatagramProtocol,
+        extra: dict[str, Any],
+    ) -> None:
+        self._peer: tuple[str, int] = extra["peername"]
+        extra["socket"] = SocketView(socket.SOCK_DGRAM, extra["sockname"], self._peer)
+        super().__init__(keeper, examiner, slot, protocol, extra)
+
+    def sendto(
+        self,
+        data: bytes | bytearray | memoryview,
+        addr: tuple[Any, ...] | str | Buffer | None = None,
+    ) -> None:
+        """Queue one datagram; it is copied at once.
+
+        A datagram of over 1440 bytes goes to ``error_received`` as
+        ``OSError(EMSGSIZE)`` and is not sent (§2.2.4); so does one as ``OSError(ENOBUFS)``
+        that finds :data:`QUEUE_DATAGRAMS` waiting.
+
+        Args:
+            data: 1–1440 bytes.
+            addr: ``None``, or the address that the socket is connected to (``Any``: an
+                IPv6 address may have more fields).
+
+        Raises:
+            TypeError: Not a bytes-like object.
+            ValueError: The module can't send an empty datagram (§2.2.4, note 4), or the
+                address is another one.
+            RuntimeError: It is called from another thread or event loop; nothing is sent.
+
+        """
+        self._keeper.driver.home.check_thread()
+        if not isinstance(data, bytes | bytearray | memoryview):
+            raise TypeError(
+                f"data argument must be a bytes-like object, not {type(data).__name__!r}"
+            )
+        known = addr is None or (isinstance(addr, tuple) and addr[:2] in {self._peer, self._asked})
+        if not known:
+            raise ValueError(
+                f"Invalid address: must be None or {self._peer}; the socket is connected"
+            )
+        datagram = bytes(data)
+        if not datagram:
+            raise ValueError("the module can't send an empty datagram (§2.2.4, note 4)")
+        if self._closing:
+            return
+        if len(datagram) > SEND_MAX_BYTES:
+            text = f"{os.strerror(errno.EMSGSIZE)}: {len(datagram)} bytes, the module sends 1440"
+            self._report(OSError(errno.EMSGSIZE, text))
+            return
+        if len(self._slot.datagrams) >= QUEUE_DATAGRAMS:
+            text = f"{os.strerror(errno.ENOBUFS)}: {QUEUE_DATAGRAMS} datagrams wait already"
+            self._report(OSError(errno.ENOBUFS, text))
+            return
+        self._keeper.session.send_datagram(self._slot, datagram)
+        self._keeper.driver.kick()
+        self._maybe_pause_protocol()
+
+    @property
+    def _asked(self) -> tuple[str, int]:
+        """The address as it was asked for, which may have been a name."""
+        asked: tuple[str, int] = self.get_extra_info("remote_addr", self._peer)
+        return asked
+
+    def on_data(self, data: bytes) -> None:
+        """Take one datagram."""
+        if not self._closing:
+            self._call("datagram_received", self._protocol.datagram_received, data, self._peer)
+
+    def on_datagram_lost(self, reason: str) -> None:
+        """Report that a datagram is lost."""
+        self._maybe_resume_protocol()
+        self._report(OSError(errno.ENOBUFS, reason))
+        self._flushed()
+
+    def on_send_refused(self, error: OSError) -> None:
+        """Report a datagram that the module did not take; the socket still stands."""
+        self._maybe_resume_protocol()
+        self._report(error)
+        self._flushed()
+
+    def _report(self, error: OSError) -> None:
+        self._call("error_received", self._protocol.error_received, error)
+
+    def _update_reading(self) -> None:
+        self._keeper.want_reads(self._slot, True)

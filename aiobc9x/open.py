@@ -1,0 +1,281 @@
+"""``open_modem``: awaitable, and an async context manager.
+
+Layer: aio.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import math
+from collections.abc import Generator
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn
+
+from aiobc9x.aio.bringup.startup import Settings, start
+from aiobc9x.aio.bringup.synchronize import BAUDRATES
+from aiobc9x.aio.connections.connecting import Stage, timing
+from aiobc9x.aio.line.driver import Driver
+from aiobc9x.aio.line.finishing import until_done
+from aiobc9x.aio.line.link import Create, Link, SerialSettings, open_link
+from aiobc9x.aio.options import READ_AHEAD_BYTES, Options
+from aiobc9x.core.profile import ModuleProfile
+from aiobc9x.core.sending import permitted_forms
+from aiobc9x.core.session import Session
+from aiobc9x.modem import Modem
+from aiobc9x.spec import LOCAL_PORT_QUARANTINE_S, OPEN_TIME_DEFAULT_S
+
+AWAKE_S: Final = 8.0
+"""Silence after which a module that may sleep is woken first: it misses its first AT."""
+
+_HOW: Final = "write 'async with open_modem(...) as modem:' or 'modem = await open_modem(...)'"
+
+
+class ModemOpening:
+    """What :func:`open_modem` returns: await it, or use it in ``async with``."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._modem: Modem | None = None
+
+    def __repr__(self) -> str:
+        address = self._options.address
+        where = address if isinstance(address, str) else "create()"
+        return f"<ModemOpening {where}: not a modem yet; {_HOW}>"
+
+    if not TYPE_CHECKING:  # a type checker says it better, and before anything runs
+
+        def __getattr__(self, name: str) -> Any:
+            """Explain to whoever takes this for a modem what is missing (``Any``: raises)."""
+            raise AttributeError(
+                f"open_modem() has not opened anything yet, so there is no {name!r}: {_HOW}"
+            )
+
+        def __enter__(self) -> NoReturn:
+            """Refuse ``with``, for which there is no time to open anything."""
+            raise TypeError(f"'with' can't open a modem: {_HOW}")
+
+        def __exit__(self, *_exc: object) -> None:
+            """Do nothing: there is no way in."""
+
+    def __await__(self) -> Generator[object, None, Modem]:
+        return self._open().__await__()
+
+    async def __aenter__(self) -> Modem:
+        """Open the modem.
+
+        Raises:
+            RuntimeError: The one that it has opened before is still open.
+
+        """
+        if self._modem is not None:
+            raise RuntimeError(f"{self._modem!r} is in use; call open_modem() for another")
+        self._modem = await self._open()
+        return self._modem
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close it; see :meth:`Modem.aclose`."""
+        modem, self._modem = self._modem, None
+        if modem is not None:
+            await modem.aclose()
+
+    async def _open(self) -> Modem:
+        _check_asyncio_runs()
+        async with timing(self._options.timeout) as stage:
+            return await self._open_in_stages(stage)
+
+    async def _open_in_stages(self, stage: Stage) -> Modem:
+        options = self._options
+        stage.name = "opening the port"
+        link = await _open_link(options)
+        sleeps = options.settings.allow_sleep  # polls would keep it awake (rule 5)
+        poll_interval = 0.0 if sleeps else options.poll_interval
+        session = Session(
+            baudrate=link.baudrate,
+            poll_interval=poll_interval,
+            answer_timeout=options.answer_timeout,
+            send_forms=permitted_forms(options.send_form),
+        )
+        session.idle_limit = AWAKE_S if sleeps else math.inf
+        driver = Driver(link, session)
+        try:
+            await driver.start()
+            started = await start(driver, options.settings)
+        except BaseException as exc:
+            stage.name, stage.hint = driver.hub.stage, _why_silent(driver)
+            # The port is closed when this returns, so that the next try finds it free.
+            await until_done(asyncio.create_task(driver.stop(), name="aiobc9x stop"))
+            if (told := link.explain(exc)) is not exc:
+                raise told from exc
+            raise
+        link.end_greeting()
+        return Modem(options, driver, started)
+
+
+def _why_silent(driver: Driver) -> str:
+    if driver.session.statistics.bytes_received:
+        return ""
+    return (
+        f"nothing came from {driver.link.name}; check that the module is powered, awake and"
+        " wired, and the speed (baudrate=None tries the usual ones)"
+    )
+
+
+def _check_asyncio_runs() -> None:
+    """Raise ``RuntimeError`` under another library than asyncio."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        raise RuntimeError(
+            "open_modem() needs asyncio's event loop, and none runs here; under trio, run one in"
+            " a thread of its own"
+        ) from None
+
+
+async def _open_link(options: Options) -> Link:
+    """Open the link in a context of its own.
+
+    It must not go through another modem that the caller's context is routed through.
+    """
+    opening = asyncio.create_task(
+        open_link(options.address, options.serial), context=contextvars.Context()
+    )
+    try:
+        return await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        opening.cancel()
+        await until_done(opening)
+        if not opening.cancelled() and opening.exception() is None:
+            # It came in the same turn as the cancellation.
+            await until_done(asyncio.create_task(opening.result().aclose()))
+        raise
+
+
+def open_modem(
+    address: str | Create,
+    *,
+    baudrate: int | None = 115200,
+    bytesize: int = 8,
+    parity: Literal["N", "E", "O", "M", "S"] = "N",
+    stopbits: float = 1,
+    rtscts: bool = False,
+    xonxoff: bool = False,
+    dsrdtr: bool = False,
+    exclusive: bool = True,
+    dtr: bool | None = None,
+    rts: bool | None = None,
+    context_id: int = 1,
+    profile: ModuleProfile | None = None,
+    sync_timeout: float = 30,
+    timeout: float | None = None,
+    pin: str | None = None,
+    receive_hex: bool = False,
+    open_time: int = OPEN_TIME_DEFAULT_S,
+    allow_sleep: bool = False,
+    read_ahead_bytes: int = READ_AHEAD_BYTES,
+    poll_interval: float = 10.0,
+    state_interval: float = 30.0,
+    answer_timeout: float = 10.0,
+    send_form: Literal["auto", "inline", "hex", "fixed"] = "auto",
+    port_quarantine: float = LOCAL_PORT_QUARANTINE_S,
+) -> ModemOpening:
+    """Open a module; await the result, or use it in ``async with``.
+
+    It is open once commands and answers are in step, the radio is on, sockets that an
+    earlier program left are closed and the settings are right. The network may not be
+    there yet: see :meth:`Modem.wait_ready`.
+
+    Args:
+        address: A serial device (``/dev/ttyUSB0``, ``COM3``), ``socket://host:port`` (a
+            serial server), ``sim://?name=value&…`` (the virtual module), or a callable
+            that opens any other byte stream: ``create(protocol_factory)``, awaited like
+            :meth:`asyncio.loop.create_connection` with its address bound by
+            :func:`functools.partial`. It returns ``(transport, protocol)``, and the
+            protocol is the one that ``protocol_factory()`` has made.
+        baudrate: Bits per second; ``None`` tries the usual ones.
+        bytesize: Data bits, 5–8.
+        parity: ``"N"``, ``"E"``, ``"O"``, ``"M"`` or ``"S"``.
+        stopbits: 1, 1.5 or 2.
+        rtscts: Hardware flow control; use it where the lines are wired.
+        xonxoff: Software flow control; it can't carry binary payloads.
+        dsrdtr: Flow control by DSR and DTR.
+        exclusive: Refuse a device that another program has locked.
+        dtr: Level of DTR after opening; ``None`` for the system's.
+        rts: Level of RTS after opening; ``None`` for the system's.
+        context_id: ``<contextID>`` of every socket, 1–3.
+        profile: Facts about the module; ``None`` chooses by its answer to ATI, and refuses a
+            module that names itself another one.
+        sync_timeout: Seconds until the module must have answered, and as many again until it
+            must have taken the settings that nothing works without.
+        timeout: Seconds for the whole opening: the port, the first answer and the settings.
+            ``None``: as long as its parts take.
+        pin: For a SIM that wants one; given once after each restart, not again once refused.
+        receive_hex: Have received data come as hex digits (§2.2.11): twice the bytes, for
+            lines where a module's text mode can't be trusted.
+        open_time: Seconds that the module tries to connect, 1–36 (§2.2.11).
+        allow_sleep: Leave the module's sleep and power saving settings alone, stop the
+            polls, and wake the module before a command after 8 s of silence. TCP
+            connections don't survive deep sleep (§2.2.1, note 3).
+        read_ahead_bytes: Bytes that a socket may hold here while its protocol has paused.
+        poll_interval: Seconds between reads of a silent socket, which find lost URCs;
+            0 for never. Each costs a few bytes on the line and power.
+        state_interval: Seconds between AT+QISTATE while somebody reads, and of silence until a
+            serial server or a stream from ``create``, which could vanish without a word, is
+            asked by AT; 0 for never.
+        answer_timeout: Seconds without a byte of an answer until it counts as lost, which
+            ends a connection whose bytes it concerns. The note says 300 ms; modules that
+            write flash or search a cell take seconds.
+        send_form: ``"auto"``: each payload by the form that takes least time on this line
+            (§2.2.4, §2.2.5). ``"inline"``: never as hex. ``"hex"``: always as hex.
+            ``"fixed"``: always at the prompt. What the module refuses goes at the prompt.
+        port_quarantine: Seconds that a fixed local port, a listener's too, isn't used again
+            once AT+QICLOSE has closed its socket: what the note recommends (§2.2.1, note 5).
+            0 asks the module at once, and its refusal is ``AddressBusy``. A port whose socket
+            a restart or the network has ended can always be used at once.
+
+    Returns:
+        An awaitable that gives a :class:`Modem`, and an async context manager.
+
+    Raises:
+        TypeError: An argument is of another type, at the call.
+        ValueError: An argument is out of range, at the call. When awaited:
+        PortNotFound: There is no such device.
+        PortDenied: The device may not be opened by this user.
+        PortBusy: Another program has locked the device, or the serial server says that another
+            client has it.
+        LinkLost: Opening failed in another way, or the link failed. What ``create``
+            raises passes unchanged, unless it is an :class:`OSError`.
+        LinkTimeout: The module did not answer in ``sync_timeout``.
+        StageTimeout: It was not open in ``timeout``; the message names the stage.
+        ModuleReset: The module restarts again and again.
+        SettingRefused: The module refused for ``sync_timeout`` what nothing works without.
+        WrongModule: Another module answers; ``profile`` has it taken for a BC65 or BC92.
+        RuntimeError: No event loop of asyncio runs, as under trio.
+
+    Cancellation closes what was opened, before it passes: the port is free then.
+    """
+    speed = baudrate if baudrate is not None else BAUDRATES[0]
+    serial = SerialSettings(
+        speed, bytesize, parity, stopbits, rtscts, xonxoff, dsrdtr, exclusive, dtr, rts
+    )
+    settings = Settings(sync_timeout, baudrate, profile, receive_hex, open_time, allow_sleep)
+    options = Options(
+        address,
+        serial,
+        settings,
+        context_id,
+        pin,
+        read_ahead_bytes,
+        poll_interval,
+        state_interval,
+        answer_timeout,
+        send_form,
+        timeout,
+        port_quarantine,
+    )
+    return ModemOpening(options)

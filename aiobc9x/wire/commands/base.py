@@ -1,0 +1,413 @@
+"""What every AT command has in common, and the commands that any name fits.
+
+Layer: wire. Does no I/O, reads no clock.
+"""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, Final, Generic, NamedTuple, TypeAlias, TypeVar
+
+from aiobc9x import spec
+from aiobc9x.errors import UnexpectedAnswer
+from aiobc9x.spec import AccessMode
+from aiobc9x.wire.params import ascii_text, command_line, raw_line
+from aiobc9x.wire.signalling import is_notice
+from aiobc9x.wire.urcs import RadioState, SimState, parse_urc
+
+__all__ = [
+    "PLAIN",
+    "RAW_TIMES_S",
+    "READ",
+    "SEND",
+    "CloseSocket",
+    "Command",
+    "EchoLines",
+    "Effect",
+    "Meaning",
+    "OpenSocket",
+    "Order",
+    "Raw",
+    "ReceiveHex",
+    "ShowLength",
+    "SwitchMode",
+    "TestForm",
+    "is_stray",
+]
+
+T_co = TypeVar("T_co", covariant=True)
+
+_NAME: Final = re.compile(r"[Aa][Tt]\s*(&?[A-Za-z]|[+*^#$%][A-Za-z][A-Za-z0-9_]*)")
+_TEST_NAME: Final = re.compile(r"[A-Z][A-Z0-9]*")
+_SIGNS: Final = (b"+", b"*", b"^", b"#", b"$", b"%")
+_NOISE: Final = b"\x00\xff"  # a module that wakes up may send these
+
+RAW_TIMES_S: Final[dict[str, float]] = {
+    "+COPS": 180.0,  # AT+COPS=? looks through every band
+    "+CGACT": 150.0,
+    "+CGATT": 140.0,
+    "+CMGS": 120.0,
+    "+CMSS": 120.0,
+    "+CUSD": 120.0,
+    "+CFUN": 85.0,
+}
+"""Seconds that a line of somebody else's may take where its answer waits for the network or the
+radio (27.007 and the manuals of relatives); every other one has :attr:`Raw.max_response_time`."""
+
+_BARE_ANSWERS: Final = frozenset(
+    {"+CCID", "+CGMI", "+CGMM", "+CGMR", "+CGSN", "+CIMI", "+CLAC", "+CMGL", "+CMGR"}
+)
+"""Those of 27.007 and 27.005 whose answers, or parts of them, have no prefix."""
+
+_OTHER_PREFIXES: Final[dict[str, frozenset[str]]] = {
+    "I": frozenset({"+GCAP"}),
+    "+CCID": frozenset({"+ICCID"}),
+    "+QCCID": frozenset({"+CCID"}),
+}
+"""Prefixes, beside its own, that a command's answer may have."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiveHex:
+    """At ``OK``: payloads come as hex digits, or no longer (§2.2.11)."""
+
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ShowLength:
+    """At ``OK``: headers carry the optional lengths, or no longer (§2.2.11)."""
+
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchMode:
+    """At ``OK``: the data of a socket arrive differently (§2.2.7)."""
+
+    connect_id: int
+    access_mode: AccessMode
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSocket:
+    """At once: a socket is about to open, and its data arrive so (§2.2.1).
+
+    The peer may speak as soon as it is connected, and the ``OK`` of AT+QIOPEN may get lost;
+    so this counts from the moment that the command is written, and an ``ERROR`` takes it back.
+    """
+
+    connect_id: int
+    access_mode: AccessMode
+
+
+@dataclass(frozen=True, slots=True)
+class CloseSocket:
+    """At ``CLOSE OK``: nothing of a socket comes any more (§2.2.2)."""
+
+    connect_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class EchoLines:
+    """At ``OK``: the module echoes command lines, or no longer."""
+
+    on: bool
+
+
+Effect: TypeAlias = ReceiveHex | ShowLength | SwitchMode | OpenSocket | CloseSocket | EchoLines
+"""What a command changes in the meaning of the bytes that come later."""
+
+
+class Meaning(NamedTuple):
+    """What a command does beside having an answer.
+
+    Attributes:
+        effect: What it changes in the meaning of later bytes, if anything.
+        is_send: ``SEND OK`` or ``SEND FAIL`` will follow (§2.2.4, §2.2.5).
+        is_read: The answer may be a counted payload (§2.2.6).
+        writes_nvram: It writes a setting that outlives a restart (§2.2.7, §2.2.11).
+
+    """
+
+    effect: Effect | None = None
+    is_send: bool = False
+    is_read: bool = False
+    writes_nvram: bool = False
+
+
+PLAIN: Final = Meaning()
+"""Nothing, as most commands; always this very object, so that ``is`` tells."""
+
+SEND: Final = Meaning(is_send=True)
+READ: Final = Meaning(is_read=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Command(ABC, Generic[T_co]):
+    """One AT command: how it is written, and how its answer is read.
+
+    The line is built when the command is made, so a wrong argument is a
+    ``ValueError`` there, before anything is queued or sent.
+
+    Attributes:
+        max_response_time: Seconds until the final result (chapter 2).
+        prefix: What its information lines start with, colon included; may be empty.
+
+    """
+
+    max_response_time: ClassVar[float] = spec.MAX_RESPONSE_TIME_S
+    prefix: ClassVar[bytes] = b""
+    _line: bytes = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_line", self._build())
+
+    @abstractmethod
+    def _build(self) -> bytes:
+        """Return the command line with its ``<CR>``; raise ``ValueError``."""
+
+    @abstractmethod
+    def parse(self, lines: Sequence[bytes]) -> T_co:
+        """Read the information lines that came before ``OK``.
+
+        Raises:
+            UnexpectedAnswer: The lines can't be read; nothing else is raised.
+
+        """
+
+    def encode(self) -> bytes:
+        """Return the command line with its ``<CR>``."""
+        return self._line
+
+    def claims(self, text: bytes) -> bool:
+        """Tell whether a line that came meanwhile belongs to the answer."""
+        return bool(self.prefix) and text.startswith(self.prefix)
+
+    @property
+    def text(self) -> str:
+        """The command line without its ``<CR>``, for messages."""
+        return ascii_text(self._line[:-1])
+
+    @property
+    def time_limit(self) -> float:
+        """Seconds until the final result of this very line."""
+        return self.max_response_time
+
+    @property
+    def needs_prompt(self) -> bool:
+        """Whether ``>`` comes before the final result."""
+        return False
+
+    @property
+    def tcpip(self) -> bool:
+        """Whether AT+QIGETERROR explains an ``ERROR`` (§2.2.12)."""
+        return True
+
+    @property
+    def meaning(self) -> Meaning:
+        """What the command does beside having an answer; :data:`PLAIN` for nothing."""
+        return PLAIN
+
+    def owns(self, text: bytes) -> bool:
+        """Tell whether a line begins as the command's own information lines do."""
+        return bool(self.prefix) and text.startswith(self.prefix)
+
+    def _unexpected(self, lines: Sequence[bytes], reason: str) -> UnexpectedAnswer:
+        return UnexpectedAnswer(self.text, lines, reason)
+
+    def _params(self, line: bytes) -> bytes:
+        return line[len(self.prefix) :].strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Order(Command[None]):
+    """A command whose answer is the final result alone."""
+
+    def claims(self, text: bytes) -> bool:
+        """Claim nothing."""
+        return False
+
+    def parse(self, lines: Sequence[bytes]) -> None:
+        """Give nothing."""
+
+
+def is_stray(text: bytes) -> bool:
+    """Tell whether a line comes unasked, whatever the command in flight has asked for."""
+    return parse_urc(text) is not None or is_notice(text)
+
+
+def _explained(name: str) -> bool:
+    return name.startswith(("+QI", "+QPING", "+QNTP"))
+
+
+@dataclass(frozen=True, slots=True)
+class TestForm(Command[tuple[str, ...]]):
+    """``AT+<name>=?``: what the module supports (§2.1.2).
+
+    The forms are printed with unbalanced brackets and differ between firmwares
+    (N5), so the lines are given as they come.
+    """
+
+    __test__: ClassVar[bool] = False  # its name makes pytest look at it
+
+    name: str
+
+    def _build(self) -> bytes:
+        if not _TEST_NAME.fullmatch(str(self.name)):
+            raise ValueError(f"name must be a command's name, such as 'QIOPEN', not {self.name!r}")
+        return command_line(f"+{self.name}=?")
+
+    @property
+    def tcpip(self) -> bool:
+        """Whether AT+QIGETERROR explains an ``ERROR`` (§2.2.12)."""
+        return _explained(f"+{self.name}")
+
+    def claims(self, text: bytes) -> bool:
+        """Claim lines with the command's prefix that are no URC."""
+        return text.startswith(f"+{self.name}:".encode()) and not is_stray(text)
+
+    def parse(self, lines: Sequence[bytes]) -> tuple[str, ...]:
+        """Give the lines."""
+        return tuple(ascii_text(line) for line in lines)
+
+
+_DATA_FORMAT: Final = re.compile(
+    r'AT\+QICFG\s*=\s*"dataformat"\s*,\s*[01]\s*,\s*([01])\s*', re.IGNORECASE
+)
+_SHOW_LENGTH: Final = re.compile(r'AT\+QICFG\s*=\s*"showlength"\s*,\s*([01])\s*', re.IGNORECASE)
+_VIEW_MODE: Final = re.compile(r'AT\+QICFG\s*=\s*"viewmode"\s*,\s*[01]\s*', re.IGNORECASE)
+_SWITCH: Final = re.compile(r"AT\+QISWTMD\s*=\s*([0-5])\s*,\s*([01])\s*", re.IGNORECASE)
+_OPEN: Final = re.compile(
+    r'AT\+QIOPEN\s*=\s*\d\s*,\s*([0-5])\s*,\s*"[^"]*"\s*,\s*"[^"]*"\s*,\s*\d+\s*,\s*\d*\s*,'
+    r"\s*([01])\s*(?:,\s*[01]?\s*)?",
+    re.IGNORECASE,
+)
+_CLOSE: Final = re.compile(r"AT\+QICLOSE\s*=\s*([0-5])\s*", re.IGNORECASE)
+_ECHO: Final = re.compile(r"ATE([01]?)\s*", re.IGNORECASE)
+_SEND: Final = re.compile(r"AT\+QISEND(?:EX)?\s*=\s*\d", re.IGNORECASE)
+_READ: Final = re.compile(r"AT\+QIRD\s*=\s*\d", re.IGNORECASE)
+
+
+def _effect_of(line: str) -> Effect | None:
+    """Read what a worded command changes; another owner of the module may write settings so."""
+    if match := _DATA_FORMAT.fullmatch(line):
+        return ReceiveHex(match[1] == "1")
+    if match := _SHOW_LENGTH.fullmatch(line):
+        return ShowLength(match[1] == "1")
+    if match := _SWITCH.fullmatch(line):
+        return SwitchMode(int(match[1]), AccessMode(int(match[2])))
+    if match := _OPEN.fullmatch(line):
+        return OpenSocket(int(match[1]), AccessMode(int(match[2])))
+    if match := _CLOSE.fullmatch(line):
+        return CloseSocket(int(match[1]))
+    if match := _ECHO.fullmatch(line):
+        return EchoLines(match[1] == "1")
+    return None
+
+
+def _meaning_of(line: str) -> Meaning:
+    """Read what a worded command does."""
+    if _SEND.match(line):
+        return SEND
+    if _READ.match(line):
+        return READ
+    stored = any(p.fullmatch(line) for p in (_DATA_FORMAT, _SHOW_LENGTH, _VIEW_MODE, _SWITCH))
+    effect = _effect_of(line)
+    return Meaning(effect, writes_nvram=stored) if effect or stored else PLAIN
+
+
+@dataclass(frozen=True, slots=True)
+class Raw(Command[list[str]]):
+    """Any other AT command, as its caller wrote it.
+
+    Its answer is the lines with its own prefix. Commands whose answers have none also get the
+    lines that begin with no sign, unless those come unasked: commands without a sign (ATI),
+    those of 27.007 that are known for it (AT+CGMM, AT+CIMI), and every vendor's command but the
+    note's, because nobody knows those. A line with another prefix is nobody's answer.
+
+    Attributes:
+        line: The line, with ``AT`` and without ``<CR>``.
+        prompt: Whether the module will ask for data with ``>``.
+
+    """
+
+    max_response_time: ClassVar[float] = 15.0  # ours
+
+    line: str
+    prompt: bool = False
+    _meaning: Meaning = field(init=False, repr=False, compare=False)
+    _time_limit: float = field(init=False, repr=False, compare=False)
+
+    def _build(self) -> bytes:
+        line = raw_line(self.line)
+        object.__setattr__(self, "_meaning", _meaning_of(self.line))
+        object.__setattr__(self, "_time_limit", self._answer_time())
+        return line
+
+    @property
+    def meaning(self) -> Meaning:
+        """What its text says that it does."""
+        return self._meaning
+
+    def owns(self, text: bytes) -> bool:
+        """Tell whether a line begins with the command's name."""
+        return self.name.startswith("+") and text.startswith(f"{self.name}:".encode())
+
+    @property
+    def name(self) -> str:
+        """What follows ``AT``, in capitals, such as ``+CEREG`` or ``I``; may be empty."""
+        match = _NAME.match(self.line)
+        return match[1].upper() if match else ""
+
+    @property
+    def time_limit(self) -> float:
+        """Seconds until the final result: what takes long to do is quickly asked for."""
+        return self._time_limit
+
+    def _answer_time(self) -> float:
+        if self._asks and not self.line.rstrip().endswith("=?"):
+            return self.max_response_time
+        return RAW_TIMES_S.get(self.name, self.max_response_time)
+
+    @property
+    def _asks(self) -> bool:
+        return self.line.rstrip().endswith("?")
+
+    @property
+    def needs_prompt(self) -> bool:
+        """Whether ``>`` comes before the final result."""
+        return self.prompt
+
+    @property
+    def tcpip(self) -> bool:
+        """Whether AT+QIGETERROR explains an ``ERROR`` (§2.2.12)."""
+        return _explained(self.name)
+
+    def claims(self, text: bytes) -> bool:
+        """Claim its own lines, and those without prefix if its answer may have none."""
+        text = text.lstrip(_NOISE)
+        if not text.startswith(_SIGNS):
+            return bool(text) and self._may_answer_bare() and not is_stray(text)
+        prefix, colon, _ = text.partition(b":")
+        if not colon:
+            return self.name == "+CLAC" and not is_stray(text)  # which lists commands
+        found = ascii_text(prefix).strip().upper()
+        if found != self.name and found not in _OTHER_PREFIXES.get(self.name, ()):
+            return False
+        urc = parse_urc(text)
+        # The module words the radio's and the SIM's state alike, asked or not.
+        return urc is None or (self._asks and isinstance(urc, (RadioState, SimState)))
+
+    def _may_answer_bare(self) -> bool:
+        name = self.name
+        if name.startswith("+C"):
+            return name in _BARE_ANSWERS
+        return bool(name) and not self.tcpip
+
+    def parse(self, lines: Sequence[bytes]) -> list[str]:
+        """Give the lines."""
+        return [ascii_text(line.lstrip(_NOISE)) for line in lines] if lines else []

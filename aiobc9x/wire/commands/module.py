@@ -1,0 +1,493 @@
+"""Commands about the module itself: identity, clock, SIM and sleep (27.007, vendor).
+
+Layer: wire. Does no I/O, reads no clock.
+
+The vendor's commands (AT+QSCLK, AT+QNBIOTEVENT, AT+QATWAKEUP, AT+QCCID) are those of
+relatives; the module may refuse any of them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, Final
+
+from aiobc9x.wire.commands.base import Command, EchoLines, Meaning, T_co, is_stray
+from aiobc9x.wire.params import (
+    ascii_text,
+    command_line,
+    integer,
+    maybe_integer,
+    number_or_none,
+    split_params,
+    unquote,
+)
+from aiobc9x.wire.signalling import ACTIVE_TIME_UNITS_S, PERIODIC_TAU_UNITS_S, timer_seconds
+
+__all__ = [
+    "At",
+    "Cclk",
+    "Cedrxs",
+    "Cgmi",
+    "Cgmm",
+    "Cgmr",
+    "Cgsn",
+    "Cimi",
+    "Cmee",
+    "Cpin",
+    "Cpsms",
+    "Cscon",
+    "Echo",
+    "EdrxSetting",
+    "Identify",
+    "Ipr",
+    "NetworkCommand",
+    "NetworkOrder",
+    "PowerSaving",
+    "Qatwakeup",
+    "Qccid",
+    "Qnbiotevent",
+    "Qsclk",
+    "Results",
+    "Verbose",
+]
+
+_SWITCH: Final = range(2)
+_ANSWER_S: Final = 1.0
+_SIM_ANSWER_S: Final = 5.0  # what waits for the SIM; a public log has AT+CPIN? answered after 4 s
+_DIGITS: Final = re.compile(rb"[0-9]{6,22}[0-9A-Fa-f]?")
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkCommand(Command[T_co]):
+    """A command outside the note: AT+QIGETERROR says nothing about it.
+
+    The note's 300 ms aren't promised here; relatives answer within a second.
+
+    Attributes:
+        question_time: Seconds until the final result of the form that only asks.
+
+    """
+
+    max_response_time: ClassVar[float] = _ANSWER_S
+    question_time: ClassVar[float] = _ANSWER_S
+
+    @property
+    def time_limit(self) -> float:
+        """Seconds until the final result: what takes long to do is quickly asked for."""
+        return self.question_time if self._line.endswith(b"?\r") else self.max_response_time
+
+    @property
+    def tcpip(self) -> bool:
+        """Whether AT+QIGETERROR explains an ``ERROR`` (§2.2.12)."""
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkOrder(NetworkCommand[None]):
+    """A command outside the note whose answer is the final result alone."""
+
+    def claims(self, text: bytes) -> bool:
+        """Claim nothing."""
+        return False
+
+    def parse(self, lines: Sequence[bytes]) -> None:
+        """Give nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class At(NetworkOrder):
+    """Ask whether the module listens."""
+
+    def _build(self) -> bytes:
+        return command_line("")
+
+
+@dataclass(frozen=True, slots=True)
+class Echo(NetworkOrder):
+    """Switch the echo of commands."""
+
+    on: bool
+
+    @property
+    def meaning(self) -> Meaning:
+        """Whether echoed lines are normal, from the ``OK`` on."""
+        return Meaning(EchoLines(self.on))
+
+    def _build(self) -> bytes:
+        return command_line("E1" if self.on else "E0")
+
+
+@dataclass(frozen=True, slots=True)
+class Results(NetworkOrder):
+    """Ask for results of commands at all; a program before may have switched them off."""
+
+    def _build(self) -> bytes:
+        return command_line("Q0")
+
+
+@dataclass(frozen=True, slots=True)
+class Verbose(NetworkOrder):
+    """Ask for results in words, which the framer needs."""
+
+    def _build(self) -> bytes:
+        return command_line("V1")
+
+
+@dataclass(frozen=True, slots=True)
+class Cmee(NetworkOrder):
+    """Choose ``ERROR`` (0), ``+CME ERROR`` with a number (1) or with words (2)."""
+
+    n: int
+
+    def _build(self) -> bytes:
+        return command_line("+CMEE", n=integer("n", self.n, range(3)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Text(NetworkCommand[str]):
+    """A command that is answered by one line of text, with or without prefix."""
+
+    def claims(self, text: bytes) -> bool:
+        """Claim lines with the prefix, and lines that have none."""
+        return text.startswith(self.prefix) or _is_plain(text)
+
+    def parse(self, lines: Sequence[bytes]) -> str:
+        """Give the text of the first line that has any."""
+        for line in lines:
+            text = line[len(self.prefix) :] if line.startswith(self.prefix) else line
+            if text.strip():
+                return unquote(text.strip())
+        raise self._unexpected(lines, "no text")
+
+
+def _is_plain(text: bytes) -> bool:
+    return not text.startswith((b"+", b"*", b"^", b"$", b"#", b"%")) and not is_stray(text)
+
+
+@dataclass(frozen=True, slots=True)
+class Identify(NetworkCommand[tuple[str, ...]]):
+    """Ask who the module is: maker, model and firmware, a line each."""
+
+    def _build(self) -> bytes:
+        return command_line("I")
+
+    def claims(self, text: bytes) -> bool:
+        """Claim lines without prefix."""
+        return _is_plain(text)
+
+    def parse(self, lines: Sequence[bytes]) -> tuple[str, ...]:
+        """Give the lines."""
+        return tuple(ascii_text(line.strip()) for line in lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Cgmi(_Text):
+    """Ask for the manufacturer."""
+
+    prefix: ClassVar[bytes] = b"+CGMI:"
+
+    def _build(self) -> bytes:
+        return command_line("+CGMI")
+
+
+@dataclass(frozen=True, slots=True)
+class Cgmm(_Text):
+    """Ask for the model."""
+
+    prefix: ClassVar[bytes] = b"+CGMM:"
+
+    def _build(self) -> bytes:
+        return command_line("+CGMM")
+
+
+@dataclass(frozen=True, slots=True)
+class Cgmr(_Text):
+    """Ask for the firmware revision."""
+
+    prefix: ClassVar[bytes] = b"+CGMR:"
+
+    def _build(self) -> bytes:
+        return command_line("+CGMR")
+
+
+@dataclass(frozen=True, slots=True)
+class _Digits(_Text):
+    """A command that is answered by a long number, with or without prefix."""
+
+    def claims(self, text: bytes) -> bool:
+        """Claim lines with the prefix, and bare numbers."""
+        return text.startswith(self.prefix) or _DIGITS.fullmatch(text.strip()) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Cgsn(_Digits):
+    """Ask for the IMEI."""
+
+    prefix: ClassVar[bytes] = b"+CGSN:"
+
+    def _build(self) -> bytes:
+        return command_line("+CGSN", snt="1")
+
+
+@dataclass(frozen=True, slots=True)
+class Cimi(_Digits):
+    """Ask for the IMSI of the SIM."""
+
+    max_response_time: ClassVar[float] = _SIM_ANSWER_S
+    prefix: ClassVar[bytes] = b"+CIMI:"
+
+    def _build(self) -> bytes:
+        return command_line("+CIMI")
+
+
+@dataclass(frozen=True, slots=True)
+class Qccid(_Digits):
+    """Ask for the ICCID of the SIM."""
+
+    max_response_time: ClassVar[float] = _SIM_ANSWER_S
+    prefix: ClassVar[bytes] = b"+QCCID:"
+
+    def _build(self) -> bytes:
+        return command_line("+QCCID")
+
+
+@dataclass(frozen=True, slots=True)
+class Cpin(NetworkCommand[str]):
+    """Ask what the SIM waits for, or give the PIN.
+
+    A wrong PIN counts: three of them lock the SIM.
+    """
+
+    max_response_time: ClassVar[float] = _SIM_ANSWER_S
+    question_time: ClassVar[float] = _SIM_ANSWER_S
+    prefix: ClassVar[bytes] = b"+CPIN:"
+
+    pin: str | None = field(default=None, repr=False)
+
+    def _build(self) -> bytes:
+        if self.pin is None:
+            return command_line("+CPIN?")
+        if not re.fullmatch("[0-9]{4,8}", self.pin):
+            raise ValueError("pin must have 4 to 8 digits")
+        return command_line("+CPIN", pin=f'"{self.pin}"')
+
+    @property
+    def text(self) -> str:
+        """The command line without its ``<CR>``; a PIN is not shown."""
+        return "AT+CPIN?" if self.pin is None else 'AT+CPIN="****"'
+
+    def claims(self, text: bytes) -> bool:
+        """Claim the state when it was asked for; after a PIN it comes as a URC."""
+        return self.pin is None and text.startswith(self.prefix)
+
+    def parse(self, lines: Sequence[bytes]) -> str:
+        """Give the state, such as ``READY`` or ``SIM PIN``; ``""`` after a PIN."""
+        if self.pin is not None:
+            return ""
+        # The URC of a SIM that becomes ready meanwhile looks the same: the last counts.
+        states = [unquote(split_params(self._params(line))[0]).upper() for line in lines]
+        if not states or not states[-1]:
+            raise self._unexpected(lines, "no SIM state")
+        return states[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class Cclk(NetworkCommand[str]):
+    """Ask for the module's clock."""
+
+    prefix: ClassVar[bytes] = b"+CCLK:"
+
+    def _build(self) -> bytes:
+        return command_line("+CCLK?")
+
+    def parse(self, lines: Sequence[bytes]) -> str:
+        """Give the time as the module spells it, which varies."""
+        for line in lines:
+            text = unquote(self._params(line))
+            if text:
+                return text
+        raise self._unexpected(lines, "no time")
+
+
+@dataclass(frozen=True, slots=True)
+class Ipr(NetworkCommand[int]):
+    """Ask for the baud rate, or set it; 0 is automatic."""
+
+    prefix: ClassVar[bytes] = b"+IPR:"
+
+    rate: int | None = None
+
+    def _build(self) -> bytes:
+        if self.rate is None:
+            return command_line("+IPR?")
+        return command_line("+IPR", rate=integer("rate", self.rate, range(4_000_001)))
+
+    def parse(self, lines: Sequence[bytes]) -> int:
+        """Give the rate in bit/s; after a write, the one that was set."""
+        if self.rate is not None:
+            return self.rate
+        for line in lines:
+            rate = number_or_none(self._params(line))
+            if rate is not None:
+                return rate
+        raise self._unexpected(lines, "no baud rate")
+
+
+@dataclass(frozen=True, slots=True)
+class Qsclk(NetworkOrder):
+    """Forbid sleep (0), allow deep sleep (1) or light sleep (2)."""
+
+    n: int
+
+    def _build(self) -> bytes:
+        return command_line("+QSCLK", n=integer("n", self.n, range(3)))
+
+
+@dataclass(frozen=True, slots=True)
+class Cscon(NetworkOrder):
+    """Switch the URC ``+CSCON``."""
+
+    n: int
+
+    def _build(self) -> bytes:
+        return command_line("+CSCON", n=integer("n", self.n, _SWITCH))
+
+
+@dataclass(frozen=True, slots=True)
+class Qnbiotevent(NetworkOrder):
+    """Switch the URC ``+QNBIOTEVENT``; ``event`` 1 is sleep."""
+
+    enable: int
+    event: int = 1
+
+    def _build(self) -> bytes:
+        return command_line(
+            "+QNBIOTEVENT",
+            enable=integer("enable", self.enable, _SWITCH),
+            event=integer("event", self.event, range(1, 256)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Qatwakeup(NetworkOrder):
+    """Switch the URC ``+QATWAKEUP``."""
+
+    enable: int
+
+    def _build(self) -> bytes:
+        return command_line("+QATWAKEUP", enable=integer("enable", self.enable, _SWITCH))
+
+
+@dataclass(frozen=True, slots=True)
+class PowerSaving:
+    """Whether the module may enter PSM, and the timers it asks the network for."""
+
+    enabled: bool
+    periodic_tau_s: int | None
+    active_time_s: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Cpsms(NetworkCommand[PowerSaving]):
+    """Ask for power saving, or switch it.
+
+    The timers are written as the eight bits of 24.008: ``01000001`` is a TAU of
+    10 hours, ``00000101`` an active time of 10 seconds.
+    """
+
+    prefix: ClassVar[bytes] = b"+CPSMS:"
+
+    mode: int | None = None
+    periodic_tau: str | None = None
+    active_time: str | None = None
+
+    def _build(self) -> bytes:
+        timers = (self.periodic_tau, self.active_time)
+        if self.mode is None:
+            if timers != (None, None):
+                raise ValueError("mode is needed to set periodic_tau or active_time")
+            return command_line("+CPSMS?")
+        mode = integer("mode", self.mode, range(3))
+        if timers == (None, None):
+            return command_line("+CPSMS", mode=mode)
+        # The two empty positions are GSM's timers.
+        return command_line(
+            "+CPSMS",
+            mode=mode,
+            rau="",
+            ready="",
+            periodic_tau=_bits("periodic_tau", self.periodic_tau, 8),
+            active_time=_bits("active_time", self.active_time, 8),
+        )
+
+    def parse(self, lines: Sequence[bytes]) -> PowerSaving:
+        """Give the settings; after a write, what was asked for."""
+        if self.mode is not None:
+            tau, active = ((bits or "").encode() for bits in (self.periodic_tau, self.active_time))
+            return _power_saving(self.mode, tau, active)
+        for line in lines:
+            mode, _, _, tau, active = [*split_params(self._params(line)), *[b""] * 5][:5]
+            number = number_or_none(mode)
+            if number is not None:
+                return _power_saving(number, tau, active)
+        raise self._unexpected(lines, "no mode")
+
+
+def _bits(argument: str, value: str | None, length: int) -> str | None:
+    if value is None:
+        return None
+    if len(value) != length or set(value) - {"0", "1"}:
+        raise ValueError(f"{argument} must have {length} bits, such as {'01' * length:.{length}}")
+    return f'"{value}"'
+
+
+def _power_saving(mode: int, tau: bytes, active: bytes) -> PowerSaving:
+    return PowerSaving(
+        enabled=mode == 1,
+        periodic_tau_s=timer_seconds(tau, PERIODIC_TAU_UNITS_S),
+        active_time_s=timer_seconds(active, ACTIVE_TIME_UNITS_S),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class EdrxSetting:
+    """A requested eDRX cycle: technology (5 is NB-IoT) and four bits of 24.008."""
+
+    act_type: int
+    value: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Cedrxs(NetworkCommand[tuple[EdrxSetting, ...]]):
+    """Ask for the eDRX request, or make one; mode 0 switches it off."""
+
+    prefix: ClassVar[bytes] = b"+CEDRXS:"
+
+    mode: int | None = None
+    act_type: int | None = None
+    value: str | None = None
+
+    def _build(self) -> bytes:
+        if self.mode is None:
+            if self.act_type is not None or self.value is not None:
+                raise ValueError("mode is needed to set act_type or value")
+            return command_line("+CEDRXS?")
+        return command_line(
+            "+CEDRXS",
+            mode=integer("mode", self.mode, range(4)),
+            act_type=maybe_integer("act_type", self.act_type, range(1, 6)),
+            value=_bits("value", self.value, 4),
+        )
+
+    def parse(self, lines: Sequence[bytes]) -> tuple[EdrxSetting, ...]:
+        """Give a setting per technology; none after a write."""
+        rows = []
+        for line in lines:
+            act_type, value = [*split_params(self._params(line)), b""][:2]
+            number = number_or_none(act_type)
+            if number is None:
+                raise self._unexpected(lines, "no technology")
+            rows.append(EdrxSetting(number, unquote(value) or None))
+        return tuple(rows)

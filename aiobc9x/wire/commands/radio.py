@@ -1,0 +1,428 @@
+"""Commands about the network: registration, attachment, addresses (27.007).
+
+Layer: wire. Does no I/O, reads no clock.
+
+The commands of :mod:`aiobc9x.wire.commands.module` can be imported from here as well. A class
+whose fields are all optional reads without them and writes with them; after a write
+its result is what was written, or empty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar, Final
+
+from aiobc9x.wire.commands.module import (
+    At,
+    Cclk,
+    Cedrxs,
+    Cgmi,
+    Cgmm,
+    Cgmr,
+    Cgsn,
+    Cimi,
+    Cmee,
+    Cpin,
+    Cpsms,
+    Cscon,
+    Echo,
+    EdrxSetting,
+    Identify,
+    Ipr,
+    NetworkCommand,
+    NetworkOrder,
+    PowerSaving,
+    Qatwakeup,
+    Qccid,
+    Qnbiotevent,
+    Qsclk,
+    Results,
+    Verbose,
+)
+from aiobc9x.wire.params import (
+    command_line,
+    integer,
+    ip_or_none,
+    maybe_integer,
+    number_or_none,
+    quoted,
+    split_params,
+    unquote,
+)
+from aiobc9x.wire.signalling import RegistrationStatus, is_answer, parse_status
+
+__all__ = [
+    "At",
+    "Cclk",
+    "Cedrxs",
+    "Cereg",
+    "Cesq",
+    "Cfun",
+    "Cgact",
+    "Cgatt",
+    "Cgdcont",
+    "Cgmi",
+    "Cgmm",
+    "Cgmr",
+    "Cgpaddr",
+    "Cgreg",
+    "Cgsn",
+    "Cimi",
+    "Cmee",
+    "Context",
+    "Cops",
+    "Cpin",
+    "Cpsms",
+    "Creg",
+    "Cscon",
+    "Csq",
+    "Echo",
+    "EdrxSetting",
+    "ExtendedSignal",
+    "Identify",
+    "Ipr",
+    "NetworkCommand",
+    "NetworkOrder",
+    "Operator",
+    "PowerSaving",
+    "Qatwakeup",
+    "Qccid",
+    "Qnbiotevent",
+    "Qsclk",
+    "RegistrationStatus",
+    "Results",
+    "SignalQuality",
+    "Verbose",
+]
+
+_SWITCH: Final = range(2)
+_CIDS: Final = range(16)  # 27.007 leaves the range to the module
+_APN_MAX_BYTES: Final = 100
+_UNSPECIFIED: Final = ("0.0.0.0", "::")
+_UNKNOWN_STAT: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Cfun(NetworkCommand[int]):
+    """Ask whether the radio is on, or switch it: 0 off, 1 on, 4 flight mode."""
+
+    max_response_time: ClassVar[float] = 85.0
+    prefix: ClassVar[bytes] = b"+CFUN:"
+
+    fun: int | None = None
+    reset: int | None = None
+
+    def _build(self) -> bytes:
+        if self.fun is None and self.reset is None:
+            return command_line("+CFUN?")
+        return command_line(
+            "+CFUN",
+            fun=maybe_integer("fun", self.fun, range(5)),
+            reset=maybe_integer("reset", self.reset, _SWITCH),
+        )
+
+    def claims(self, text: bytes) -> bool:
+        """Claim the state when it was asked for."""
+        return self.fun is None and text.startswith(self.prefix)
+
+    def parse(self, lines: Sequence[bytes]) -> int:
+        """Give the state; after a write, the one that was set."""
+        if self.fun is not None:
+            return self.fun
+        values = [number_or_none(split_params(self._params(line))[0]) for line in lines]
+        if not values or values[-1] is None:
+            raise self._unexpected(lines, "no state")
+        return values[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """A PDP context as it is defined."""
+
+    context_id: int
+    pdp_type: str
+    apn: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cgdcont(NetworkCommand[tuple[Context, ...]]):
+    """Ask for the defined contexts, or define one.
+
+    ``pdp_type`` is such as ``IP``, ``IPV6`` or ``IPV4V6``.
+    """
+
+    prefix: ClassVar[bytes] = b"+CGDCONT:"
+
+    context_id: int | None = None
+    pdp_type: str | None = None
+    apn: str | None = None
+
+    def _build(self) -> bytes:
+        if (self.context_id, self.pdp_type, self.apn) == (None, None, None):
+            return command_line("+CGDCONT?")
+        apn, kind = self.apn, self.pdp_type
+        return command_line(
+            "+CGDCONT",
+            context_id=maybe_integer("context_id", self.context_id, _CIDS),
+            pdp_type=None if kind is None else quoted("pdp_type", kind, 16),
+            apn=None if apn is None else quoted("apn", apn, _APN_MAX_BYTES),
+        )
+
+    def parse(self, lines: Sequence[bytes]) -> tuple[Context, ...]:
+        """Give a row per context; none after a write."""
+        contexts = []
+        for line in lines:
+            number, kind, apn, addr = [*split_params(self._params(line)), *[b""] * 4][:4]
+            context_id = number_or_none(number)
+            if context_id is None:
+                raise self._unexpected(lines, "a row is damaged")
+            contexts.append(Context(context_id, unquote(kind), unquote(apn), unquote(addr)))
+        return tuple(contexts)
+
+
+@dataclass(frozen=True, slots=True)
+class _RegistrationCommand(NetworkCommand[RegistrationStatus]):
+    """Ask for the registration, or choose the form of its URC (0 switches it off)."""
+
+    n: int | None = None
+
+    def _build(self) -> bytes:
+        name = self.prefix[:-1].decode("ascii")
+        if self.n is None:
+            return command_line(f"{name}?")
+        return command_line(name, n=integer("n", self.n, range(6)))
+
+    def claims(self, text: bytes) -> bool:
+        """Claim an answer, but not the URC, which has the same prefix."""
+        asked = self.n is None and text.startswith(self.prefix)
+        return asked and is_answer(split_params(self._params(text)))
+
+    def parse(self, lines: Sequence[bytes]) -> RegistrationStatus:
+        """Give the status; "unknown" after a write."""
+        if self.n is not None:
+            return RegistrationStatus(_UNKNOWN_STAT)
+        for line in lines:
+            fields = split_params(self._params(line))
+            if not is_answer(fields):
+                continue
+            status = parse_status(fields[1:], has_rac=self.prefix == Cgreg.prefix)
+            if status is not None:
+                return replace(status, n=number_or_none(fields[0]))
+        raise self._unexpected(lines, "no status")
+
+
+@dataclass(frozen=True, slots=True)
+class Cereg(_RegistrationCommand):
+    """Registration in NB-IoT and LTE."""
+
+    prefix: ClassVar[bytes] = b"+CEREG:"
+
+
+@dataclass(frozen=True, slots=True)
+class Cgreg(_RegistrationCommand):
+    """Registration in GPRS."""
+
+    prefix: ClassVar[bytes] = b"+CGREG:"
+
+
+@dataclass(frozen=True, slots=True)
+class Creg(_RegistrationCommand):
+    """Registration in GSM."""
+
+    prefix: ClassVar[bytes] = b"+CREG:"
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """How a network is chosen, and which one is; ``act`` 9 is NB-IoT."""
+
+    mode: int | None
+    format: int | None
+    name: str | None
+    act: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Cops(NetworkCommand[Operator]):
+    """Ask for the operator."""
+
+    prefix: ClassVar[bytes] = b"+COPS:"
+
+    def _build(self) -> bytes:
+        return command_line("+COPS?")
+
+    def parse(self, lines: Sequence[bytes]) -> Operator:
+        """Give the operator; its name is ``None`` while there is none.
+
+        ``None`` stands for whatever the module leaves out, or words in a way of its own.
+        """
+        for line in lines:
+            mode, form, name, act = [*split_params(self._params(line)), *[b""] * 4][:4]
+            number = number_or_none(mode)
+            if number is not None:
+                form_number, act_number = number_or_none(form), number_or_none(act)
+                return Operator(number, form_number, unquote(name) or None, act_number)
+        return Operator(None, None, None, None)
+
+
+@dataclass(frozen=True, slots=True)
+class SignalQuality:
+    """Received power in dBm and bit error class 0–7; ``None`` is unknown."""
+
+    rssi_dbm: int | None
+    ber: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Csq(NetworkCommand[SignalQuality]):
+    """Ask for the signal."""
+
+    prefix: ClassVar[bytes] = b"+CSQ:"
+
+    def _build(self) -> bytes:
+        return command_line("+CSQ")
+
+    def parse(self, lines: Sequence[bytes]) -> SignalQuality:
+        """Give the signal; what can't be read is unknown."""
+        rssi, ber = _measures(map(self._params, lines), (31, 7))
+        return SignalQuality(None if rssi is None else 2 * rssi - 113, ber)
+
+
+@dataclass(frozen=True, slots=True)
+class ExtendedSignal:
+    """Signal measures of GSM, UMTS and LTE; ``None`` is unknown or not applicable.
+
+    Each value stands for a step; what is given is its lower bound.
+    """
+
+    rxlev_dbm: int | None
+    ber: int | None
+    rscp_dbm: int | None
+    ecno_db: float | None
+    rsrq_db: float | None
+    rsrp_dbm: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Cesq(NetworkCommand[ExtendedSignal]):
+    """Ask for the signal in detail."""
+
+    prefix: ClassVar[bytes] = b"+CESQ:"
+
+    def _build(self) -> bytes:
+        return command_line("+CESQ")
+
+    def parse(self, lines: Sequence[bytes]) -> ExtendedSignal:
+        """Give the signal; what can't be read is unknown."""
+        largest = (63, 7, 96, 49, 34, 97)
+        rxlev, ber, rscp, ecno, rsrq, rsrp = _measures(map(self._params, lines), largest)
+        return ExtendedSignal(
+            rxlev_dbm=None if rxlev is None else rxlev - 111,
+            ber=ber,
+            rscp_dbm=None if rscp is None else rscp - 121,
+            ecno_db=None if ecno is None else ecno / 2 - 24.5,
+            rsrq_db=None if rsrq is None else rsrq / 2 - 20,
+            rsrp_dbm=None if rsrp is None else rsrp - 141,
+        )
+
+
+def _measures(answers: Iterable[bytes], largest: Sequence[int]) -> list[int | None]:
+    """Read a row of measures, of the first answer that has any; 99 and 255 stand for unknown."""
+    for answer in answers:
+        fields = [*split_params(answer), *[b""] * len(largest)]
+        values = [
+            number if number is not None and 0 <= number <= most else None
+            for number, most in zip(map(number_or_none, fields), largest, strict=False)
+        ]
+        if any(value is not None for value in values):
+            return values
+    return [None] * len(largest)
+
+
+@dataclass(frozen=True, slots=True)
+class Cgatt(NetworkCommand[bool]):
+    """Ask whether the module is attached, attach it (1) or detach it (0)."""
+
+    max_response_time: ClassVar[float] = 140.0
+    prefix: ClassVar[bytes] = b"+CGATT:"
+
+    state: int | None = None
+
+    def _build(self) -> bytes:
+        if self.state is None:
+            return command_line("+CGATT?")
+        return command_line("+CGATT", state=integer("state", self.state, _SWITCH))
+
+    def parse(self, lines: Sequence[bytes]) -> bool:
+        """Give whether the module is attached; after a write, what was set."""
+        if self.state is not None:
+            return bool(self.state)
+        for line in lines:
+            number = number_or_none(split_params(self._params(line))[0])
+            if number is not None:
+                return number == 1
+        raise self._unexpected(lines, "no state")
+
+
+@dataclass(frozen=True, slots=True)
+class Cgact(NetworkCommand[dict[int, bool]]):
+    """Ask which contexts are active, activate one (1) or deactivate it (0)."""
+
+    max_response_time: ClassVar[float] = 150.0
+    prefix: ClassVar[bytes] = b"+CGACT:"
+
+    state: int | None = None
+    cid: int | None = None
+
+    def _build(self) -> bytes:
+        if self.state is None and self.cid is None:
+            return command_line("+CGACT?")
+        return command_line(
+            "+CGACT",
+            state=maybe_integer("state", self.state, _SWITCH),
+            cid=maybe_integer("cid", self.cid, _CIDS),
+        )
+
+    def parse(self, lines: Sequence[bytes]) -> dict[int, bool]:
+        """Give whether each context is active; empty after a write."""
+        found = {}
+        for line in lines:
+            context_id, state = map(number_or_none, [*split_params(self._params(line)), b""][:2])
+            if context_id is None or state is None:
+                raise self._unexpected(lines, "a row is damaged")
+            found[context_id] = state == 1
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Cgpaddr(NetworkCommand[tuple[tuple[int, tuple[str, ...]], ...]]):
+    """Ask for the addresses of all contexts, or of one."""
+
+    prefix: ClassVar[bytes] = b"+CGPADDR:"
+
+    context_id: int | None = None
+
+    def _build(self) -> bytes:
+        if self.context_id is None:
+            return command_line("+CGPADDR?")
+        return command_line("+CGPADDR", context_id=integer("context_id", self.context_id, _CIDS))
+
+    def parse(self, lines: Sequence[bytes]) -> tuple[tuple[int, tuple[str, ...]], ...]:
+        """Give each context with its addresses, which may be none."""
+        rows = []
+        for line in lines:
+            number, *fields = split_params(self._params(line))
+            context_id = number_or_none(number)
+            if context_id is None:
+                raise self._unexpected(lines, "a row is damaged")
+            rows.append((context_id, _addresses(fields)))
+        return tuple(rows)
+
+
+def _addresses(fields: Sequence[bytes]) -> tuple[str, ...]:
+    # Some put both addresses into one string.
+    parts = [part for field in fields for part in unquote(field).split(",")]
+    found = [ip_or_none(part.encode()) for part in parts]
+    return tuple(ip for ip in found if ip is not None and ip not in _UNSPECIFIED)

@@ -1,0 +1,526 @@
+"""The commands of the note, one class each (chapter 2).
+
+Layer: wire. Does no I/O, reads no clock.
+
+Fields stand in the order of the note; ``None`` leaves an optional parameter out.
+An omitted parameter keeps its previous value or its default (§2.1.1), and for some
+that is what the last user left in NVRAM, so callers give them all (N2). Every class
+raises ``ValueError`` when made with a value outside the note's ranges.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, Final
+
+from aiobc9x import spec
+from aiobc9x.spec import AccessMode, ConfigKey, QueryType, ServiceType, SocketState
+from aiobc9x.wire.commands.base import (
+    PLAIN,
+    READ,
+    SEND,
+    CloseSocket,
+    Command,
+    Effect,
+    Meaning,
+    OpenSocket,
+    Order,
+    Raw,
+    ReceiveHex,
+    ShowLength,
+    SwitchMode,
+    TestForm,
+)
+from aiobc9x.wire.params import (
+    NAME_MAX_BYTES,
+    address,
+    command_line,
+    hex_text,
+    host,
+    inline_text_ok,
+    int_or_none,
+    integer,
+    ip_or_none,
+    maybe_integer,
+    split_params,
+    unquote,
+)
+
+__all__ = [
+    "Command",
+    "Order",
+    "Qicfg",
+    "Qiclose",
+    "Qidnscfg",
+    "Qidnsgip",
+    "Qigeterror",
+    "Qiopen",
+    "Qird",
+    "Qisend",
+    "Qisendex",
+    "Qistate",
+    "Qiswtmd",
+    "Qntp",
+    "Qping",
+    "Raw",
+    "SocketStatus",
+    "TestForm",
+]
+
+_SWITCH: Final = range(2)
+# A stray CR shows that bytes got lost: no blank, and no empty read.
+_READ_EMPTY: Final = re.compile(rb"\+QIRD: *0(?:, *-?[0-9]*)? *")
+
+
+@dataclass(frozen=True, slots=True)
+class Qiopen(Order):
+    """Open a socket (§2.2.1); the result comes as ``+QIOPEN``.
+
+    A listener takes the local address as ``host``, any ``remote_port`` (relatives of
+    the module refuse 0, N7), and needs a ``local_port``.
+    """
+
+    context_id: int
+    connect_id: int
+    service_type: ServiceType | str
+    host: str | bytes
+    remote_port: int
+    local_port: int | None = None
+    access_mode: int | None = None
+    protocol_type: int | None = None
+
+    @property
+    def meaning(self) -> Meaning:
+        """How the data of the socket arrive, from when this is written."""
+        if self.access_mode is None:  # as the last user of the module left it (N2)
+            return PLAIN
+        return Meaning(OpenSocket(self.connect_id, AccessMode(self.access_mode)))
+
+    def _build(self) -> bytes:
+        service_type = _openable(self.service_type)
+        local_ports = spec.LOCAL_PORTS
+        if service_type is ServiceType.TCP_LISTENER:
+            local_ports = spec.PORTS
+            if self.local_port is None:
+                raise ValueError("local_port is needed to listen, 1 to 65535 (§2.2.1)")
+        return command_line(
+            "+QIOPEN",
+            context_id=integer("context_id", self.context_id, spec.CONTEXT_IDS),
+            connect_id=integer("connect_id", self.connect_id, spec.CONNECT_IDS),
+            service_type=f'"{service_type}"',
+            host=host("host", self.host),
+            remote_port=integer("remote_port", self.remote_port, spec.PORTS),
+            local_port=maybe_integer("local_port", self.local_port, local_ports),
+            access_mode=maybe_integer("access_mode", self.access_mode, _SWITCH),
+            protocol_type=maybe_integer("protocol_type", self.protocol_type, _SWITCH),
+        )
+
+
+def _openable(value: str) -> ServiceType:
+    """Check what AT+QIOPEN can open."""
+    if value == ServiceType.UDP_SERVICE:
+        raise ValueError(
+            'service_type "UDP SERVICE" is not supported by the module (§2.2.1, note 1);'
+            ' open "UDP" towards each peer'
+        )
+    if value == ServiceType.TCP_INCOMING:
+        raise ValueError(
+            'service_type "TCP INCOMING" is what a listener accepts (§2.3.5); open "TCP LISTENER"'
+        )
+    try:
+        return ServiceType(value)
+    except ValueError:
+        raise ValueError(
+            f'service_type must be "TCP", "UDP" or "TCP LISTENER", not {value!r}'
+        ) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Qiclose(Order):
+    """Close a socket (§2.2.2); ``CLOSE OK`` comes after the final result."""
+
+    connect_id: int
+
+    @property
+    def meaning(self) -> Meaning:
+        """Nothing of the socket comes behind ``CLOSE OK``."""
+        return Meaning(CloseSocket(self.connect_id))
+
+    def _build(self) -> bytes:
+        connect_id = integer("connect_id", self.connect_id, spec.CONNECT_IDS)
+        return command_line("+QICLOSE", connect_id=connect_id)
+
+
+@dataclass(frozen=True, slots=True)
+class SocketStatus:
+    """One row of AT+QISTATE (§2.2.3).
+
+    Values that the note doesn't list are kept as they came.
+    """
+
+    connect_id: int
+    service_type: ServiceType | str
+    ip_address: str
+    remote_port: int
+    local_port: int
+    socket_state: SocketState | int
+    context_id: int
+    access_mode: AccessMode | int
+
+
+@dataclass(frozen=True, slots=True)
+class Qistate(Command[tuple[SocketStatus, ...]]):
+    """Ask for the state of all sockets, of one context's, or of one (§2.2.3)."""
+
+    prefix: ClassVar[bytes] = b"+QISTATE:"
+
+    query_type: QueryType | int | None = None
+    value: int | None = None
+
+    def _build(self) -> bytes:
+        if self.query_type is None and self.value is None:
+            return command_line("+QISTATE?")
+        if self.query_type is None or self.value is None:
+            raise ValueError("query_type and value belong together; give both or none")
+        query_type = integer("query_type", self.query_type, _SWITCH)
+        by_context = self.query_type == QueryType.CONTEXT_ID
+        allowed = spec.CONTEXT_IDS if by_context else spec.CONNECT_IDS
+        value = integer("value", self.value, allowed)
+        return command_line("+QISTATE", query_type=query_type, value=value)
+
+    def parse(self, lines: Sequence[bytes]) -> tuple[SocketStatus, ...]:
+        """Give a row per socket; a socket that is not in use has none."""
+        rows = [_socket_status(split_params(self._params(line))) for line in lines]
+        found = tuple(row for row in rows if row is not None)
+        if len(found) != len(rows):
+            raise self._unexpected(lines, "a row is damaged")
+        return found
+
+
+def _socket_status(fields: Sequence[bytes]) -> SocketStatus | None:
+    # Relatives have ten fields, with a server ID before the access mode.
+    mode_at = 8 if len(fields) >= 10 else 7
+    numbers = [int_or_none(part) for part in (*fields[:1], *fields[3:7], *fields[mode_at:])][:6]
+    values = [number for number in numbers if number is not None and number >= 0]
+    if len(values) != 6 or values[0] not in spec.CONNECT_IDS:
+        return None
+    connect_id, remote_port, local_port, state, context_id, mode = values
+    # §4.3.2 spells "TCP incoming" (N29).
+    service_type = unquote(fields[1])
+    known = service_type.upper()
+    return SocketStatus(
+        connect_id=connect_id,
+        service_type=ServiceType(known) if known in list(ServiceType) else service_type,
+        ip_address=ip_or_none(fields[2]) or unquote(fields[2]),
+        remote_port=remote_port,
+        local_port=local_port,
+        socket_state=SocketState(state) if state in list(SocketState) else state,
+        context_id=context_id,
+        access_mode=AccessMode(mode) if mode in list(AccessMode) else mode,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Qisend(Order):
+    """Send bytes as they are (§2.2.4); ``SEND OK`` or ``SEND FAIL`` comes later.
+
+    With ``data`` they stand on the line: printable ASCII without a double quote.
+    With ``send_length`` alone the module prompts for exactly so many bytes; with
+    neither it prompts for bytes up to Ctrl-Z, which can't carry binary data.
+    """
+
+    connect_id: int
+    send_length: int | None = None
+    data: bytes | None = field(default=None, repr=False)
+
+    @property
+    def meaning(self) -> Meaning:
+        """``SEND OK`` or ``SEND FAIL`` follows."""
+        return SEND
+
+    def _build(self) -> bytes:
+        if self.data is not None and not inline_text_ok(self.data):
+            raise ValueError(
+                "data must be printable ASCII without a double quote to stand on the line;"
+                " send it after the prompt, or with Qisendex"
+            )
+        text = None if self.data is None else f'"{self.data.decode("ascii")}"'
+        return _send_line("+QISEND", self.connect_id, self.send_length, self.data, text)
+
+    @property
+    def needs_prompt(self) -> bool:
+        """Whether the data follow the prompt."""
+        return self.data is None
+
+
+@dataclass(frozen=True, slots=True)
+class Qisendex(Order):
+    """Send bytes as hex digits (§2.2.5); ``SEND OK`` or ``SEND FAIL`` comes later.
+
+    The forms are those of :class:`Qisend`; ``data`` are the bytes themselves, and
+    ``send_length`` counts bytes, not digits (example 4.1.2).
+    """
+
+    connect_id: int
+    send_length: int | None = None
+    data: bytes | None = field(default=None, repr=False)
+
+    @property
+    def meaning(self) -> Meaning:
+        """``SEND OK`` or ``SEND FAIL`` follows."""
+        return SEND
+
+    def _build(self) -> bytes:
+        text = None if self.data is None else hex_text(self.data)
+        return _send_line("+QISENDEX", self.connect_id, self.send_length, self.data, text)
+
+    @property
+    def needs_prompt(self) -> bool:
+        """Whether the data follow the prompt."""
+        return self.data is None
+
+
+def _send_line(
+    name: str, connect_id: int, send_length: int | None, data: bytes | None, text: str | None
+) -> bytes:
+    connect = integer("connect_id", connect_id, spec.CONNECT_IDS)
+    if data is None:
+        length = maybe_integer("send_length", send_length, spec.SEND_LENGTHS)
+        return command_line(name, connect_id=connect, send_length=length)
+    size = len(data)
+    if size not in spec.SEND_LENGTHS:
+        raise ValueError(f"data has {size} bytes; one send takes 1 to 1440 (§2.2.4)")
+    if send_length is not None and send_length != size:
+        raise ValueError(f"send_length is {send_length}, but data has {size} bytes")
+    return f"AT{name}={connect},{size},{text}\r".encode("ascii")
+
+
+@dataclass(frozen=True, slots=True)
+class Qird(Command[int]):
+    """Read received data (§2.2.6).
+
+    Data come as a payload; only an answer without any has the line ``+QIRD: 0``.
+    """
+
+    prefix: ClassVar[bytes] = b"+QIRD:"
+
+    connect_id: int
+    read_length: int = spec.READ_MAX_BYTES
+
+    @property
+    def meaning(self) -> Meaning:
+        """The answer may be a counted payload."""
+        return READ
+
+    def _build(self) -> bytes:
+        return command_line(
+            "+QIRD",
+            connect_id=integer("connect_id", self.connect_id, spec.CONNECT_IDS),
+            read_length=integer("read_length", self.read_length, spec.READ_LENGTHS),
+        )
+
+    def claims(self, text: bytes) -> bool:
+        """Claim ``+QIRD: 0``."""
+        return _READ_EMPTY.fullmatch(text) is not None
+
+    def parse(self, lines: Sequence[bytes]) -> int:
+        """Give 0 if nothing was there to read.
+
+        Raises:
+            UnexpectedAnswer: There is no such line. After an ``OK`` without payload
+                this means that bytes got lost on the link.
+
+        """
+        if not any(self.claims(line) for line in lines):
+            raise self._unexpected(lines, "neither data nor '+QIRD: 0'")
+        return 0
+
+
+@dataclass(frozen=True, slots=True)
+class Qiswtmd(Order):
+    """Switch how received data reach the host (§2.2.7)."""
+
+    connect_id: int
+    access_mode: AccessMode | int
+
+    @property
+    def meaning(self) -> Meaning:
+        """How the data of the socket arrive, from the ``OK`` on; that outlives a restart."""
+        effect = SwitchMode(self.connect_id, AccessMode(self.access_mode))
+        return Meaning(effect, writes_nvram=True)
+
+    def _build(self) -> bytes:
+        return command_line(
+            "+QISWTMD",
+            connect_id=integer("connect_id", self.connect_id, spec.CONNECT_IDS),
+            access_mode=integer("access_mode", self.access_mode, _SWITCH),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Qping(Order):
+    """Ping a host (§2.2.8); the results come as ``+QPING``."""
+
+    context_id: int
+    host: str | bytes
+    timeout: int | None = None
+    count: int | None = None
+    size_bytes: int | None = None
+
+    def _build(self) -> bytes:
+        return command_line(
+            "+QPING",
+            context_id=integer("context_id", self.context_id, spec.CONTEXT_IDS),
+            host=host("host", self.host, NAME_MAX_BYTES),
+            timeout=maybe_integer("timeout", self.timeout, spec.PING_TIMEOUTS_S),
+            count=maybe_integer("count", self.count, spec.PING_COUNTS),
+            size_bytes=maybe_integer("size_bytes", self.size_bytes, spec.PING_SIZES),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Qntp(Order):
+    """Ask a time server (§2.2.9); the result comes as ``+QNTP``.
+
+    The body of the note says QNTF, its contents and example QNTP (N11).
+    """
+
+    context_id: int
+    server: str | bytes
+    port: int | None = None
+    auto_set_time: int | None = None
+
+    def _build(self) -> bytes:
+        return command_line(
+            "+QNTP",
+            context_id=integer("context_id", self.context_id, spec.CONTEXT_IDS),
+            server=host("server", self.server, NAME_MAX_BYTES),
+            port=maybe_integer("port", self.port, spec.PORTS),
+            auto_set_time=maybe_integer("auto_set_time", self.auto_set_time, _SWITCH),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Qidnsgip(Order):
+    """Look a name up (§2.2.10); the addresses come as ``"dnsgip"``."""
+
+    context_id: int
+    host: str | bytes
+
+    def _build(self) -> bytes:
+        return command_line(
+            "+QIDNSGIP",
+            context_id=integer("context_id", self.context_id, spec.CONTEXT_IDS),
+            host=host("host", self.host, NAME_MAX_BYTES),
+        )
+
+
+_CONFIG_VALUES: Final[dict[ConfigKey, tuple[range, ...]]] = {
+    # Only 0 can be configured for sending (§2.2.11, note 1).
+    ConfigKey.DATA_FORMAT: (range(1), _SWITCH),
+    ConfigKey.VIEW_MODE: (_SWITCH,),
+    ConfigKey.SHOW_LENGTH: (_SWITCH,),
+    ConfigKey.OPEN_TIME: (spec.OPEN_TIMES_S,),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Qicfg(Command[tuple[int, ...]]):
+    """Read or set one option (§2.2.11); without a value it is read.
+
+    ``dataformat`` has two values, for sending and for receiving.
+    """
+
+    prefix: ClassVar[bytes] = b"+QICFG:"
+
+    key: ConfigKey | str
+    value: int | None = None
+    value2: int | None = None
+
+    @property
+    def meaning(self) -> Meaning:
+        """How payloads are framed, from the ``OK`` on; all but the time to open is kept."""
+        if self.value is None or self.key == ConfigKey.OPEN_TIME:
+            return PLAIN
+        effect: Effect | None = None
+        if self.key == ConfigKey.DATA_FORMAT and self.value2 is not None:
+            effect = ReceiveHex(self.value2 == 1)
+        elif self.key == ConfigKey.SHOW_LENGTH:
+            effect = ShowLength(self.value == 1)
+        return Meaning(effect, writes_nvram=True)
+
+    def _build(self) -> bytes:
+        if self.key not in list(ConfigKey):
+            raise ValueError(f"key must be one of {', '.join(ConfigKey)}, not {self.key!r}")
+        values = (self.value, self.value2)
+        ranges = _CONFIG_VALUES[ConfigKey(self.key)]
+        given = len(ranges) if values != (None, None) else 0
+        if any((value is not None) != (at < given) for at, value in enumerate(values)):
+            raise ValueError(
+                f"value and value2 don't fit: {self.key} takes {len(ranges)}, or none to read"
+            )
+        encoded = {
+            name: integer(name, value, allowed)
+            for name, value, allowed in zip(("value", "value2"), values, ranges, strict=False)
+            if value is not None
+        }
+        return command_line("+QICFG", key=f'"{ConfigKey(self.key)}"', **encoded)
+
+    def parse(self, lines: Sequence[bytes]) -> tuple[int, ...]:
+        """Give the values of the key; none for a bare ``OK``, as relatives answer a write."""
+        for line in lines:
+            key, *fields = split_params(self._params(line))
+            if unquote(key).lower() == self.key:
+                values = tuple(n for n in map(int_or_none, fields) if n is not None)
+                if len(values) == len(fields) > 0:
+                    return values
+        if lines:
+            raise self._unexpected(lines, f"no value of {self.key}")
+        return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Qigeterror(Command[tuple[int, str]]):
+    """Ask why the last TCP/IP command failed (§2.2.12)."""
+
+    prefix: ClassVar[bytes] = b"+QIGETERROR:"
+
+    def _build(self) -> bytes:
+        return command_line("+QIGETERROR")
+
+    def parse(self, lines: Sequence[bytes]) -> tuple[int, str]:
+        """Give the ``<err>`` code and the module's words for it, which vary (N36)."""
+        for line in lines:
+            code, _, text = self._params(line).partition(b",")
+            err = int_or_none(code.strip())
+            if err is not None:
+                return err, unquote(text.strip())
+        raise self._unexpected(lines, "no error code")
+
+
+@dataclass(frozen=True, slots=True)
+class Qidnscfg(Command[tuple[str, ...]]):
+    """Read or set the DNS servers (§2.2.13); without addresses they are read.
+
+    They can't be set before the module is registered.
+    """
+
+    prefix: ClassVar[bytes] = b"+QIDNSCFG:"
+
+    primary: str | None = None
+    secondary: str | None = None
+
+    def _build(self) -> bytes:
+        size = spec.DNS_ADDRESS_MAX_BYTES
+        given = {"primary": self.primary, "secondary": self.secondary}
+        if self.primary is None and self.secondary is None:
+            return command_line("+QIDNSCFG?")
+        encoded = {k: None if v is None else address(k, v, size) for k, v in given.items()}
+        return command_line("+QIDNSCFG", **encoded)
+
+    def parse(self, lines: Sequence[bytes]) -> tuple[str, ...]:
+        """Give the addresses in order; none after a write."""
+        fields = [part for line in lines for part in split_params(self._params(line))]
+        return tuple(filter(None, map(unquote, fields)))

@@ -1,0 +1,218 @@
+"""SIM, network and power through the module (27.007)."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+import aiobc9x
+from aiobc9x.aio.queries.results import Identity, PowerSavingStatus, Signal
+from aiobc9x.sim.faults import Fault, FaultKind
+from aiobc9x.wire.commands.radio import EdrxSetting
+from tests.support.bench import ECHO_PORT, HOST, Bench
+from tests.support.clock import virtual
+
+
+def refuse(*names: str) -> list[Fault]:
+    """A module that doesn't know these commands."""
+    return [Fault(FaultKind.ERROR, on=f"AT+{name}", times=None) for name in names]
+
+
+def says(prefix: str, line: str) -> Fault:
+    """A module that words a line so."""
+    return Fault(FaultKind.REPLACE_LINE, on=prefix, times=None, data=line.encode())
+
+
+class TestRegistration:
+    """CEREG, with CGREG and CREG where the module lacks it."""
+
+    @pytest.mark.parametrize(
+        ("missing", "asked"),
+        [
+            ((), ["AT+CEREG?"]),
+            (("CEREG",), ["AT+CEREG?", "AT+CGREG?"]),
+            (("CEREG", "CGREG"), ["AT+CEREG?", "AT+CGREG?", "AT+CREG?"]),
+        ],
+    )
+    @virtual
+    async def test_fallback(self, missing: tuple[str, ...], asked: list[str]) -> None:
+        """The first that is known answers."""
+        async with Bench(*refuse(*missing)) as bench:
+            modem = await bench.open()
+            bench.dialogue.clear()
+            status = await modem.registration()
+            assert status.registered
+            assert bench.commands == asked
+
+    @virtual
+    async def test_none_is_known(self) -> None:
+        """The first refusal is reported."""
+        async with Bench(*refuse("CEREG", "CGREG", "CREG")) as bench:
+            modem = await bench.open()
+            with pytest.raises(aiobc9x.CommandError, match="CEREG"):
+                await modem.registration()
+
+    @virtual
+    async def test_on_the_way(self) -> None:
+        """Before the network is found it says so."""
+        async with Bench(register_time=60) as bench:
+            modem = await bench.open()
+            assert not (await modem.registration()).registered
+            await modem.wait_ready()
+            assert (await modem.registration()).registered
+
+
+class TestSignal:
+    """CSQ and CESQ in dBm and dB."""
+
+    @virtual
+    async def test_values(self) -> None:
+        """-113 + 2·20 dBm; 60 is -81 dBm, 20 is -10 dB."""
+        async with Bench() as bench:
+            modem = await bench.open()
+            await modem.wait_ready()
+            assert await modem.signal() == Signal(-73, 0, -81, -10.0)
+
+    @virtual
+    async def test_unknown(self) -> None:
+        """99 and 255 mean unknown."""
+        async with Bench(says("+CSQ", "+CSQ: 99,99")) as bench:
+            modem = await bench.open()
+            bench.add_fault(says("+CESQ", "+CESQ: 99,99,255,255,255,255"))
+            assert await modem.signal() == Signal(None, None, None, None)
+
+    @virtual
+    async def test_missing(self) -> None:
+        """A module that lacks one command gives what it has."""
+        async with Bench(*refuse("CESQ")) as bench:
+            modem = await bench.open()
+            await modem.wait_ready()
+            assert await modem.signal() == Signal(-73, 0, None, None)
+        async with Bench(*refuse("CSQ", "CESQ")) as bench:
+            modem = await bench.open()
+            assert await modem.signal() == Signal(None, None, None, None)
+
+
+class TestIdentity:
+    """Who the module and its SIM are."""
+
+    @virtual
+    async def test_all(self) -> None:
+        """Six answers."""
+        async with Bench() as bench:
+            modem = await bench.open()
+            found = await modem.identity()
+            assert (found.manufacturer, found.model) == ("Quectel", "BC65")
+            assert found.revision == "Revision: BC65VIRTUAL01"
+            for digits in (found.imei, found.imsi, found.iccid):
+                assert digits is not None
+                assert digits.isdigit()
+
+    @virtual
+    async def test_nothing(self) -> None:
+        """Commands that are missing give ``None``."""
+        names = ("CGMI", "CGMM", "CGMR", "CGSN", "CIMI", "QCCID")
+        async with Bench(*refuse(*names)) as bench:
+            modem = await bench.open()
+            assert await modem.identity() == Identity(None, None, None, None, None, None)
+
+
+class TestPowerSaving:
+    """CPSMS and CEDRXS, timers decoded."""
+
+    @virtual
+    async def test_off(self) -> None:
+        """As start-up leaves it."""
+        async with Bench() as bench:
+            modem = await bench.open()
+            assert not (await modem.power_saving()).enabled
+
+    @virtual
+    async def test_timers(self) -> None:
+        """T3412 00000101 is 50 min, T3324 00000101 is 10 s (24.008)."""
+        line = '+CPSMS: 1,,,"00000101","00000101"'
+        async with Bench() as bench:
+            modem = await bench.open()
+            bench.add_fault(says("+CPSMS", line))
+            await modem.command('AT+CEDRXS=1,5,"0011"')
+            found = await modem.power_saving()
+            assert (found.enabled, found.periodic_tau_s, found.active_time_s) == (True, 3000, 10)
+            assert found.edrx == (EdrxSetting(5, "0011"),)
+
+    @virtual
+    async def test_missing(self) -> None:
+        """A module that lacks it says nothing."""
+        async with Bench(*refuse("CPSMS", "CEDRXS")) as bench:
+            modem = await bench.open()
+            assert await modem.power_saving() == PowerSavingStatus(None, None, None, ())
+
+
+class TestAttach:
+    """CGATT, addresses, APN and PIN."""
+
+    @virtual
+    async def test_detach_and_attach(self) -> None:
+        """Detaching ends connections; the next open attaches again by itself."""
+        async with Bench() as bench:
+            modem = await bench.open()
+            reader, writer = await modem.open_connection(HOST, ECHO_PORT)
+            await modem.detach()
+            with pytest.raises(aiobc9x.NetworkLost):
+                await asyncio.wait_for(reader.read(), 60)
+            writer.close()
+            assert await modem.addresses() == ((1, ()),)
+            await modem.attach()
+            reader, writer = await modem.open_connection(HOST, ECHO_PORT)
+            assert await modem.addresses() == ((1, ("100.127.243.105",)),)
+            writer.close()
+
+    @virtual
+    async def test_address_forms(self) -> None:
+        """Without quotes, with two families, and by context where the bare form is refused."""
+        bare = Fault(FaultKind.ERROR, on="AT+CGPADDR?", times=None)
+        async with Bench(bare) as bench:
+            modem = await bench.open()
+            await modem.wait_ready()
+            assert await modem.addresses() == ((1, ("100.127.243.105",)),)
+            bench.add_fault(says("+CGPADDR", "+CGPADDR: 1,10.1.2.3,2001:db8::1"))
+            assert await modem.addresses() == ((1, ("10.1.2.3", "2001:db8::1")),)
+
+    @virtual
+    async def test_apn(self) -> None:
+        """It is that of the modem's context."""
+        async with Bench(apn="first.example") as bench:
+            modem = await bench.open()
+            assert await modem.apn() == "first.example"
+            await modem.set_apn("second.example", pdp_type="IPV4V6")
+            assert await modem.apn() == "second.example"
+            with pytest.raises(ValueError, match="apn"):
+                await modem.set_apn('"; AT+CFUN=0')
+            with pytest.raises(ValueError, match="pdp_type is 'PPP': use 'IP'"):
+                await modem.set_apn("third.example", pdp_type="PPP")
+
+    @virtual
+    async def test_context_without_apn(self) -> None:
+        """``None``."""
+        async with Bench() as bench:
+            modem = await bench.open(context_id=3)
+            assert await modem.apn() is None
+
+    @virtual
+    async def test_pin(self) -> None:
+        """The right one unlocks the SIM, a wrong one is refused, others are not sent."""
+        async with Bench(pin="1234") as bench:
+            modem = await bench.open()
+            with pytest.raises(aiobc9x.PinRequired):
+                await modem.wait_ready()
+            bench.dialogue.clear()
+            wrong: Any
+            for wrong in ("12", "123456789", "12a4", ""):
+                with pytest.raises(ValueError, match="pin"):
+                    await modem.set_pin(wrong)
+            assert bench.commands == []
+            with pytest.raises(aiobc9x.CommandError):
+                await modem.set_pin("4321")
+            await modem.set_pin("1234")
+            await modem.wait_ready()
