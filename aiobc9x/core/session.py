@@ -182,7 +182,6 @@ class Session:
         sockets: The six connect IDs.
         queue: Commands that wait; a :class:`Finished` event tells what came of each.
         statistics: Counters.
-        baudrate: Bits per second, for deadlines.
         poll_interval: Seconds without a read before an open socket is read to find lost
             URCs (rule 5); 0 switches that off.
         answer_timeout: Seconds without a byte of an answer until it counts as lost.
@@ -202,6 +201,9 @@ class Session:
 
     # So many attributes are slow without (CPython keeps 29 in place), and nobody adds one.
     __slots__ = (
+        "_answer_s",
+        "_baudrate",
+        "_byte_s",
         "_endings",
         "_exchange",
         "_explain",
@@ -218,7 +220,6 @@ class Session:
         "_unsolicited",
         "_was_in_step",
         "answer_timeout",
-        "baudrate",
         "boots",
         "data_due",
         "echo_expected",
@@ -286,6 +287,17 @@ class Session:
         self._gap_s = profile.command_gap_ms / 1000
 
     @property
+    def baudrate(self) -> int:
+        """Bits per second of the line, as far as is known; deadlines go by it."""
+        return self._baudrate
+
+    @baudrate.setter
+    def baudrate(self, baudrate: int) -> None:
+        self._baudrate = baudrate
+        self._answer_s = _ANSWER_BITS / baudrate
+        self._byte_s = BITS_A_BYTE / min(baudrate, _SLOWEST_BAUDRATE)
+
+    @property
     def line(self) -> LineTiming:
         """What the line and its two ends have been measured to take."""
         return self._stopwatch.line(self.baudrate)
@@ -310,15 +322,26 @@ class Session:
         send = self._sender.outstanding
         return send is not None and send.slot is slot and not send.is_lost
 
-    def deadline(self) -> float | None:
-        """When :meth:`advance` or :meth:`next_output` must be called at the latest."""
-        send, gate = self._sender.outstanding, self._trust.gate
+    def deadline(self, before: float = math.inf) -> float | None:
+        """Say when :meth:`advance` or :meth:`next_output` must be called at the latest.
+
+        Args:
+            before: When one of them will be called anyway.
+
+        Returns:
+            The time; ``None`` if that is never, or not sooner than ``before``.
+
+        """
+        first, send, gate = before, self._sender.outstanding, self._trust.gate
         if self._exchange is not None:
-            first = self._exchange.ends_at()  # and then it is seen what the sockets want
-        else:
-            first = self._gap_until or math.inf
-            if self.sockets.in_use and (due := self._turns.deadline(self.poll_interval)) < first:
+            # Behind its end it is seen what the sockets want.
+            if (due := self._exchange.ends_at()) < first:
                 first = due
+        else:
+            if self._gap_until and self._gap_until < first:
+                first = self._gap_until
+            if self.sockets.in_use:
+                first = self._turns.deadline(self.poll_interval, first)
         # While URCs are withheld, the result may be among them.
         if send is not None and send.deadline is not None and not self._trust.withheld:
             first = min(first, send.deadline)
@@ -326,7 +349,7 @@ class Session:
             first = quiet
         if gate.due is not None and gate.due < first:
             first = gate.due
-        return None if first == math.inf else first
+        return None if first == before else first
 
     # -- what the layers above ask of a socket -------------------------------------------
 
@@ -337,14 +360,17 @@ class Session:
     def write(self, slot: Slot, data: bytes | bytearray | memoryview) -> None:
         """Queue bytes of a stream."""
         slot.outgoing += data
+        self._turns.is_quiet = False
 
     def send_datagram(self, slot: Slot, data: bytes) -> None:
         """Queue a datagram."""
         slot.queue_datagram(data)
+        self._turns.is_quiet = False
 
     def want_reads(self, slot: Slot, wants: bool, now: float) -> None:
         """Let the module's buffer be read for a socket, or not: there is room, or none."""
         slot.wants_read = wants
+        self._turns.is_quiet = False
         if wants and not slot.last_read:
             slot.last_read = now
 
@@ -355,6 +381,7 @@ class Session:
     def opened(self, slot: Slot) -> None:
         """Note that a socket is connected, though its ``+QIOPEN`` got lost (QISTATE says so)."""
         self._act(self._unsolicited.opened(slot))
+        self._turns.is_quiet = False
         if slot.is_live and slot.has_buffer:
             slot.readable = True  # so did what was announced behind it
 
@@ -378,6 +405,7 @@ class Session:
         module's buffer is read empty first, and AT+QISWTMD follows ``+QIRD: 0`` at once. It is
         read once more behind that, because a byte may have come between the two.
         """
+        self._turns.is_quiet = False
         is_known = slot.held is None and not slot.is_mode_doubtful
         if slot.access_mode is mode and is_known and not self._is_switching(slot):
             slot.wanted_mode = None  # an earlier wish that was not written yet is withdrawn
@@ -400,7 +428,7 @@ class Session:
     def found_mode(self, slot: Slot, mode: AccessMode) -> None:
         """Note the access mode that QISTATE gives, where nobody knew it."""
         if slot.is_mode_doubtful:
-            slot.is_mode_doubtful = False
+            self._turns.is_quiet = slot.is_mode_doubtful = False
             self._unsolicited.set_access_mode(slot.connect_id, mode)
             if slot.wanted_mode is mode:  # somebody has asked for it again meanwhile
                 slot.wanted_mode = None
@@ -458,6 +486,7 @@ class Session:
 
     def resync(self) -> list[Event]:
         """Give up what the framer has in progress: the line has been silent."""
+        self._turns.is_quiet = False
         for frame in self._framer.resync():
             self._on_frame(frame, self._last_fed)
         self._trust.in_step()
@@ -467,6 +496,7 @@ class Session:
         """Let everything run: commands and answers are in step; lost URCs are made up for."""
         self.suspended, self._was_in_step = False, True
         self.data_due = 0
+        self._turns.is_quiet = False
         self._trust.in_step()
         self._framer.read_due = 0  # nothing is asked: no header announces a payload
         self._unsolicited.suspect()
@@ -515,6 +545,7 @@ class Session:
         if trust.in_doubt:
             trust.silent(now - self._last_fed)
         self._last_traffic = self._last_fed = now
+        self._turns.is_quiet = False
         exchange, send = self._exchange, self._sender.outstanding
         if exchange is not None and now + ANSWER_MARGIN_S > exchange.due:
             exchange.progress(now)
@@ -526,7 +557,7 @@ class Session:
         for piece in self._cut(data, now) if must_cut else (data,):
             may_hold = framer.hold_after_final
             for frame in framer.feed(piece):
-                if type(frame) is Line and not gate.is_unchecked and trust.accused is None:
+                if frame.__class__ is Line and not gate.is_unchecked and trust.accused is None:
                     self._on_line(frame.text, now)
                 else:
                     self._on_frame(frame, now)
@@ -576,6 +607,7 @@ class Session:
 
     def advance(self, now: float) -> list[Event]:
         """Let time pass; return what it means."""
+        self._turns.is_quiet = False
         exchange, send = self._exchange, self._sender.outstanding
         if exchange is not None and now >= self.answer_due:
             self._expire(exchange, now)
@@ -611,7 +643,7 @@ class Session:
 
     def _on_prompt(self, exchange: Exchange, now: float) -> None:
         if not self.suspended:
-            self._stopwatch.answered(exchange, now, self.baudrate)
+            self._stopwatch.answered(exchange, now, self._baudrate)
         self._stopwatch.prompted(now)
         self._write_payload(exchange, now)
 
@@ -621,7 +653,7 @@ class Session:
         if self._sender.outstanding is not None:
             self._sender.outstanding.step(_PROMPT)
         self._outbox += data
-        exchange.extend(now + RESULT_LIMIT_S + wire_time(len(data), self.baudrate))
+        exchange.extend(now + RESULT_LIMIT_S + wire_time(len(data), self._baudrate))
 
     def _on_line(self, text: bytes, now: float) -> None:
         exchange, trust = self._exchange, self._trust
@@ -757,7 +789,7 @@ class Session:
                 loss = Loss("data came behind lost bytes", True, connect_id=payload.connect_id)
                 self._act(self._unsolicited.break_pushes(loss))
             else:
-                self._trust.gate.hold(payload, now, _ANSWER_BITS / self.baudrate)
+                self._trust.gate.hold(payload, now, self._answer_s)
         elif self._exchange is not None and self._exchange.meaning.is_read:
             self._exchange.on_payload(payload, self._framer.negative_remainings)
             self._exchange.part(now)
@@ -889,8 +921,8 @@ class Session:
         self._exchange = None
         if self._gap_s or not exchange.is_plain:
             self._leave(exchange, now)
-        purpose, meaning, send = exchange.purpose, exchange.meaning, self._sender.outstanding
-        succeeded, took = exchange.final == b"OK", now - exchange.started
+        purpose, meaning, took = exchange.purpose, exchange.meaning, now - exchange.started
+        succeeded = exchange.final == b"OK"
         if took * self._stopwatch.fastest < exchange.size_bytes:
             self._stopwatch.crossed(exchange.size_bytes, took)
         if not succeeded:
@@ -899,15 +931,12 @@ class Session:
                 self._take_back_open(meaning.effect, framed=exchange.is_framed_at_once)
         else:
             if exchange.traffic_before is not None and not self.suspended:  # else others delay it
-                self._stopwatch.answered(exchange, now, self.baudrate)
-            if meaning.is_send:
-                if send is not None and not lost:
-                    self._accept(send)
-            elif meaning is not PLAIN:
-                self._heed(exchange, meaning)
+                self._stopwatch.answered(exchange, now, self._baudrate)
+            if meaning is not PLAIN:
+                self._heed(exchange, meaning, lost=lost)
         if (
             succeeded
-            and type(purpose) is Job
+            and purpose.__class__ is Job  # type() is a call
             and self._sender.outstanding is None
             and not (lost or exchange.turned_away)
         ):
@@ -922,8 +951,12 @@ class Session:
         elif self._trust.withheld:
             self._release_urcs(now)
 
-    def _heed(self, exchange: Exchange, meaning: Meaning) -> None:
-        """Go by what a command has changed."""
+    def _heed(self, exchange: Exchange, meaning: Meaning, *, lost: bool) -> None:
+        """Note what a command that succeeded has done: a send accepted, or a setting changed."""
+        if meaning.is_send:
+            if (send := self._sender.outstanding) is not None and not lost:
+                self._accept(send)
+            return
         self.statistics.nvram_writes += meaning.writes_nvram
         if (effect := meaning.effect) is None:
             return
@@ -1137,8 +1170,7 @@ class Session:
         limit: float | None = None,
         outgoing: bytes | None = None,
     ) -> bytes:
-        line, usual, rate = command.encode(), command.time_limit, self.baudrate
-        answer_s = _ANSWER_BITS / rate
+        line, usual, answer_s = command.encode(), command.time_limit, self._answer_s
         # What the note gives more time may wait for the network.
         is_quick, rest_s = usual <= MAX_RESPONSE_TIME_S, math.inf
         if limit is None:
@@ -1148,9 +1180,8 @@ class Session:
             limit = patience if patience > limit else limit
             if is_quick:
                 rest_s = REST_S + answer_s
-        slower = rate if rate < _SLOWEST_BAUDRATE else _SLOWEST_BAUDRATE
         size = len(line)
-        limit += BITS_A_BYTE * size / slower + answer_s
+        limit += self._byte_s * size + answer_s
         traffic = self.statistics.traffic_bytes if is_quick else None
         exchange = Exchange(command, purpose, now, limit, outgoing, traffic, rest_s, meaning, size)
         self._exchange = exchange

@@ -104,8 +104,16 @@ class World:
             case "wait":
                 self.peer.wait(0.02)
             case _:
-                self.slots[0].wants_read = not self.slots[0].wants_read
+                slot = self.slots[0]
+                self.peer.session.want_reads(slot, not slot.wants_read, self.peer.now)
+        self.check_quiet()
         self.pump()
+        self.check_quiet()
+
+    def check_quiet(self) -> None:
+        """Check that no socket wants the line where the session remembers that none does."""
+        turns = self.peer.session._turns
+        assert not (turns.is_quiet and turns._sockets_wait())
 
     def write(self, slot: Slot, data: bytes) -> None:
         """Write to a socket as a transport does."""
@@ -113,7 +121,7 @@ class World:
         if slot.is_datagram:
             self.peer.session.send_datagram(slot, data)
         else:
-            slot.outgoing += data
+            self.peer.session.write(slot, data)
 
     def deliver(self, size: int) -> None:
         """Let some bytes of the module arrive."""
@@ -129,7 +137,7 @@ class World:
 
     def finish(self) -> None:
         """Let everything come to its end."""
-        self.slots[0].wants_read = True
+        self.peer.session.want_reads(self.slots[0], True, self.peer.now)
         for _ in range(4):  # a silence delivers what was pushed, and ends a burst of sends
             for _ in range(2000):
                 self.pump()

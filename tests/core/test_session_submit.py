@@ -163,7 +163,9 @@ def test_it_has_had_its_turn() -> None:
     peer = Peer()
     slot = peer.open()
     assert peer.session.submit(ask("AT+A"), peer.now) == b"AT+A\r"
-    assert peer.session.answer_due == peer.session.deadline()
+    assert (due := peer.session.deadline()) == peer.session.answer_due
+    assert peer.session.deadline(before=due + 1.0) == due
+    assert peer.session.deadline(before=due) is None, "it is called then anyway"
     peer.session.queue.add(ask("AT+B"))
     slot.readable = True
     peer.say(OK)

@@ -444,8 +444,7 @@ class Driver:
             self._write(data)
         if session.events:
             self.dispatch(session.take_events())
-        deadline = session.deadline()
-        if deadline is not None and deadline < self._watchdog_at:
+        if (deadline := session.deadline(self._watchdog_at)) is not None:
             self._watch(max(deadline, now + 0.001))
 
     def _write(self, data: bytes) -> None:
