@@ -1,41 +1,61 @@
 """The modem: what applications call.
 
-Layer: aio.
+Layer: modem. It is long and thin: each public method stands here once, with its whole
+signature and its contract, so that a reader, a type checker and ``help()`` find them in one
+place. What they do is in :mod:`aiobc9x.aio`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
+import socket
+import ssl as ssl_module
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
-from functools import lru_cache
+from datetime import datetime
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from types import TracebackType
-from typing import Final
+from typing import Final, TypeAlias, TypeVar
 
 import anyio
 
 from aiobc9x.adapters.proxy.api import Forwards, ProxyServer
-from aiobc9x.aio.arguments import check_flag, check_positive_seconds, check_seconds, check_text
+from aiobc9x.aio.arguments import (
+    check_callable,
+    check_flag,
+    check_integer,
+    check_seconds,
+    check_text,
+    member,
+)
 from aiobc9x.aio.bringup.readiness import READY_TIMEOUT_S, Readiness
 from aiobc9x.aio.bringup.startup import Started
 from aiobc9x.aio.bringup.steps import Leftovers
-from aiobc9x.aio.connections.accepting import Acceptor
-from aiobc9x.aio.connections.connecting import Connector
+from aiobc9x.aio.connections.accepting import Acceptor, read_listener, refuse_listener_options
+from aiobc9x.aio.connections.connecting import Connector, client_tls, server_tls, split_address
 from aiobc9x.aio.connections.hosts import HostOpener
-from aiobc9x.aio.connections.methods import ConnectionMethods
+from aiobc9x.aio.connections.listening import Server
+from aiobc9x.aio.connections.reader_writer import ClientConnected, open_streams, server_streams
 from aiobc9x.aio.line.driver import Driver
-from aiobc9x.aio.line.slot_events import owner_of
 from aiobc9x.aio.line.subscriptions import Subscription
 from aiobc9x.aio.options import Options
-from aiobc9x.aio.queries.dns_ping_ntp import NameQueries, Resolver
+from aiobc9x.aio.queries.dns_ping_ntp import NetworkQueries, Resolver
 from aiobc9x.aio.queries.radio import RadioQueries
-from aiobc9x.aio.queries.raw_command import check_data, check_form, check_line, opens_socket
-from aiobc9x.aio.queries.settings import SettingQueries
+from aiobc9x.aio.queries.raw_command import RawCommands
+from aiobc9x.aio.queries.results import (
+    Identity,
+    ModuleSettings,
+    PingReply,
+    PingReport,
+    PowerSavingStatus,
+    Resolution,
+    Signal,
+)
+from aiobc9x.aio.queries.settings import SettingQueries, check_lengths
 from aiobc9x.aio.recovery import Health
 from aiobc9x.aio.sockets.access_modes import ModeSwitcher
+from aiobc9x.aio.sockets.closing import close_all
 from aiobc9x.aio.sockets.compare import Examiner
 from aiobc9x.aio.sockets.lifetimes import SocketKeeper
 from aiobc9x.aio.sockets.opening import Opener
@@ -43,36 +63,38 @@ from aiobc9x.core.line_timing import LineTiming
 from aiobc9x.core.profile import ModuleProfile
 from aiobc9x.core.statistics import Statistics
 from aiobc9x.errors import LinkLost
-from aiobc9x.wire.commands.base import Raw
+from aiobc9x.spec import AccessMode, ServiceType, ViewMode
+from aiobc9x.wire.commands.base import SwitchMode
+from aiobc9x.wire.commands.tcpip import Qidnscfg, Qigeterror, SocketStatus
+from aiobc9x.wire.signalling import RegistrationStatus
 from aiobc9x.wire.urcs import CloseOk, Received, SendFail, SendOk, Urc
 
-logger = logging.getLogger("aiobc9x.aio")
+P = TypeVar("P", bound=asyncio.BaseProtocol)
+D = TypeVar("D", bound=asyncio.DatagramProtocol)
 
-CLOSE_LIMIT_S: Final = 14.5
-"""Seconds that :meth:`Modem.aclose` gives the sockets; the port closes within 15."""
+ListenerHost: TypeAlias = str | bytes | Sequence[str | bytes] | None
+"""Where to listen, as asyncio's callers say it."""
 
 FORGOTTEN_S: Final = 1.0
 """From the moment that nobody holds a modem until its port is closed; a loop that ends
 meanwhile, which may be what has dropped it, closes it by itself."""
 
-DROP_TIME_S: Final = 2.5
-"""Of these, at least so many are for closing those that could not be flushed."""
-
-
 _ROUTINE: Final = frozenset({SendOk, SendFail, Received, CloseOk})
 """What the session has acted on, and nobody else needs to know: most of all URCs."""
 
 
-class Modem(ConnectionMethods, NameQueries, RadioQueries, SettingQueries):
+class Modem:
     """One module; made by :func:`open_modem`.
 
-    A method that is cancelled leaves the line in step and no connect ID behind.
+    Every public method stands here, with its contract; the rooms of :mod:`aiobc9x.aio` do the
+    work. A method that is cancelled leaves the line in step and no connect ID behind. Queries
+    raise :class:`CommandError` if the module refuses, :class:`LinkTimeout` if it doesn't answer
+    in time, and :class:`LinkLost` if the link fails.
     """
 
     def __init__(self, options: Options, driver: Driver, started: Started) -> None:
         self._driver, self._identification = driver, started.identity
         self._loop = asyncio.get_running_loop()
-        self._context_id = options.context_id
         self._modes = ModeSwitcher(driver)
         self._keeper = SocketKeeper(driver, options.context_id, options.port_quarantine)
         self._opener = Opener(self._keeper)
@@ -105,8 +127,13 @@ class Modem(ConnectionMethods, NameQueries, RadioQueries, SettingQueries):
         self._acceptor = Acceptor(self._keeper, self._connector)
         self._closing: asyncio.Task[None] | None = None
         self._proxies: list[ProxyServer] = []
-        self._set_up_names()
+        self._network = NetworkQueries(driver, self._readiness, options.context_id)
+        self._radio = RadioQueries(driver, self._readiness, options.context_id)
+        self._settings = SettingQueries(driver, self._opener, self._health)
+        self._raw_commands = RawCommands(self._keeper)
         self._take_over(driver)
+
+    # -- its life ----------------------------------------------------------------------
 
     def __repr__(self) -> str:
         state = "open" if self._driver.is_alive else "closed"
@@ -144,6 +171,60 @@ class Modem(ConnectionMethods, NameQueries, RadioQueries, SettingQueries):
         """Close it; see :meth:`aclose`."""
         await self.aclose()
 
+    async def wait_ready(self, timeout: float = READY_TIMEOUT_S) -> None:
+        """Wait for SIM, registration, attach, context and address.
+
+        What the module refuses for now, answers late or forgets in a restart is asked again,
+        and settings that it refused at start-up are set; only what waiting can't mend ends
+        the wait early.
+
+        Returns at once if it was ready before and no URC contradicts it. Progress goes
+        to :meth:`subscribe`.
+
+        Args:
+            timeout: Seconds.
+
+        Raises:
+            TypeError: The timeout is no number.
+            TimeoutError: Not ready in time; the message names the stage.
+            PinRequired: The SIM wants a PIN, or refused it.
+            PukRequired: The SIM wants its PUK.
+            SimError: There is no SIM, it has failed, or the module is locked to others.
+            LinkLost: The link failed.
+
+        Cancellation is safe.
+        """
+        check_seconds("timeout", timeout)
+        await self._readiness.wait(timeout)
+
+    async def aclose(self) -> None:
+        """Flush and close every socket on the module, then the port, within 15 s.
+
+        Connections that are still being opened are closed too. Closing twice is harmless.
+        Cancellation doesn't stop it: it goes on in the background. A cancelled scope of anyio
+        waits for it, so that the port is free behind ``async with``.
+
+        Raises:
+            RuntimeError: The modem belongs to another event loop; nothing is closed.
+
+        """
+        self._driver.home.check_loop()
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._aclose(), name="aiobc9x close")
+        with anyio.CancelScope(shield=True):
+            await asyncio.shield(self._closing)
+
+    async def _aclose(self) -> None:
+        for proxy in self._proxies:
+            proxy.close()
+        try:
+            if self._driver.is_alive:
+                await close_all(self._keeper)
+        finally:
+            await self._driver.stop()
+
+    # -- what is known of it -------------------------------------------------------------
+
     @property
     def statistics(self) -> Statistics:
         """Counters, live."""
@@ -174,31 +255,603 @@ class Modem(ConnectionMethods, NameQueries, RadioQueries, SettingQueries):
         """
         return self._driver.hub.subscribe(keep=self)
 
-    async def wait_ready(self, timeout: float = READY_TIMEOUT_S) -> None:
-        """Wait for SIM, registration, attach, context and address.
+    # -- connections ---------------------------------------------------------------------
 
-        What the module refuses for now, answers late or forgets in a restart is asked again,
-        and settings that it refused at start-up are set; only what waiting can't mend ends
-        the wait early.
-
-        Returns at once if it was ready before and no URC contradicts it. Progress goes
-        to :meth:`subscribe`.
+    async def create_connection(
+        self,
+        protocol_factory: Callable[[], P],
+        host: str | bytes,
+        port: int,
+        *,
+        ssl: ssl_module.SSLContext | bool | None = None,
+        family: int = 0,
+        proto: int = 0,
+        flags: int = 0,
+        sock: socket.socket | None = None,
+        local_addr: tuple[str, int] | None = None,
+        local_port: int = 0,
+        server_hostname: str | None = None,
+        ssl_handshake_timeout: float | None = None,
+        ssl_shutdown_timeout: float | None = None,
+        happy_eyeballs_delay: float | None = None,
+        interleave: int | None = None,
+        all_errors: bool = False,
+        access_mode: AccessMode = AccessMode.BUFFER,
+        timeout: float | None = None,
+    ) -> tuple[asyncio.Transport, P]:
+        """Connect a TCP socket through the module (§2.2.1).
 
         Args:
-            timeout: Seconds.
+            protocol_factory: Makes the protocol.
+            host: IP literal, or a domain name of at most 253 bytes, resolved by the module.
+                If its first address fails, the others are tried in turn.
+            port: Remote port, 1–65535.
+            ssl: A context, or ``True`` for the default one.
+            family: ``AF_INET``, ``AF_INET6``, or 0 to go by the literal, for a name by the
+                addresses of the module's context: IPv4 where it has one.
+            proto: Ignored, as are ``flags``, ``happy_eyeballs_delay`` and ``interleave``.
+            flags: Ignored.
+            sock: Must be ``None``: the socket is the module's.
+            local_addr: Only its port counts.
+            local_port: 0 lets the module choose; a fixed one rests behind its close, see
+                ``port_quarantine`` of :func:`open_modem`.
+            server_hostname: For TLS; ``host`` by default.
+            ssl_handshake_timeout: Seconds; ``None``: 180.
+            ssl_shutdown_timeout: Seconds; ``None``: 60.
+            happy_eyeballs_delay: Ignored.
+            interleave: Ignored.
+            all_errors: Raise an ``ExceptionGroup``, with one error for each address tried.
+            access_mode: How received data reach the host (§1.2).
+            timeout: Seconds for the whole call, waiting for the network and TLS included.
+                ``None``: 180 for the network, then the note's 36 or 176 with margin, for
+                all addresses of a name together.
+
+        Returns:
+            The transport and the protocol, as :meth:`asyncio.loop.create_connection` does.
 
         Raises:
-            TypeError: The timeout is no number.
-            TimeoutError: Not ready in time; the message names the stage.
-            PinRequired: The SIM wants a PIN, or refused it.
-            PukRequired: The SIM wants its PUK.
-            SimError: There is no SIM, it has failed, or the module is locked to others.
-            LinkLost: The link failed.
+            TypeError: An argument is of another type; nothing was sent.
+            ValueError: An argument is out of range; nothing was sent.
+            NoFreeSocket: All six connect IDs are in use (errno EMFILE).
+            ConnectFailed: The ``<err>`` is not 0 (§3); see its subclasses.
+            TimeoutError: Not connected in time; the message names the stage.
+            LinkLost: The serial link failed.
 
-        Cancellation is safe.
+        Cancellation is safe: the connect ID stays reserved until the module confirms its
+        close.
         """
-        check_seconds("timeout", timeout)
-        await self._readiness.wait(timeout)
+        check_callable("protocol_factory", protocol_factory)
+        request = self._connector.read(
+            ServiceType.TCP, host, port, sock, local_addr, local_port, access_mode, family
+        )
+        tls = client_tls(
+            ssl, server_hostname, request.host, ssl_handshake_timeout, ssl_shutdown_timeout
+        )
+        return await self._connector.connect(
+            request, tls, protocol_factory, timeout, all_errors=all_errors
+        )
+
+    async def open_connection(
+        self,
+        host: str | bytes,
+        port: int,
+        *,
+        limit: int = 65536,
+        ssl: ssl_module.SSLContext | bool | None = None,
+        family: int = 0,
+        proto: int = 0,
+        flags: int = 0,
+        sock: socket.socket | None = None,
+        local_addr: tuple[str, int] | None = None,
+        local_port: int = 0,
+        server_hostname: str | None = None,
+        ssl_handshake_timeout: float | None = None,
+        ssl_shutdown_timeout: float | None = None,
+        happy_eyeballs_delay: float | None = None,
+        interleave: int | None = None,
+        all_errors: bool = False,
+        access_mode: AccessMode = AccessMode.BUFFER,
+        timeout: float | None = None,
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Connect a TCP socket through the module (§2.2.1).
+
+        Other sockets go on receiving meanwhile.
+
+        Args:
+            host: As for :meth:`create_connection`.
+            port: Remote port, 1–65535.
+            limit: Bytes that the reader buffers before it pauses, and the longest line.
+            ssl: A context, or ``True`` for the default one.
+            family: ``AF_INET``, ``AF_INET6``, or 0 to go by the literal, for a name by the
+                addresses of the module's context: IPv4 where it has one.
+            proto: Ignored, as are ``flags``, ``happy_eyeballs_delay`` and ``interleave``.
+            flags: Ignored.
+            sock: Must be ``None``: the socket is the module's.
+            local_addr: Only its port counts.
+            local_port: 0 lets the module choose; a fixed one rests behind its close, see
+                ``port_quarantine`` of :func:`open_modem`.
+            server_hostname: For TLS; ``host`` by default.
+            ssl_handshake_timeout: Seconds; ``None``: 180.
+            ssl_shutdown_timeout: Seconds; ``None``: 60.
+            happy_eyeballs_delay: Ignored.
+            interleave: Ignored.
+            all_errors: Raise an ``ExceptionGroup``, with one error for each address tried.
+            access_mode: How received data reach the host (§1.2).
+            timeout: Seconds for the whole call; see :meth:`create_connection`.
+
+        Returns:
+            A reader and a writer, as :func:`asyncio.open_connection` does. ``drain()``
+            returns when the module has taken the bytes, not when the peer has them;
+            ``wait_closed()`` returns when the module has closed the socket.
+
+        Raises:
+            TypeError: An argument is of another type; nothing was sent.
+            ValueError: An argument is out of range; nothing was sent.
+            NoFreeSocket: All six connect IDs are in use (errno EMFILE).
+            ConnectFailed: The ``<err>`` is not 0 (§3); see its subclasses.
+            TimeoutError: Not connected in time; the message names the stage.
+            LinkLost: The serial link failed.
+
+        Cancellation is safe: the connect ID stays reserved until the module confirms its
+        close.
+        """
+        self._connector.home.check_loop()
+        check_integer("limit", limit, 1)
+        request = self._connector.read(
+            ServiceType.TCP, host, port, sock, local_addr, local_port, access_mode, family
+        )
+        tls = client_tls(
+            ssl, server_hostname, request.host, ssl_handshake_timeout, ssl_shutdown_timeout
+        )
+        return await open_streams(
+            lambda factory: self._connector.connect(
+                request, tls, factory, timeout, all_errors=all_errors
+            ),
+            limit,
+        )
+
+    async def create_datagram_endpoint(
+        self,
+        protocol_factory: Callable[[], D],
+        local_addr: tuple[str, int] | None = None,
+        remote_addr: tuple[str | bytes, int] | None = None,
+        *,
+        family: int = 0,
+        proto: int = 0,
+        flags: int = 0,
+        reuse_port: bool | None = None,
+        allow_broadcast: bool | None = None,
+        sock: socket.socket | None = None,
+        local_port: int = 0,
+        access_mode: AccessMode = AccessMode.BUFFER,
+        timeout: float | None = None,
+    ) -> tuple[asyncio.DatagramTransport, D]:
+        """Open a UDP socket of the module, connected to one address (§2.2.1).
+
+        Args:
+            protocol_factory: Makes the protocol.
+            local_addr: Only its port counts.
+            remote_addr: Host and port; required, because the module's sockets are connected.
+            family: As for :meth:`create_connection`.
+            proto: Ignored, as are ``flags``, ``reuse_port`` and ``allow_broadcast``.
+            flags: Ignored.
+            reuse_port: Ignored.
+            allow_broadcast: Ignored.
+            sock: Must be ``None``: the socket is the module's.
+            local_port: 0 lets the module choose; a fixed one rests behind its close, see
+                ``port_quarantine`` of :func:`open_modem`.
+            access_mode: How received data reach the host (§1.2).
+            timeout: Seconds for the whole call; see :meth:`create_connection`.
+
+        Returns:
+            The transport and the protocol. One ``sendto`` is one datagram of 1–1440 bytes.
+
+        Raises:
+            TypeError: An argument is of another type; nothing was sent.
+            ValueError: An argument is out of range; nothing was sent.
+            NoFreeSocket: All six connect IDs are in use (errno EMFILE).
+            ConnectFailed: The ``<err>`` is not 0 (§3); see its subclasses.
+            TimeoutError: Not open in time; the message names the stage.
+            LinkLost: The serial link failed.
+
+        Cancellation is safe, as for :meth:`create_connection`.
+        """
+        check_callable("protocol_factory", protocol_factory)
+        if remote_addr is None:
+            raise ValueError("remote_addr is required: the module's UDP sockets are connected")
+        host, port = split_address("remote_addr", remote_addr)
+        request = self._connector.read(
+            ServiceType.UDP, host, port, sock, local_addr, local_port, access_mode, family
+        )
+        return await self._connector.connect_datagrams(request, protocol_factory, timeout)
+
+    async def create_server(
+        self,
+        protocol_factory: Callable[[], asyncio.BaseProtocol],
+        *address: ListenerHost | int,
+        host: ListenerHost = None,
+        port: int | None = None,
+        ssl: ssl_module.SSLContext | None = None,
+        family: int = 0,
+        flags: int = 0,
+        sock: socket.socket | None = None,
+        backlog: int = 100,
+        reuse_address: bool | None = None,
+        reuse_port: bool | None = None,
+        keep_alive: bool | None = None,
+        ssl_handshake_timeout: float | None = None,
+        ssl_shutdown_timeout: float | None = None,
+        start_serving: bool = True,
+        timeout: float | None = None,
+    ) -> Server:
+        """Listen for TCP connections on the module (§2.2.1, "TCP LISTENER").
+
+        The listener uses one of the six connect IDs, each connection another. Incoming
+        connections start in Buffer Access Mode (§2.3.5). One that finds no free ID is
+        turned away by the module: an ``IncomingFull`` event, and a counter.
+
+        Args:
+            protocol_factory: Makes a protocol for each connection.
+            address: The port alone, or host and port: ``create_server(factory, 7000)`` and, as
+                asyncio has it, ``create_server(factory, None, 7000)``.
+            host: Where the module listens: ``None``, a wildcard, or one of its own addresses.
+            port: The module's port to listen on, 1–65535.
+            ssl: A server's context.
+            family: Chooses among the module's addresses, if it has one of it.
+            flags: Ignored, as are ``backlog``, ``reuse_address``, ``reuse_port`` and
+                ``keep_alive``.
+            sock: Must be ``None``: the socket is the module's.
+            backlog: Ignored.
+            reuse_address: Ignored.
+            reuse_port: Ignored.
+            keep_alive: Ignored.
+            ssl_handshake_timeout: Seconds; ``None``: 180.
+            ssl_shutdown_timeout: Seconds; ``None``: 60.
+            start_serving: Must be ``True``: the module accepts from the start.
+            timeout: Seconds for the whole call; see :meth:`create_connection`.
+
+        Raises:
+            TypeError: An argument is of another type, or there is no port.
+            ValueError: The port is out of range, ``sock`` or ``start_serving=False`` is asked
+                for, or the host can't be the module's, as ``"127.0.0.1"``; nothing was sent.
+            NoFreeSocket: All six connect IDs are in use (errno EMFILE).
+            ConnectFailed: The ``<err>`` is not 0 (§3), such as ``AddressBusy``.
+            OSError: EADDRINUSE: the port rests, see ``port_quarantine`` of :func:`open_modem`.
+                EADDRNOTAVAIL: the module has no such address.
+            TimeoutError: Not listening in time; the message names the stage.
+            LinkLost: The serial link failed.
+
+        Cancellation is safe, as for :meth:`create_connection`.
+        """
+        check_callable("protocol_factory", protocol_factory)
+        refuse_listener_options(sock, start_serving)
+        own_address, number = read_listener(address, host, port)
+        tls = server_tls(ssl, ssl_handshake_timeout, ssl_shutdown_timeout)
+        self._acceptor.check(number)
+        return await self._acceptor.listen(
+            own_address, number, protocol_factory, tls, family, timeout
+        )
+
+    async def start_server(
+        self,
+        client_connected_cb: ClientConnected,
+        *address: ListenerHost | int,
+        host: ListenerHost = None,
+        port: int | None = None,
+        limit: int = 65536,
+        ssl: ssl_module.SSLContext | None = None,
+        family: int = 0,
+        flags: int = 0,
+        sock: socket.socket | None = None,
+        backlog: int = 100,
+        reuse_address: bool | None = None,
+        reuse_port: bool | None = None,
+        keep_alive: bool | None = None,
+        ssl_handshake_timeout: float | None = None,
+        ssl_shutdown_timeout: float | None = None,
+        start_serving: bool = True,
+        timeout: float | None = None,
+    ) -> Server:
+        """Listen for TCP connections on the module; each gets a reader and a writer.
+
+        Args:
+            client_connected_cb: Called with both; a coroutine function becomes a task
+                (``Any``: as in :func:`asyncio.start_server`, what it returns is dropped).
+            address: The port alone, or host and port, as for :meth:`create_server`.
+            host: Where the module listens, as for :meth:`create_server`.
+            port: The module's port to listen on, 1–65535.
+            limit: As for :meth:`open_connection`.
+            ssl: A server's context.
+            family: Chooses among the module's addresses, if it has one of it.
+            flags: Ignored, as are ``backlog``, ``reuse_address``, ``reuse_port`` and
+                ``keep_alive``.
+            sock: Must be ``None``: the socket is the module's.
+            backlog: Ignored.
+            reuse_address: Ignored.
+            reuse_port: Ignored.
+            keep_alive: Ignored.
+            ssl_handshake_timeout: Seconds; ``None``: 180.
+            ssl_shutdown_timeout: Seconds; ``None``: 60.
+            start_serving: Must be ``True``: the module accepts from the start.
+            timeout: Seconds for the whole call; see :meth:`create_connection`.
+
+        Raises:
+            TypeError: An argument is of another type, or there is no port.
+            ValueError: The port is out of range, ``sock`` or ``start_serving=False`` is asked
+                for, or the host can't be the module's, as ``"127.0.0.1"``; nothing was sent.
+            NoFreeSocket: All six connect IDs are in use (errno EMFILE).
+            ConnectFailed: The ``<err>`` is not 0 (§3), such as ``AddressBusy``.
+            OSError: EADDRINUSE: the port rests, see ``port_quarantine`` of :func:`open_modem`.
+                EADDRNOTAVAIL: the module has no such address.
+            TimeoutError: Not listening in time; the message names the stage.
+            LinkLost: The serial link failed.
+
+        Cancellation is safe, as for :meth:`create_connection`.
+        """
+        self._connector.home.check_loop()
+        check_callable("client_connected_cb", client_connected_cb)
+        check_integer("limit", limit, 1)
+        refuse_listener_options(sock, start_serving)
+        own_address, number = read_listener(address, host, port)
+        tls = server_tls(ssl, ssl_handshake_timeout, ssl_shutdown_timeout)
+        self._acceptor.check(number)
+        factory = server_streams(client_connected_cb, limit)
+        return await self._acceptor.listen(own_address, number, factory, tls, family, timeout)
+
+    async def set_access_mode(self, transport: asyncio.BaseTransport, mode: AccessMode) -> None:
+        """Switch a connection between buffer and push mode (AT+QISWTMD, §2.2.7).
+
+        A flash write on the module. To push mode the module's buffer is read empty first, which
+        takes as long as the peer goes on sending. Of two calls at once the later one decides, and
+        the earlier one raises unless both have chosen the same.
+
+        Args:
+            transport: A transport of this modem, or one of TLS over it.
+            mode: The mode from now on.
+
+        Raises:
+            ValueError: Not a transport of this modem, or it is closed; no such mode; or push
+                mode while the module doesn't show lengths.
+            RuntimeError: A later call has chosen the other mode before this one was done.
+            CommandError: The module refused; the connection goes on in the mode that it had.
+            StreamBroken: The connection ended meanwhile, or the answer got lost.
+            ModemError: The module restarted, or the link failed.
+
+        Cancellation is safe: the switch goes on by itself.
+        """
+        mode = member("mode", AccessMode, mode)
+        slot = self._connector.slot_of(transport)
+        check_lengths(self._driver.session, SwitchMode(slot.connect_id, mode))
+        await self._modes.switch(slot, mode)
+
+    # -- names, pings, time --------------------------------------------------------------
+
+    async def resolve(self, host: str | bytes) -> Resolution:
+        """Resolve a name on the module (AT+QIDNSGIP, §2.2.10).
+
+        Answers are remembered for as long as they hold; an IP address is its own answer.
+
+        Args:
+            host: The name; longer than 50 bytes is fine here.
+
+        Raises:
+            ValueError: The name can't be a host's; nothing was sent.
+            NameNotFound: It has no address (a ``socket.gaierror``).
+            ConnectFailed: Another error of the module.
+            LinkTimeout: No answer in 145 s.
+            ModemError: The link or the network failed.
+
+        """
+        return await self._resolver.resolve(host)
+
+    async def ping(
+        self, host: str | bytes, *, timeout: int = 4, count: int = 4, size_bytes: int = 32
+    ) -> PingReport:
+        """Ping a host from the module (AT+QPING, §2.2.8).
+
+        Args:
+            host: IP address or name.
+            timeout: Whole seconds for each request, 1–255.
+            count: Requests, 1–10.
+            size_bytes: Bytes of each, 32–200.
+
+        Returns:
+            A report; losses are in it and raise nothing.
+
+        Raises:
+            ValueError: An argument is out of range; nothing was sent.
+            NameNotFound: The name has no address.
+            CommandError: The module refused, or the ping failed as a whole.
+            LinkTimeout: The module never finished.
+            ModemError: The link or the network failed.
+
+        """
+        return await self._network.ping(host, timeout, count, size_bytes)
+
+    def ping_replies(
+        self, host: str | bytes, *, timeout: int = 4, count: int = 4, size_bytes: int = 32
+    ) -> AsyncGenerator[PingReply, None]:
+        """Ping a host from the module; yield each request's outcome as it comes.
+
+        Arguments and errors are those of :meth:`ping`. Leaving the iteration early is
+        safe: the module finishes by itself.
+        """
+        return self._network.ping_replies(host, timeout, count, size_bytes)
+
+    async def ntp_time(
+        self, server: str | bytes, *, port: int = 123, set_clock: bool = False
+    ) -> datetime:
+        """Ask an NTP server for the time through the module (AT+QNTP, §2.2.9).
+
+        Args:
+            server: IP address or name.
+            port: Port of the server, 1–65535.
+            set_clock: Have the module set its own clock too.
+
+        Returns:
+            An aware datetime: the digits are local time at the offset that the module states.
+
+        Raises:
+            TypeError: ``set_clock`` is no bool; nothing was sent.
+            ValueError: An argument is out of range; nothing was sent.
+            NameNotFound: The server's name has no address.
+            ConnectTimedOut: The server did not answer.
+            UnexpectedAnswer: The time can't be read.
+            CommandError: The module refused, or failed in another way.
+            LinkTimeout: The module never finished.
+            ModemError: The link or the network failed.
+
+        """
+        check_flag("set_clock", set_clock)
+        return await self._network.ntp_time(server, port, set_clock)
+
+    # -- SIM, network and power (27.007) -------------------------------------------------
+
+    async def registration(self) -> RegistrationStatus:
+        """Ask how the module is registered: CEREG, or CGREG or CREG where it lacks that."""
+        return await self._readiness.registration()
+
+    async def addresses(self) -> tuple[tuple[int, tuple[str, ...]], ...]:
+        """Ask for the addresses of every context: ``(contextID, addresses)`` pairs."""
+        return await self._readiness.addresses()
+
+    async def signal(self) -> Signal:
+        """Ask for strength and quality of reception (CSQ, CESQ)."""
+        return await self._radio.signal()
+
+    async def identity(self) -> Identity:
+        """Ask who the module and its SIM are."""
+        return await self._radio.identity()
+
+    async def power_saving(self) -> PowerSavingStatus:
+        """Ask for PSM and eDRX as requested from the network (CPSMS, CEDRXS)."""
+        return await self._radio.power_saving()
+
+    async def attach(self) -> None:
+        """Attach to the packet service (CGATT=1); up to 140 s."""
+        await self._radio.attach()
+
+    async def detach(self) -> None:
+        """Detach from the packet service (CGATT=0); every connection ends."""
+        await self._radio.detach()
+
+    async def set_pin(self, pin: str) -> None:
+        """Give the SIM its PIN, 4–8 digits. Three wrong ones lock it.
+
+        The SIM is asked first what it waits for. One that is ready gets nothing.
+
+        Raises:
+            TypeError: Not a text, such as ``"1234"``; nothing was sent.
+            ValueError: Not a PIN; nothing was sent.
+            PinRequired: The SIM refused the PIN.
+            PukRequired: The SIM wants its PUK, before or after this PIN.
+            SimError: There is no SIM, it has failed, or the module is locked to others.
+
+        """
+        await self._radio.set_pin(pin)
+
+    async def set_apn(self, apn: str, *, pdp_type: str = "IP") -> None:
+        """Set the access point name of the modem's context (CGDCONT).
+
+        It takes effect when the context is activated next.
+
+        Args:
+            apn: The name.
+            pdp_type: ``"IP"``, ``"IPV6"`` or ``"IPV4V6"``.
+
+        Raises:
+            TypeError: The name is no text; nothing was sent.
+            ValueError: Another type, or characters that an AT command can't carry; nothing
+                was sent.
+
+        """
+        await self._radio.set_apn(apn, pdp_type)
+
+    async def apn(self) -> str | None:
+        """Ask for the access point name of the modem's context; ``None`` if it has none."""
+        return await self._radio.apn()
+
+    # -- the module's sockets and settings, raw commands ---------------------------------
+
+    async def socket_states(
+        self, *, context_id: int | None = None, connect_id: int | None = None
+    ) -> tuple[SocketStatus, ...]:
+        """Ask the module for its sockets (AT+QISTATE, §2.2.3).
+
+        Args:
+            context_id: Only those of one context, 1–3.
+            connect_id: Only this one, 0–5.
+
+        Raises:
+            ValueError: Both are given, or one is out of range; nothing was sent.
+
+        """
+        return await self._settings.socket_states(context_id, connect_id)
+
+    async def dns_servers(self) -> tuple[str, str | None]:
+        """Ask for the DNS servers: primary and secondary (AT+QIDNSCFG, §2.2.13)."""
+        return await self._settings.dns_servers()
+
+    async def set_dns_servers(self, primary: str, secondary: str | None = None) -> None:
+        """Set the DNS servers (AT+QIDNSCFG, §2.2.13).
+
+        They are lost when the module restarts, and kept over deep sleep. The module takes
+        them only once it is registered.
+
+        Raises:
+            TypeError: ``primary`` is no text; nothing was sent.
+            ValueError: Not an IP address; nothing was sent.
+
+        """
+        check_text("primary", primary)
+        await self._driver.run(Qidnscfg(primary, secondary))
+
+    async def last_error(self) -> tuple[int, str]:
+        """Ask for the ``<err>`` of the last TCP/IP command, and its text (§2.2.12)."""
+        return await self._driver.run(Qigeterror())
+
+    async def settings(self) -> ModuleSettings:
+        """Ask for the settings of AT+QICFG (§2.2.11)."""
+        return await self._settings.settings()
+
+    async def configure(
+        self,
+        *,
+        receive_hex: bool | None = None,
+        view_mode: ViewMode | None = None,
+        show_length: bool | None = None,
+        open_time: int | None = None,
+    ) -> None:
+        """Change settings of AT+QICFG (§2.2.11); ``None`` leaves one as it is.
+
+        Connections go on meanwhile. All but ``open_time`` are flash writes on the module.
+        ``open_time`` is set again after deep sleep. After a restart it and ``receive_hex``
+        are brought about again; the others go back to what start-up chooses.
+
+        Args:
+            receive_hex: Have payloads come as hex digits.
+            view_mode: What stands between a header and its data; both are understood.
+            show_length: Whether headers carry the optional lengths.
+            open_time: Seconds that the module tries to connect, 1–36.
+
+        Raises:
+            TypeError: An argument is of another type; nothing was sent.
+            ValueError: ``open_time`` is out of range, or ``show_length`` is to be switched off
+                while a socket is in push mode or a UDP socket, whose data could not be told
+                apart; nothing was sent.
+
+        """
+        await self._settings.configure(receive_hex, view_mode, show_length, open_time)
+
+    async def capabilities(self) -> dict[str, tuple[str, ...] | None]:
+        """Ask which commands the module knows, with the test form of each (§2.1.2).
+
+        Returns:
+            For each command of the note the lines that state its ranges, as the module
+            words them; ``None`` for a command that it doesn't know.
+
+        """
+        return await self._settings.capabilities()
 
     async def command(
         self, line: str, *, data: bytes | None = None, timeout: float | None = None
@@ -231,22 +884,10 @@ class Modem(ConnectionMethods, NameQueries, RadioQueries, SettingQueries):
 
         Cancellation is safe: an answer on its way is swallowed.
         """
-        check_text("line", line)
-        if data is not None and not isinstance(data, bytes | bytearray | memoryview):
-            raise TypeError(f"data must be bytes, not {type(data).__name__}")
-        if timeout is not None:
-            check_positive_seconds("timeout", timeout)
-        if "=" not in line:
-            command = _bare_command(line, data is not None)
-        else:
-            command = Raw(line, data is not None)
-            check_line(line, self._driver.session.sockets)
-            check_form(line)
-            data = check_data(line, data)
-            if (effect := command.meaning.effect) is not None:
-                self._check_lengths(effect)
-            self._keeper.has_foreign_sockets |= opens_socket(line)
+        command, data = self._raw_commands.read(line, data, timeout)
         return await self._driver.run(command, limit=timeout, data=data)
+
+    # -- other programs and libraries ----------------------------------------------------
 
     def installed(
         self,
@@ -339,69 +980,6 @@ class Modem(ConnectionMethods, NameQueries, RadioQueries, SettingQueries):
             made.close()
         return made
 
-    async def aclose(self) -> None:
-        """Flush and close every socket on the module, then the port, within 15 s.
-
-        Connections that are still being opened are closed too. Closing twice is harmless.
-        Cancellation doesn't stop it: it goes on in the background. A cancelled scope of anyio
-        waits for it, so that the port is free behind ``async with``.
-
-        Raises:
-            RuntimeError: The modem belongs to another event loop; nothing is closed.
-
-        """
-        self._driver.home.check_loop()
-        if self._closing is None:
-            self._closing = asyncio.create_task(self._aclose(), name="aiobc9x close")
-        with anyio.CancelScope(shield=True):
-            await asyncio.shield(self._closing)
-
-    async def _aclose(self) -> None:
-        for proxy in self._proxies:
-            proxy.close()
-        try:
-            if self._driver.is_alive:
-                end = self._loop.time() + CLOSE_LIMIT_S
-                with anyio.CancelScope() as flush:
-                    await self._close_sockets(flush, end)
-                if flush.cancelled_caught:
-                    with anyio.CancelScope() as drop:
-                        await self._drop_sockets(drop, end)
-        finally:
-            await self._driver.stop()
-
-    async def _close_sockets(self, flush: anyio.CancelScope, end: float) -> None:
-        self._keeper.is_closing = True
-        for slot in self._driver.session.sockets:
-            owner = owner_of(slot)
-            if owner is None:
-                self._keeper.close(slot, whoever=True)  # nobody accepts connections any more
-            else:
-                owner.close()
-        await self._all_freed(flush, lambda: end - self._time_to_drop())
-        flush.deadline = end
-        if self._keeper.has_foreign_sockets or self._keeper.has_listened:
-            await self._keeper.close_foreign()
-
-    async def _drop_sockets(self, drop: anyio.CancelScope, end: float) -> None:
-        """Close what could not be flushed: an open socket costs the module more."""
-        for slot in self._driver.session.sockets:
-            owner = owner_of(slot)
-            if owner is not None:
-                owner.on_failed(LinkLost("the modem was closed"))
-        await self._all_freed(drop, lambda: end)
-
-    def _time_to_drop(self) -> float:
-        """Seconds that closing all sockets takes, by what the module took for its answers."""
-        answers = len(self._driver.session.sockets) + 1  # one may be on its way
-        return max(DROP_TIME_S, 0.5 + 1.1 * answers * self.line.latency_s)
-
-    async def _all_freed(self, scope: anyio.CancelScope, end: Callable[[], float]) -> None:
-        """Wait until no socket is in use, or the time has come that depends on how many are."""
-        while len(self._driver.session.sockets) and self._driver.is_alive:
-            scope.deadline = end()
-            await self._keeper.freed.wait()
-
     def _take_over(self, driver: Driver) -> None:
         """Look after a module that start-up has brought in step."""
         # The driver lives as long as its loop, and must not keep a modem that nobody holds.
@@ -426,11 +1004,3 @@ class _Heard:
         if type(urc) not in _ROUTINE:
             for part in self._parts:
                 part.on_urc(urc)
-
-
-@lru_cache(maxsize=64)
-def _bare_command(line: str, prompt: bool) -> Raw:
-    """Make a command without parameters: callers repeat it, and it holds no secrets to keep."""
-    command = Raw(line, prompt)
-    check_form(line)
-    return command

@@ -51,6 +51,15 @@ def new_tasks(before: set[asyncio.Task[object]]) -> set[asyncio.Task[object]]:
     return asyncio.all_tasks() - before - {asyncio.current_task()}
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Tell of modules that are long, which is a question and no error."""
+    from tests.test_layers import long_modules
+
+    for path, lines in sorted(long_modules().items()):
+        advice = "split it, or say in tests/test_layers.py why it is one"
+        terminalreporter.write_line(f"long: {path} has {lines} lines; {advice}")
+
+
 @pytest.fixture(autouse=True)
 def leak_check(request: pytest.FixtureRequest) -> None:
     """Check each async test; the others need no event loop and get none."""

@@ -7,18 +7,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
 
-from aiobc9x.aio.connections.connecting import Connector, Stage, Tls, make_request
+from aiobc9x.aio.connections.connecting import (
+    PROTOCOL_TYPES,
+    Connector,
+    Stage,
+    Tls,
+    make_request,
+    timing,
+)
 from aiobc9x.aio.connections.listening import Server
 from aiobc9x.aio.line.slot_events import owner_of
 from aiobc9x.aio.sockets.opening import OpenRequest
 from aiobc9x.core.slots import Slot, SlotState
 from aiobc9x.errors import CommandError
-from aiobc9x.spec import PORTS, ProtocolType, ServiceType
+from aiobc9x.spec import PORTS, ServiceType
 from aiobc9x.wire.commands.radio import Cgact
-from aiobc9x.wire.params import integer
+from aiobc9x.wire.params import integer, ip_or_none
 from aiobc9x.wire.urcs import Incoming, Urc
 
 if TYPE_CHECKING:
@@ -33,26 +41,67 @@ _LOOK_S: Final = 0.02
 """Between looks whether a listener that accepts already has been handed to its caller."""
 
 
-_IGNORED: Final = frozenset(
-    {"host", "family", "flags", "backlog", "reuse_address", "reuse_port", "keep_alive"}
-)
+_WILDCARDS: Final = frozenset({"", "0.0.0.0", "::"})
 
 
-def check_server_options(options: Mapping[str, object]) -> None:
-    """Look at the keywords of asyncio's ``create_server`` that mean nothing here.
+def read_listener(
+    address: tuple[object, ...], host: object, port: object
+) -> tuple[str | None, int]:
+    """Read where to listen.
+
+    Args:
+        address: The port; the host; or host and port, as asyncio's order has it.
+        host: The host, if it is not there.
+        port: The port, if it is not there.
+
+    Returns:
+        The address that the module must have, ``None`` for whichever it has; and the port.
 
     Raises:
-        TypeError: It has no such keyword.
-        ValueError: The module can't do what is asked for.
+        TypeError: There is no port, one of them is there twice, or the host is no text.
+        ValueError: The port is out of range, or the host can't be the module's own address.
 
     """
-    for name, value in options.items():
-        if name == "sock" and value is not None:
-            raise ValueError("sock can't be used: the listening socket is the module's")
-        if name == "start_serving" and not value:
-            raise ValueError("start_serving=False can't be: the module accepts from the start")
-        if name not in _IGNORED | {"sock", "start_serving"}:
-            raise TypeError(f"create_server() got an unexpected keyword argument {name!r}")
+    given = [("port" if isinstance(each, int) else "host", each) for each in address]
+    given += [(name, each) for name, each in (("host", host), ("port", port)) if each is not None]
+    named = dict(given)
+    if len(named) < len(given) or "port" not in named:
+        told = tuple(each for _, each in given)
+        raise TypeError(f"port must be given, alone or behind the host, not as {told}")
+    host, port = named.get("host"), named["port"]
+    if isinstance(host, list | tuple):
+        if len(host) != 1:
+            raise ValueError(f"host is {host!r}: a listener of the module has one address")
+        host = host[0]
+    if isinstance(port, bool) or not isinstance(port, int):
+        raise TypeError(f"port must be an integer, 1-65535, not {port!r}")
+    integer("port", port, PORTS)
+    if isinstance(host, bytes):
+        host = host.decode("ascii", "backslashreplace")
+    if host is None or host in _WILDCARDS:
+        return None, port
+    if not isinstance(host, str):
+        raise TypeError(f"host must be str or None, not {type(host).__name__}")
+    literal = ip_or_none(host.encode("ascii", "replace"))
+    if literal is None or ip_address(literal).is_loopback:
+        raise ValueError(
+            f"host is {host!r}: the module listens on its own address in the carrier's network,"
+            " never on this machine; leave host out, or use asyncio.start_server()"
+        )
+    return literal, port
+
+
+def refuse_listener_options(sock: object, start_serving: bool) -> None:
+    """Refuse what the module can't do of ``create_server()``.
+
+    Raises:
+        ValueError: A socket is given, or serving is to start later.
+
+    """
+    if sock is not None:
+        raise ValueError("sock can't be used: the listening socket is the module's")
+    if not start_serving:
+        raise ValueError("start_serving=False can't be: the module accepts from the start")
 
 
 class Acceptor:
@@ -61,35 +110,57 @@ class Acceptor:
     def __init__(self, keeper: SocketKeeper, connector: Connector) -> None:
         self._keeper, self._connector = keeper, connector
 
-    def request(self, address: str, port: int) -> OpenRequest:
-        """Return what to open for a listener.
+    def check(self, port: int) -> None:
+        """Raise ``ValueError`` for a port that no module takes; sends nothing."""
+        self._connector.check(self._request("127.0.0.1", port))
 
-        Raises:
-            ValueError: The port is out of range.
-
-        """
-        integer("port", port, PORTS)
+    def _request(self, address: str, port: int) -> OpenRequest:
         return make_request(ServiceType.TCP_LISTENER, address, _REMOTE_PORT, local_port=port)
 
     async def listen(
         self,
+        host: str | None,
         port: int,
         protocol_factory: Callable[[], asyncio.BaseProtocol],
         tls: Tls | None,
-        stage: Stage,
-        family: ProtocolType | None = None,
+        family: int,
+        timeout: float | None,
     ) -> Server:
-        """Open a listener on the module's own address, of a family if it has one of it.
+        """Open a listener on the module's own address; see :meth:`Modem.create_server`.
+
+        Args:
+            host: The address that it must have, ``None`` for any.
+            port: The port.
+            protocol_factory: Makes a protocol for each connection.
+            tls: How to secure each connection.
+            family: ``AF_INET`` or ``AF_INET6`` chooses among the module's addresses, if it has
+                one of it.
+            timeout: Seconds for the whole call.
 
         Raises:
+            OSError: EADDRNOTAVAIL: the module has no such address.
             ModemError: As :meth:`Connector.open`.
 
         Cancellation is safe.
         """
+        async with timing(timeout) as stage:
+            return await self._listen(host, port, protocol_factory, tls, family, stage)
+
+    async def _listen(
+        self,
+        host: str | None,
+        port: int,
+        protocol_factory: Callable[[], asyncio.BaseProtocol],
+        tls: Tls | None,
+        family: int,
+        stage: Stage,
+    ) -> Server:
         await self._connector.await_network(stage)
         await self._activate_context()
-        address = self._connector.own_address(family) or "0.0.0.0"
-        slot, extra = await self._connector.open(self.request(address, port), stage)
+        address = self._connector.own_address(PROTOCOL_TYPES.get(family)) or "0.0.0.0"
+        if host is not None:
+            address = self._connector.own_address_of(host)
+        slot, extra = await self._connector.open(self._request(address, port), stage)
         return Server(
             self._keeper,
             self._connector,

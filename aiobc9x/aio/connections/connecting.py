@@ -6,6 +6,7 @@ Layer: aio.
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import socket
 import ssl as ssl_module
@@ -13,15 +14,16 @@ import weakref
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from aiobc9x.aio.arguments import check_seconds, member
+from aiobc9x.aio.arguments import check_seconds, check_text, member
 from aiobc9x.aio.bringup.readiness import READY_TIMEOUT_S, Readiness
 from aiobc9x.aio.connections.hosts import HostOpener, family_of, pick_address
 from aiobc9x.aio.sockets.opening import OpenRequest
 from aiobc9x.aio.transports.datagram import DatagramTransport
 from aiobc9x.aio.transports.stream import SocketTransport
-from aiobc9x.aio.transports.tls import wrap_protocol
+from aiobc9x.aio.transports.tls import check_timeouts, make_context, wrap_protocol
 from aiobc9x.core.slots import Slot, SlotState
 from aiobc9x.errors import (
     LinkLost,
@@ -100,6 +102,58 @@ class Tls:
     shutdown_timeout: float | None = None
 
 
+def client_tls(
+    context: ssl_module.SSLContext | bool | None,
+    server_hostname: str | None,
+    host: str,
+    handshake_timeout: float | None,
+    shutdown_timeout: float | None,
+) -> Tls | None:
+    """Read the arguments about TLS of a connection to be opened; ``None`` without TLS.
+
+    Raises:
+        TypeError: The context or the name is of another type.
+        ValueError: An argument means nothing without TLS, or a timeout is not above 0.
+
+    """
+    if server_hostname is not None:
+        check_text("server_hostname", server_hostname)
+    made = make_context(context, server_hostname)
+    check_timeouts(
+        with_tls=made is not None,
+        ssl_handshake_timeout=handshake_timeout,
+        ssl_shutdown_timeout=shutdown_timeout,
+    )
+    if made is None:
+        return None
+    name = server_hostname if server_hostname is not None else host
+    return Tls(made, name, False, handshake_timeout, shutdown_timeout)
+
+
+def server_tls(
+    context: ssl_module.SSLContext | None,
+    handshake_timeout: float | None,
+    shutdown_timeout: float | None,
+) -> Tls | None:
+    """Read the arguments about TLS of a server; ``None`` without TLS.
+
+    Raises:
+        TypeError: The context is none.
+        ValueError: A timeout means nothing without TLS, or is not above 0.
+
+    """
+    check_timeouts(
+        with_tls=context is not None,
+        ssl_handshake_timeout=handshake_timeout,
+        ssl_shutdown_timeout=shutdown_timeout,
+    )
+    if context is None:
+        return None
+    if not isinstance(context, ssl_module.SSLContext):
+        raise TypeError("ssl argument must be an SSLContext or None")
+    return Tls(context, None, True, handshake_timeout, shutdown_timeout)
+
+
 class Connector:
     """Makes the transports of one modem.
 
@@ -139,6 +193,38 @@ class Connector:
                 "local port %d: the note advises against 1000-1500 (§2.2.1, note 4)",
                 request.local_port,
             )
+
+    def read(
+        self,
+        service_type: ServiceType,
+        host: str | bytes,
+        port: int,
+        sock: object,
+        local_addr: tuple[str, int] | None,
+        local_port: int,
+        access_mode: AccessMode,
+        family: int,
+    ) -> OpenRequest:
+        """Read and check the arguments that asyncio's calls share; sends nothing.
+
+        Raises:
+            TypeError: The host is no text.
+            ValueError: An argument is out of range, or no module takes it.
+
+        """
+        if sock is not None:
+            raise ValueError("sock can't be used: the socket is the module's")
+        request = make_request(
+            service_type,
+            host,
+            port,
+            local_port=local_port,
+            local_addr=local_addr,
+            access_mode=access_mode,
+            family=family,
+        )
+        self.check(request)
+        return request
 
     async def await_network(self, stage: Stage) -> None:
         """Wait for the network.
@@ -206,6 +292,21 @@ class Connector:
         """Return the module's address of a family, any if it has none, ``""`` without any."""
         return pick_address(self._readiness.ip_addresses, family)
 
+    def own_address_of(self, host: str) -> str:
+        """Return an address of the module's, as it is spelled by the module.
+
+        Raises:
+            OSError: EADDRNOTAVAIL: it has no such address.
+
+        """
+        own = self._readiness.ip_addresses
+        for address in own:
+            if ip_address(address) == ip_address(host):
+                return address
+        known = " and ".join(own) or "none"
+        text = f"the module has no address {host} to listen on; it has {known}"
+        raise OSError(errno.EADDRNOTAVAIL, text)
+
     def extra(
         self, slot: Slot, peername: tuple[str, int], family: ProtocolType | None
     ) -> dict[str, Any]:
@@ -216,6 +317,58 @@ class Connector:
             "connect_id": slot.connect_id,
             "modem": self._modem(),
         }
+
+    async def connect(
+        self,
+        request: OpenRequest,
+        tls: Tls | None,
+        protocol_factory: Callable[[], P],
+        timeout: float | None,
+        *,
+        all_errors: bool = False,
+    ) -> tuple[asyncio.Transport, P]:
+        """Open a stream; see :meth:`Modem.create_connection`.
+
+        Raises:
+            ModemError: As :meth:`open` and :meth:`attach`.
+
+        Cancellation is safe.
+        """
+        async with timing(timeout) as stage:
+            slot, extra = await self.open(request, stage, all_errors=all_errors)
+            stage.name = "in the TLS handshake"
+            return await self.attach(slot, extra, protocol_factory, tls)
+
+    async def connect_datagrams(
+        self, request: OpenRequest, protocol_factory: Callable[[], D], timeout: float | None
+    ) -> tuple[DatagramTransport, D]:
+        """Open a datagram endpoint; see :meth:`Modem.create_datagram_endpoint`.
+
+        Raises:
+            ModemError: As :meth:`open`.
+
+        Cancellation is safe.
+        """
+        async with timing(timeout) as stage:
+            slot, extra = await self.open(request, stage)
+            extra["remote_addr"] = (request.host, request.remote_port)
+            return self.attach_datagrams(slot, extra, protocol_factory)
+
+    def slot_of(self, transport: asyncio.BaseTransport) -> Slot:
+        """Return the socket of a transport of this modem, or of one of TLS over it.
+
+        Raises:
+            ValueError: It is none, or it is closed.
+
+        """
+        if not hasattr(transport, "get_extra_info"):
+            raise ValueError(f"transport must be one of this modem, not {transport!r}")
+        connect_id = transport.get_extra_info("connect_id")
+        slot = None if connect_id is None else self._keeper.session.sockets.get(connect_id)
+        is_own = transport.get_extra_info("modem") is self._modem()
+        if not is_own or slot is None or transport.is_closing():
+            raise ValueError(f"{transport!r} is not an open connection of this modem")
+        return slot
 
     async def why_closed(self) -> Exception | None:
         """Say why a socket ends: ``None`` for its far side, an error for a lost network."""

@@ -10,7 +10,6 @@ from collections.abc import AsyncGenerator
 from datetime import datetime
 from typing import Final
 
-from aiobc9x.aio.arguments import check_flag
 from aiobc9x.aio.bringup.readiness import READY_TIMEOUT_S, Readiness
 from aiobc9x.aio.line.driver import Driver
 from aiobc9x.aio.line.urc_inbox import Inbox, detached
@@ -73,7 +72,7 @@ class Resolver:
         self._cache: dict[str, tuple[float, Resolution]] = {}
 
     async def resolve(self, host: str | bytes) -> Resolution:
-        """Resolve a name; see :meth:`NameQueries.resolve`."""
+        """Resolve a name; see :meth:`Modem.resolve`."""
         command = Qidnsgip(self._context_id, host)
         name = host.decode("ascii", "backslashreplace") if isinstance(host, bytes) else host
         if (literal := ip_or_none(name.encode("ascii", "replace"))) is not None:
@@ -116,59 +115,24 @@ class Resolver:
             inbox.close()
 
 
-class NameQueries:
-    """Part of :class:`Modem`. Every method can be cancelled safely.
+class NetworkQueries:
+    """Pings hosts and asks for the time; the contracts stand at :class:`~aiobc9x.Modem`.
 
-    Each waits for the network first, as :meth:`Modem.wait_ready` does. One operation of a
-    kind runs at a time; others queue. A cancelled one finishes on the module by itself.
+    Each waits for the network first. One operation of a kind runs at a time; others queue. A
+    cancelled one finishes on the module by itself.
     """
 
-    _driver: Driver
-    _readiness: Readiness
-    _context_id: int
-    _resolver: Resolver
-
-    def _set_up_names(self) -> None:
+    def __init__(self, driver: Driver, readiness: Readiness, context_id: int) -> None:
+        self._driver, self._readiness, self._context_id = driver, readiness, context_id
         self._one_ping, self._one_time = asyncio.Lock(), asyncio.Lock()
 
-    async def resolve(self, host: str | bytes) -> Resolution:
-        """Resolve a name on the module (AT+QIDNSGIP, §2.2.10).
-
-        Answers are remembered for as long as they hold; an IP address is its own answer.
-
-        Args:
-            host: The name; longer than 50 bytes is fine here.
-
-        Raises:
-            ValueError: The name can't be a host's; nothing was sent.
-            NameNotFound: It has no address (a ``socket.gaierror``).
-            ConnectFailed: Another error of the module.
-            LinkTimeout: No answer in 145 s.
-            ModemError: The link or the network failed.
-
-        """
-        return await self._resolver.resolve(host)
-
     async def ping(
-        self, host: str | bytes, *, timeout: int = 4, count: int = 4, size_bytes: int = 32
+        self, host: str | bytes, timeout: int, count: int, size_bytes: int
     ) -> PingReport:
-        """Ping a host from the module (AT+QPING, §2.2.8).
-
-        Args:
-            host: IP address or name.
-            timeout: Whole seconds for each request, 1–255.
-            count: Requests, 1–10.
-            size_bytes: Bytes of each, 32–200.
-
-        Returns:
-            A report; losses are in it and raise nothing.
+        """Ping a host.
 
         Raises:
-            ValueError: An argument is out of range; nothing was sent.
-            NameNotFound: The name has no address.
-            CommandError: The module refused, or the ping failed as a whole.
-            LinkTimeout: The module never finished.
-            ModemError: The link or the network failed.
+            ModemError: As :meth:`Modem.ping`.
 
         """
         command = Qping(self._context_id, host, timeout, count, size_bytes)
@@ -177,12 +141,13 @@ class NameQueries:
         return await detached(self._driver, self._ping, command, timeout, count, replies)
 
     async def ping_replies(
-        self, host: str | bytes, *, timeout: int = 4, count: int = 4, size_bytes: int = 32
+        self, host: str | bytes, timeout: int, count: int, size_bytes: int
     ) -> AsyncGenerator[PingReply, None]:
-        """Ping a host from the module; yield each request's outcome as it comes.
+        """Ping a host; yield each request's outcome as it comes.
 
-        Arguments and errors are those of :meth:`ping`. Leaving the iteration early is
-        safe: the module finishes by itself.
+        Raises:
+            ModemError: As :meth:`Modem.ping`.
+
         """
         command = Qping(self._context_id, host, timeout, count, size_bytes)
         replies: asyncio.Queue[PingReply | None] = asyncio.Queue()
@@ -200,31 +165,13 @@ class NameQueries:
             # Whoever leaves early doesn't want to know how it ended.
             await asyncio.gather(report, return_exceptions=True)
 
-    async def ntp_time(
-        self, server: str | bytes, *, port: int = 123, set_clock: bool = False
-    ) -> datetime:
-        """Ask an NTP server for the time through the module (AT+QNTP, §2.2.9).
-
-        Args:
-            server: IP address or name.
-            port: Port of the server, 1–65535.
-            set_clock: Have the module set its own clock too.
-
-        Returns:
-            An aware datetime: the digits are local time at the offset that the module states.
+    async def ntp_time(self, server: str | bytes, port: int, set_clock: bool) -> datetime:
+        """Ask an NTP server for the time.
 
         Raises:
-            TypeError: ``set_clock`` is no bool; nothing was sent.
-            ValueError: An argument is out of range; nothing was sent.
-            NameNotFound: The server's name has no address.
-            ConnectTimedOut: The server did not answer.
-            UnexpectedAnswer: The time can't be read.
-            CommandError: The module refused, or failed in another way.
-            LinkTimeout: The module never finished.
-            ModemError: The link or the network failed.
+            ModemError: As :meth:`Modem.ntp_time`.
 
         """
-        check_flag("set_clock", set_clock)
         command = Qntp(self._context_id, server, port, int(set_clock))
         await self._readiness.wait(READY_TIMEOUT_S)
         return await detached(self._driver, self._ntp_time, command)

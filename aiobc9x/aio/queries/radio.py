@@ -27,35 +27,21 @@ from aiobc9x.wire.commands.radio import (
     Csq,
     Qccid,
 )
-from aiobc9x.wire.signalling import RegistrationStatus
 
 T = TypeVar("T")
 
 PDP_TYPES: Final = frozenset({"IP", "IPV6", "IPV4V6"})
-"""What :meth:`RadioQueries.set_apn` takes (27.007)."""
+"""What :meth:`Modem.set_apn` takes (27.007)."""
 
 
 class RadioQueries:
-    """Part of :class:`Modem`. Every method can be cancelled safely.
+    """Asks about radio and SIM; the contracts stand at :class:`~aiobc9x.Modem`."""
 
-    Each raises :class:`CommandError` if the module refuses, :class:`LinkTimeout` if it
-    doesn't answer in time, and :class:`LinkLost` if the link fails.
-    """
-
-    _driver: Driver
-    _readiness: Readiness
-    _context_id: int
-
-    async def registration(self) -> RegistrationStatus:
-        """Ask how the module is registered: CEREG, or CGREG or CREG where it lacks that."""
-        return await self._readiness.registration()
-
-    async def addresses(self) -> tuple[tuple[int, tuple[str, ...]], ...]:
-        """Ask for the addresses of every context: ``(contextID, addresses)`` pairs."""
-        return await self._readiness.addresses()
+    def __init__(self, driver: Driver, readiness: Readiness, context_id: int) -> None:
+        self._driver, self._readiness, self._context_id = driver, readiness, context_id
 
     async def signal(self) -> Signal:
-        """Ask for strength and quality of reception (CSQ, CESQ)."""
+        """Ask for strength and quality of reception."""
         quality = await self._optional(Csq())
         extended = await self._optional(Cesq())
         return Signal(
@@ -71,7 +57,7 @@ class RadioQueries:
         return Identity(*[await self._optional(command) for command in commands])
 
     async def power_saving(self) -> PowerSavingStatus:
-        """Ask for PSM and eDRX as requested from the network (CPSMS, CEDRXS)."""
+        """Ask for PSM and eDRX as requested from the network."""
         saving = await self._optional(Cpsms())
         edrx = await self._optional(Cedrxs())
         if saving is None:
@@ -81,44 +67,30 @@ class RadioQueries:
         )
 
     async def attach(self) -> None:
-        """Attach to the packet service (CGATT=1); up to 140 s."""
+        """Attach to the packet service."""
         await self._driver.run(Cgatt(1))
 
     async def detach(self) -> None:
-        """Detach from the packet service (CGATT=0); every connection ends."""
+        """Detach from the packet service."""
         await self._driver.run(Cgatt(0))
         self._readiness.forget()
 
     async def set_pin(self, pin: str) -> None:
-        """Give the SIM its PIN, 4–8 digits. Three wrong ones lock it.
-
-        The SIM is asked first what it waits for. One that is ready gets nothing.
+        """Give the SIM its PIN, if it waits for one.
 
         Raises:
-            TypeError: Not a text, such as ``"1234"``; nothing was sent.
-            ValueError: Not a PIN; nothing was sent.
-            PinRequired: The SIM refused the PIN.
-            PukRequired: The SIM wants its PUK, before or after this PIN.
-            SimError: There is no SIM, it has failed, or the module is locked to others.
+            ModemError: As :meth:`Modem.set_pin`.
 
         """
         check_text("pin", pin)
         await self._readiness.sim.give(pin)
         self._readiness.forget()
 
-    async def set_apn(self, apn: str, *, pdp_type: str = "IP") -> None:
-        """Set the access point name of the modem's context (CGDCONT).
-
-        It takes effect when the context is activated next.
-
-        Args:
-            apn: The name.
-            pdp_type: ``"IP"``, ``"IPV6"`` or ``"IPV4V6"``.
+    async def set_apn(self, apn: str, pdp_type: str) -> None:
+        """Set the access point name of the modem's context.
 
         Raises:
-            TypeError: The name is no text; nothing was sent.
-            ValueError: Another type, or characters that an AT command can't carry; nothing
-                was sent.
+            ModemError: As :meth:`Modem.set_apn`.
 
         """
         check_text("apn", apn)
@@ -129,7 +101,7 @@ class RadioQueries:
         self._readiness.forget()
 
     async def apn(self) -> str | None:
-        """Ask for the access point name of the modem's context; ``None`` if it has none."""
+        """Ask for the access point name of the modem's context."""
         contexts = await self._driver.run(Cgdcont())
         return next((c.apn for c in contexts if c.context_id == self._context_id), None)
 

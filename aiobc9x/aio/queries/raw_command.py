@@ -10,11 +10,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
+from aiobc9x.aio.arguments import check_positive_seconds, check_text
+from aiobc9x.aio.queries.settings import check_lengths
+from aiobc9x.aio.sockets.lifetimes import SocketKeeper
 from aiobc9x.core.slots import SocketTable
 from aiobc9x.errors import quoted_command
 from aiobc9x.spec import CTRL_Z, ESC
+from aiobc9x.wire.commands.base import Raw
 
 _SOCKET_COMMAND: Final = re.compile(
     r"(?:^AT|;)\s*\+(?P<name>QIOPEN|QICLOSE|QIRD|QISENDEX|QISEND)\s*=\s*(?P<first>\d+)\s*(?:,\s*(?P<second>\d+))?",
@@ -57,6 +62,48 @@ _INSTEAD: Final = {
     "QISEND": "the transport's or the writer's write()",
     "QISENDEX": "the transport's or the writer's write()",
 }
+
+
+class RawCommands:
+    """Reads what :meth:`Modem.command` is called with."""
+
+    def __init__(self, keeper: SocketKeeper) -> None:
+        self._keeper = keeper
+
+    def read(
+        self, line: str, data: bytes | None, timeout: float | None
+    ) -> tuple[Raw, bytes | None]:
+        """Return the command, and what to write at its prompt.
+
+        Raises:
+            TypeError: An argument is of another type.
+            ValueError: The line can't be sent, or not now; the message says what to do instead.
+
+        """
+        if not isinstance(line, str):
+            check_text("line", line)
+        if data is not None and not isinstance(data, bytes | bytearray | memoryview):
+            raise TypeError(f"data must be bytes, not {type(data).__name__}")
+        if timeout is not None:
+            check_positive_seconds("timeout", timeout)
+        if "=" not in line:
+            return _bare_command(line, data is not None), data
+        command = Raw(line, data is not None)
+        check_line(line, self._keeper.session.sockets)
+        check_form(line)
+        data = check_data(line, data)
+        if (effect := command.meaning.effect) is not None:
+            check_lengths(self._keeper.session, effect)
+        self._keeper.has_foreign_sockets |= opens_socket(line)
+        return command, data
+
+
+@lru_cache(maxsize=64)
+def _bare_command(line: str, prompt: bool) -> Raw:
+    """Make a command without parameters: callers repeat it, and it holds no secrets to keep."""
+    command = Raw(line, prompt)
+    check_form(line)
+    return command
 
 
 def check_line(line: str, sockets: SocketTable) -> None:

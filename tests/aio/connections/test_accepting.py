@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
+from typing import Any
 
 import pytest
 
@@ -369,6 +371,52 @@ class TestOptions:
                 await modem.create_server(asyncio.Protocol, 2020, sock=sock)
             with pytest.raises(ValueError, match="start_serving"):
                 await modem.start_server(lambda _r, _w: None, 2020, start_serving=False)
-            with pytest.raises(TypeError, match="unexpected keyword argument 'hots'"):
-                await modem.create_server(asyncio.Protocol, 2020, hots="")
+            for name in ("create_server", "start_server"):
+                with pytest.raises(TypeError, match=rf"{name}\(\) got an unexpected .* 'hots'"):
+                    await getattr(modem, name)(asyncio.Protocol, 2020, hots="")
             assert len(bench.commands) == commands
+
+    @virtual
+    async def test_asyncios_order_is_taken_too(self) -> None:
+        """Host and port, by position or by name; the port alone is enough."""
+        async with Bench() as bench:
+            modem = await bench.open()
+            own = (await modem.addresses())[0][1][0]
+            ways: list[tuple[tuple[Any, ...], dict[str, Any]]] = [
+                ((2020,), {}),
+                ((None, 2020), {}),
+                (("0.0.0.0", 2020), {}),
+                (([""], 2020), {}),
+                ((own, 2020), {}),
+                ((own.encode(), 2020), {}),
+                ((), {"host": "::", "port": 2020}),
+                (("",), {"port": 2020}),
+            ]
+            for args, keywords in ways:
+                made = await modem.create_server(asyncio.Protocol, *args, **keywords)
+                assert made.is_serving()
+                made.close()
+                await made.wait_closed()
+                await asyncio.sleep(130.0)  # the port rests
+            made = await modem.start_server(lambda _r, _w: None, "", 2020)
+            assert made.is_serving()
+
+    @virtual
+    async def test_an_address_of_another_machine_is_refused(self) -> None:
+        """127.0.0.1 would be the carrier's network without a word; nothing is sent."""
+        async with Bench() as bench:
+            modem = await bench.open()
+            await modem.wait_ready()
+            commands = len(bench.commands)
+            for host in ("127.0.0.1", "::1", "localhost", b"127.0.0.1", ["127.0.0.1"], ["", ""]):
+                with pytest.raises(ValueError, match="host is"):
+                    await modem.create_server(asyncio.Protocol, host, 2020)
+                with pytest.raises(ValueError, match="host is"):
+                    await modem.start_server(lambda _r, _w: None, host=host, port=2020)
+            for args in ((), ("",), (2020, 2021), ("", 2020, 1), (True,), (2.5, 2020)):
+                with pytest.raises(TypeError, match=r"port|host"):
+                    await modem.create_server(asyncio.Protocol, *args)
+            assert len(bench.commands) == commands
+            with pytest.raises(OSError, match=r"no address 10\.9\.9\.9") as caught:
+                await modem.create_server(asyncio.Protocol, "10.9.9.9", 2020)
+            assert caught.value.errno == errno.EADDRNOTAVAIL
