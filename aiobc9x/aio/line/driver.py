@@ -4,8 +4,14 @@ Layer: aio.
 
 The session owns every exchange; callers only await futures. A caller that is
 cancelled therefore leaves an exchange behind whose late answer is swallowed, and the
-line stays in step. The link calls the reader with what has arrived, so that no task
-has to wake up for it; one watchdog timer stands in for a timer a command.
+line stays in step. One watchdog timer stands in for a timer a command.
+
+The single reader is :meth:`Driver._single_reader`, a callback of the link: nothing else gets
+bytes from the module. It is no task, because waking one costs a quarter of a command
+(docs/decisions).
+
+Everything happens in turns, and one at a time: bytes have come, a command is asked for, time
+has passed, or somebody wants the line. See :meth:`Driver._turn`.
 
 Work is often started from a callback of the loop, where no task is the current one. An
 anyio task group refuses that (it asks sniffio who runs, and without a current task nobody
@@ -100,8 +106,10 @@ class Driver:
         self._handlers = self._event_handlers()
         self._watchdog: asyncio.TimerHandle | None = None
         self._watchdog_at = math.inf
-        self._kicked = False
-        self._is_busy = self._is_kicked_meanwhile = self._has_sent = False
+        self._is_in_turn = False
+        self._is_kicked = False  # since the last pump, so another one must follow
+        self._next_turn: asyncio.Handle | None = None
+        self._has_sent = False
         self._backlog: list[bytes] = []
         self._last_input = 0.0
         self._dead: str | None = None
@@ -234,28 +242,25 @@ class Driver:
         future: asyncio.Future[Answer] = self._loop.create_future()
         # In an unknown state AT+QIGETERROR might tell of another command.
         job = Job(command, lane, data, limit, explain and lane is not _RECOVERY, future, slot)
-        if self._is_busy:
+        if self._is_in_turn:
             self.session.queue.add(job)
             self.kick()
             return job
-        self._is_busy = True
-        try:  # now: a turn of the loop costs more than the command itself
-            now = self._loop.time()
-            if (line := self.session.submit(job, now)) is None:
-                self._pump(now)
-            else:
-                self._write(line)
-                if (due := self.session.answer_due) < self._watchdog_at:
-                    self._watch(due)
-        except Exception as exc:
-            self._give_up(exc)
-            if not future.done():  # the session may not have got as far as to know the job
-                future.set_exception(LinkLost(f"an internal error: {exc!r}"))
-        finally:
-            self._is_busy = False
-            if self._is_kicked_meanwhile or self._backlog:
-                self._rest()
+        self._turn(self._begin, job)  # now: a turn of the loop costs more than the command itself
+        if self._dead is not None and not future.done():
+            # A bug of ours: the session did not get as far as to know the job.
+            future.set_exception(LinkLost(self._dead))
         return job
+
+    def _begin(self, job: Job) -> None:
+        """Write a command at once if nobody else wants the line."""
+        now = self._loop.time()
+        if (line := self.session.submit(job, now)) is None:
+            self._pump(now)
+        else:
+            self._write(line)
+            if (due := self.session.answer_due) < self._watchdog_at:
+                self._watch(due)
 
     def expect(self, match: Callable[[Urc], T | None]) -> asyncio.Future[T]:
         """Return a future for the first URC that ``match`` gives a value for.
@@ -297,18 +302,15 @@ class Driver:
 
     def kick(self) -> None:
         """Have the line looked at soon; many kicks in one turn of the loop are one."""
-        if self._is_busy:
-            self._is_kicked_meanwhile = True
-        elif not self._kicked and self._dead is None:
-            # In this order: a call_soon() that raises must not look like one under way.
-            self._loop.call_soon(self._on_kick, context=self._context)
-            self._kicked = True
+        self._is_kicked = True
+        if not self._is_in_turn:
+            self._schedule()
 
     def dispatch(self, events: list[Event]) -> None:
         """Hand out what the session reports."""
         for event in events:
             try:
-                if type(event) is not Finished:
+                if event.__class__ is not Finished:  # type() is a call
                     self._handlers[type(event)](event)
                 elif not (future := event.job.owner).done():
                     future.set_result(event.answer)
@@ -334,7 +336,7 @@ class Driver:
 
     async def _supervise(self, ready: asyncio.Future[None]) -> None:
         try:
-            self._link.start(self._on_bytes, self.fail)
+            self._link.start(self._single_reader, self.fail)
             if not ready.done():
                 ready.set_result(None)
             await self._stopping.wait()
@@ -366,79 +368,75 @@ class Driver:
                 {"message": f"{function.__name__} failed", "exception": exc}
             )
 
-    def _on_bytes(self, data: bytes) -> None:
+    def _single_reader(self, data: bytes) -> None:
         """Take what has arrived: through the session, then callbacks, then the line.
 
         It comes once a turn of the loop at most, as from any transport, so that a flood
         doesn't starve the rest of the program.
         """
-        if self._is_busy or self._backlog:  # a link that answers while it is written to
+        if self._is_in_turn or self._backlog:  # a link that answers while it is written to
             self._backlog.append(data)
         else:
-            self._context.run(self._take, data)
+            self._context.run(self._turn, self._take, data)
 
-    def _on_backlog(self) -> None:
-        data = b"".join(self._backlog)
-        self._backlog.clear()
-        self._take(data)
+    def _turn(self, act: Callable[[T], None], argument: T) -> None:
+        """Let one thing happen to the session, with all that follows from it.
+
+        Callbacks of users run within a turn, and may call anything. What they ask for waits
+        until the turn is over, because the session is in the middle of it.
+        """
+        self._is_in_turn = True
+        try:
+            act(argument)
+        except Exception as exc:
+            # A bug of ours: without an end of the modem everything would wait for ever.
+            context = {"message": "aiobc9x has failed", "exception": exc}
+            self._loop.call_exception_handler(context)
+            self.fail(f"an internal error: {exc!r}")
+        finally:
+            self._is_in_turn = False
+            if self._is_kicked or self._backlog:
+                self._schedule()
+
+    def _schedule(self) -> None:
+        """Have another turn in the loop's next round, unless one is due there already."""
+        if self._next_turn is None and self._dead is None:
+            self._next_turn = self._loop.call_soon(self._on_next_turn, context=self._context)
+
+    def _on_next_turn(self) -> None:
+        self._next_turn = None
+        if self._backlog:
+            data = b"".join(self._backlog)
+            self._backlog.clear()
+            self._turn(self._take, data)
+        else:
+            self._turn(self._pump, self._loop.time())
 
     def _take(self, data: bytes) -> None:
+        """Act on bytes of the module."""
         if self._dead is not None:
             return
         if logger.isEnabledFor(logging.DEBUG):
             logger.debug("< %s", trace.received(data))
-        self._is_busy = True
-        try:
-            self._last_input = now = self._loop.time()
-            self._has_sent = False
-            self.dispatch(self.session.feed(data, now))
+        self._last_input = now = self._loop.time()
+        self._has_sent = False
+        self.dispatch(self.session.feed(data, now))
+        if self._has_sent:
             # Whoever waited to write has the next turn: a full quantum may come of it.
-            self._is_kicked_meanwhile = self._has_sent
-            if not self._has_sent:
-                self._pump(now)
-        except Exception as exc:
-            self._give_up(exc)
-        finally:
-            self._is_busy = False
-            if self._is_kicked_meanwhile or self._backlog:
-                self._rest()
-
-    def _give_up(self, exc: Exception) -> None:
-        """End the modem because of a bug of ours, or everything would wait for ever."""
-        self._loop.call_exception_handler({"message": "aiobc9x has failed", "exception": exc})
-        self.fail(f"an internal error: {exc!r}")
-
-    def _on_kick(self) -> None:
-        self._kicked = False
-        self._look(self._loop.time())
-
-    def _look(self, now: float, *, advance: bool = False) -> None:
-        """See who has the next turn, once time has passed if it has."""
-        self._is_busy = True
-        try:
-            if advance:
-                self.dispatch(self.session.advance(now))
-            self._is_kicked_meanwhile = False
+            self._is_kicked = True
+        else:
             self._pump(now)
-        except Exception as exc:
-            self._give_up(exc)
-        finally:
-            self._is_busy = False
-            if self._is_kicked_meanwhile or self._backlog:
-                self._rest()
 
-    def _rest(self) -> None:
-        """See to what has happened meanwhile."""
-        if self._backlog:
-            self._loop.call_soon(self._on_backlog, context=self._context)
-        if self._is_kicked_meanwhile:
-            self._is_kicked_meanwhile = False
-            self.kick()
+    def _advance(self, now: float) -> None:
+        """Let time pass."""
+        self.dispatch(self.session.advance(now))
+        self._pump(now)
 
     def _pump(self, now: float) -> None:
         """Write what is due, and set the watchdog."""
         if self._dead is not None:
             return
+        self._is_kicked = False  # whoever has kicked is served below
         session = self.session
         while (data := session.next_output(now)) is not None:
             self._write(data)
@@ -467,7 +465,7 @@ class Driver:
         if now - when > STALL_S:
             self._watch(now + STALL_S)
         else:
-            self._look(now, advance=True)
+            self._turn(self._advance, now)
 
     # Any: each handler takes the one class that it stands behind.
     def _event_handlers(self) -> dict[type[Event], Callable[[Any], None]]:

@@ -141,8 +141,8 @@ class TestLine:
         answers = {b"AT+CGMM\r": b"\r\nBC65\r\n", b"AT+CGMI\r": b"\r\nQuectel\r\n"}
 
         def write(line: bytes) -> None:
-            driver._on_bytes(answers[line])
-            driver._on_bytes(b"\r\nOK\r\n")
+            driver._single_reader(answers[line])
+            driver._single_reader(b"\r\nOK\r\n")
 
         with patch.object(link, "write", write):
             lines = await asyncio.gather(*(driver.run(Raw(f"AT+CGM{x}")) for x in "MIMI"))
