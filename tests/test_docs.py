@@ -417,10 +417,32 @@ def test_every_ambiguity_has_a_line() -> None:
         assert "tests/" in line[3], line
 
 
+FIELD_NOTE: Final = re.compile(
+    r"^### (F\d+)\. (.+)\n\n\*\*Seen:\*\* (?:.+\n)+\n\*\*We do:\*\* (?:.+\n)+\n"
+    r"\*\*Code:\*\* (.+)\n\n\*\*Test:\*\* `tests/.+$",
+    re.MULTILINE,
+)
+
+
+def test_every_field_note_is_full() -> None:
+    """Each habit has what was seen, what is done, its code, which exists, and a test."""
+    text = (ROOT / "docs/field-notes.md").read_text("utf-8")
+    notes = {match[1]: match for match in FIELD_NOTE.finditer(text)}
+    assert len(notes) == text.count("\n### ")
+    assert sorted(notes, key=lambda n: int(n[1:])) == [f"F{n}" for n in range(1, len(notes) + 1)]
+    index = [row for row in rows("field-notes.md")[2:] if row[0].startswith("F")]
+    assert [row[0] for row in index] == [f"F{n}" for n in range(1, len(notes) + 1)]
+    for number, habit, code in index:
+        assert [habit, code] == [notes[number][2], notes[number][3]], number
+        for file in re.findall(r"`([^`]+)`", code):
+            assert (ROOT / "aiobc9x" / file).is_file(), f"{number}: {file}"
+
+
 def test_cited_lines_exist() -> None:
-    """What cites N… or C… cites a line of the spec notes, or of the checklist."""
-    known = {row[0] for row in rows("spec-notes.md")}
+    """What cites N…, F… or C… cites a line of the spec notes, field notes or checklist."""
+    known = {row[0] for page in ("spec-notes.md", "field-notes.md") for row in rows(page)}
     known |= {row[0] for row in section("note-coverage.md", "Checklist")}
     files = [*(ROOT / "aiobc9x").rglob("*.py"), *(ROOT / "tests").rglob("*.py"), *PAGES]
-    cited = {n for file in files for n in re.findall(r"\b[NC]\d+\b", file.read_text("utf-8"))}
+    pattern = re.compile(r"\b(?:[NC]\d+|F\d{1,2})\b")  # F821 is a rule of ruff
+    cited = {n for file in files for n in pattern.findall(file.read_text("utf-8"))}
     assert cited <= known
