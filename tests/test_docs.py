@@ -29,7 +29,7 @@ from aiobc9x.wire import urcs
 from benchmarks import bench_soak
 from benchmarks.harness import parser
 from tests.model.table import model_parser
-from tests.support.pages import CLIENT_PAGES, DEVICE, PAGES, ROOT, Block, blocks
+from tests.support.pages import CLIENT_PAGES, DECISION_PAGES, DEVICE, PAGES, ROOT, Block, blocks
 
 SHELLS: Final = {"sh", "shell", "bash", "console"}
 
@@ -436,6 +436,26 @@ def test_every_field_note_is_full() -> None:
         assert [habit, code] == [notes[number][2], notes[number][3]], number
         for file in re.findall(r"`([^`]+)`", code):
             assert (ROOT / "aiobc9x" / file).is_file(), f"{number}: {file}"
+
+
+def test_every_decision_is_full() -> None:
+    """Each has the situation, the choice, what it costs and its tests, and stands in the index."""
+    index = next(page for page in DECISION_PAGES if page.name == "README.md")
+    linked = re.findall(r"\]\(([\w-]+\.md)\)", index.read_text("utf-8"))
+    assert sorted(linked) == [page.name for page in DECISION_PAGES if page != index]
+    for page in DECISION_PAGES:
+        text = page.read_text("utf-8")
+        for title in ("Situation", "Choice", "What it costs", "Enforced by"):
+            assert page == index or f"\n## {title}\n" in text, f"{page.name}: {title}"
+        assert page == index or "`tests/" in text, page.name
+
+
+def test_code_that_a_page_names_exists() -> None:
+    """A file of the package is named by its path below it."""
+    pattern = re.compile(r"`(?:aiobc9x/)?((?:wire|core|aio|adapters|sim|trace|cli)/[\w/]+\.\w+)`")
+    for page in PAGES:
+        named = set(pattern.findall(page.read_text("utf-8")))
+        assert {name for name in named if not (ROOT / "aiobc9x" / name).is_file()} == set(), page
 
 
 def test_cited_lines_exist() -> None:

@@ -11,10 +11,14 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 CLIENT_PAGES: Final = sorted((ROOT / "docs/clients").glob("*.md"))
 """Their programs want real servers; tests/clients runs them."""
 
+DECISION_PAGES: Final = sorted((ROOT / "docs/decisions").glob("*.md"))
+"""Why it is built as it is, one page each, and their index."""
+
 PAGES: Final = [
     ROOT / "README.md",
     ROOT / "CHANGELOG.md",
     *sorted((ROOT / "docs").glob("*.md")),
+    *DECISION_PAGES,
     *CLIENT_PAGES,
 ]
 
