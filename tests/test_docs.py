@@ -150,6 +150,9 @@ def test_commands_exist(line: str) -> None:
             makefile = (ROOT / "Makefile").read_text("utf-8")
             for target in targets:
                 assert re.search(rf"^{re.escape(target)}:", makefile, re.MULTILINE)
+        case [".venv/bin/python", "-m", "pytest", *arguments]:
+            for path in [each for each in arguments if each.startswith("tests/")]:
+                assert path in known_tests() or (ROOT / path).exists()
         case ["python", "-m", "aiobc9x", *arguments]:
             build_parser().parse_args(arguments)
         case ["python", "-m", "benchmarks", "soak", *options]:

@@ -82,14 +82,18 @@ LAZY: Final = {
 
 TOP_LEVEL: Final = {
     ".ci/run",
+    ".github",
     ".gitignore",
+    ".pre-commit-config.yaml",
     "CHANGELOG.md",
+    "CONTRIBUTING.md",
     "LICENSE",
     "Makefile",
     "README.md",
     "aiobc9x",
     "benchmarks",
     "docs",
+    "examples",
     "pyproject.toml",
     "setup.py",
     "tests",

@@ -17,6 +17,7 @@ DECISION_PAGES: Final = sorted((ROOT / "docs/decisions").glob("*.md"))
 PAGES: Final = [
     ROOT / "README.md",
     ROOT / "CHANGELOG.md",
+    ROOT / "CONTRIBUTING.md",
     *sorted((ROOT / "docs").glob("*.md")),
     *DECISION_PAGES,
     *CLIENT_PAGES,
