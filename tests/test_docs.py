@@ -182,6 +182,20 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert (page.parent / target).is_file(), target
 
 
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as sites make them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", each.lower()).replace(" ", "-") for each in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_anchors_are_headings(page: Path) -> None:
+    """A link into a page names a heading of it."""
+    for target, anchor in re.findall(r"\]\(([^)#]*)#([^)]+)\)", page.read_text("utf-8")):
+        if "://" not in target:
+            assert anchor in anchors(page.parent / target if target else page), f"{target}#{anchor}"
+
+
 def rows(page: str) -> list[list[str]]:
     """The table rows of a page, as stripped cells."""
     return rows_of((ROOT / "docs" / page).read_text("utf-8").splitlines())
