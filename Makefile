@@ -34,6 +34,7 @@ check: $(DEV) ## Everything a change must pass: format, lint, types, tests, benc
 	@$(PY) -m ruff format --check .
 	$(call step,lint)
 	@$(PY) -m ruff check .
+	@$(PY) -m codespell_lib
 	$(call step,types)
 	@$(PY) -m mypy
 	@$(MAKE) --no-print-directory coverage compiled bench-smoke
@@ -52,8 +53,9 @@ format: $(DEV) ## Reformat the code and mend what the linter can
 	@$(PY) -m ruff check --quiet --fix-only .
 	@$(PY) -m ruff format .
 
-lint: $(DEV) ## Look for mistakes and style
+lint: $(DEV) ## Look for mistakes, style and spelling
 	@$(PY) -m ruff check .
+	@$(PY) -m codespell_lib
 
 types: $(DEV) ## Check the types, tests and benchmarks included
 	@$(PY) -m mypy
