@@ -973,8 +973,8 @@ class Modem:
         from aiobc9x.adapters.proxy import clients, server  # noqa: PLC0415  (adapters load on demand)
 
         self._driver.check()
-        settings = clients.Settings(handshake_timeout, linger, connect_timeout)
-        made = await server.serve_proxy(self, host, port, forwards, allow_remote, settings)
+        timeouts = clients.ProxyTimeouts(handshake_timeout, linger, connect_timeout)
+        made = await server.serve_proxy(self, host, port, forwards, allow_remote, timeouts)
         self._proxies = [old for old in self._proxies if old.is_serving()] + [made]
         if self._closing is not None:
             made.close()

@@ -335,3 +335,34 @@ def test_only_the_session_writes_a_slot(module: str) -> None:
 def test_writes_of_slots_are_told(text: str, fine: bool) -> None:
     """The check itself tells writing from reading."""
     assert (slot_writes("aio.x", ast.parse(text)) == []) is fine
+
+
+def classes(module: str, tree: ast.Module) -> list[tuple[str, str]]:
+    """The names of a module's classes, nested ones too, each with the module."""
+    return [(node.name, module) for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+
+
+def shared_names(found: list[tuple[str, str]]) -> dict[str, list[str]]:
+    """Names of classes that stand in more than one place, with the modules."""
+    places: dict[str, list[str]] = {}
+    for name, module in found:
+        places.setdefault(name, []).append(module)
+    return {name: where for name, where in places.items() if len(where) > 1}
+
+
+def test_no_two_classes_share_a_name() -> None:
+    """Whoever reads a class's name in a log, or looks for it, means one class.
+
+    The virtual module is excepted: it is parsed from the note a second time, and its words
+    are the note's.
+    """
+    found = [pair for m in modules() if layer_of(m) != "sim" for pair in classes(m, source(m))]
+    assert len(found) > 100
+    assert shared_names(found) == {}
+
+
+def test_a_name_that_two_classes_share_is_told() -> None:
+    """The check itself finds two of a name, in two modules or in one."""
+    trees = {"aio.x": "class Step: ...", "core.y": "class Step: ...\nclass Other: ..."}
+    found = [pair for name, text in trees.items() for pair in classes(name, ast.parse(text))]
+    assert shared_names(found) == {"Step": ["aio.x", "core.y"]}

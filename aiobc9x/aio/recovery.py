@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from aiobc9x.aio.bringup.startup import ECHO_OFF, Settings, read_settings, start
-from aiobc9x.aio.bringup.steps import PATIENCE_S, Leftovers, Need, Step, Steps
+from aiobc9x.aio.bringup.steps import PATIENCE_S, Leftovers, Need, StartStep, Steps
 from aiobc9x.aio.bringup.synchronize import settle, synchronize, wait_for_line
 from aiobc9x.aio.line.driver import Driver
 from aiobc9x.aio.line.subscriptions import Reset, StepRegained
@@ -105,8 +105,8 @@ class Health:
         except CommandError:
             self._leftovers.add(step)  # just awake, it may have been too busy
 
-    def _open_time(self) -> Step:
-        return Step(Qicfg(ConfigKey.OPEN_TIME, self._opener.open_time), Need.SHOULD)
+    def _open_time(self) -> StartStep:
+        return StartStep(Qicfg(ConfigKey.OPEN_TIME, self._opener.open_time), Need.SHOULD)
 
     async def regain_step(self, reason: str) -> None:
         """Drain the line, send AT, compare the sockets, go on (rule: stray answers).

@@ -23,13 +23,13 @@ import struct
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, cast
 
-from aiobc9x.adapters.proxy.handshake import Dialogue, Request, Step
-from aiobc9x.adapters.proxy.http_connect import HttpDialogue
-from aiobc9x.adapters.proxy.socks5 import VERSION, SocksDialogue
+from aiobc9x.adapters.proxy.handshake import Handshake, HandshakeStep, Request
+from aiobc9x.adapters.proxy.http_connect import HttpHandshake
+from aiobc9x.adapters.proxy.socks5 import VERSION, SocksHandshake
 from aiobc9x.errors import NoFreeSocket
 
 if TYPE_CHECKING:
-    from aiobc9x.adapters.proxy.clients import Hub
+    from aiobc9x.adapters.proxy.clients import ProxyClients
 
 logger = logging.getLogger("aiobc9x.adapters")
 
@@ -71,7 +71,7 @@ _RESET_ON_CLOSE: Final = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
 """SO_LINGER with no time: the system sends RST in place of FIN."""
 
 
-class State(enum.Enum):
+class ClientState(enum.Enum):
     """How far a client has come."""
 
     ASKING = "asking"
@@ -114,11 +114,11 @@ class Far(asyncio.Protocol):
 class Relay(asyncio.BufferedProtocol):
     """The side of the client, from its first byte to its last."""
 
-    def __init__(self, hub: Hub, request: Request | None = None) -> None:
-        self._hub = hub
+    def __init__(self, clients: ProxyClients, request: Request | None = None) -> None:
+        self._clients = clients
         self._fixed = request
-        self._dialogue: Dialogue | None = None
-        self._state = State.ASKING
+        self._handshake: Handshake | None = None
+        self._state = ClientState.ASKING
         self._is_cut = False
         self._client: asyncio.Transport
         self._far = Far(self)
@@ -135,14 +135,16 @@ class Relay(asyncio.BufferedProtocol):
         return f"<Relay {self._state.value} eof={self._has_eof}>"
 
     @property
-    def state(self) -> State:
+    def state(self) -> ClientState:
         """How far the client has come; one that is being cut off counts as closed."""
-        return State.CLOSED if self._is_cut else self._state
+        return ClientState.CLOSED if self._is_cut else self._state
 
     @property
     def is_done(self) -> bool:
         """Whether neither side is left."""
-        return self._state is State.CLOSED and self._far.transport is None and self._task is None
+        return (
+            self._state is ClientState.CLOSED and self._far.transport is None and self._task is None
+        )
 
     @property
     def free_from(self) -> float | None:
@@ -155,7 +157,7 @@ class Relay(asyncio.BufferedProtocol):
     def _quiet_since(self) -> float | None:
         """When the last byte flowed, if the client will send no more; else ``None``."""
         far = self._far.transport
-        if self._state is not State.OPEN or not self._has_eof or far is None:
+        if self._state is not ClientState.OPEN or not self._has_eof or far is None:
             return None
         if far.get_write_buffer_size():  # bytes are still on their way to the module
             return asyncio.get_running_loop().time()
@@ -164,13 +166,13 @@ class Relay(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Wait for the request, if this is no forward."""
         self._client = cast(asyncio.Transport, transport)
-        if not self._hub.admit(self):
+        if not self._clients.admit(self):
             self.turn_away()
         elif self._fixed is not None:
             self._begin_opening(self._fixed)
         else:
-            self._start_timer(self._hub.settings.handshake_timeout, self.turn_away)
-            self._hub.on_moved(self)
+            self._start_timer(self._clients.timeouts.handshake_timeout, self.turn_away)
+            self._clients.on_moved(self)
 
     def get_buffer(self, sizehint: int) -> bytearray:
         """Return where the client's bytes go."""
@@ -179,21 +181,21 @@ class Relay(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         """Take bytes of the client."""
         data = bytes(memoryview(self._buffer)[:nbytes])
-        if self._state is State.ASKING:
+        if self._state is ClientState.ASKING:
             self._ask(data)
-        elif self._state is State.OPENING:
+        elif self._state is ClientState.OPENING:
             self._early += data
             if len(self._early) >= EARLY_LIMIT_BYTES:
                 self._client.pause_reading()
-        elif self._state is State.OPEN:
+        elif self._state is ClientState.OPEN:
             self._send_up(data)
 
     def eof_received(self) -> bool:
         """Keep the connection for the answer, unless nobody can want one."""
         self._has_eof = True
-        if self._state is State.OPENING:
+        if self._state is ClientState.OPENING:
             return bool(self._early) or self._fixed is not None or self._give_up()
-        if self._state is State.OPEN:
+        if self._state is ClientState.OPEN:
             self._start_linger()
             return True
         return False
@@ -211,19 +213,19 @@ class Relay(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Let go of the module's socket, behind what the client has sent."""
         self._stop_timer()
-        self._move(State.CLOSED)
+        self._move(ClientState.CLOSED)
         self._end_far()
-        self._hub.forget_if_done(self)
+        self._clients.forget_if_done(self)
 
     def shut_down(self) -> None:
         """End the connection, visibly for the client."""
         self._end_far()
-        if self._state is not State.CLOSED:
+        if self._state is not ClientState.CLOSED:
             self._reset_client(at_once=True)
 
     def turn_away(self) -> None:
         """Reset a client that has no connection, or is being given its last bytes."""
-        self._hub.statistics.turned_away += 1
+        self._clients.statistics.turned_away += 1
         self._reset_client(at_once=True)
 
     def release(self) -> None:
@@ -236,7 +238,7 @@ class Relay(asyncio.BufferedProtocol):
 
     def hold_client(self, holds: bool) -> None:
         """Stop or go on reading the client."""
-        if self._state is not State.OPEN or self._has_eof or self._client.is_closing():
+        if self._state is not ClientState.OPEN or self._has_eof or self._client.is_closing():
             return  # asyncio would report its EOF once more
         if holds:
             self._client.pause_reading()
@@ -246,13 +248,13 @@ class Relay(asyncio.BufferedProtocol):
     def on_connected(self, transport: asyncio.Transport) -> None:
         """Tell the client; send what it has sent already."""
         self._stop_timer()
-        if self._state is not State.OPENING:
+        if self._state is not ClientState.OPENING:
             transport.abort()
             return
-        self._move(State.OPEN)
-        self._hub.statistics.opened += 1
+        self._move(ClientState.OPEN)
+        self._clients.statistics.opened += 1
         self._touch()
-        if self._dialogue is not None and (granted := self._dialogue.granted()):
+        if self._handshake is not None and (granted := self._handshake.granted()):
             self._client.write(granted)
         early, self._early = bytes(self._early), bytearray()
         self.hold_client(False)
@@ -263,46 +265,46 @@ class Relay(asyncio.BufferedProtocol):
 
     def on_peer_data(self, data: bytes) -> None:
         """Give bytes to the client."""
-        if self._state is State.OPEN and not self._client.is_closing():
+        if self._state is ClientState.OPEN and not self._client.is_closing():
             self._touch()
             self._is_answered = True
-            self._hub.statistics.bytes_down += len(data)
+            self._clients.statistics.bytes_down += len(data)
             self._client.write(data)
 
     def on_peer_lost(self, exc: Exception | None) -> None:
         """End the client's connection as the peer's has ended: in order, or by a reset."""
-        if self._state is State.OPEN:
+        if self._state is ClientState.OPEN:
             if exc is None:
                 self._end_client()
             else:
                 logger.debug("! a connection of the proxy failed: %s", exc)
                 self._reset_client()
-        self._hub.forget_if_done(self)
+        self._clients.forget_if_done(self)
 
-    def _move(self, state: State) -> None:
+    def _move(self, state: ClientState) -> None:
         self._state = state
-        self._hub.on_moved(self)
+        self._clients.on_moved(self)
 
     def _ask(self, data: bytes) -> None:
-        if self._dialogue is None:
-            self._dialogue = SocksDialogue() if data[0] == VERSION else HttpDialogue()
-        step = self._dialogue.feed(data)
+        if self._handshake is None:
+            self._handshake = SocksHandshake() if data[0] == VERSION else HttpHandshake()
+        step = self._handshake.feed(data)
         if step.reply:
             self._client.write(step.reply)
         self._act_on(step)
 
-    def _act_on(self, step: Step) -> None:
+    def _act_on(self, step: HandshakeStep) -> None:
         if step.is_over:
-            self._hub.statistics.turned_away += 1
+            self._clients.statistics.turned_away += 1
             self._end_client()
         elif step.request is not None:
             self._begin_opening(step.request)
 
     def _begin_opening(self, request: Request) -> None:
         self._stop_timer()
-        self._move(State.OPENING)
-        if not self._hub.may_open():
-            self._hub.statistics.turned_away += 1
+        self._move(ClientState.OPENING)
+        if not self._clients.may_open():
+            self._clients.statistics.turned_away += 1
             text = f"{OPENING_LIMIT} clients wait for a connection of the module already"
             self._refuse(NoFreeSocket(text))
             return
@@ -318,7 +320,7 @@ class Relay(asyncio.BufferedProtocol):
     async def _open(self, request: Request) -> None:
         logger.debug("= the proxy connects to %r:%d", request.host, request.port)
         try:
-            await self._hub.connect(self._far, request)
+            await self._clients.connect(self._far, request)
         except asyncio.CancelledError:
             raise
         except Exception as exc:
@@ -326,22 +328,22 @@ class Relay(asyncio.BufferedProtocol):
 
     def _on_open_over(self, _: asyncio.Task[None]) -> None:
         self._task = None
-        self._hub.forget_if_done(self)
+        self._clients.forget_if_done(self)
 
     def _on_failed(self, request: Request, exc: Exception) -> None:
-        self._hub.statistics.failed += 1
+        self._clients.statistics.failed += 1
         logger.info("! the proxy can't connect to %r:%d: %s", request.host, request.port, exc)
         if not isinstance(exc, OSError | ValueError):
             context = {"message": "the proxy failed to connect", "exception": exc}
             asyncio.get_running_loop().call_exception_handler(context)
-        if self._state is State.OPENING:
+        if self._state is ClientState.OPENING:
             self._refuse(exc)
 
     def _refuse(self, exc: Exception) -> None:
-        if self._dialogue is None:
+        if self._handshake is None:
             self._reset_client()
         else:
-            self._client.write(self._dialogue.refused(exc))
+            self._client.write(self._handshake.refused(exc))
             self._end_client()
 
     def _send_up(self, data: bytes) -> None:
@@ -351,7 +353,7 @@ class Relay(asyncio.BufferedProtocol):
         if data and far is not None and not far.is_closing():
             self._touch()
             self._is_answered = False
-            self._hub.statistics.bytes_up += len(data)
+            self._clients.statistics.bytes_up += len(data)
             far.write(data)
 
     def _touch(self) -> None:
@@ -360,12 +362,12 @@ class Relay(asyncio.BufferedProtocol):
     def _start_linger(self) -> None:
         """Look again when the connection may have been silent for long enough."""
         self._touch()
-        self._start_timer(self._hub.settings.linger, self._check_linger)
+        self._start_timer(self._clients.timeouts.linger, self._check_linger)
 
     def _check_linger(self) -> None:
         if self._quiet_since is None:
             return  # it is ending already
-        left = self._quiet_since + self._hub.settings.linger - asyncio.get_running_loop().time()
+        left = self._quiet_since + self._clients.timeouts.linger - asyncio.get_running_loop().time()
         if left > 0:
             self._start_timer(left, self._check_linger)
         else:
@@ -387,7 +389,7 @@ class Relay(asyncio.BufferedProtocol):
 
         Closing with unread bytes would send RST, which can overtake the answer.
         """
-        self._move(State.ENDING)
+        self._move(ClientState.ENDING)
         if self._client.is_closing():
             return
         if self._has_eof:
@@ -401,7 +403,7 @@ class Relay(asyncio.BufferedProtocol):
     def _reset_client(self, *, at_once: bool = False) -> None:
         """Deliver what is buffered, or not even that, then RST."""
         self._is_cut = at_once or not self._client.get_write_buffer_size()
-        self._move(State.ENDING)
+        self._move(ClientState.ENDING)
         sock = self._client.get_extra_info("socket")
         with contextlib.suppress(OSError):  # it went this very moment
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from aiobc9x.adapters.proxy.api import ProxyStatistics
-from aiobc9x.adapters.proxy.client import ENDING_LIMIT, HANDSHAKE_LIMIT, OPENING_LIMIT, State
+from aiobc9x.adapters.proxy.client import ENDING_LIMIT, HANDSHAKE_LIMIT, OPENING_LIMIT, ClientState
 from aiobc9x.aio.arguments import check_positive_seconds
 from aiobc9x.errors import NoFreeSocket
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("aiobc9x.adapters")
 
-_OLDEST_GOES: Final = {State.ASKING: HANDSHAKE_LIMIT, State.ENDING: ENDING_LIMIT}
+_OLDEST_GOES: Final = {ClientState.ASKING: HANDSHAKE_LIMIT, ClientState.ENDING: ENDING_LIMIT}
 
 _LOOK_AGAIN_S: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class ProxyTimeouts:
     """What :meth:`Modem.serve_proxy` was given, in seconds."""
 
     handshake_timeout: float
@@ -42,17 +42,17 @@ class Settings:
             check_positive_seconds("connect_timeout", self.connect_timeout)
 
 
-class Hub:
+class ProxyClients:
     """Admits clients and connects them.
 
     Attributes:
-        settings: The times.
+        timeouts: For the parts of a connection.
         statistics: Counters, live.
 
     """
 
-    def __init__(self, modem: Modem, settings: Settings) -> None:
-        self.settings, self.statistics = settings, ProxyStatistics()
+    def __init__(self, modem: Modem, timeouts: ProxyTimeouts) -> None:
+        self.timeouts, self.statistics = timeouts, ProxyStatistics()
         self._modem = modem
         self._relays: dict[Relay, None] = {}  # by when they got where they are
         self._is_closing = False
@@ -97,7 +97,7 @@ class Hub:
 
     def may_open(self) -> bool:
         """Whether one more connection may be begun, that of the client which asks counted."""
-        opening = sum(relay.state is State.OPENING for relay in self._relays)
+        opening = sum(relay.state is ClientState.OPENING for relay in self._relays)
         return opening <= OPENING_LIMIT
 
     def forget_if_done(self, relay: Relay) -> None:
@@ -117,7 +117,7 @@ class Hub:
 
         Cancellation is safe.
         """
-        timeout = self.settings.connect_timeout
+        timeout = self.timeouts.connect_timeout
         while True:
             try:
                 await self._modem.create_connection(

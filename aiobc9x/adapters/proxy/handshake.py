@@ -72,7 +72,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class HandshakeStep:
     """What to do next.
 
     Attributes:
@@ -95,30 +95,30 @@ class Malformed(Exception):
         self.reply = reply
 
 
-class Dialogue(abc.ABC):
+class Handshake(abc.ABC):
     """The proxy's side of one protocol, up to the request and the answer to it."""
 
     def __init__(self) -> None:
         self._received = bytearray()
         self._is_over = False
 
-    def feed(self, data: bytes) -> Step:
+    def feed(self, data: bytes) -> HandshakeStep:
         """Take bytes from the client; never raises.
 
         Behind a request, or behind the end, bytes are ignored.
         """
         if self._is_over:
-            return Step()
+            return HandshakeStep()
         self._received += data
         try:
             step = self._advance()
         except Malformed as exc:
-            step = Step(exc.reply, is_over=True)
+            step = HandshakeStep(exc.reply, is_over=True)
         self._is_over = step.is_over or step.request is not None
         return step
 
     @abc.abstractmethod
-    def _advance(self) -> Step:
+    def _advance(self) -> HandshakeStep:
         """Go on as far as the bytes received allow, or raise :class:`Malformed`."""
 
     @abc.abstractmethod

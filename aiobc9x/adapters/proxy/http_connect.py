@@ -14,11 +14,11 @@ from http import HTTPStatus
 from typing import Final
 
 from aiobc9x.adapters.proxy.handshake import (
-    Dialogue,
     Failure,
+    Handshake,
+    HandshakeStep,
     Malformed,
     Request,
-    Step,
     failure_of,
     split_authority,
 )
@@ -73,7 +73,7 @@ def _fail(status: HTTPStatus, text: str) -> Malformed:
     return Malformed(response(status, f"aiobc9x proxy: {text}"))
 
 
-class HttpDialogue(Dialogue):
+class HttpHandshake(Handshake):
     """One request, one answer."""
 
     def __init__(self) -> None:
@@ -91,7 +91,7 @@ class HttpDialogue(Dialogue):
         text = getattr(exc, "strerror", None) or str(exc) or type(exc).__name__
         return response(status, f"aiobc9x proxy: {text}")
 
-    def _advance(self) -> Step:
+    def _advance(self) -> HandshakeStep:
         self._check_beginning()
         # The end may have begun up to three bytes before what is new.
         end = _HEAD_END.search(self._received, max(0, self._scanned - 3))
@@ -100,9 +100,9 @@ class HttpDialogue(Dialogue):
             text = f"the request is longer than {HEAD_LIMIT_BYTES} bytes without its body"
             raise _fail(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, text)
         if end is None:
-            return Step()
+            return HandshakeStep()
         head = self._received[: end.start()].decode("latin-1")
-        return Step(request=self._read(head, bytes(self._received[end.end() :])))
+        return HandshakeStep(request=self._read(head, bytes(self._received[end.end() :])))
 
     def _check_beginning(self) -> None:
         """Turn away what is no HTTP at its first byte, as a client may wait for ever else."""

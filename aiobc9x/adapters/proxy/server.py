@@ -20,7 +20,7 @@ from typing import Final
 
 from aiobc9x.adapters.proxy.api import Forward, Forwards, ProxyServer, ProxyStatistics
 from aiobc9x.adapters.proxy.client import CHUNK_BYTES, Relay
-from aiobc9x.adapters.proxy.clients import Hub, Settings
+from aiobc9x.adapters.proxy.clients import ProxyClients, ProxyTimeouts
 from aiobc9x.adapters.proxy.handshake import Request, split_authority
 from aiobc9x.adapters.redirect.route import text_of
 from aiobc9x.aio.arguments import check_text
@@ -113,37 +113,39 @@ def check_local(host: str, allow_remote: bool) -> None:
 class LocalProxy(ProxyServer):
     """See :class:`ProxyServer`."""
 
-    def __init__(self, modem: Modem, host: str, allow_remote: bool, settings: Settings) -> None:
-        self._hub = Hub(modem, settings)
+    def __init__(
+        self, modem: Modem, host: str, allow_remote: bool, timeouts: ProxyTimeouts
+    ) -> None:
+        self._clients = ProxyClients(modem, timeouts)
         self._host, self._allow_remote = host, allow_remote
         self._port: int | None = None
         self._listeners: list[asyncio.Server] = []
         self._forwards: list[Forward] = []
 
     def __repr__(self) -> str:
-        state = "closed" if self._hub.is_closing else f"{self._host}:{self._port}"
-        forwards, clients = len(self.forwards), len(self._hub)
+        state = "closed" if self._clients.is_closing else f"{self._host}:{self._port}"
+        forwards, clients = len(self.forwards), len(self._clients)
         return f"<ProxyServer {state} forwards={forwards} clients={clients}>"
 
     @property
     def port(self) -> int | None:
         """The port of SOCKS5 and HTTP; ``None`` if there are only forwards, or when closed."""
-        return None if self._hub.is_closing else self._port
+        return None if self._clients.is_closing else self._port
 
     @property
     def forwards(self) -> tuple[Forward, ...]:
         """The ports that are forwarded."""
-        return () if self._hub.is_closing else tuple(self._forwards)
+        return () if self._clients.is_closing else tuple(self._forwards)
 
     @property
     def connections(self) -> int:
         """How many clients there are now."""
-        return len(self._hub)
+        return len(self._clients)
 
     @property
     def statistics(self) -> ProxyStatistics:
         """Counters, live."""
-        return self._hub.statistics
+        return self._clients.statistics
 
     async def start(self, port: int | None, forwards: Iterable[Forward]) -> None:
         """Listen on all ports, or on none.
@@ -164,7 +166,7 @@ class LocalProxy(ProxyServer):
 
     async def add_forward(self, local_port: int, host: str, port: int) -> Forward:
         """See :meth:`ProxyServer.add_forward`."""
-        if self._hub.is_closing:
+        if self._clients.is_closing:
             raise RuntimeError("the proxy is closed")
         return await self._add(make_forward(self._host, local_port, host, port))
 
@@ -180,7 +182,7 @@ class LocalProxy(ProxyServer):
         # In a context of its own, as installed() would take the listener for the module's.
         # Callbacks of the sockets inherit it.
         listening = asyncio.create_task(
-            _listen(lambda: Relay(self._hub, request), host, port),
+            _listen(lambda: Relay(self._clients, request), host, port),
             name="aiobc9x proxy listen",
             context=contextvars.Context(),
         )
@@ -189,7 +191,7 @@ class LocalProxy(ProxyServer):
         except asyncio.CancelledError:
             listening.add_done_callback(_close_unwanted)
             raise
-        if self._hub.is_closing:
+        if self._clients.is_closing:
             listener.close()
             raise RuntimeError("the proxy was closed meanwhile")
         self._listeners.append(listener)
@@ -200,16 +202,16 @@ class LocalProxy(ProxyServer):
         """See :meth:`ProxyServer.close`."""
         for listener in self._listeners:
             listener.close()
-        self._hub.close()
+        self._clients.close()
 
     async def wait_closed(self) -> None:
         """See :meth:`ProxyServer.wait_closed`."""
-        await self._hub.wait_empty()
+        await self._clients.wait_empty()
         await asyncio.sleep(0)  # uvloop closes its listeners in the next turn
 
     def is_serving(self) -> bool:
         """Whether it takes clients."""
-        return not self._hub.is_closing
+        return not self._clients.is_closing
 
 
 async def _listen(factory: Callable[[], Relay], host: str, port: int) -> asyncio.Server:
@@ -234,7 +236,7 @@ async def serve_proxy(
     port: int | None,
     forwards: Forwards,
     allow_remote: bool,
-    settings: Settings,
+    timeouts: ProxyTimeouts,
 ) -> LocalProxy:
     """Start a proxy; see :meth:`Modem.serve_proxy`."""
     if port is not None:
@@ -246,6 +248,6 @@ async def serve_proxy(
         raise ValueError("neither a port nor forwards: there is nothing to serve")
     for place in places:
         check_local(place.local_host, allow_remote)
-    proxy = LocalProxy(modem, host, allow_remote, settings)
+    proxy = LocalProxy(modem, host, allow_remote, timeouts)
     await proxy.start(port, places)
     return proxy

@@ -11,7 +11,14 @@ from __future__ import annotations
 import ipaddress
 from typing import Final
 
-from aiobc9x.adapters.proxy.handshake import Dialogue, Failure, Malformed, Request, Step, failure_of
+from aiobc9x.adapters.proxy.handshake import (
+    Failure,
+    Handshake,
+    HandshakeStep,
+    Malformed,
+    Request,
+    failure_of,
+)
 
 VERSION: Final = 5
 
@@ -40,7 +47,7 @@ def reply(code: int) -> bytes:
     return bytes((VERSION, code, 0, _IPV4)) + bytes(6)
 
 
-class SocksDialogue(Dialogue):
+class SocksHandshake(Handshake):
     """A greeting, its answer, a request, its answer."""
 
     def __init__(self) -> None:
@@ -55,14 +62,14 @@ class SocksDialogue(Dialogue):
         """Return the reply that fits best."""
         return reply(_CODE_OF[failure_of(exc)])
 
-    def _advance(self) -> Step:
+    def _advance(self) -> HandshakeStep:
         answer = b""
         if not self._is_greeted:
             if not self._take_greeting():
-                return Step()
+                return HandshakeStep()
             answer = bytes((VERSION, _NO_AUTHENTICATION))
         try:
-            return Step(answer, self._take_request())
+            return HandshakeStep(answer, self._take_request())
         except Malformed as exc:
             raise Malformed(answer + exc.reply) from exc
 

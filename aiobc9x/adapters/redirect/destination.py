@@ -77,7 +77,7 @@ def key_of(bypass: Bypass, host: str | bytes, port: int, wildcard: str) -> Key:
     return Key(str(address) if address is not None else text.lower().rstrip("."), port)
 
 
-class State(enum.Enum):
+class DestinationState(enum.Enum):
     """How far the socket of a destination is."""
 
     WAITING = enum.auto()
@@ -101,7 +101,7 @@ class Destination(asyncio.DatagramProtocol):
     """
 
     def __init__(self, endpoint: Endpoint, key: Key, source: tuple[Any, ...] | None) -> None:
-        self.key, self.state, self.local_port = key, State.OPENING, 0
+        self.key, self.state, self.local_port = key, DestinationState.OPENING, 0
         self.last_used = endpoint.time()
         self.is_answered = False
         self._endpoint, self._source = endpoint, source
@@ -112,7 +112,7 @@ class Destination(asyncio.DatagramProtocol):
     def unsent(self) -> int:
         """Bytes that wait, here or in the socket's transport."""
         size = sum(len(data) for data, _ in self._queue)
-        if self._transport is not None and self.state is not State.CLOSED:
+        if self._transport is not None and self.state is not DestinationState.CLOSED:
             size += self._transport.get_write_buffer_size()
         return size
 
@@ -139,24 +139,24 @@ class Destination(asyncio.DatagramProtocol):
 
     def close(self) -> None:
         """Close the socket behind what waits; one that is not open yet closes then."""
-        if self.state is State.OPEN and self._transport is not None:
-            self.state = State.CLOSING
+        if self.state is DestinationState.OPEN and self._transport is not None:
+            self.state = DestinationState.CLOSING
             self._transport.close()
 
     def abort(self) -> None:
         """Drop what waits and close the socket."""
         self._queue.clear()
-        if self._transport is not None and self.state is not State.CLOSED:
-            self.state = State.CLOSING
+        if self._transport is not None and self.state is not DestinationState.CLOSED:
+            self.state = DestinationState.CLOSING
             self._transport.abort()
         else:
-            self.state = State.CLOSED
+            self.state = DestinationState.CLOSED
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Send what waited."""
         self._transport = transport
         self._transport.set_write_buffer_limits(0)  # any progress is of interest
-        self.state, self.last_used = State.OPEN, self._endpoint.time()
+        self.state, self.last_used = DestinationState.OPEN, self._endpoint.time()
         while self._queue:
             self._send(*self._queue.popleft())
         self._endpoint.on_opened(self)
@@ -178,5 +178,5 @@ class Destination(asyncio.DatagramProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Note that the socket is closed."""
-        self.state = State.CLOSED
+        self.state = DestinationState.CLOSED
         self._endpoint.on_closed(self, exc)

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 from aiobc9x.adapters.redirect.destination import (
     QUEUE_DATAGRAMS,
     Destination,
+    DestinationState,
     Key,
-    State,
     check_castable,
     full_address,
     key_of,
@@ -185,7 +185,10 @@ class Endpoint(transports._FlowControlMixin, asyncio.DatagramTransport):
             raise _os_error(errno.EINVAL, f"port {addr[1]!r}")
 
     def _add(self, key: Key, addr: tuple[Any, ...]) -> Destination:
-        if sum(each.state is State.WAITING for each in self._alive) >= WAITING_DESTINATIONS:
+        if (
+            sum(each.state is DestinationState.WAITING for each in self._alive)
+            >= WAITING_DESTINATIONS
+        ):
             raise _os_error(
                 errno.ENOBUFS, f"{WAITING_DESTINATIONS} destinations wait for a socket already"
             )
@@ -224,7 +227,7 @@ class Endpoint(transports._FlowControlMixin, asyncio.DatagramTransport):
         target, family = target_of(host, 0 if is_address else self._family)
         port = self._sockname[1]
         while True:
-            destination.state = State.OPENING
+            destination.state = DestinationState.OPENING
             # Of several sockets one can have the port that was asked for.
             is_taken = any(each.local_port == port for each in self._alive - {destination})
             destination.local_port = 0 if is_taken else port
@@ -236,7 +239,7 @@ class Endpoint(transports._FlowControlMixin, asyncio.DatagramTransport):
                     family=family,
                 )
             except NoFreeSocket:
-                destination.state = State.WAITING
+                destination.state = DestinationState.WAITING
                 if not await self._make_room(destination):
                     raise
             except OSError as exc:
@@ -249,10 +252,12 @@ class Endpoint(transports._FlowControlMixin, asyncio.DatagramTransport):
     async def _make_room(self, asking: Destination) -> bool:
         """Close a socket, or wait for one; return ``False`` if none of ours can be."""
         others = [each for each in self._alive if each is not asking and not each.key.is_ordinary]
-        if all(each.state is State.WAITING for each in others):
+        if all(each.state is DestinationState.WAITING for each in others):
             return False
         patience = None
-        candidates = [each for each in others if each.state is State.OPEN and not each.unsent]
+        candidates = [
+            each for each in others if each.state is DestinationState.OPEN and not each.unsent
+        ]
         if candidates:
             now = self.time()
             victim = min(candidates, key=lambda each: (each.patience(now) > 0, each.last_used))

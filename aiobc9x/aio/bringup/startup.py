@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from aiobc9x.aio.bringup.identity import foreign_model, is_ours
-from aiobc9x.aio.bringup.steps import Need, Step, Steps
+from aiobc9x.aio.bringup.steps import Need, StartStep, Steps
 from aiobc9x.aio.bringup.synchronize import settle, synchronize
 from aiobc9x.aio.line.driver import Driver
 from aiobc9x.aio.line.subscriptions import Progress
@@ -59,19 +59,19 @@ _PUSH_RECENT_S: Final = 2.0
 
 _FRAMING: Final = "received data can't be told from answers (§2.2.11)"
 
-ECHO_OFF: Final = Step(
+ECHO_OFF: Final = StartStep(
     Echo(False), Need.MUST, "echoed commands and data can't be told from answers"
 )
 
-RESULTS_IN_WORDS: Final = Step(Verbose(), Need.MAY)
+RESULTS_IN_WORDS: Final = StartStep(Verbose(), Need.MAY)
 """The answer to AT has shown them; some profile that the module has stored may not."""
 
-ERROR_CODES: Final = Step(Cmee(1), Need.SHOULD)
-NO_SLEEP: Final = Step(Qsclk(0), Need.SHOULD)
-NO_POWER_SAVING: Final = Step(Cpsms(0), Need.SHOULD)
-NO_EDRX: Final = Step(Cedrxs(0), Need.MAY)
-EVENTS: Final = tuple(Step(c, Need.MAY) for c in (Cscon(1), Qnbiotevent(1), Qatwakeup(1)))
-RADIO_ON: Final = Step(Cfun(1), Need.SHOULD)
+ERROR_CODES: Final = StartStep(Cmee(1), Need.SHOULD)
+NO_SLEEP: Final = StartStep(Qsclk(0), Need.SHOULD)
+NO_POWER_SAVING: Final = StartStep(Cpsms(0), Need.SHOULD)
+NO_EDRX: Final = StartStep(Cedrxs(0), Need.MAY)
+EVENTS: Final = tuple(StartStep(c, Need.MAY) for c in (Cscon(1), Qnbiotevent(1), Qatwakeup(1)))
+RADIO_ON: Final = StartStep(Cfun(1), Need.SHOULD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ class Started:
     """
 
     identity: tuple[str, ...]
-    left: tuple[Step, ...] = ()
+    left: tuple[StartStep, ...] = ()
 
 
 async def start(driver: Driver, settings: Settings) -> Started:
@@ -257,7 +257,7 @@ async def _configure(
     }
     for key, (values, need) in wanted.items():
         if found[key] != values:
-            if not await steps.take(Step(Qicfg(key, *values), need, _FRAMING)):
+            if not await steps.take(StartStep(Qicfg(key, *values), need, _FRAMING)):
                 if need is Need.OUGHT and stranger is not None:
                     raise WrongModule(stranger, driver.link.name)
                 _do_without(driver, key)

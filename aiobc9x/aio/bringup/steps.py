@@ -50,7 +50,7 @@ class Need(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class StartStep:
     """One setting.
 
     Attributes:
@@ -79,14 +79,14 @@ class Steps:
         self._end = now + timeout
         self._patience_end = now + min(timeout, PATIENCE_S)
         self._has_waited = False
-        self._left: dict[bytes, Step] = {}
+        self._left: dict[bytes, StartStep] = {}
 
     @property
-    def left(self) -> tuple[Step, ...]:
+    def left(self) -> tuple[StartStep, ...]:
         """What was refused, to be tried again later."""
         return tuple(self._left.values())
 
-    async def take(self, step: Step) -> bool:
+    async def take(self, step: StartStep) -> bool:
         """Set something, as far as it is needed; return whether it is set.
 
         Raises:
@@ -162,21 +162,21 @@ def _pauses() -> Iterator[float]:
 class Leftovers:
     """What a start has left for later."""
 
-    def __init__(self, driver: Driver, steps: tuple[Step, ...] = ()) -> None:
+    def __init__(self, driver: Driver, steps: tuple[StartStep, ...] = ()) -> None:
         self._driver = driver
         self._steps = steps
-        self._tries: dict[Step, int] = {}
+        self._tries: dict[StartStep, int] = {}
 
     def __bool__(self) -> bool:
         """Whether anything is left."""
         return bool(self._steps)
 
-    def replace(self, steps: tuple[Step, ...]) -> None:
+    def replace(self, steps: tuple[StartStep, ...]) -> None:
         """Take what a later start has left."""
         self._steps = steps
         self._tries.clear()
 
-    def add(self, step: Step) -> None:
+    def add(self, step: StartStep) -> None:
         """Take what has been refused since."""
         self._steps = (*self._steps, step)
         self._tries.pop(step, None)
@@ -206,9 +206,9 @@ class Leftovers:
             else:
                 self._drop(step)
 
-    def _is_worn_out(self, step: Step) -> bool:
+    def _is_worn_out(self, step: StartStep) -> bool:
         self._tries[step] = tries = self._tries.get(step, 0) + 1
         return tries >= _MOST_TRIES
 
-    def _drop(self, step: Step) -> None:
+    def _drop(self, step: StartStep) -> None:
         self._steps = tuple(other for other in self._steps if other is not step)

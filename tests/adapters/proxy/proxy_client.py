@@ -8,7 +8,7 @@ import struct
 from typing import Any
 
 from aiobc9x.adapters.proxy.client import Relay
-from aiobc9x.adapters.proxy.clients import Hub
+from aiobc9x.adapters.proxy.clients import ProxyClients
 from aiobc9x.adapters.proxy.handshake import Request
 
 
@@ -34,7 +34,7 @@ class Client(asyncio.Transport):
 
     """
 
-    def __init__(self, hub: Hub, request: Request | None = None) -> None:
+    def __init__(self, all_clients: ProxyClients, request: Request | None = None) -> None:
         self._options = Options()
         super().__init__({"socket": self._options})
         self.received, self._unread = bytearray(), bytearray()
@@ -43,7 +43,7 @@ class Client(asyncio.Transport):
         self.end: str | None = None
         self.done = asyncio.Event()
         self._closing = self._write_paused = self._wrote_eof = False
-        self.relay = Relay(hub, request)
+        self.relay = Relay(all_clients, request)
         self.relay.connection_made(self)
 
     @property

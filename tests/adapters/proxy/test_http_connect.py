@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aiobc9x import ConnectRefused, ConnectTimedOut, NameNotFound, NoFreeSocket
-from aiobc9x.adapters.proxy.handshake import Request, Step, split_authority
-from aiobc9x.adapters.proxy.http_connect import HEAD_LIMIT_BYTES, HttpDialogue
+from aiobc9x.adapters.proxy.handshake import HandshakeStep, Request, split_authority
+from aiobc9x.adapters.proxy.http_connect import HEAD_LIMIT_BYTES, HttpHandshake
 from tests.support.chunks import bytewise, chunkings
 
 
@@ -17,18 +17,18 @@ def lines(*texts: str, body: bytes = b"") -> bytes:
     return "".join(f"{text}\r\n" for text in (*texts, "")).encode("latin-1") + body
 
 
-def talk(*chunks: bytes) -> Step:
-    """The proxy's side of a whole dialogue, as one step."""
-    dialogue = HttpDialogue()
-    steps = [dialogue.feed(chunk) for chunk in chunks]
+def talk(*chunks: bytes) -> HandshakeStep:
+    """The proxy's side of a whole handshake, as one step."""
+    handshake = HttpHandshake()
+    steps = [handshake.feed(chunk) for chunk in chunks]
     requests = [step.request for step in steps if step.request is not None]
     assert len(requests) <= 1
     reply = b"".join(step.reply for step in steps)
-    return Step(reply, requests[0] if requests else None, any(s.is_over for s in steps))
+    return HandshakeStep(reply, requests[0] if requests else None, any(s.is_over for s in steps))
 
 
 def wanted(*chunks: bytes) -> Request:
-    """The request of a dialogue in which nothing is said before it."""
+    """The request of a handshake in which nothing is said before it."""
     step = talk(*chunks)
     assert step.request is not None, step
     assert not step.reply
@@ -36,7 +36,7 @@ def wanted(*chunks: bytes) -> Request:
 
 
 def refusal(*chunks: bytes) -> tuple[int, str]:
-    """The status and the text of a dialogue that ends in a refusal."""
+    """The status and the text of a handshake that ends in a refusal."""
     step = talk(*chunks)
     assert step.is_over
     assert step.request is None
@@ -70,9 +70,9 @@ class TestConnect:
         assert refusal(lines(f"CONNECT {target} HTTP/1.1"))[0] == 400
 
     def test_it_is_granted_in_words(self) -> None:
-        dialogue = HttpDialogue()
-        dialogue.feed(lines("CONNECT a.example:443 HTTP/1.1"))
-        assert dialogue.granted() == b"HTTP/1.1 200 Connection established\r\n\r\n"
+        handshake = HttpHandshake()
+        handshake.feed(lines("CONNECT a.example:443 HTTP/1.1"))
+        assert handshake.granted() == b"HTTP/1.1 200 Connection established\r\n\r\n"
 
 
 class TestWholeAddresses:
@@ -96,9 +96,9 @@ class TestWholeAddresses:
         )
 
     def test_nothing_is_said_when_it_is_granted(self) -> None:
-        dialogue = HttpDialogue()
-        dialogue.feed(lines("GET http://a.example/ HTTP/1.1"))
-        assert dialogue.granted() == b""
+        handshake = HttpHandshake()
+        handshake.feed(lines("GET http://a.example/ HTTP/1.1"))
+        assert handshake.granted() == b""
 
     @pytest.mark.parametrize(
         ("line", "path"),
@@ -208,7 +208,7 @@ class TestLimits:
 )
 def test_each_failure_has_its_status_and_its_words(exc: Exception, status: int, text: str) -> None:
     """A plain-text body names the cause."""
-    head, _, body = HttpDialogue().refused(exc).partition(b"\r\n\r\n")
+    head, _, body = HttpHandshake().refused(exc).partition(b"\r\n\r\n")
     assert head.startswith(f"HTTP/1.1 {status} ".encode())
     assert b"text/plain" in head
     assert text in body.decode()

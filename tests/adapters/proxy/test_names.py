@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from aiobc9x.adapters.proxy.clients import Hub, Settings
+from aiobc9x.adapters.proxy.clients import ProxyClients, ProxyTimeouts
 from aiobc9x.adapters.proxy.handshake import Request
 from aiobc9x.sim.options import Host
 from tests.adapters.proxy.proxy_client import Client
@@ -52,15 +52,15 @@ def test_name(way: Any, name: str, addresses: tuple[str, ...], options: dict[str
     @virtual
     async def check() -> None:
         async with Bench(hosts={name: Host(addresses)}, **options) as bench:
-            hub = Hub(await bench.open(), Settings(30, 30, None))
-            client = Client(hub, Request(name, ECHO_PORT) if way is by_forward else None)
+            all_clients = ProxyClients(await bench.open(), ProxyTimeouts(30, 30, None))
+            client = Client(all_clients, Request(name, ECHO_PORT) if way is by_forward else None)
             client.say(way(name))
             client.say(b"question")
             async with asyncio.timeout(100):
                 while not client.received.endswith(b"question"):  # noqa: ASYNC110
                     await asyncio.sleep(0.1)
             assert bench.peer.address == addresses[-1]
-            hub.close()
-            await hub.wait_empty()
+            all_clients.close()
+            await all_clients.wait_empty()
 
     check()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aiobc9x.adapters.proxy.clients import Hub, Settings
+from aiobc9x.adapters.proxy.clients import ProxyClients, ProxyTimeouts
 from aiobc9x.sim.memory import Peer
 from tests.adapters.proxy.proxy_client import Client
 from tests.support.bench import PORT, Bench
@@ -70,8 +70,8 @@ def act(action: Action, client: Client, peer: Peer | None, sent: Sent) -> None:
 async def play(actions: list[Action], latency: float) -> None:
     """Play a script on a bench and look at what came of it."""
     async with Bench(latency=latency) as bench:
-        hub = Hub(await bench.open(), Settings(10.0, LINGER_S, None))
-        client, sent = Client(hub), Sent()
+        all_clients = ProxyClients(await bench.open(), ProxyTimeouts(10.0, LINGER_S, None))
+        client, sent = Client(all_clients), Sent()
         client.say(ASK)
         for action in actions:
             if action[0] == "waits":
@@ -81,8 +81,8 @@ async def play(actions: list[Action], latency: float) -> None:
         client.read()
         await asyncio.sleep(LINGER_S + 200)  # time to send all, and to be silent
         check(client, bench.network.peers[-1] if bench.network.peers else None, sent)
-        hub.close()
-        await asyncio.wait_for(hub.wait_empty(), 200)
+        all_clients.close()
+        await asyncio.wait_for(all_clients.wait_empty(), 200)
         await asyncio.sleep(200)
         assert bench.open_ids == []
 

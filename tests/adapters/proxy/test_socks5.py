@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aiobc9x import ConnectRefused, ConnectTimedOut, NameNotFound, NetworkUnreachable, NoFreeSocket
-from aiobc9x.adapters.proxy.handshake import Request, Step, failure_of
-from aiobc9x.adapters.proxy.socks5 import SocksDialogue
+from aiobc9x.adapters.proxy.handshake import HandshakeStep, Request, failure_of
+from aiobc9x.adapters.proxy.socks5 import SocksHandshake
 from tests.support.chunks import bytewise, chunkings
 
 GREETING = b"\x05\x01\x00"
@@ -25,14 +25,14 @@ def request(command: int = 1, address: bytes = NAME, port: bytes = MQTT) -> byte
     return GREETING + bytes((5, command, 0)) + address + port
 
 
-def talk(*chunks: bytes) -> Step:
-    """The proxy's side of a whole dialogue, as one step."""
-    dialogue = SocksDialogue()
-    steps = [dialogue.feed(chunk) for chunk in chunks]
+def talk(*chunks: bytes) -> HandshakeStep:
+    """The proxy's side of a whole handshake, as one step."""
+    handshake = SocksHandshake()
+    steps = [handshake.feed(chunk) for chunk in chunks]
     requests = [step.request for step in steps if step.request is not None]
     assert len(requests) <= 1
     reply = b"".join(step.reply for step in steps)
-    return Step(reply, requests[0] if requests else None, any(s.is_over for s in steps))
+    return HandshakeStep(reply, requests[0] if requests else None, any(s.is_over for s in steps))
 
 
 class TestRequests:
@@ -48,7 +48,9 @@ class TestRequests:
         ],
     )
     def test_each_kind_of_address_is_read(self, address: bytes, host: str) -> None:
-        assert talk(request(address=address)) == Step(NO_AUTHENTICATION, Request(host, 1883))
+        assert talk(request(address=address)) == HandshakeStep(
+            NO_AUTHENTICATION, Request(host, 1883)
+        )
 
     def test_bytes_behind_the_request_are_kept(self) -> None:
         """A client may send before it hears that it is connected."""
@@ -56,20 +58,20 @@ class TestRequests:
         assert step.request == Request("broker.example", 1883, b"\x10\x0c")
 
     def test_no_authentication_is_chosen_among_others(self) -> None:
-        assert talk(b"\x05\x03\x02\x01\x00") == Step(NO_AUTHENTICATION)
+        assert talk(b"\x05\x03\x02\x01\x00") == HandshakeStep(NO_AUTHENTICATION)
 
     def test_nothing_is_said_before_the_greeting_is_whole(self) -> None:
-        assert talk(b"\x05\x02\x00") == Step()
+        assert talk(b"\x05\x02\x00") == HandshakeStep()
 
 
 class TestRefusals:
     """What is turned away, and how."""
 
     def test_a_client_that_insists_on_a_password(self) -> None:
-        assert talk(b"\x05\x01\x02") == Step(b"\x05\xff", is_over=True)
+        assert talk(b"\x05\x01\x02") == HandshakeStep(b"\x05\xff", is_over=True)
 
     def test_a_greeting_without_methods(self) -> None:
-        assert talk(b"\x05\x00") == Step(b"\x05\xff", is_over=True)
+        assert talk(b"\x05\x00") == HandshakeStep(b"\x05\xff", is_over=True)
 
     @pytest.mark.parametrize("command", [2, 3, 0, 9])
     def test_bind_and_udp_associate(self, command: int) -> None:
@@ -96,7 +98,7 @@ class TestRefusals:
         assert step.reply[2:4] == b"\x05\x01"
 
     def test_what_follows_a_refusal_is_ignored(self) -> None:
-        assert talk(b"\x05\x01\x02", request()) == Step(b"\x05\xff", is_over=True)
+        assert talk(b"\x05\x01\x02", request()) == HandshakeStep(b"\x05\xff", is_over=True)
 
 
 @pytest.mark.parametrize(
@@ -117,8 +119,8 @@ class TestRefusals:
 )
 def test_each_failure_has_its_code(exc: Exception, code: int) -> None:
     """RFC 1928, section 6; 0 is success."""
-    assert SocksDialogue().refused(exc)[:2] == bytes((5, code)), failure_of(exc)
-    assert SocksDialogue().granted() == b"\x05\0\0\x01" + bytes(6)
+    assert SocksHandshake().refused(exc)[:2] == bytes((5, code)), failure_of(exc)
+    assert SocksHandshake().granted() == b"\x05\0\0\x01" + bytes(6)
 
 
 WHOLE = st.one_of(
