@@ -20,7 +20,7 @@ from typing import Final, TypeAlias, TypeVar
 
 import anyio
 
-from aiobc9x.adapters.proxy.api import Forwards, ProxyServer
+from aiobc9x.adapters.proxy.api import Forwards, ProxyServer, ProxyTimeouts
 from aiobc9x.aio.arguments import (
     check_callable,
     check_flag,
@@ -926,7 +926,7 @@ class Modem:
         check_flag("strict", strict)
         from aiobc9x.adapters.redirect.installation import Installation  # noqa: PLC0415  (adapters load on demand)
 
-        return Installation(self, self._loop, strict=strict, bypass=bypass)
+        return Installation(self, self._loop, self.addresses, strict=strict, bypass=bypass)
 
     async def serve_proxy(
         self,
@@ -970,10 +970,10 @@ class Modem:
         Cancellation is safe: nothing listens then.
         """
         check_flag("allow_remote", allow_remote)
-        from aiobc9x.adapters.proxy import clients, server  # noqa: PLC0415  (adapters load on demand)
+        from aiobc9x.adapters.proxy import server  # noqa: PLC0415  (adapters load on demand)
 
         self._driver.check()
-        timeouts = clients.ProxyTimeouts(handshake_timeout, linger, connect_timeout)
+        timeouts = ProxyTimeouts(handshake_timeout, linger, connect_timeout)
         made = await server.serve_proxy(self, host, port, forwards, allow_remote, timeouts)
         self._proxies = [old for old in self._proxies if old.is_serving()] + [made]
         if self._closing is not None:

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn
 
 from aiobc9x.aio.bringup.startup import Settings, start
 from aiobc9x.aio.bringup.synchronize import BAUDRATES
-from aiobc9x.aio.connections.connecting import Stage, timing
 from aiobc9x.aio.line.driver import Driver
 from aiobc9x.aio.line.finishing import until_done
 from aiobc9x.aio.line.link import Create, Link, SerialSettings, open_link
 from aiobc9x.aio.options import READ_AHEAD_BYTES, Options
+from aiobc9x.aio.stages import Stage, timing
 from aiobc9x.core.profile import ModuleProfile
 from aiobc9x.core.sending import permitted_forms
 from aiobc9x.core.session import Session

@@ -41,8 +41,6 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
         "core",
         "aio",
         "adapters",
-        "modem",
-        "__init__",
     },
     "modem": {"spec", "masking", "errors", "wire", "core", "aio", "adapters"},
     "open": {"spec", "masking", "errors", "wire", "core", "aio", "adapters", "modem"},
@@ -239,6 +237,10 @@ def test_a_module_imports_downward_only(module: str) -> None:
         ("sim.module", "import asyncio", False),
         ("sim.links", "import asyncio", True),
         ("adapters.redirect.installation", "from aiobc9x.sim import links", False),
+        ("adapters.anyio.streams", "from aiobc9x.aio.dialer import Dialer", True),
+        ("adapters.anyio.streams", "from aiobc9x.modem import Modem", False),
+        ("adapters.httpx", "if TYPE_CHECKING:\n    from aiobc9x.modem import Modem", False),
+        ("adapters.httpx", "from aiobc9x import Modem", False),
         ("cli.main", "from aiobc9x.sim import links", True),
     ],
 )
@@ -285,6 +287,77 @@ def test_reasons_are_of_long_modules() -> None:
     """A module that has become short, or has gone, needs no reason."""
     for name in LONG:
         assert (PACKAGE / name).read_text("utf-8").count("\n") > LONG_LINES, name
+
+
+def circles(graph: dict[str, set[str]]) -> list[list[str]]:
+    """Groups of modules of which each imports, directly or by others, each other one.
+
+    Python can load such a group when enough of its imports are for types alone or stand in
+    functions, but nobody can understand one of them without all the others.
+    """
+    reached = {module: _reached(graph, module) for module in graph}
+    groups = {
+        tuple(sorted(other for other in reached[module] if module in reached.get(other, ())))
+        for module in graph
+        if module in reached[module]
+    }
+    return sorted(list(group) for group in groups)
+
+
+def _reached(graph: dict[str, set[str]], module: str) -> set[str]:
+    found: set[str] = set()
+    ahead = list(graph[module])
+    while ahead:
+        if (other := ahead.pop()) not in found:
+            found.add(other)
+            ahead += graph.get(other, ())
+    return found
+
+
+def own_imports(module: str, tree: ast.Module) -> set[str]:
+    """The modules of this package that one imports: for types and in functions too."""
+    heads = (each.target.partition(".") for each in imports(module, tree))
+    targets = {rest for head, _, rest in heads if head == "aiobc9x"}
+    return {f"{each}.__init__" if each in packages() else each or "__init__" for each in targets}
+
+
+def test_no_imports_go_in_circles() -> None:
+    """Nor under ``TYPE_CHECKING``, nor in functions, in the whole package; no exceptions."""
+    graph = {module: own_imports(module, source(module)) for module in modules()}
+    assert graph["modem"] >= {"aio.line.driver", "adapters.redirect.installation"}
+    assert graph["adapters.httpx"] >= {"adapters.httpcore", "aio.dialer"}
+    assert circles(graph) == []
+
+
+@pytest.mark.parametrize(
+    ("texts", "found"),
+    [
+        ({"aio.a": "from aiobc9x.aio.b import B", "aio.b": ""}, []),
+        (
+            {
+                "aio.a": "from aiobc9x.aio.b import B",
+                "aio.b": "if TYPE_CHECKING:\n    from aiobc9x.aio.a import A",
+            },
+            [["aio.a", "aio.b"]],
+        ),
+        (
+            {
+                "aio.a": "from aiobc9x.aio.b import B",
+                "aio.b": "def f():\n    import aiobc9x.aio.c",
+                "aio.c": "from .a import A",
+            },
+            [["aio.a", "aio.b", "aio.c"]],
+        ),
+        (
+            {"aio.__init__": "from aiobc9x.aio.a import A", "aio.a": "import aiobc9x.aio"},
+            [["aio.__init__", "aio.a"]],
+        ),
+    ],
+)
+def test_circles_are_told(texts: dict[str, str], found: list[list[str]]) -> None:
+    """The check itself finds circles, for types alone, in functions and through a package."""
+    graph = {module: own_imports(module, ast.parse(text)) for module, text in texts.items()}
+    assert circles(graph) == found
 
 
 def slot_writes(module: str, tree: ast.Module) -> list[str]:

@@ -31,7 +31,7 @@ except ImportError as exc:
     raise ImportError(f"{exc}; install it with: pip install 'aiobc9x[http]'") from exc
 
 from aiobc9x.adapters.anyio import ModemAttribute, connect_tcp
-from aiobc9x.modem import Modem
+from aiobc9x.aio.dialer import Dialer
 
 __all__ = ["ModemBackend", "ModemNetworkStream"]
 
@@ -175,7 +175,7 @@ class ModemBackend(httpcore.AsyncNetworkBackend):
     avoid.
     """
 
-    def __init__(self, modem: Modem) -> None:
+    def __init__(self, modem: Dialer) -> None:
         self._modem = modem
 
     def __repr__(self) -> str:

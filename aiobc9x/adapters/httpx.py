@@ -25,7 +25,7 @@ except ImportError as exc:
     raise ImportError(f"{exc}; install it with: pip install 'aiobc9x[http]'") from exc
 
 from aiobc9x.adapters.httpcore import ModemBackend
-from aiobc9x.modem import Modem
+from aiobc9x.aio.dialer import Dialer
 from aiobc9x.spec import CONNECT_IDS
 
 __all__ = ["LIMITS", "TIMEOUT", "ModemTransport"]
@@ -66,7 +66,7 @@ class ModemTransport(httpx.AsyncBaseTransport):
     and ``proxy=`` of its own: they go here. The modem must outlive the client.
 
     Args:
-        modem: The modem.
+        modem: The modem, or another :class:`~aiobc9x.aio.dialer.Dialer`.
         verify: ``True`` for the usual authorities, ``False`` for no check at all, or a context.
         cert: A client's certificate, as in httpx.
         trust_env: Whether ``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` count; proxies of the
@@ -86,7 +86,7 @@ class ModemTransport(httpx.AsyncBaseTransport):
 
     def __init__(
         self,
-        modem: Modem,
+        modem: Dialer,
         *,
         verify: ssl.SSLContext | bool = True,
         cert: CertTypes | None = None,

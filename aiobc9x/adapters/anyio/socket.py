@@ -13,10 +13,10 @@ from anyio.abc import SocketAttribute
 from anyio.lowlevel import checkpoint
 
 from aiobc9x.adapters.anyio.flow import FlowProtocol
+from aiobc9x.aio.dialer import Dialer
 from aiobc9x.aio.transports.base import HIGH_WATER_BYTES
 from aiobc9x.aio.transports.socket_view import SocketView
 from aiobc9x.errors import LinkLost
-from aiobc9x.modem import Modem
 
 Attributes: TypeAlias = Mapping[Any, Callable[[], Any]]
 """Typed attributes of any type, as anyio has them."""
@@ -29,14 +29,14 @@ class ModemAttribute(anyio.TypedAttributeSet):
     """What a stream tells beside :class:`anyio.abc.SocketAttribute`, through TLS too.
 
     Attributes:
-        modem: The modem.
+        modem: The modem, or another :class:`~aiobc9x.aio.dialer.Dialer`.
         connect_id: The socket of the module, 0–5 (§2.2.1).
         is_readable: Whether a stream's ``receive()`` would return or raise at once.
         socket_view: What answers for the socket: options, addresses; it has no descriptor.
 
     """
 
-    modem: Modem = anyio.typed_attribute()
+    modem: Dialer = anyio.typed_attribute()
     connect_id: int = anyio.typed_attribute()
     is_readable: bool = anyio.typed_attribute()
     socket_view: SocketView = anyio.typed_attribute()

@@ -30,9 +30,9 @@ from aiobc9x.adapters.anyio.socket import (
     ModuleSocket,
 )
 from aiobc9x.aio.connections.listening import Server
+from aiobc9x.aio.dialer import Dialer
 from aiobc9x.aio.transports.tls import is_goodbye
 from aiobc9x.errors import LinkLost
-from aiobc9x.modem import Modem
 from aiobc9x.spec import SEND_MAX_BYTES, AccessMode
 
 __all__ = [
@@ -335,14 +335,14 @@ class ByteStreamConnectable(anyio.abc.ByteStreamConnectable):
     """A place to connect to through the module.
 
     Attributes:
-        modem: The modem.
+        modem: The modem, or another :class:`~aiobc9x.aio.dialer.Dialer`.
         host: As for :func:`connect_tcp`, as are the rest.
         port: Remote port.
         options: The other keywords (``Any``: they have its types).
 
     """
 
-    def __init__(self, modem: Modem, host: str | bytes, port: int, **options: Any) -> None:
+    def __init__(self, modem: Dialer, host: str | bytes, port: int, **options: Any) -> None:
         self.modem, self.host, self.port, self.options = modem, host, port, options
 
     def __repr__(self) -> str:
@@ -354,7 +354,7 @@ class ByteStreamConnectable(anyio.abc.ByteStreamConnectable):
 
 
 async def connect_tcp(
-    modem: Modem,
+    modem: Dialer,
     host: str | bytes,
     port: int,
     *,
@@ -366,7 +366,7 @@ async def connect_tcp(
     """Connect a TCP socket through the module (§2.2.1).
 
     Args:
-        modem: The modem.
+        modem: The modem, or another :class:`~aiobc9x.aio.dialer.Dialer`.
         host: IP literal, or a domain name of at most 253 bytes, resolved by the module, whose
             addresses are tried in turn.
         port: Remote port, 1–65535.
@@ -402,7 +402,7 @@ async def connect_tcp(
 
 
 async def connect_udp(
-    modem: Modem,
+    modem: Dialer,
     host: str | bytes,
     port: int,
     *,
@@ -414,7 +414,7 @@ async def connect_udp(
     """Open a UDP socket of the module, connected to one address (§2.2.1).
 
     Args:
-        modem: The modem.
+        modem: The modem, or another :class:`~aiobc9x.aio.dialer.Dialer`.
         host: As for :func:`connect_tcp`, as are the rest.
         port: Remote port, 1–65535.
         family: Address family.
@@ -444,11 +444,11 @@ async def connect_udp(
     return ConnectedUDPSocket(protocol)
 
 
-async def create_listener(modem: Modem, port: int, *, timeout: float | None = None) -> Listener:
+async def create_listener(modem: Dialer, port: int, *, timeout: float | None = None) -> Listener:
     """Listen for TCP connections on the module (§2.2.1, "TCP LISTENER").
 
     Args:
-        modem: The modem.
+        modem: The modem, or another :class:`~aiobc9x.aio.dialer.Dialer`.
         port: The module's port, 1–65535.
         timeout: Seconds for the whole call; ``None``: as :meth:`~aiobc9x.Modem.create_server`.
 
@@ -461,7 +461,7 @@ async def create_listener(modem: Modem, port: int, *, timeout: float | None = No
     """
     await checkpoint_if_cancelled()
     arrivals = Arrivals()
-    server = await modem.create_server(arrivals.new_protocol, port, timeout=timeout)
+    server = await modem.create_server(arrivals.new_protocol, port=port, timeout=timeout)
     if not server.is_serving():
         raise LinkLost("the listener was closed with its modem")
     return Listener(server, arrivals)

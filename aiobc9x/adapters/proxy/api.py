@@ -1,6 +1,6 @@
 """The local proxy as callers see it; :mod:`aiobc9x.adapters.proxy.server` makes it.
 
-Layer: aio.
+Layer: adapters.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
+
+from aiobc9x.aio.arguments import check_positive_seconds
 
 Forwards = Mapping[int, tuple[str, int]] | Iterable[str]
 """``{local port: (host, port)}``, or strings such as ``"1883:broker.example:1883"``."""
@@ -54,6 +56,33 @@ class ProxyStatistics:
     turned_away: int = 0
     bytes_up: int = 0
     bytes_down: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyTimeouts:
+    """What :meth:`Modem.serve_proxy` was given, in seconds.
+
+    Attributes:
+        handshake_timeout: For a client's request.
+        linger: Without a byte, until a connection ends whose client has sent EOF.
+        connect_timeout: To connect, waiting for the network included; ``None``: the limits of
+            the modem.
+
+    Raises:
+        TypeError: One is no number.
+        ValueError: One is not above 0.
+
+    """
+
+    handshake_timeout: float
+    linger: float
+    connect_timeout: float | None
+
+    def __post_init__(self) -> None:
+        check_positive_seconds("handshake_timeout", self.handshake_timeout)
+        check_positive_seconds("linger", self.linger)
+        if self.connect_timeout is not None:
+            check_positive_seconds("connect_timeout", self.connect_timeout)
 
 
 class ProxyServer(abc.ABC):

@@ -21,15 +21,13 @@ import os
 import socket
 import struct
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, cast
+from typing import Final, Protocol, cast
 
+from aiobc9x.adapters.proxy.api import ProxyStatistics, ProxyTimeouts
 from aiobc9x.adapters.proxy.handshake import Handshake, HandshakeStep, Request
 from aiobc9x.adapters.proxy.http_connect import HttpHandshake
 from aiobc9x.adapters.proxy.socks5 import VERSION, SocksHandshake
 from aiobc9x.errors import NoFreeSocket
-
-if TYPE_CHECKING:
-    from aiobc9x.adapters.proxy.clients import ProxyClients
 
 logger = logging.getLogger("aiobc9x.adapters")
 
@@ -81,6 +79,41 @@ class ClientState(enum.Enum):
     CLOSED = "closed"
 
 
+class RelayOwner(Protocol):
+    """What a client asks of, and tells, the proxy that it is connected to.
+
+    Attributes:
+        timeouts: For the parts of a connection.
+        statistics: Counters, live.
+
+    """
+
+    timeouts: ProxyTimeouts
+    statistics: ProxyStatistics
+
+    def admit(self, relay: Relay) -> bool:
+        """Take in a client; ``False`` if no more are wanted."""
+
+    def on_moved(self, relay: Relay) -> None:
+        """Note that a client has got to another state."""
+
+    def may_open(self) -> bool:
+        """Whether one more connection may be begun."""
+
+    async def connect(self, far: Far, request: Request) -> None:
+        """Connect through the module.
+
+        Raises:
+            OSError: Not connected.
+            ValueError: The target can't be right.
+
+        Cancellation is safe.
+        """
+
+    def forget_if_done(self, relay: Relay) -> None:
+        """Forget a client of whom nothing is left."""
+
+
 class Far(asyncio.Protocol):
     """The side of the module."""
 
@@ -114,8 +147,8 @@ class Far(asyncio.Protocol):
 class Relay(asyncio.BufferedProtocol):
     """The side of the client, from its first byte to its last."""
 
-    def __init__(self, clients: ProxyClients, request: Request | None = None) -> None:
-        self._clients = clients
+    def __init__(self, owner: RelayOwner, request: Request | None = None) -> None:
+        self._owner = owner
         self._fixed = request
         self._handshake: Handshake | None = None
         self._state = ClientState.ASKING
@@ -166,13 +199,13 @@ class Relay(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Wait for the request, if this is no forward."""
         self._client = cast(asyncio.Transport, transport)
-        if not self._clients.admit(self):
+        if not self._owner.admit(self):
             self.turn_away()
         elif self._fixed is not None:
             self._begin_opening(self._fixed)
         else:
-            self._start_timer(self._clients.timeouts.handshake_timeout, self.turn_away)
-            self._clients.on_moved(self)
+            self._start_timer(self._owner.timeouts.handshake_timeout, self.turn_away)
+            self._owner.on_moved(self)
 
     def get_buffer(self, sizehint: int) -> bytearray:
         """Return where the client's bytes go."""
@@ -215,7 +248,7 @@ class Relay(asyncio.BufferedProtocol):
         self._stop_timer()
         self._move(ClientState.CLOSED)
         self._end_far()
-        self._clients.forget_if_done(self)
+        self._owner.forget_if_done(self)
 
     def shut_down(self) -> None:
         """End the connection, visibly for the client."""
@@ -225,7 +258,7 @@ class Relay(asyncio.BufferedProtocol):
 
     def turn_away(self) -> None:
         """Reset a client that has no connection, or is being given its last bytes."""
-        self._clients.statistics.turned_away += 1
+        self._owner.statistics.turned_away += 1
         self._reset_client(at_once=True)
 
     def release(self) -> None:
@@ -252,7 +285,7 @@ class Relay(asyncio.BufferedProtocol):
             transport.abort()
             return
         self._move(ClientState.OPEN)
-        self._clients.statistics.opened += 1
+        self._owner.statistics.opened += 1
         self._touch()
         if self._handshake is not None and (granted := self._handshake.granted()):
             self._client.write(granted)
@@ -268,7 +301,7 @@ class Relay(asyncio.BufferedProtocol):
         if self._state is ClientState.OPEN and not self._client.is_closing():
             self._touch()
             self._is_answered = True
-            self._clients.statistics.bytes_down += len(data)
+            self._owner.statistics.bytes_down += len(data)
             self._client.write(data)
 
     def on_peer_lost(self, exc: Exception | None) -> None:
@@ -279,11 +312,11 @@ class Relay(asyncio.BufferedProtocol):
             else:
                 logger.debug("! a connection of the proxy failed: %s", exc)
                 self._reset_client()
-        self._clients.forget_if_done(self)
+        self._owner.forget_if_done(self)
 
     def _move(self, state: ClientState) -> None:
         self._state = state
-        self._clients.on_moved(self)
+        self._owner.on_moved(self)
 
     def _ask(self, data: bytes) -> None:
         if self._handshake is None:
@@ -295,7 +328,7 @@ class Relay(asyncio.BufferedProtocol):
 
     def _act_on(self, step: HandshakeStep) -> None:
         if step.is_over:
-            self._clients.statistics.turned_away += 1
+            self._owner.statistics.turned_away += 1
             self._end_client()
         elif step.request is not None:
             self._begin_opening(step.request)
@@ -303,8 +336,8 @@ class Relay(asyncio.BufferedProtocol):
     def _begin_opening(self, request: Request) -> None:
         self._stop_timer()
         self._move(ClientState.OPENING)
-        if not self._clients.may_open():
-            self._clients.statistics.turned_away += 1
+        if not self._owner.may_open():
+            self._owner.statistics.turned_away += 1
             text = f"{OPENING_LIMIT} clients wait for a connection of the module already"
             self._refuse(NoFreeSocket(text))
             return
@@ -320,7 +353,7 @@ class Relay(asyncio.BufferedProtocol):
     async def _open(self, request: Request) -> None:
         logger.debug("= the proxy connects to %r:%d", request.host, request.port)
         try:
-            await self._clients.connect(self._far, request)
+            await self._owner.connect(self._far, request)
         except asyncio.CancelledError:
             raise
         except Exception as exc:
@@ -328,10 +361,10 @@ class Relay(asyncio.BufferedProtocol):
 
     def _on_open_over(self, _: asyncio.Task[None]) -> None:
         self._task = None
-        self._clients.forget_if_done(self)
+        self._owner.forget_if_done(self)
 
     def _on_failed(self, request: Request, exc: Exception) -> None:
-        self._clients.statistics.failed += 1
+        self._owner.statistics.failed += 1
         logger.info("! the proxy can't connect to %r:%d: %s", request.host, request.port, exc)
         if not isinstance(exc, OSError | ValueError):
             context = {"message": "the proxy failed to connect", "exception": exc}
@@ -353,7 +386,7 @@ class Relay(asyncio.BufferedProtocol):
         if data and far is not None and not far.is_closing():
             self._touch()
             self._is_answered = False
-            self._clients.statistics.bytes_up += len(data)
+            self._owner.statistics.bytes_up += len(data)
             far.write(data)
 
     def _touch(self) -> None:
@@ -362,12 +395,12 @@ class Relay(asyncio.BufferedProtocol):
     def _start_linger(self) -> None:
         """Look again when the connection may have been silent for long enough."""
         self._touch()
-        self._start_timer(self._clients.timeouts.linger, self._check_linger)
+        self._start_timer(self._owner.timeouts.linger, self._check_linger)
 
     def _check_linger(self) -> None:
         if self._quiet_since is None:
             return  # it is ending already
-        left = self._quiet_since + self._clients.timeouts.linger - asyncio.get_running_loop().time()
+        left = self._quiet_since + self._owner.timeouts.linger - asyncio.get_running_loop().time()
         if left > 0:
             self._start_timer(left, self._check_linger)
         else:

@@ -7,39 +7,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from aiobc9x.adapters.proxy.api import ProxyStatistics
-from aiobc9x.adapters.proxy.client import ENDING_LIMIT, HANDSHAKE_LIMIT, OPENING_LIMIT, ClientState
-from aiobc9x.aio.arguments import check_positive_seconds
+from aiobc9x.adapters.proxy.api import ProxyStatistics, ProxyTimeouts
+from aiobc9x.adapters.proxy.client import (
+    ENDING_LIMIT,
+    HANDSHAKE_LIMIT,
+    OPENING_LIMIT,
+    ClientState,
+    Far,
+    Relay,
+)
+from aiobc9x.adapters.proxy.handshake import Request
+from aiobc9x.aio.dialer import Dialer
 from aiobc9x.errors import NoFreeSocket
-
-if TYPE_CHECKING:
-    from aiobc9x.adapters.proxy.client import Far, Relay
-    from aiobc9x.adapters.proxy.handshake import Request
-    from aiobc9x.modem import Modem
 
 logger = logging.getLogger("aiobc9x.adapters")
 
 _OLDEST_GOES: Final = {ClientState.ASKING: HANDSHAKE_LIMIT, ClientState.ENDING: ENDING_LIMIT}
 
 _LOOK_AGAIN_S: Final = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class ProxyTimeouts:
-    """What :meth:`Modem.serve_proxy` was given, in seconds."""
-
-    handshake_timeout: float
-    linger: float
-    connect_timeout: float | None
-
-    def __post_init__(self) -> None:
-        check_positive_seconds("handshake_timeout", self.handshake_timeout)
-        check_positive_seconds("linger", self.linger)
-        if self.connect_timeout is not None:
-            check_positive_seconds("connect_timeout", self.connect_timeout)
 
 
 class ProxyClients:
@@ -51,9 +38,9 @@ class ProxyClients:
 
     """
 
-    def __init__(self, modem: Modem, timeouts: ProxyTimeouts) -> None:
+    def __init__(self, dialer: Dialer, timeouts: ProxyTimeouts) -> None:
         self.timeouts, self.statistics = timeouts, ProxyStatistics()
-        self._modem = modem
+        self._dialer = dialer
         self._relays: dict[Relay, None] = {}  # by when they got where they are
         self._is_closing = False
         self._emptied = asyncio.Event()
@@ -120,7 +107,7 @@ class ProxyClients:
         timeout = self.timeouts.connect_timeout
         while True:
             try:
-                await self._modem.create_connection(
+                await self._dialer.create_connection(
                     lambda: far, request.host, request.port, timeout=timeout
                 )
             except NoFreeSocket:

@@ -18,14 +18,20 @@ import socket
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
-from aiobc9x.adapters.proxy.api import Forward, Forwards, ProxyServer, ProxyStatistics
+from aiobc9x.adapters.proxy.api import (
+    Forward,
+    Forwards,
+    ProxyServer,
+    ProxyStatistics,
+    ProxyTimeouts,
+)
 from aiobc9x.adapters.proxy.client import CHUNK_BYTES, Relay
-from aiobc9x.adapters.proxy.clients import ProxyClients, ProxyTimeouts
+from aiobc9x.adapters.proxy.clients import ProxyClients
 from aiobc9x.adapters.proxy.handshake import Request, split_authority
 from aiobc9x.adapters.redirect.route import text_of
 from aiobc9x.aio.arguments import check_text
 from aiobc9x.aio.connections.connecting import split_address
-from aiobc9x.modem import Modem
+from aiobc9x.aio.dialer import Dialer
 from aiobc9x.spec import LOCAL_PORTS, PORTS
 from aiobc9x.wire.params import NAME_MAX_BYTES, integer
 from aiobc9x.wire.params import host as encode_host
@@ -114,9 +120,9 @@ class LocalProxy(ProxyServer):
     """See :class:`ProxyServer`."""
 
     def __init__(
-        self, modem: Modem, host: str, allow_remote: bool, timeouts: ProxyTimeouts
+        self, dialer: Dialer, host: str, allow_remote: bool, timeouts: ProxyTimeouts
     ) -> None:
-        self._clients = ProxyClients(modem, timeouts)
+        self._clients = ProxyClients(dialer, timeouts)
         self._host, self._allow_remote = host, allow_remote
         self._port: int | None = None
         self._listeners: list[asyncio.Server] = []
@@ -231,7 +237,7 @@ def _close_unwanted(listening: asyncio.Task[asyncio.Server]) -> None:
 
 
 async def serve_proxy(
-    modem: Modem,
+    dialer: Dialer,
     host: str,
     port: int | None,
     forwards: Forwards,
@@ -248,6 +254,6 @@ async def serve_proxy(
         raise ValueError("neither a port nor forwards: there is nothing to serve")
     for place in places:
         check_local(place.local_host, allow_remote)
-    proxy = LocalProxy(modem, host, allow_remote, timeouts)
+    proxy = LocalProxy(dialer, host, allow_remote, timeouts)
     await proxy.start(port, places)
     return proxy

@@ -98,7 +98,7 @@ async def _connect(
     if not port:
         raise OSError(errno.EINVAL, f"{os.strerror(errno.EINVAL)}: port 0 of {host!r}")
     target, family = target_of(host, family)
-    return await route.modem.create_datagram_endpoint(
+    return await route.dialer.create_datagram_endpoint(
         protocol_factory,
         remote_addr=(target, port),
         local_port=local_port,

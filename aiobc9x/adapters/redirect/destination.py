@@ -10,12 +10,9 @@ import enum
 import errno
 import os
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 from aiobc9x.adapters.redirect.route import Bypass, address_or_none, text_of
-
-if TYPE_CHECKING:
-    from aiobc9x.adapters.redirect.endpoint import Endpoint
 
 QUEUE_DATAGRAMS: Final = 16
 """Datagrams that wait at most while the socket of their destination is being opened."""
@@ -88,6 +85,31 @@ class DestinationState(enum.Enum):
     CLOSED = enum.auto()
 
 
+class DestinationOwner(Protocol):
+    """What a destination tells, and asks of, the endpoint that it is one of."""
+
+    def time(self) -> float:
+        """Return the loop's clock."""
+
+    def takes_from(self, host: str) -> bool:
+        """Whether datagrams that reach this machine's socket from a host are wanted."""
+
+    def on_opened(self, destination: Destination) -> None:
+        """Note that its socket is open."""
+
+    def on_datagram(self, data: bytes, addr: tuple[Any, ...]) -> None:
+        """Take a datagram (``Any``: an IPv6 address has more fields)."""
+
+    def on_error(self, exc: Exception) -> None:
+        """Take an error that ends nothing."""
+
+    def on_progress(self) -> None:
+        """Note that some of what waited has been sent."""
+
+    def on_closed(self, destination: Destination, exc: Exception | None) -> None:
+        """Note that its socket is gone, and why."""
+
+
 class Destination(asyncio.DatagramProtocol):
     """The protocol of one socket of an endpoint.
 
@@ -100,7 +122,9 @@ class Destination(asyncio.DatagramProtocol):
 
     """
 
-    def __init__(self, endpoint: Endpoint, key: Key, source: tuple[Any, ...] | None) -> None:
+    def __init__(
+        self, endpoint: DestinationOwner, key: Key, source: tuple[Any, ...] | None
+    ) -> None:
         self.key, self.state, self.local_port = key, DestinationState.OPENING, 0
         self.last_used = endpoint.time()
         self.is_answered = False

@@ -72,7 +72,7 @@ class Endpoint(transports._FlowControlMixin, asyncio.DatagramTransport):
         extra = {
             "sockname": sockname,
             "socket": _View(socket.SOCK_DGRAM, sockname, wildcard),
-            "modem": route.modem,
+            "modem": route.dialer,
         }
         super().__init__(extra, loop)
         self._loop, self._route, self._original = loop, route, original
@@ -232,7 +232,7 @@ class Endpoint(transports._FlowControlMixin, asyncio.DatagramTransport):
             is_taken = any(each.local_port == port for each in self._alive - {destination})
             destination.local_port = 0 if is_taken else port
             try:
-                await self._route.modem.create_datagram_endpoint(
+                await self._route.dialer.create_datagram_endpoint(
                     lambda: destination,
                     remote_addr=(target, destination.key.port),
                     local_port=destination.local_port,

@@ -14,13 +14,21 @@ import asyncio
 import functools
 from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Generic, TypeVar
 
 from aiobc9x.adapters.redirect import datagrams, elsewhere, resolver, servers, streams, strict
-from aiobc9x.adapters.redirect.route import Bypass, BypassEntry, Route, enter, leave, route_on
+from aiobc9x.adapters.redirect.route import (
+    Bypass,
+    BypassEntry,
+    OwnAddresses,
+    Route,
+    enter,
+    leave,
+    route_on,
+)
+from aiobc9x.aio.dialer import Dialer
 
-if TYPE_CHECKING:
-    from aiobc9x.modem import Modem
+M = TypeVar("M", bound=Dialer)
 
 _HANDLERS: Final[dict[str, Callable[..., Any]]] = {
     "create_connection": streams.create_connection,
@@ -33,26 +41,40 @@ _HANDLERS: Final[dict[str, Callable[..., Any]]] = {
 """Coroutine methods that go through the modem; called with the route and the original."""
 
 
-class Installation:
+class Installation(Generic[M]):
     """Routes the code inside ``with`` through a modem; what ``Modem.installed()`` gives.
 
     It may be entered again, also while it is entered.
+
+    Args:
+        dialer: What opens connections: the modem.
+        loop: The loop that it belongs to.
+        own_addresses: Asks which addresses are the module's own.
+        strict: Whether what can't be routed raises.
+        bypass: What stays on the ordinary network.
+
+    Raises:
+        TypeError: ``bypass`` holds something else.
+        ValueError: A network of ``bypass`` can't be read.
+
     """
 
     def __init__(
         self,
-        modem: Modem,
+        dialer: M,
         loop: asyncio.AbstractEventLoop,
+        own_addresses: OwnAddresses,
         *,
         strict: bool = False,
         bypass: Iterable[BypassEntry],
     ) -> None:
-        self._route = Route(modem, loop, strict, Bypass(bypass, loop.time))
+        self._dialer = dialer
+        self._route = Route(dialer, loop, strict, Bypass(bypass, loop.time), own_addresses)
 
     def __repr__(self) -> str:
-        return f"<Installation of {self._route.modem!r}>"
+        return f"<Installation of {self._dialer!r}>"
 
-    def __enter__(self) -> Modem:
+    def __enter__(self) -> M:
         """Route the running context, and the tasks that are started from it.
 
         Raises:
@@ -75,7 +97,7 @@ class Installation:
         if self._route.strict:
             guard(running)
         enter(self._route)
-        return self._route.modem
+        return self._dialer
 
     def __exit__(
         self,

@@ -56,7 +56,7 @@ async def getaddrinfo(
             route.bypass.learn(row[4][0])
         return rows
     check_name(host)
-    found = await route.modem.resolve(host)
+    found = await route.dialer.resolve(host)
     rows = []
     for address in found.addresses:
         try:

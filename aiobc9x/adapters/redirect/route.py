@@ -16,19 +16,22 @@ import math
 import os
 import socket
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
-if TYPE_CHECKING:
-    from aiobc9x.modem import Modem
+from aiobc9x.aio.dialer import Dialer
 
 T = TypeVar("T")
 
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 BypassEntry: TypeAlias = str | Address | Network
+
+OwnAddresses: TypeAlias = Callable[[], Awaitable[Sequence[tuple[int, Sequence[str]]]]]
+"""Asks for the addresses of the module's contexts, as :meth:`Modem.addresses` does: a program
+that binds to one of them means the module."""
 
 IP_FAMILIES: Final = frozenset({socket.AF_INET, socket.AF_INET6})
 
@@ -144,17 +147,19 @@ class Route:
     """A way through a modem.
 
     Attributes:
-        modem: The modem.
-        loop: The loop that the modem belongs to.
+        dialer: What opens connections, the modem in most cases.
+        loop: The loop that the dialer belongs to.
         strict: Whether what can't be routed raises.
         bypass: What stays on the ordinary network.
+        own_addresses: Asks which addresses are the module's own.
 
     """
 
-    modem: Modem
+    dialer: Dialer
     loop: asyncio.AbstractEventLoop
     strict: bool
     bypass: Bypass
+    own_addresses: OwnAddresses
 
     def check(self, sock: socket.socket | None, what: str, fix: str) -> None:
         """In strict mode, refuse a socket of the ordinary network that no bypass covers.
@@ -233,7 +238,7 @@ def route_on(loop: asyncio.AbstractEventLoop) -> Route | None:
         return None
     if routes[-1].loop is not loop:
         raise RuntimeError(
-            f"this context is routed through {routes[-1].modem!r}, which belongs to another event"
+            f"this context is routed through {routes[-1].dialer!r}, which belongs to another event"
             " loop; call from that loop, or start in a context of your own"
         )
     return routes[-1]

@@ -152,7 +152,7 @@ async def create_server(
     wanted = port_number(port, "tcp")
 
     async def listen(tried: int = wanted) -> Server:
-        return await route.modem.create_server(protocol_factory, tried, **options)
+        return await route.dialer.create_server(protocol_factory, port=tried, **options)
 
     if start_serving:
         return await (listen() if wanted else _listen_anywhere(listen))
@@ -201,7 +201,7 @@ async def _is_module_address(route: Route, host: str | bytes | None) -> bool:
         return True
     if route.bypass.covers(host):
         return False
-    contexts = await route.modem.addresses()
+    contexts = await route.own_addresses()
     own = {address_or_none(text) for _, texts in contexts for text in texts}
     if address is not None and address in own:
         return True

@@ -127,7 +127,7 @@ async def connect(
     if options.get("ssl") and options.get("server_hostname") is None:
         options["server_hostname"] = text_of(host)
     target, options["family"] = target_of(host, options.get("family", 0))
-    return await route.modem.create_connection(protocol_factory, target, port, **options)
+    return await route.dialer.create_connection(protocol_factory, target, port, **options)
 
 
 def target_of(host: str | bytes, family: int) -> tuple[str | bytes, int]:

@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING, Final
 from aiobc9x.aio.connections.connecting import (
     PROTOCOL_TYPES,
     Connector,
-    Stage,
     Tls,
     make_request,
-    timing,
 )
 from aiobc9x.aio.connections.listening import Server
 from aiobc9x.aio.line.slot_events import owner_of
 from aiobc9x.aio.sockets.opening import OpenRequest
+from aiobc9x.aio.stages import Stage, timing
 from aiobc9x.core.slots import Slot, SlotState
 from aiobc9x.errors import CommandError
 from aiobc9x.spec import PORTS, ServiceType

@@ -11,16 +11,16 @@ import logging
 import socket
 import ssl as ssl_module
 import weakref
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from aiobc9x.aio.arguments import check_seconds, check_text, member
+from aiobc9x.aio.arguments import check_text, member
 from aiobc9x.aio.bringup.readiness import READY_TIMEOUT_S, Readiness
 from aiobc9x.aio.connections.hosts import HostOpener, family_of, pick_address
 from aiobc9x.aio.sockets.opening import OpenRequest
+from aiobc9x.aio.stages import Stage, timing
 from aiobc9x.aio.transports.datagram import DatagramTransport
 from aiobc9x.aio.transports.stream import SocketTransport
 from aiobc9x.aio.transports.tls import check_timeouts, make_context, wrap_protocol
@@ -31,7 +31,6 @@ from aiobc9x.errors import (
     ModuleReset,
     NetworkDown,
     NetworkUnreachable,
-    StageTimeout,
 )
 from aiobc9x.spec import DISCOURAGED_LOCAL_PORTS, PORTS, AccessMode, ProtocolType, ServiceType
 from aiobc9x.wire.params import integer, ip_or_none
@@ -51,35 +50,6 @@ PROTOCOL_TYPES: Final = {
 
 P = TypeVar("P", bound=asyncio.BaseProtocol)
 D = TypeVar("D", bound=asyncio.DatagramProtocol)
-
-
-@dataclass(slots=True)
-class Stage:
-    """What a call that consists of stages is doing, for the message of its timeout.
-
-    Attributes:
-        name: What is being waited for.
-        hint: What to do about it, or ``""``.
-
-    """
-
-    name: str = ""
-    hint: str = ""
-
-
-@asynccontextmanager
-async def timing(timeout: float | None) -> AsyncIterator[Stage]:
-    """Limit a call that consists of stages; its timeout names the stage."""
-    if timeout is not None:
-        check_seconds("timeout", timeout)
-    stage = Stage()
-    try:
-        async with asyncio.timeout(timeout):
-            yield stage
-    except TimeoutError as exc:
-        if exc.args or timeout is None:
-            raise
-        raise StageTimeout(stage.name, timeout, stage.hint) from exc
 
 
 @dataclass(frozen=True, slots=True)

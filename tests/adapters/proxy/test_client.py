@@ -10,8 +10,9 @@ from unittest.mock import patch
 
 import pytest
 
+from aiobc9x.adapters.proxy.api import ProxyTimeouts
 from aiobc9x.adapters.proxy.client import EARLY_LIMIT_BYTES, GRACE_ANSWERED_S, GRACE_S
-from aiobc9x.adapters.proxy.clients import ProxyClients, ProxyTimeouts
+from aiobc9x.adapters.proxy.clients import ProxyClients
 from aiobc9x.adapters.proxy.handshake import Request
 from aiobc9x.errors import StreamBroken
 from aiobc9x.sim.faults import Fault, FaultKind

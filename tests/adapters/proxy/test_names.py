@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from aiobc9x.adapters.proxy.clients import ProxyClients, ProxyTimeouts
+from aiobc9x.adapters.proxy.api import ProxyTimeouts
+from aiobc9x.adapters.proxy.clients import ProxyClients
 from aiobc9x.adapters.proxy.handshake import Request
 from aiobc9x.sim.options import Host
 from tests.adapters.proxy.proxy_client import Client

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aiobc9x.adapters.proxy.clients import ProxyClients, ProxyTimeouts
+from aiobc9x.adapters.proxy.api import ProxyTimeouts
+from aiobc9x.adapters.proxy.clients import ProxyClients
 from aiobc9x.sim.memory import Peer
 from tests.adapters.proxy.proxy_client import Client
 from tests.support.bench import PORT, Bench

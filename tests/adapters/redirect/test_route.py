@@ -23,7 +23,7 @@ DEFAULT = ("localhost", "127.0.0.0/8", "::1")
 
 def route(*, strict: bool = True, bypass: tuple[Any, ...] = DEFAULT) -> Route:
     """A route of no modem in particular."""
-    return Route(cast(Any, None), cast(Any, object()), strict, Bypass(bypass))
+    return Route(cast(Any, None), cast(Any, object()), strict, Bypass(bypass), cast(Any, None))
 
 
 @pytest.mark.parametrize(

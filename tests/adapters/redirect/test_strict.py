@@ -183,7 +183,7 @@ class TestSockets:
 def route(*bypass: str) -> Route:
     """A strict route of no modem."""
     nothing: Any = None
-    return Route(nothing, nothing, True, Bypass(bypass))
+    return Route(nothing, nothing, True, Bypass(bypass), nothing)
 
 
 FUNCTIONS: list[tuple[Any, tuple[Any, ...], bool]] = [
