@@ -66,6 +66,7 @@ from aiobc9x.errors import LinkLost
 from aiobc9x.spec import AccessMode, ServiceType, ViewMode
 from aiobc9x.wire.commands.base import SwitchMode
 from aiobc9x.wire.commands.tcpip import Qidnscfg, Qigeterror, SocketStatus
+from aiobc9x.wire.host import Host
 from aiobc9x.wire.signalling import RegistrationStatus
 from aiobc9x.wire.urcs import CloseOk, Received, SendFail, SendOk, Urc
 
@@ -260,7 +261,7 @@ class Modem:
     async def create_connection(
         self,
         protocol_factory: Callable[[], P],
-        host: str | bytes,
+        host: str | bytes | Host,
         port: int,
         *,
         ssl: ssl_module.SSLContext | bool | None = None,
@@ -284,7 +285,8 @@ class Modem:
         Args:
             protocol_factory: Makes the protocol.
             host: IP literal, or a domain name of at most 253 bytes, resolved by the module.
-                If its first address fails, the others are tried in turn.
+                If its first address fails, the others are tried in turn. An adapter that
+                has read it before passes what it read.
             port: Remote port, 1–65535.
             ssl: A context, or ``True`` for the default one.
             family: ``AF_INET``, ``AF_INET6``, or 0 to go by the literal, for a name by the
@@ -325,7 +327,7 @@ class Modem:
             ServiceType.TCP, host, port, sock, local_addr, local_port, access_mode, family
         )
         tls = client_tls(
-            ssl, server_hostname, request.host, ssl_handshake_timeout, ssl_shutdown_timeout
+            ssl, server_hostname, request.host.text, ssl_handshake_timeout, ssl_shutdown_timeout
         )
         return await self._connector.connect(
             request, tls, protocol_factory, timeout, all_errors=all_errors
@@ -401,7 +403,7 @@ class Modem:
             ServiceType.TCP, host, port, sock, local_addr, local_port, access_mode, family
         )
         tls = client_tls(
-            ssl, server_hostname, request.host, ssl_handshake_timeout, ssl_shutdown_timeout
+            ssl, server_hostname, request.host.text, ssl_handshake_timeout, ssl_shutdown_timeout
         )
         return await open_streams(
             lambda factory: self._connector.connect(
@@ -414,7 +416,7 @@ class Modem:
         self,
         protocol_factory: Callable[[], D],
         local_addr: tuple[str, int] | None = None,
-        remote_addr: tuple[str | bytes, int] | None = None,
+        remote_addr: tuple[str | bytes | Host, int] | None = None,
         *,
         family: int = 0,
         proto: int = 0,
@@ -626,7 +628,7 @@ class Modem:
 
     # -- names, pings, time --------------------------------------------------------------
 
-    async def resolve(self, host: str | bytes) -> Resolution:
+    async def resolve(self, host: str | bytes | Host) -> Resolution:
         """Resolve a name on the module (AT+QIDNSGIP, §2.2.10).
 
         Answers are remembered for as long as they hold; an IP address is its own answer.
@@ -642,7 +644,7 @@ class Modem:
             ModemError: The link or the network failed.
 
         """
-        return await self._resolver.resolve(host)
+        return await self._resolver.resolve(Host.read(host))
 
     async def ping(
         self, host: str | bytes, *, timeout: int = 4, count: int = 4, size_bytes: int = 32

@@ -21,6 +21,7 @@ from typing import Protocol, TypeVar
 from aiobc9x.aio.connections.listening import Server
 from aiobc9x.aio.queries.results import Resolution
 from aiobc9x.spec import AccessMode
+from aiobc9x.wire.host import Host
 
 P = TypeVar("P", bound=asyncio.BaseProtocol)
 D = TypeVar("D", bound=asyncio.DatagramProtocol)
@@ -39,7 +40,7 @@ class Dialer(Protocol):
     async def create_connection(
         self,
         protocol_factory: Callable[[], P],
-        host: str | bytes,
+        host: str | bytes | Host,
         port: int,
         /,
         *,
@@ -65,7 +66,8 @@ class Dialer(Protocol):
 
         Args:
             protocol_factory: Makes the protocol, once the connection stands.
-            host: An IP literal, or a name, which the module resolves.
+            host: An IP literal, or a name, which the module resolves; or either of them as an
+                adapter has read it.
             port: Remote port, 1–65535.
             ssl: A context, or ``True`` for the default one.
             family: ``AF_INET``, ``AF_INET6``, or 0 to let the host and the network decide.
@@ -99,7 +101,7 @@ class Dialer(Protocol):
         protocol_factory: Callable[[], D],
         /,
         *,
-        remote_addr: tuple[str | bytes, int],
+        remote_addr: tuple[str | bytes | Host, int],
         family: int = 0,
         proto: int = 0,
         flags: int = 0,
@@ -175,7 +177,7 @@ class Dialer(Protocol):
 
         """
 
-    async def resolve(self, host: str | bytes, /) -> Resolution:
+    async def resolve(self, host: str | bytes | Host, /) -> Resolution:
         """Resolve a name on the module (§2.2.10); see :meth:`aiobc9x.Modem.resolve`.
 
         Args:

@@ -13,21 +13,20 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, TypeAlias
 
 from aiobc9x.errors import quoted_command
-from aiobc9x.spec import DOMAIN_NAME_MAX_BYTES, LINE_MAX_BYTES
+from aiobc9x.spec import LINE_MAX_BYTES
 
 __all__ = [
-    "NAME_MAX_BYTES",
-    "address",
+    "IpAddress",
     "ascii_text",
     "command_line",
     "hex_text",
-    "host",
     "inline_text_ok",
     "int_or_none",
     "integer",
+    "ip_address_or_none",
     "ip_or_none",
     "is_quoted",
     "maybe_integer",
@@ -35,22 +34,14 @@ __all__ = [
     "quoted",
     "raw_line",
     "split_params",
+    "text_bytes",
     "unquote",
 ]
 
-NAME_MAX_BYTES: Final = 253
-"""Longest host name where the note states no limit; RFC 1035 does."""
+IpAddress: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _PRINTABLE: Final = bytes(range(0x20, 0x7F))
 _INLINE: Final = _PRINTABLE.replace(b'"', b"")
-_HOST: Final = re.compile(r"[A-Za-z0-9._:%-]+")
-_MORE_THAN_A_HOST: Final = re.compile(r"[:/@\[\]]")
-# A URL, or a host with its port: what people paste in place of a host.
-_LOCATION: Final = re.compile(
-    r"(?:[A-Za-z][A-Za-z0-9+.-]*://)?(?:[^/?#@]*@)?"
-    r"(?:\[([0-9A-Fa-f:.%]+)\]|([\w.%-]+))(?::([0-9]{0,5}))?(?:[/?#].*)?"
-)
-_USER: Final = re.compile(r"//[^/?#@]*@")
 # Possessive, so that a long damaged line costs linear time.
 _FIELD: Final = re.compile(rb'(?:[^,"]++|"[^"]*+(?:"|\Z))*+')
 # More digits than any field has; int() on thousands of them is slow, then an error.
@@ -119,7 +110,7 @@ def quoted(argument: str, text: str | bytes, max_bytes: int) -> str:
             character or anything outside ASCII.
 
     """
-    plain = _ascii(argument, text)
+    plain = text_bytes(argument, text)
     if not plain:
         raise ValueError(f"{argument} is empty; give at least one character")
     if len(plain) > max_bytes:
@@ -132,70 +123,18 @@ def quoted(argument: str, text: str | bytes, max_bytes: int) -> str:
     return f'"{plain.decode("ascii")}"'
 
 
-def _ascii(argument: str, text: object) -> bytes:
+def text_bytes(argument: str, text: object) -> bytes:
+    """Return text, or bytes, as bytes.
+
+    Raises:
+        ValueError: It is neither.
+
+    """
     if isinstance(text, str):
         return text.encode("utf-8", "surrogatepass")
     if isinstance(text, (bytes, bytearray)):
         return bytes(text)
     raise ValueError(f"{argument} must be str or bytes, not {type(text).__name__}")
-
-
-def host(argument: str, value: str | bytes, max_bytes: int = DOMAIN_NAME_MAX_BYTES) -> str:
-    """Encode a host name or an IP literal in double quotes.
-
-    Args:
-        argument: Name of the argument, for the message.
-        value: The host; bytes are taken as ASCII, other text is encoded with IDNA.
-        max_bytes: Longest encoded name; 50 for AT+QIOPEN (§2.2.1).
-
-    Raises:
-        ValueError: The host is empty, too long, more than a host, or can't be part of a
-            command; the message says what to pass.
-
-    """
-    name = _ascii(argument, value)
-    _check_alone(argument, value if isinstance(value, str) else ascii_text(name))
-    if isinstance(value, str) and not value.isascii():
-        try:
-            name = value.encode("idna")
-        except UnicodeError as exc:
-            raise ValueError(f"{argument} is no valid host name ({exc}): {value!r}") from exc
-    if len(name) > max_bytes:
-        # AT+QIDNSGIP, which resolve() sends, has no limit of its own.
-        fix = "shorten it" if max_bytes == NAME_MAX_BYTES else "pass its address, see resolve()"
-        raise ValueError(f"{argument} has {len(name)} bytes, the module takes {max_bytes}; {fix}")
-    text = quoted(argument, name, max_bytes)
-    if not _HOST.fullmatch(text, 1, len(text) - 1):
-        raise ValueError(f"{argument} must be a host name or an IP address alone, not {value!r}")
-    return text
-
-
-def _check_alone(argument: str, text: str) -> None:
-    """Refuse a URL, a host with its port, and brackets; say what to pass in place of them."""
-    if not _MORE_THAN_A_HOST.search(text) or ip_or_none(text.encode("ascii", "replace")):
-        return
-    advice = ""
-    if match := _LOCATION.fullmatch(text):
-        advice = f"; pass {match[1] or match[2]!r}"
-        if match[3]:
-            advice += f" as the host and {match[3]} as the port"
-    shown = _USER.sub("//...@", text)  # there may be a password in it
-    raise ValueError(
-        f"{argument} must be a host name or an IP address alone, not {shown!r}{advice}"
-    )
-
-
-def address(argument: str, value: str | bytes, max_bytes: int) -> str:
-    """Encode an IP address in double quotes.
-
-    Raises:
-        ValueError: The value is no IPv4 or IPv6 address.
-
-    """
-    text = host(argument, value, max_bytes)
-    if ip_or_none(text.encode()) is None:
-        raise ValueError(f"{argument} must be an IP address, not {value!r}")
-    return text
 
 
 def hex_text(data: bytes) -> str:
@@ -222,7 +161,7 @@ def raw_line(line: str) -> bytes:
             non-ASCII character.
 
     """
-    plain = _ascii("line", line)
+    plain = text_bytes("line", line)
     if not plain.startswith((b"AT", b"at")):
         raise ValueError(f"line must start with AT (§2.1.2): {quoted_command(line)}")
     if len(plain) >= LINE_MAX_BYTES:
@@ -280,14 +219,20 @@ def ascii_text(raw: bytes) -> str:
 
 
 def ip_or_none(field: bytes) -> str | None:
-    """Read an IP address in its usual spelling, quoted or not.
+    """Read an IP address in its usual spelling; see :func:`ip_address_or_none`."""
+    found = ip_address_or_none(field)
+    return None if found is None else str(found)
+
+
+def ip_address_or_none(field: bytes) -> IpAddress | None:
+    """Read an IP address, quoted or not.
 
     27.007 also spells IPv6 as 16 decimal numbers with dots.
     """
     text = unquote(field).strip()
     try:
         if _DOTTED_IPV6.fullmatch(text):
-            return str(ipaddress.IPv6Address(bytes(map(int, text.split(".")))))
-        return str(ipaddress.ip_address(text))
+            return ipaddress.IPv6Address(bytes(map(int, text.split("."))))
+        return ipaddress.ip_address(text)
     except ValueError:
         return None

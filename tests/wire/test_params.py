@@ -1,6 +1,5 @@
 """params: writing one rule per class, then reading, then properties over damage."""
 
-import re
 import time
 
 import pytest
@@ -8,12 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aiobc9x.wire.params import (
-    NAME_MAX_BYTES,
-    address,
     ascii_text,
     command_line,
     hex_text,
-    host,
     inline_text_ok,
     int_or_none,
     integer,
@@ -26,7 +22,7 @@ from aiobc9x.wire.params import (
     split_params,
     unquote,
 )
-from tests.wire.lines import DAMAGED, EVIL, is_one_clean_line
+from tests.wire.lines import DAMAGED
 
 
 class TestCommandLine:
@@ -106,122 +102,6 @@ class TestQuoted:
         """The message names the argument, the cause and the fix."""
         with pytest.raises(ValueError, match=message):
             quoted("apn", text, 50)
-
-
-class TestHost:
-    """§2.2.1: an address, or a domain name of at most 50 bytes."""
-
-    @pytest.mark.parametrize(
-        ("value", "text"),
-        [
-            ("220.18.39.22", '"220.18.39.22"'),
-            (b"sh.quectel.com", '"sh.quectel.com"'),
-            ("2001:db8::1", '"2001:db8::1"'),
-            ("my_host-1.example.", '"my_host-1.example."'),
-            ("bücher.example", '"xn--bcher-kva.example"'),
-            ("a" * 50, '"' + "a" * 50 + '"'),
-        ],
-    )
-    def test_hosts_in_all_spellings(self, value: str | bytes, text: str) -> None:
-        """Names, addresses, bytes; names outside ASCII are encoded with IDNA."""
-        assert host("host", value) == text
-
-    def test_a_long_name_points_to_resolve(self) -> None:
-        """51 bytes are too many for AT+QIOPEN, and the message says what to do."""
-        with pytest.raises(ValueError, match=r"^host has 51 bytes.*50; pass its address.*resolve"):
-            host("host", "a" * 51)
-
-    def test_where_the_note_has_no_limit_that_of_dns_holds(self) -> None:
-        """Longer names can be looked up, up to what a name may have."""
-        assert host("hostname", "a" * 60, NAME_MAX_BYTES) == '"' + "a" * 60 + '"'
-        with pytest.raises(ValueError, match=r"^hostname has 254 bytes.*shorten it$"):
-            host("hostname", "a" * 254, NAME_MAX_BYTES)
-
-    @pytest.mark.parametrize(
-        "value", ["http://example.com", "a b", "a,b", "[::1]", "a\\b", "host:80/path"]
-    )
-    def test_more_than_a_host_is_refused(self, value: str) -> None:
-        """A URL or a list is no host."""
-        with pytest.raises(ValueError, match=r"^host must be a host name or an IP address alone"):
-            host("host", value)
-
-    @pytest.mark.parametrize(
-        ("value", "advice"),
-        [
-            ("http://example.com", "pass 'example.com'"),
-            ("https://example.com/a?b#c", "pass 'example.com'"),
-            (
-                "mqtt://user:secret@broker.example:1883/",
-                "pass 'broker.example' as the host and 1883 as the port",
-            ),
-            ("example.com:80", "pass 'example.com' as the host and 80 as the port"),
-            (b"example.com:80", "pass 'example.com' as the host and 80 as the port"),
-            ("bücher.example:80", "pass 'bücher.example' as the host and 80 as the port"),
-            ("220.18.39.22:8062", "pass '220.18.39.22' as the host and 8062 as the port"),
-            ("[2001:db8::1]", "pass '2001:db8::1'"),
-            ("coap://[::1]:5683/", "pass '::1' as the host and 5683 as the port"),
-            ("example.com/path", "pass 'example.com'"),
-            ("example.com:", "pass 'example.com'"),
-        ],
-    )
-    def test_what_to_pass_in_place_of_a_location(self, value: str | bytes, advice: str) -> None:
-        """People paste URLs, and a host with its port: the message has both apart."""
-        with pytest.raises(ValueError, match=rf"alone, not '.*'; {re.escape(advice)}$"):
-            host("host", value, NAME_MAX_BYTES)
-
-    def test_a_password_in_a_url_is_not_shown(self) -> None:
-        """Messages end up in logs."""
-        with pytest.raises(ValueError, match=r"not 'mqtt://\.\.\.@broker:1883'; pass 'broker'"):
-            host("host", "mqtt://user:secret@broker:1883")
-
-    @pytest.mark.parametrize("value", ["a:b", "::1::", "//", "x@", "[]:80", "host:port"])
-    def test_what_nobody_can_guess(self, value: str) -> None:
-        """Without a host to be seen there is no advice."""
-        with pytest.raises(ValueError, match=rf"alone, not '{re.escape(value)}'$"):
-            host("host", value)
-
-    def test_a_quote_that_idna_makes_is_refused(self) -> None:
-        """A full-width quotation mark becomes a plain one when encoded."""
-        with pytest.raises(ValueError, match=r"^host holds a double quote"):
-            host("host", "a＂b")
-
-    def test_a_name_that_idna_refuses(self) -> None:
-        """A label that has no encoding is named."""
-        with pytest.raises(ValueError, match=r"^host is no valid host name"):
-            host("host", "é" * 70)
-
-    def test_bytes_must_be_ascii(self) -> None:
-        """Bytes are never encoded."""
-        with pytest.raises(ValueError, match=r"^host holds"):
-            host("host", "bücher".encode())
-
-    @given(value=st.one_of(EVIL, st.binary(max_size=60)))
-    def test_no_host_adds_a_line(self, value: str | bytes) -> None:
-        """Whatever is passed, it is refused, or stays inside its quotes."""
-        text = refusal = ""
-        try:
-            text = host("host", value)
-        except ValueError as exc:
-            refusal = str(exc)
-        assert refusal.startswith("host ") or text.count('"') == 2
-        assert is_one_clean_line(text.encode() + b"\r")
-
-
-class TestAddress:
-    """§2.2.13: DNS servers are addresses."""
-
-    @pytest.mark.parametrize("value", ["220.18.23.22", b"2001:db8::1"])
-    def test_addresses_are_quoted(self, value: str | bytes) -> None:
-        """IPv4 and IPv6, as text or bytes."""
-        assert (
-            address("primary", value, 50)
-            == f'"{value if isinstance(value, str) else value.decode()}"'
-        )
-
-    def test_a_name_is_refused(self) -> None:
-        """The module would have to know a DNS server to look up its DNS server."""
-        with pytest.raises(ValueError, match=r"^primary must be an IP address, not 'dns.example'"):
-            address("primary", "dns.example", 50)
 
 
 class TestHexAndInlineText:

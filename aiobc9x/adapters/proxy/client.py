@@ -351,7 +351,7 @@ class Relay(asyncio.BufferedProtocol):
         self._task.add_done_callback(self._on_open_over)
 
     async def _open(self, request: Request) -> None:
-        logger.debug("= the proxy connects to %r:%d", request.host, request.port)
+        logger.debug("= the proxy connects to %r:%d", request.host.text, request.port)
         try:
             await self._owner.connect(self._far, request)
         except asyncio.CancelledError:
@@ -365,7 +365,7 @@ class Relay(asyncio.BufferedProtocol):
 
     def _on_failed(self, request: Request, exc: Exception) -> None:
         self._owner.statistics.failed += 1
-        logger.info("! the proxy can't connect to %r:%d: %s", request.host, request.port, exc)
+        logger.info("! the proxy can't connect to %r:%d: %s", request.host.text, request.port, exc)
         if not isinstance(exc, OSError | ValueError):
             context = {"message": "the proxy failed to connect", "exception": exc}
             asyncio.get_running_loop().call_exception_handler(context)

@@ -17,6 +17,7 @@ from typing import Final, NoReturn
 
 from aiobc9x.errors import NoFreeSocket
 from aiobc9x.spec import PORTS
+from aiobc9x.wire.host import Host
 
 
 class Failure(enum.Enum):
@@ -58,14 +59,14 @@ class Request:
     """Where a client wants to be connected.
 
     Attributes:
-        host: A name or an address, not yet checked.
+        host: A name or an address, or what the module can't be given.
         port: 1–65535.
         first: What the peer gets first: bytes that came behind the request, or the request.
         body_bytes: How many bytes may follow ``first``; ``None`` for any number.
 
     """
 
-    host: str
+    host: Host
     port: int
     first: bytes = b""
     body_bytes: int | None = None

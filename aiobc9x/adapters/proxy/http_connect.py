@@ -22,6 +22,7 @@ from aiobc9x.adapters.proxy.handshake import (
     failure_of,
     split_authority,
 )
+from aiobc9x.wire.host import Host
 
 HEAD_LIMIT_BYTES: Final = 16 * 1024
 """The longest request without its body."""
@@ -137,7 +138,7 @@ def _connect(target: str, rest: bytes) -> Request:
         host, port = split_authority(target)
     except ValueError as exc:
         raise _fail(HTTPStatus.BAD_REQUEST, str(exc)) from exc
-    return Request(host, port, rest)
+    return Request(Host.read(host), port, rest)
 
 
 def _forward(
@@ -161,7 +162,7 @@ def _forward(
     lines = [f"{method} {path} HTTP/1.{minor}", f"Host: {authority}", *_kept(headers)]
     first = "".join(f"{line}\r\n" for line in (*lines, "Connection: close", ""))
     body = rest[:length]
-    return Request(host, port, first.encode("latin-1") + body, length - len(body))
+    return Request(Host.read(host), port, first.encode("latin-1") + body, length - len(body))
 
 
 def _body_length(headers: list[tuple[str, str]]) -> int:

@@ -28,13 +28,12 @@ from aiobc9x.adapters.proxy.api import (
 from aiobc9x.adapters.proxy.client import CHUNK_BYTES, Relay
 from aiobc9x.adapters.proxy.clients import ProxyClients
 from aiobc9x.adapters.proxy.handshake import Request, split_authority
-from aiobc9x.adapters.redirect.route import text_of
 from aiobc9x.aio.arguments import check_text
 from aiobc9x.aio.connections.connecting import split_address
 from aiobc9x.aio.dialer import Dialer
 from aiobc9x.spec import LOCAL_PORTS, PORTS
-from aiobc9x.wire.params import NAME_MAX_BYTES, integer
-from aiobc9x.wire.params import host as encode_host
+from aiobc9x.wire.host import Host
+from aiobc9x.wire.params import ascii_text, integer
 
 logger = logging.getLogger("aiobc9x.adapters")
 
@@ -71,7 +70,7 @@ def read_forwards(forwards: Forwards, default_host: str) -> list[Forward]:
         raise TypeError(f"forwards must be a list of strings, not one: [{forwards!r}]")
     if isinstance(forwards, Mapping):
         return [
-            make_forward(default_host, local_port, text_of(host), port)
+            make_forward(default_host, local_port, _as_text(host), port)
             for local_port, target in forwards.items()
             for host, port in [split_address("forwards", target)]
         ]
@@ -83,6 +82,10 @@ def read_forwards(forwards: Forwards, default_host: str) -> list[Forward]:
     return [parse_forward(text, default_host) for text in texts]
 
 
+def _as_text(host: str | bytes) -> str:
+    return ascii_text(host) if isinstance(host, bytes) else host
+
+
 def make_forward(local_host: str, local_port: int, host: str, port: int) -> Forward:
     """Check the target and the ports of a forward.
 
@@ -92,7 +95,7 @@ def make_forward(local_host: str, local_port: int, host: str, port: int) -> Forw
 
     """
     check_text("host", host)
-    encode_host("host", host, NAME_MAX_BYTES)
+    Host.read(host).check()
     integer("local_port", local_port, LOCAL_PORTS)
     integer("port", port, PORTS)
     return Forward(local_host, local_port, host, port)
@@ -178,7 +181,7 @@ class LocalProxy(ProxyServer):
 
     async def _add(self, forward: Forward) -> Forward:
         check_local(forward.local_host, self._allow_remote)
-        request = Request(forward.host, forward.port)
+        request = Request(Host.read(forward.host), forward.port)
         local_port = await self._listen(forward.local_host, forward.local_port, request)
         forward = Forward(forward.local_host, local_port, forward.host, forward.port)
         self._forwards.append(forward)

@@ -19,6 +19,7 @@ from aiobc9x.adapters.proxy.handshake import (
     Request,
     failure_of,
 )
+from aiobc9x.wire.host import Host
 
 VERSION: Final = 5
 
@@ -104,7 +105,7 @@ class SocksHandshake(Handshake):
         port = int.from_bytes(data[end : end + 2], "big")
         if not host or not port:
             raise Malformed(reply(GENERAL_FAILURE))
-        return Request(host, port, bytes(data[end + 2 :]))
+        return Request(Host.read(host), port, bytes(data[end + 2 :]))
 
 
 def _host(kind: int, data: bytes) -> str:

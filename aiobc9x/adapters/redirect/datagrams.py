@@ -17,10 +17,12 @@ from typing import Any, TypeVar
 
 from aiobc9x.adapters.redirect.destination import check_castable
 from aiobc9x.adapters.redirect.endpoint import Endpoint
+from aiobc9x.adapters.redirect.hosts import read_host
 from aiobc9x.adapters.redirect.resolver import Original, port_number
 from aiobc9x.adapters.redirect.route import IP_FAMILIES, Route
 from aiobc9x.adapters.redirect.servers import is_the_modules
-from aiobc9x.adapters.redirect.streams import target_of
+from aiobc9x.adapters.redirect.streams import family_for
+from aiobc9x.wire.host import Host
 
 D = TypeVar("D", bound=asyncio.DatagramProtocol)
 
@@ -63,46 +65,43 @@ async def create_datagram_endpoint(
     if sock is not None:
         fix = "give remote_addr or local_addr instead, or bypass= its address"
         route.check(sock, "create_datagram_endpoint()", fix)
-    if (
-        sock is not None
-        or local_only
-        or not (local_addr or remote_addr or family)
-        or await _is_bypassed(route, local_addr, remote_addr)
-    ):
+    is_ordinary = sock is not None or local_only or not (local_addr or remote_addr or family)
+    remote = read_host(remote_addr[0]) if remote_addr and not is_ordinary else None
+    if is_ordinary or await _is_bypassed(route, local_addr, remote):
         made: tuple[asyncio.DatagramTransport, D] = await original(
             protocol_factory, local_addr, remote_addr, sock=sock, family=family, **options
         )
         return made
     local_port = port_number(local_addr[1], "udp") if local_addr else 0
-    if remote_addr:
-        return await _connect(route, protocol_factory, remote_addr, local_port, family, **options)
+    if remote_addr and remote is not None:
+        port = port_number(remote_addr[1], "udp")
+        return await _connect(route, protocol_factory, remote, port, local_port, family, **options)
     return await _make_endpoint(route, original, protocol_factory, local_addr, family, **options)
 
 
-async def _is_bypassed(route: Route, local_addr: Any, remote_addr: Any) -> bool:
-    if remote_addr:
-        return route.bypass.covers(remote_addr[0])
+async def _is_bypassed(route: Route, local_addr: Any, remote: Host | None) -> bool:
+    if remote is not None:
+        return route.bypass.covers(remote)
     return bool(local_addr) and not await is_the_modules(route, [local_addr[0]])
 
 
 async def _connect(
     route: Route,
     protocol_factory: Callable[[], D],
-    remote_addr: Any,
+    host: Host,
+    port: int,
     local_port: int,
     family: int,
     **options: Any,
 ) -> tuple[asyncio.DatagramTransport, D]:
-    host, port = remote_addr[0], port_number(remote_addr[1], "udp")
     check_castable(host)
     if not port:
-        raise OSError(errno.EINVAL, f"{os.strerror(errno.EINVAL)}: port 0 of {host!r}")
-    target, family = target_of(host, family)
+        raise OSError(errno.EINVAL, f"{os.strerror(errno.EINVAL)}: port 0 of {host.written!r}")
     return await route.dialer.create_datagram_endpoint(
         protocol_factory,
-        remote_addr=(target, port),
+        remote_addr=(host, port),
         local_port=local_port,
-        family=family,
+        family=family_for(host, family),
         **options,
     )
 

@@ -12,7 +12,8 @@ import os
 from collections import deque
 from typing import Any, Final, NamedTuple, Protocol
 
-from aiobc9x.adapters.redirect.route import Bypass, address_or_none, text_of
+from aiobc9x.adapters.redirect.route import Bypass
+from aiobc9x.wire.host import Host
 
 QUEUE_DATAGRAMS: Final = 16
 """Datagrams that wait at most while the socket of their destination is being opened."""
@@ -22,7 +23,7 @@ ANSWER_WAIT_S: Final = 10.0
 destination: links of NB-IoT have round trips of up to that."""
 
 
-def check_castable(host: str | bytes) -> None:
+def check_castable(host: Host) -> None:
     """Refuse addresses of many.
 
     Raises:
@@ -30,7 +31,7 @@ def check_castable(host: str | bytes) -> None:
         OSError: Multicast (ENETUNREACH).
 
     """
-    address = address_or_none(text_of(host))
+    address = host.address
     if address is None:
         return
     if address.is_multicast:
@@ -63,15 +64,13 @@ class Key(NamedTuple):
     is_ordinary: bool = False
 
 
-def key_of(bypass: Bypass, host: str | bytes, port: int, wildcard: str) -> Key:
+def key_of(bypass: Bypass, host: Host, port: int, wildcard: str) -> Key:
     """Return the key of a destination."""
-    text = text_of(host)
-    address = address_or_none(text)
-    if bypass.covers(text):
-        if address is not None:
-            wildcard = "0.0.0.0" if address.version == 4 else "::"
+    if bypass.covers(host):
+        if host.address is not None:
+            wildcard = "0.0.0.0" if host.address.version == 4 else "::"
         return Key(wildcard, 0, True)
-    return Key(str(address) if address is not None else text.lower().rstrip("."), port)
+    return Key(host.folded().text, port)
 
 
 class DestinationState(enum.Enum):
@@ -115,6 +114,7 @@ class Destination(asyncio.DatagramProtocol):
 
     Attributes:
         key: Which destination it is.
+        host: Where its first datagram goes.
         state: How far its socket is.
         local_port: Port that it holds on the module; 0 for one that the module chose.
         last_used: When it last sent or received, by the loop's clock.
@@ -123,9 +123,10 @@ class Destination(asyncio.DatagramProtocol):
     """
 
     def __init__(
-        self, endpoint: DestinationOwner, key: Key, source: tuple[Any, ...] | None
+        self, endpoint: DestinationOwner, key: Key, host: Host, source: tuple[Any, ...] | None
     ) -> None:
-        self.key, self.state, self.local_port = key, DestinationState.OPENING, 0
+        self.key, self.host = key, host
+        self.state, self.local_port = DestinationState.OPENING, 0
         self.last_used = endpoint.time()
         self.is_answered = False
         self._endpoint, self._source = endpoint, source

@@ -21,15 +21,17 @@ from aiobc9x.adapters.redirect.destination import (
     full_address,
     key_of,
 )
+from aiobc9x.adapters.redirect.hosts import read_host
 from aiobc9x.adapters.redirect.resolver import Original
-from aiobc9x.adapters.redirect.route import Route, address_or_none, text_of
-from aiobc9x.adapters.redirect.streams import target_of
+from aiobc9x.adapters.redirect.route import Route
+from aiobc9x.adapters.redirect.streams import family_for
 from aiobc9x.aio.line.home import HomeLoop
 from aiobc9x.aio.transports.base import HIGH_WATER_BYTES, LOW_WATER_BYTES
 from aiobc9x.aio.transports.callbacks import CallbackContext
 from aiobc9x.aio.transports.socket_view import SocketView
 from aiobc9x.errors import LinkLost, NoFreeSocket
 from aiobc9x.spec import SEND_MAX_BYTES
+from aiobc9x.wire.host import Host
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer as Buffer
@@ -163,20 +165,21 @@ class Endpoint(transports._FlowControlMixin, asyncio.DatagramTransport):
         self._maybe_pause_protocol()
 
     def _send(self, data: bytes, addr: tuple[Any, ...]) -> None:
-        key = key_of(self._route.bypass, addr[0], addr[1], self._sockname[0])
+        host = read_host(addr[0])
+        key = key_of(self._route.bypass, host, addr[1], self._sockname[0])
         if not key.is_ordinary:
-            self._check(data, addr)
+            self._check(data, host, addr)
         destination = self._current.get(key)
         if destination is None:
-            destination = self._add(key, addr)
+            destination = self._add(key, host, addr)
         if not destination.send(data, addr):
             raise _os_error(
                 errno.ENOBUFS,
                 f"{QUEUE_DATAGRAMS} datagrams wait for the socket to {addr} already",
             )
 
-    def _check(self, data: bytes, addr: tuple[Any, ...]) -> None:
-        check_castable(addr[0])
+    def _check(self, data: bytes, host: Host, addr: tuple[Any, ...]) -> None:
+        check_castable(host)
         if not data:
             raise _os_error(errno.EINVAL, "the module can't send an empty datagram")
         if len(data) > SEND_MAX_BYTES:
@@ -184,7 +187,7 @@ class Endpoint(transports._FlowControlMixin, asyncio.DatagramTransport):
         if not isinstance(addr[1], int) or not 0 < addr[1] < 65536:
             raise _os_error(errno.EINVAL, f"port {addr[1]!r}")
 
-    def _add(self, key: Key, addr: tuple[Any, ...]) -> Destination:
+    def _add(self, key: Key, host: Host, addr: tuple[Any, ...]) -> Destination:
         if (
             sum(each.state is DestinationState.WAITING for each in self._alive)
             >= WAITING_DESTINATIONS
@@ -192,7 +195,8 @@ class Endpoint(transports._FlowControlMixin, asyncio.DatagramTransport):
             raise _os_error(
                 errno.ENOBUFS, f"{WAITING_DESTINATIONS} destinations wait for a socket already"
             )
-        destination = Destination(self, key, _source(addr) if not key.is_ordinary else None)
+        source = None if key.is_ordinary else _source(host, addr[1])
+        destination = Destination(self, key, host, source)
         self._current[key] = destination
         self._alive.add(destination)
         # Not by the loop's factory: with asyncio.eager_task_factory the socket would be opened,
@@ -221,10 +225,9 @@ class Endpoint(transports._FlowControlMixin, asyncio.DatagramTransport):
             raise
 
     async def _open_on_module(self, destination: Destination) -> None:
-        host = destination.key.host
+        host = destination.host.folded()
         # What was written to reach an address says which family it is of.
-        is_address = address_or_none(host) is not None
-        target, family = target_of(host, 0 if is_address else self._family)
+        family = family_for(host, 0 if host.address is not None else self._family)
         port = self._sockname[1]
         while True:
             destination.state = DestinationState.OPENING
@@ -234,7 +237,7 @@ class Endpoint(transports._FlowControlMixin, asyncio.DatagramTransport):
             try:
                 await self._route.dialer.create_datagram_endpoint(
                     lambda: destination,
-                    remote_addr=(target, destination.key.port),
+                    remote_addr=(host, destination.key.port),
                     local_port=destination.local_port,
                     family=family,
                 )
@@ -285,7 +288,7 @@ class Endpoint(transports._FlowControlMixin, asyncio.DatagramTransport):
 
     def takes_from(self, host: str) -> bool:
         """Whether datagrams that reach this machine's socket from a host are wanted."""
-        return self._route.bypass.covers(host)
+        return self._route.bypass.covers(read_host(host))
 
     def on_opened(self, destination: Destination) -> None:
         """Go on with whoever waits for a socket, or with a close."""
@@ -373,11 +376,10 @@ class Endpoint(transports._FlowControlMixin, asyncio.DatagramTransport):
             self._loop.call_soon(self._callbacks.run, self._protocol.connection_lost, exc)
 
 
-def _source(addr: tuple[Any, ...]) -> tuple[Any, ...] | None:
+def _source(host: Host, port: int) -> tuple[Any, ...] | None:
     """Return the address by which answers are known: what the datagrams were sent to."""
-    host = text_of(addr[0])
     # Answers to a name come from the address behind it.
-    return None if address_or_none(host) is None else full_address(host, addr[1])
+    return None if host.address is None else full_address(host.written, port)
 
 
 def _os_error(code: int, text: str) -> OSError:

@@ -12,9 +12,8 @@ import socket
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeAlias
 
-from aiobc9x.adapters.redirect.route import Route, address_or_none, text_of
-from aiobc9x.wire.params import NAME_MAX_BYTES
-from aiobc9x.wire.params import host as encode_host
+from aiobc9x.adapters.redirect.hosts import check_name, read_host
+from aiobc9x.adapters.redirect.route import Route
 
 Original: TypeAlias = Callable[..., Awaitable[Any]]
 """A loop's own method (``Any``: each has another result)."""
@@ -45,18 +44,21 @@ async def getaddrinfo(
     Cancellation is safe.
     """
     numeric = (flags | socket.AI_NUMERICHOST) & ~socket.AI_ADDRCONFIG
-    if not host or address_or_none(text_of(host)) is not None:
-        return _ask(host or None, port, family, type, proto, numeric if host else flags)
+    if not host:
+        return _ask(None, port, family, type, proto, flags)
+    read = read_host(host)
+    if read.address is not None:
+        return _ask(host, port, family, type, proto, numeric)
     _ask("::1" if family == socket.AF_INET6 else "127.0.0.1", port, family, type, proto, numeric)
     if flags & socket.AI_NUMERICHOST:
-        raise socket.gaierror(socket.EAI_NONAME, f"{text_of(host)!r} is no address")
-    if route.bypass.covers(host):
+        raise socket.gaierror(socket.EAI_NONAME, f"{read.written!r} is no address")
+    if route.bypass.covers(read):
         rows: Rows = await original(host, port, family=family, type=type, proto=proto, flags=flags)
         for row in rows:
-            route.bypass.learn(row[4][0])
+            route.bypass.learn(read_host(row[4][0]))
         return rows
-    check_name(host)
-    found = await route.dialer.resolve(host)
+    check_name(read)
+    found = await route.dialer.resolve(read)
     rows = []
     for address in found.addresses:
         try:
@@ -64,9 +66,9 @@ async def getaddrinfo(
         except socket.gaierror:
             continue  # of another family
     if not rows:
-        raise socket.gaierror(_NO_DATA, f"{text_of(host)!r} has no address of this family")
+        raise socket.gaierror(_NO_DATA, f"{read.written!r} has no address of this family")
     if flags & socket.AI_CANONNAME:
-        rows[0] = (*rows[0][:3], text_of(host), rows[0][4])
+        rows[0] = (*rows[0][:3], read.written, rows[0][4])
     return rows
 
 
@@ -85,25 +87,12 @@ async def getnameinfo(
 
     Cancellation is safe.
     """
-    if flags & socket.NI_NUMERICHOST or route.bypass.covers(sockaddr[0]):
+    if flags & socket.NI_NUMERICHOST or route.bypass.covers(read_host(sockaddr[0])):
         names: tuple[str, str] = await original(sockaddr, flags)
         return names
     if flags & socket.NI_NAMEREQD:
         raise socket.gaierror(socket.EAI_NONAME, "the module can't look up the name of an address")
     return socket.getnameinfo(sockaddr, flags | socket.NI_NUMERICHOST)
-
-
-def check_name(host: str | bytes) -> None:
-    """Refuse what can't be a name, as a resolver does.
-
-    Raises:
-        socket.gaierror: EAI_NONAME.
-
-    """
-    try:
-        encode_host("host", host, NAME_MAX_BYTES)
-    except ValueError as exc:
-        raise socket.gaierror(socket.EAI_NONAME, str(exc)) from exc
 
 
 def port_number(port: str | bytes | int | None, protocol: str) -> int:

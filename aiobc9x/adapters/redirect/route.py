@@ -21,13 +21,15 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias, TypeVar
 
+from aiobc9x.adapters.redirect.hosts import read_host
 from aiobc9x.aio.dialer import Dialer
+from aiobc9x.wire.host import Host
+from aiobc9x.wire.params import IpAddress
 
 T = TypeVar("T")
 
-Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
-BypassEntry: TypeAlias = str | Address | Network
+BypassEntry: TypeAlias = str | IpAddress | Network
 
 OwnAddresses: TypeAlias = Callable[[], Awaitable[Sequence[tuple[int, Sequence[str]]]]]
 """Asks for the addresses of the module's contexts, as :meth:`Modem.addresses` does: a program
@@ -42,33 +44,6 @@ The system's resolver doesn't tell how long its answers hold; its caches mostly 
 after five minutes or less. Behind that the address may be somebody else's."""
 
 _LOOPBACK: Final = {4: ipaddress.ip_address("127.0.0.1"), 6: ipaddress.ip_address("::1")}
-
-
-def text_of(host: str | bytes) -> str:
-    """Return a host as text; libraries pass bytes too."""
-    return host.decode("ascii", "backslashreplace") if isinstance(host, bytes) else host
-
-
-def address_or_none(host: str) -> Address | None:
-    """Read an address as ``getaddrinfo()`` does: short forms, scopes, mapped IPv4."""
-    try:
-        address = ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return _short_form(host)
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        return address.ipv4_mapped
-    return address
-
-
-def _short_form(host: str) -> Address | None:
-    """Read ``127.1`` and its like, which are no names: no top-level domain is a number."""
-    last = host.rpartition(".")[2]
-    if not last[:1].isdecimal():
-        return None
-    try:
-        return ipaddress.IPv4Address(socket.inet_aton(host))
-    except (OSError, UnicodeError):
-        return None
 
 
 class Bypass:
@@ -96,7 +71,7 @@ class Bypass:
         self._endings: tuple[str, ...] = ()
         self._networks: list[Network] = []
         self._clock = clock
-        self._learned: dict[Address, float] = {}
+        self._learned: dict[IpAddress, float] = {}
         for entry in entries:
             self._add(entry)
 
@@ -107,7 +82,7 @@ class Bypass:
             self._networks.append(ipaddress.ip_network(entry))
         elif not isinstance(entry, str):
             raise TypeError(f"bypass takes names, addresses and networks, not {entry!r}")
-        elif "/" in entry or ":" in entry or address_or_none(entry) is not None:
+        elif "/" in entry or ":" in entry or read_host(entry).address is not None:
             self._networks.append(ipaddress.ip_network(entry, strict=False))
         elif not entry.strip(". \t"):
             raise ValueError(f"bypass holds an empty name: {entry!r}")
@@ -116,12 +91,11 @@ class Bypass:
         else:
             self._names.add(_plain(entry))
 
-    def covers(self, host: str | bytes) -> bool:
+    def covers(self, host: Host) -> bool:
         """Whether a connection to a host goes to the ordinary network."""
-        text = text_of(host)
-        address = address_or_none(text)
+        address = host.address
         if address is None:
-            name = _plain(text)
+            name = _plain(host.written)
             return name in self._names or (bool(self._endings) and name.endswith(self._endings))
         if address.is_unspecified:  # as a destination it is this machine
             address = _LOOPBACK[address.version]
@@ -129,9 +103,9 @@ class Bypass:
             return True
         return self._clock() < self._learned.get(address, -math.inf)
 
-    def learn(self, host: str | bytes) -> None:
+    def learn(self, host: Host) -> None:
         """Let an address of a host that is covered by name be covered too, for five minutes."""
-        address = address_or_none(text_of(host))
+        address = host.address
         if address is not None:
             now = self._clock()
             known = {known: end for known, end in self._learned.items() if end > now}
@@ -180,9 +154,9 @@ class Route:
                 name: Any = ask()  # of an IP socket: the address comes first
             except OSError:
                 continue
-            address = address_or_none(name[0])
-            if address is not None and not address.is_unspecified:
-                return not self.bypass.covers(name[0])
+            host = read_host(name[0])
+            if host.address is not None and not host.address.is_unspecified:
+                return not self.bypass.covers(host)
         return True
 
 

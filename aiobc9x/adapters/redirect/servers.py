@@ -13,8 +13,9 @@ import socket
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final, TypeAlias
 
+from aiobc9x.adapters.redirect.hosts import read_host
 from aiobc9x.adapters.redirect.resolver import Original, port_number
-from aiobc9x.adapters.redirect.route import Route, address_or_none, text_of
+from aiobc9x.adapters.redirect.route import Route
 from aiobc9x.aio.connections.listening import Server
 from aiobc9x.aio.transports.socket_view import SocketView
 
@@ -196,17 +197,18 @@ async def is_the_modules(route: Route, hosts: list[str | bytes | None]) -> bool:
 async def _is_module_address(route: Route, host: str | bytes | None) -> bool:
     if not host:
         return True
-    address = address_or_none(text_of(host))
+    read = read_host(host)
+    address = read.address
     if address is not None and address.is_unspecified:
         return True
-    if route.bypass.covers(host):
+    if route.bypass.covers(read):
         return False
     contexts = await route.own_addresses()
-    own = {address_or_none(text) for _, texts in contexts for text in texts}
+    own = {read_host(text).address for _, texts in contexts for text in texts}
     if address is not None and address in own:
         return True
     raise OSError(
         errno.EADDRNOTAVAIL,
-        f"{os.strerror(errno.EADDRNOTAVAIL)}: {text_of(host)!r} is no address of the module; use"
+        f"{os.strerror(errno.EADDRNOTAVAIL)}: {read.written!r} is no address of the module; use"
         " None for the module, or add the host to bypass= of installed() for this machine",
     )

@@ -17,15 +17,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-from aiobc9x.adapters.redirect.resolver import Original, check_name, port_number
-from aiobc9x.adapters.redirect.route import (
-    IP_FAMILIES,
-    Route,
-    address_or_none,
-    refusal,
-    text_of,
-)
+from aiobc9x.adapters.redirect.hosts import check_name, read_host
+from aiobc9x.adapters.redirect.resolver import Original, port_number
+from aiobc9x.adapters.redirect.route import IP_FAMILIES, Route, refusal
 from aiobc9x.aio.transports.tls import start_tls as start_tls_on_any_loop
+from aiobc9x.wire.host import Host
 
 P = TypeVar("P", bound=asyncio.BaseProtocol)
 
@@ -39,7 +35,7 @@ class _Noted:
     """Where a socket would be connected to."""
 
     route: Route
-    host: str | bytes
+    host: Host
     port: int
 
 
@@ -59,13 +55,13 @@ async def sock_connect(route: Route, original: Original, sock: socket.socket, ad
 
     It waits for nothing on the module, so cancellation can't interrupt it.
     """
-    if sock.family not in IP_FAMILIES or route.bypass.covers(address[0]):
+    if sock.family not in IP_FAMILIES or route.bypass.covers(host := read_host(address[0])):
         await original(sock, address)
     elif sock.type != socket.SOCK_STREAM:
         fix = "use create_datagram_endpoint(remote_addr=…), or bypass="
         raise refusal(f"sock_connect() to {address!r} with {sock!r}", fix)
     else:
-        _noted[sock] = _Noted(route, address[0], port_number(address[1], "tcp"))
+        _noted[sock] = _Noted(route, host, port_number(address[1], "tcp"))
 
 
 async def create_connection(
@@ -105,53 +101,48 @@ async def create_connection(
         return await connect(noted.route, protocol_factory, noted.host, noted.port, **options)
     fix = "connect it by create_connection(host, port), or add its peer to bypass="
     route.check(sock, "create_connection()", fix)
-    if host is None or sock is not None or route.bypass.covers(host):
+    if host is None or sock is not None or route.bypass.covers(read := read_host(host)):
         connected = await original(protocol_factory, host, port, sock=sock, **options)
         return connected
-    return await connect(route, protocol_factory, host, port_number(port, "tcp"), **options)
+    return await connect(route, protocol_factory, read, port_number(port, "tcp"), **options)
 
 
 async def connect(
     route: Route,
     protocol_factory: Callable[[], P],
-    host: str | bytes,
+    host: Host,
     port: int,
     **options: Any,
 ) -> Connected[P]:
     """Connect through the modem, whatever the bypass; see :func:`create_connection`."""
     if not port:
-        raise ConnectionRefusedError(errno.ECONNREFUSED, f"nobody listens on port 0 of {host!r}")
+        raise ConnectionRefusedError(
+            errno.ECONNREFUSED, f"nobody listens on port 0 of {host.written!r}"
+        )
     local_addr = options.pop("local_addr", None)
     if local_addr:
         options["local_port"] = port_number(local_addr[1], "tcp")
     if options.get("ssl") and options.get("server_hostname") is None:
-        options["server_hostname"] = text_of(host)
-    target, options["family"] = target_of(host, options.get("family", 0))
-    return await route.dialer.create_connection(protocol_factory, target, port, **options)
+        options["server_hostname"] = host.written
+    options["family"] = family_for(host, options.get("family", 0))
+    return await route.dialer.create_connection(protocol_factory, host, port, **options)
 
 
-def target_of(host: str | bytes, family: int) -> tuple[str | bytes, int]:
-    """Return what to give the modem for a host, and the family.
-
-    Addresses come in short forms, with scopes and mapped, which the module doesn't know.
+def family_for(host: Host, family: int) -> int:
+    """Return the family that the modem is to be told: none for an address, which has one.
 
     Raises:
-        socket.gaierror: The host is no name, or of another family.
+        socket.gaierror: The host is no name, or an address of another family.
 
     """
-    address = address_or_none(text_of(host))
-    if address is None:
-        check_name(host)
-        return host, family
-    if not _fits(host, family):
-        raise socket.gaierror(_ADDRESS_FAMILY, f"{host!r} is of another address family")
-    return str(address), 0
-
-
-def _fits(host: str | bytes, family: int) -> bool:
-    """Whether an address is of a family, as it was written: mapped IPv4 is IPv6 too."""
-    version = 6 if ":" in text_of(host) else 4
-    return not family or family == (socket.AF_INET6 if version == 6 else socket.AF_INET)
+    check_name(host)
+    if host.address is None:
+        return family
+    # As it was written: mapped IPv4 is IPv6 too.
+    own = socket.AF_INET6 if ":" in host.written else socket.AF_INET
+    if family and family != own:
+        raise socket.gaierror(_ADDRESS_FAMILY, f"{host.written!r} is of another address family")
+    return 0
 
 
 async def start_tls(

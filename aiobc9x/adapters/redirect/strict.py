@@ -16,7 +16,8 @@ import stat
 import urllib.request
 from typing import Any, Final
 
-from aiobc9x.adapters.redirect.route import Route, address_or_none, refusal, text_of
+from aiobc9x.adapters.redirect.hosts import read_host
+from aiobc9x.adapters.redirect.route import Route, refusal
 from aiobc9x.adapters.redirect.streams import is_noted
 
 ON_SOCKETS: Final = (
@@ -62,7 +63,7 @@ def check_sendto(route: Route, sock: Any, address: Any) -> None:
         OSError: EOPNOTSUPP.
 
     """
-    if isinstance(address, tuple) and not route.bypass.covers(address[0]):
+    if isinstance(address, tuple) and not route.bypass.covers(read_host(address[0])):
         raise refusal(f"sock_sendto() to {address!r}", _FIX)
 
 
@@ -108,11 +109,11 @@ def check_function(route: Route, function: Any, arguments: tuple[Any, ...]) -> N
     if function in _NETWORKERS:
         raise refusal(f"{name}() in a thread", "use the loop's own calls, or the modem's proxy")
     if function in _RESOLVERS and arguments and arguments[0]:
-        host = arguments[0]
-        numeric = address_or_none(text_of(host)) is not None and function != socket.gethostbyaddr
+        host = read_host(arguments[0])
+        numeric = host.address is not None and function != socket.gethostbyaddr
         if not numeric and not route.bypass.covers(host):
             raise refusal(
-                f"{name}({host!r}) in a thread", "use the loop's getaddrinfo(), or bypass="
+                f"{name}({arguments[0]!r}) in a thread", "use the loop's getaddrinfo(), or bypass="
             )
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
 
 from aiobc9x.aio.connections.connecting import (
@@ -25,7 +24,8 @@ from aiobc9x.core.slots import Slot, SlotState
 from aiobc9x.errors import CommandError
 from aiobc9x.spec import PORTS, ServiceType
 from aiobc9x.wire.commands.radio import Cgact
-from aiobc9x.wire.params import integer, ip_or_none
+from aiobc9x.wire.host import Host
+from aiobc9x.wire.params import integer
 from aiobc9x.wire.urcs import Incoming, Urc
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ _WILDCARDS: Final = frozenset({"", "0.0.0.0", "::"})
 
 def read_listener(
     address: tuple[object, ...], host: object, port: object
-) -> tuple[str | None, int]:
+) -> tuple[Host | None, int]:
     """Read where to listen.
 
     Args:
@@ -81,13 +81,13 @@ def read_listener(
         return None, port
     if not isinstance(host, str):
         raise TypeError(f"host must be str or None, not {type(host).__name__}")
-    literal = ip_or_none(host.encode("ascii", "replace"))
-    if literal is None or ip_address(literal).is_loopback:
+    read = Host.read(host)
+    if read.address is None or read.address.is_loopback:
         raise ValueError(
             f"host is {host!r}: the module listens on its own address in the carrier's network,"
             " never on this machine; leave host out, or use asyncio.start_server()"
         )
-    return literal, port
+    return read, port
 
 
 def refuse_listener_options(sock: object, start_serving: bool) -> None:
@@ -118,7 +118,7 @@ class Acceptor:
 
     async def listen(
         self,
-        host: str | None,
+        host: Host | None,
         port: int,
         protocol_factory: Callable[[], asyncio.BaseProtocol],
         tls: Tls | None,
@@ -147,7 +147,7 @@ class Acceptor:
 
     async def _listen(
         self,
-        host: str | None,
+        host: Host | None,
         port: int,
         protocol_factory: Callable[[], asyncio.BaseProtocol],
         tls: Tls | None,

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from aiobc9x.aio.arguments import check_text, member
 from aiobc9x.aio.bringup.readiness import READY_TIMEOUT_S, Readiness
-from aiobc9x.aio.connections.hosts import HostOpener, family_of, pick_address
+from aiobc9x.aio.connections.hosts import HostOpener, pick_address
 from aiobc9x.aio.sockets.opening import OpenRequest
 from aiobc9x.aio.stages import Stage, timing
 from aiobc9x.aio.transports.datagram import DatagramTransport
@@ -33,7 +33,8 @@ from aiobc9x.errors import (
     NetworkUnreachable,
 )
 from aiobc9x.spec import DISCOURAGED_LOCAL_PORTS, PORTS, AccessMode, ProtocolType, ServiceType
-from aiobc9x.wire.params import integer, ip_or_none
+from aiobc9x.wire.host import Host
+from aiobc9x.wire.params import integer
 
 if TYPE_CHECKING:
     from aiobc9x.aio.sockets.access_modes import ModeSwitcher
@@ -50,6 +51,7 @@ PROTOCOL_TYPES: Final = {
 
 P = TypeVar("P", bound=asyncio.BaseProtocol)
 D = TypeVar("D", bound=asyncio.DatagramProtocol)
+H = TypeVar("H")
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +169,7 @@ class Connector:
     def read(
         self,
         service_type: ServiceType,
-        host: str | bytes,
+        host: str | bytes | Host,
         port: int,
         sock: object,
         local_addr: tuple[str, int] | None,
@@ -250,19 +252,19 @@ class Connector:
 
     async def _peer_address(self, request: OpenRequest, slot: Slot) -> str:
         if not request.is_named:
-            return request.host
+            return request.host.text
         try:
             row = await self._keeper.status(slot)
         except ModemError:
             logger.debug("! can't ask for the peer's address")
-            return request.host
-        return row.ip_address if row is not None and row.ip_address else request.host
+            return request.host.text
+        return row.ip_address if row is not None and row.ip_address else request.host.text
 
     def own_address(self, family: ProtocolType | None) -> str:
         """Return the module's address of a family, any if it has none, ``""`` without any."""
         return pick_address(self._readiness.ip_addresses, family)
 
-    def own_address_of(self, host: str) -> str:
+    def own_address_of(self, host: Host) -> str:
         """Return an address of the module's, as it is spelled by the module.
 
         Raises:
@@ -271,10 +273,10 @@ class Connector:
         """
         own = self._readiness.ip_addresses
         for address in own:
-            if ip_address(address) == ip_address(host):
+            if ip_address(address) == host.address:
                 return address
         known = " and ".join(own) or "none"
-        text = f"the module has no address {host} to listen on; it has {known}"
+        text = f"the module has no address {host.address} to listen on; it has {known}"
         raise OSError(errno.EADDRNOTAVAIL, text)
 
     def extra(
@@ -321,7 +323,7 @@ class Connector:
         """
         async with timing(timeout) as stage:
             slot, extra = await self.open(request, stage)
-            extra["remote_addr"] = (request.host, request.remote_port)
+            extra["remote_addr"] = (request.host.text, request.remote_port)
             return self.attach_datagrams(slot, extra, protocol_factory)
 
     def slot_of(self, transport: asyncio.BaseTransport) -> Slot:
@@ -402,7 +404,7 @@ class Connector:
         return transport
 
 
-def split_address(argument: str, address: tuple[str | bytes, int]) -> tuple[str | bytes, int]:
+def split_address(argument: str, address: tuple[H, int]) -> tuple[H, int]:
     """Return the host and the port of an address.
 
     Raises:
@@ -414,7 +416,7 @@ def split_address(argument: str, address: tuple[str | bytes, int]) -> tuple[str 
     except (TypeError, ValueError):
         raise ValueError(f"{argument} must be (host, port), not {address!r}") from None
     # asyncio takes None for any address of one's own.
-    is_host = isinstance(host, str | bytes) or (host is None and argument == "local_addr")
+    is_host = isinstance(host, str | bytes | Host) or (host is None and argument == "local_addr")
     if not is_host or not isinstance(port, int):
         raise ValueError(f"{argument} must be (host, port), text and a number, not {address!r}")
     return host, port
@@ -422,7 +424,7 @@ def split_address(argument: str, address: tuple[str | bytes, int]) -> tuple[str 
 
 def make_request(
     service_type: ServiceType,
-    host: str | bytes,
+    host: str | bytes | Host,
     port: int,
     *,
     local_port: int = 0,
@@ -435,22 +437,21 @@ def make_request(
     Raises:
         TypeError: The host is no text.
         ValueError: The port is out of range, the family unknown, or the host an address of
-            another one.
+            another one, or none that the module can be given.
 
     """
     if local_addr is not None and not local_port:
         local_port = split_address("local_addr", local_addr)[1]
-    if not isinstance(host, str | bytes):
+    if not isinstance(host, str | bytes | Host):
         raise TypeError(f"host must be str or bytes, not {type(host).__name__}")
     integer("port", port, PORTS)
-    name = host.decode("ascii", "backslashreplace") if isinstance(host, bytes) else host
-    literal = ip_or_none(name.encode("ascii", "replace"))
     if family and family not in PROTOCOL_TYPES:
         raise ValueError(f"family is {family}: use AF_INET, AF_INET6 or 0")
+    read = Host.read(host)
     protocol_type = PROTOCOL_TYPES.get(family)
-    if literal is not None:
-        if protocol_type not in {None, family_of(literal)}:
-            raise ValueError(f"host {name!r} is not an address of the family asked for")
-        protocol_type = family_of(literal)
+    if read.family is not None:
+        if protocol_type not in {None, read.family}:
+            raise ValueError(f"host {read.text!r} is not an address of the family asked for")
+        protocol_type = read.family
     mode = member("access_mode", AccessMode, access_mode)
-    return OpenRequest(service_type, name, port, local_port, mode, protocol_type)
+    return OpenRequest(service_type, read.check(), port, local_port, mode, protocol_type)

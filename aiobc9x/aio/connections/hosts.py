@@ -22,6 +22,7 @@ from aiobc9x.aio.stages import Stage
 from aiobc9x.errors import ConnectFailed, ConnectTimedOut, ModemError, connect_error
 from aiobc9x.spec import Err, ProtocolType
 from aiobc9x.wire.commands.tcpip import Qidnsgip
+from aiobc9x.wire.host import Host
 
 if TYPE_CHECKING:
     from aiobc9x.aio.queries.dns_ping_ntp import Resolver
@@ -137,7 +138,7 @@ class HostOpener:
                 found = (await self._resolver.resolve(request.host)).addresses
         except (ModemError, TimeoutError) as exc:
             if errors:
-                logger.debug("! can't resolve %r: %s", request.host, exc)
+                logger.debug("! can't resolve %r: %s", request.host.text, exc)
                 return []
             if isinstance(exc, ConnectFailed):
                 raise connect_error(command, exc.err, exc.cme, request.target) from exc
@@ -164,7 +165,8 @@ class HostOpener:
     ) -> tuple[Slot, OpenRequest]:
         for address in addresses:
             stage.name = f"connecting to {request.host}:{request.remote_port} at {address}"
-            by_address = replace(request, host=address, protocol_type=family_of(address))
+            host = Host.read(address)  # what has come from the module is another host
+            by_address = replace(request, host=host, protocol_type=host.family)
             try:
                 async with asyncio.timeout_at(end) as limit:
                     return await self._opener.open(by_address), by_address

@@ -24,7 +24,7 @@ from aiobc9x.errors import (
 from aiobc9x.spec import NAME_RESOLUTION_S, Err, NtpErr, PingResult
 from aiobc9x.wire.commands.base import Command
 from aiobc9x.wire.commands.tcpip import Qidnsgip, Qntp, Qping
-from aiobc9x.wire.params import ip_or_none
+from aiobc9x.wire.host import Host
 from aiobc9x.wire.urcs import (
     DnsAnswer,
     NtpResult,
@@ -71,13 +71,13 @@ class Resolver:
         self._one_name = asyncio.Lock()
         self._cache: dict[str, tuple[float, Resolution]] = {}
 
-    async def resolve(self, host: str | bytes) -> Resolution:
+    async def resolve(self, host: Host) -> Resolution:
         """Resolve a name; see :meth:`Modem.resolve`."""
-        command = Qidnsgip(self._context_id, host)
-        name = host.decode("ascii", "backslashreplace") if isinstance(host, bytes) else host
-        if (literal := ip_or_none(name.encode("ascii", "replace"))) is not None:
-            return Resolution((literal,), 0)
-        expiry, known = self._cache.get(name.lower(), (0.0, None))
+        command = Qidnsgip(self._context_id, host)  # a wrong host is a ValueError
+        if host.address is not None:
+            return Resolution((str(host.address),), 0)
+        name = host.text.lower()
+        expiry, known = self._cache.get(name, (0.0, None))
         if known is not None and self._driver.time() < expiry:
             return known
         await self._readiness.wait(READY_TIMEOUT_S)
@@ -85,7 +85,7 @@ class Resolver:
         if found.ttl_s:
             if len(self._cache) >= CACHED_NAMES:
                 self._cache.clear()
-            self._cache[name.lower()] = (self._driver.time() + found.ttl_s, found)
+            self._cache[name] = (self._driver.time() + found.ttl_s, found)
         return found
 
     async def _resolve(self, command: Qidnsgip) -> Resolution:

@@ -35,8 +35,7 @@ from aiobc9x.spec import (
     SocketState,
 )
 from aiobc9x.wire.commands.tcpip import Qiopen
-from aiobc9x.wire.params import NAME_MAX_BYTES, ip_or_none
-from aiobc9x.wire.params import host as encode_host
+from aiobc9x.wire.host import Host
 
 OPEN_MARGIN_S: Final = 5.0
 """Added to the note's wait for ``+QIOPEN`` (§2.2.1, note 2)."""
@@ -47,7 +46,7 @@ RETRY_S: Final = (0.5, 1.0, 2.0)
 INCOMING_WAIT_S: Final = 30.0
 """How long an ID that the module calls used (563) may wait for its ``"incoming"`` URC."""
 
-_SHORT_NAME: Final = "name"
+_SHORT_NAME: Final = Host.read("name")
 """Stands for a name that is resolved first, while the other arguments are checked."""
 
 _BUSY: Final = {Err.BLOCKED, Err.BUSY, Err.DNS_BUSY}
@@ -68,7 +67,7 @@ class OpenRequest:
     """
 
     service_type: ServiceType
-    host: str
+    host: Host
     remote_port: int
     local_port: int = 0
     access_mode: AccessMode = AccessMode.BUFFER
@@ -96,18 +95,17 @@ class OpenRequest:
     def target(self) -> tuple[str, int]:
         """What errors name: the far side, or where a listener would listen."""
         listens = self.service_type is ServiceType.TCP_LISTENER
-        return self.host, self.local_port if listens else self.remote_port
+        return self.host.text, self.local_port if listens else self.remote_port
 
     @property
     def is_named(self) -> bool:
         """Whether the module must resolve a name first."""
-        return ip_or_none(self.host.encode()) is None
+        return self.host.address is None
 
     @property
     def is_long(self) -> bool:
-        """Whether AT+QIOPEN doesn't take the name; a host that is none is a ``ValueError``."""
-        quoted = encode_host("host", self.host, NAME_MAX_BYTES)
-        return len(quoted) - 2 > DOMAIN_NAME_MAX_BYTES
+        """Whether AT+QIOPEN doesn't take the name."""
+        return len(self.host.encoded) > DOMAIN_NAME_MAX_BYTES
 
 
 class _Opening:

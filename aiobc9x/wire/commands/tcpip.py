@@ -33,12 +33,10 @@ from aiobc9x.wire.commands.base import (
     SwitchMode,
     TestForm,
 )
+from aiobc9x.wire.host import NAME_MAX_BYTES, Host, address, host
 from aiobc9x.wire.params import (
-    NAME_MAX_BYTES,
-    address,
     command_line,
     hex_text,
-    host,
     inline_text_ok,
     int_or_none,
     integer,
@@ -85,7 +83,7 @@ class Qiopen(Order):
     context_id: int
     connect_id: int
     service_type: ServiceType | str
-    host: str | bytes
+    host: str | bytes | Host
     remote_port: int
     local_port: int | None = None
     access_mode: int | None = None
@@ -364,7 +362,7 @@ class Qping(Order):
     """Ping a host (§2.2.8); the results come as ``+QPING``."""
 
     context_id: int
-    host: str | bytes
+    host: str | bytes | Host
     timeout: int | None = None
     count: int | None = None
     size_bytes: int | None = None
@@ -407,7 +405,7 @@ class Qidnsgip(Order):
     """Look a name up (§2.2.10); the addresses come as ``"dnsgip"``."""
 
     context_id: int
-    host: str | bytes
+    host: str | bytes | Host
 
     def _build(self) -> bytes:
         return command_line(

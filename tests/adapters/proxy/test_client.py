@@ -17,6 +17,7 @@ from aiobc9x.adapters.proxy.handshake import Request
 from aiobc9x.errors import StreamBroken
 from aiobc9x.sim.faults import Fault, FaultKind
 from aiobc9x.sim.memory import Peer
+from aiobc9x.wire.host import Host
 from tests.adapters.proxy.proxy_client import Client
 from tests.support.bench import ECHO_PORT, HOST, PORT, Bench
 from tests.support.clock import take_errors, virtual
@@ -291,7 +292,7 @@ class TestHalfClose:
 
         async with started(latency=0.2) as (bench, all_clients):
             bench.network.serve_tcp(13, tell)
-            client = Client(all_clients, Request(HOST, 13))
+            client = Client(all_clients, Request(Host.read(HOST), 13))
             client.finish()
             await client.done.wait()
             assert client.outcome == (b"noon", "FIN")
@@ -353,7 +354,7 @@ class TestOpening:
     async def test_a_refused_forward_is_a_reset(self) -> None:
         """There are no words for it."""
         async with started() as (_, all_clients):
-            client = Client(all_clients, Request(HOST, 9))
+            client = Client(all_clients, Request(Host.read(HOST), 9))
             await client.done.wait()
             assert client.end == "RST"
 

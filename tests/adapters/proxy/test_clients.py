@@ -8,6 +8,7 @@ import pytest
 
 from aiobc9x.adapters.proxy.client import ENDING_LIMIT, HANDSHAKE_LIMIT, OPENING_LIMIT
 from aiobc9x.adapters.proxy.handshake import Request
+from aiobc9x.wire.host import Host
 from tests.adapters.proxy.proxy_client import Client
 from tests.adapters.proxy.test_client import ASK, connected, started, until
 from tests.support.bench import HOST, PORT
@@ -40,8 +41,10 @@ async def test_a_byte_now_and_then_is_no_request() -> None:
 async def test_only_so_many_wait_for_a_connection() -> None:
     """The first come first; who is too many is told so, or reset where there are no words."""
     async with started(register_time=10) as (_, all_clients):
-        waiting = [Client(all_clients, Request(HOST, PORT)) for _ in range(OPENING_LIMIT)]
-        late, forward = Client(all_clients), Client(all_clients, Request(HOST, PORT))
+        waiting = [
+            Client(all_clients, Request(Host.read(HOST), PORT)) for _ in range(OPENING_LIMIT)
+        ]
+        late, forward = Client(all_clients), Client(all_clients, Request(Host.read(HOST), PORT))
         late.say(ASK + PORT.to_bytes(2, "big"))
         assert late.outcome == (b"\x05\x00\x05\x01\x00\x01" + bytes(6), "FIN")
         assert forward.end == "RST"

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from aiobc9x import ConnectRefused, ConnectTimedOut, NameNotFound, NoFreeSocket
 from aiobc9x.adapters.proxy.handshake import HandshakeStep, Request, split_authority
 from aiobc9x.adapters.proxy.http_connect import HEAD_LIMIT_BYTES, HttpHandshake
+from aiobc9x.wire.host import Host
 from tests.support.chunks import bytewise, chunkings
 
 
@@ -50,15 +51,15 @@ class TestConnect:
 
     def test_the_target_is_read(self) -> None:
         head = lines("CONNECT broker.example:8883 HTTP/1.1", "Host: broker.example:8883")
-        assert wanted(head) == Request("broker.example", 8883)
+        assert wanted(head) == Request(Host.read("broker.example"), 8883)
 
     def test_an_ipv6_address_stands_in_brackets(self) -> None:
-        assert wanted(lines("CONNECT [2001:db8::1]:443 HTTP/1.0")).host == "2001:db8::1"
+        assert wanted(lines("CONNECT [2001:db8::1]:443 HTTP/1.0")).host.text == "2001:db8::1"
 
     def test_bytes_behind_the_request_are_kept(self) -> None:
         """A client may send its ClientHello before it hears that it is connected."""
         request = wanted(lines("CONNECT a.example:443 HTTP/1.1", body=b"\x16\x03\x01"))
-        assert request == Request("a.example", 443, b"\x16\x03\x01")
+        assert request == Request(Host.read("a.example"), 443, b"\x16\x03\x01")
 
     def test_bare_line_feeds_will_do(self) -> None:
         assert wanted(b"CONNECT a.example:443 HTTP/1.1\nHost: a\n\n").port == 443
@@ -90,7 +91,7 @@ class TestWholeAddresses:
                 "X-Private: 1",
             )
         )
-        assert (request.host, request.port, request.body_bytes) == ("a.example", 8080, 0)
+        assert (request.host.text, request.port, request.body_bytes) == ("a.example", 8080, 0)
         assert request.first == lines(
             "GET /x?y=1 HTTP/1.1", "Host: a.example:8080", "Accept: */*", "Connection: close"
         )

@@ -11,6 +11,7 @@ from aiobc9x.adapters.proxy.api import ProxyTimeouts
 from aiobc9x.adapters.proxy.clients import ProxyClients
 from aiobc9x.adapters.proxy.handshake import Request
 from aiobc9x.sim.options import Host
+from aiobc9x.wire.host import Host as WireHost
 from tests.adapters.proxy.proxy_client import Client
 from tests.support.bench import ECHO_PORT, HOST, Bench
 from tests.support.clock import virtual
@@ -54,7 +55,9 @@ def test_name(way: Any, name: str, addresses: tuple[str, ...], options: dict[str
     async def check() -> None:
         async with Bench(hosts={name: Host(addresses)}, **options) as bench:
             all_clients = ProxyClients(await bench.open(), ProxyTimeouts(30, 30, None))
-            client = Client(all_clients, Request(name, ECHO_PORT) if way is by_forward else None)
+            client = Client(
+                all_clients, Request(WireHost.read(name), ECHO_PORT) if way is by_forward else None
+            )
             client.say(way(name))
             client.say(b"question")
             async with asyncio.timeout(100):

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from aiobc9x import ConnectRefused, ConnectTimedOut, NameNotFound, NetworkUnreachable, NoFreeSocket
 from aiobc9x.adapters.proxy.handshake import HandshakeStep, Request, failure_of
 from aiobc9x.adapters.proxy.socks5 import SocksHandshake
+from aiobc9x.wire.host import Host
 from tests.support.chunks import bytewise, chunkings
 
 GREETING = b"\x05\x01\x00"
@@ -49,13 +50,13 @@ class TestRequests:
     )
     def test_each_kind_of_address_is_read(self, address: bytes, host: str) -> None:
         assert talk(request(address=address)) == HandshakeStep(
-            NO_AUTHENTICATION, Request(host, 1883)
+            NO_AUTHENTICATION, Request(Host.read(host), 1883)
         )
 
     def test_bytes_behind_the_request_are_kept(self) -> None:
         """A client may send before it hears that it is connected."""
         step = talk(request() + b"\x10\x0c")
-        assert step.request == Request("broker.example", 1883, b"\x10\x0c")
+        assert step.request == Request(Host.read("broker.example"), 1883, b"\x10\x0c")
 
     def test_no_authentication_is_chosen_among_others(self) -> None:
         assert talk(b"\x05\x03\x02\x01\x00") == HandshakeStep(NO_AUTHENTICATION)

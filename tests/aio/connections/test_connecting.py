@@ -43,7 +43,7 @@ class TestRequest:
         """A literal decides, else the family, else the context; hosts may be bytes."""
         request = make_request(TCP, host, 80, family=family)
         assert request.protocol_type is kind
-        assert isinstance(request.host, str)
+        assert request.host.text == (host if isinstance(host, str) else host.decode())
         assert request.command(1, 0).text.endswith(f",80,0,0,{int(kind or 0)}")
 
     @pytest.mark.parametrize(
