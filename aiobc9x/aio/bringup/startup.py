@@ -18,11 +18,11 @@ from aiobc9x.aio.bringup.steps import Need, StartStep, Steps
 from aiobc9x.aio.bringup.synchronize import settle, synchronize
 from aiobc9x.aio.line.driver import Driver
 from aiobc9x.aio.line.subscriptions import Progress
+from aiobc9x.aio.sockets.close_ok import CLOSE_OK_LIMIT_S, close_and_wait
 from aiobc9x.core.events import Lane
 from aiobc9x.core.profile import ModuleProfile, profile_for
 from aiobc9x.errors import LinkTimeout, ModuleReset, WrongModule
 from aiobc9x.spec import (
-    CLOSE_TIME_S,
     CONNECT_IDS,
     OPEN_TIME_DEFAULT_S,
     OPEN_TIMES_S,
@@ -45,8 +45,7 @@ from aiobc9x.wire.commands.radio import (
     Qsclk,
     Verbose,
 )
-from aiobc9x.wire.commands.tcpip import Qicfg, Qiclose, Qistate, SocketStatus
-from aiobc9x.wire.urcs import CloseOk
+from aiobc9x.wire.commands.tcpip import Qicfg, Qistate, SocketStatus
 
 _UNSTEADY: Final = "the module restarts again and again; check its power supply"
 
@@ -56,6 +55,10 @@ _NVRAM_GAP_S: Final = 0.05
 _STARTS: Final = 3
 _PUSH_RECENT_S: Final = 2.0
 """Data that seemed to be pushed so lately show a socket that must be closed first. Ours."""
+
+_UNLISTED_CLOSE_S: Final = 2.0
+"""Seconds for ``CLOSE OK`` of a connect ID that the module does not list. Mostly it answers
+ERROR at once; one that says OK to everything must not cost a start twelve seconds for each."""
 
 _FRAMING: Final = "received data can't be told from answers (§2.2.11)"
 
@@ -277,11 +280,6 @@ async def _close_leftovers(driver: Driver, steps: Steps) -> None:
             driver.session.set_access_mode(row.connect_id, AccessMode.PUSH)
     listed = [row.connect_id for row in rows if row.connect_id in CONNECT_IDS]
     for connect_id in [*listed, *(i for i in CONNECT_IDS if i not in listed)]:
-        done = driver.expect(lambda urc: True if isinstance(urc, CloseOk) else None)
-        try:
-            answer = await driver.ask(Qiclose(connect_id), lane=Lane.RECOVERY, explain=False)
-            if answer.ok:
-                await asyncio.wait([done], timeout=CLOSE_TIME_S + 2 if connect_id in listed else 2)
-        finally:
-            done.cancel()
+        limit = CLOSE_OK_LIMIT_S if connect_id in listed else _UNLISTED_CLOSE_S
+        await close_and_wait(driver, connect_id, lane=Lane.RECOVERY, limit=limit)
         driver.session.set_access_mode(connect_id, AccessMode.BUFFER)

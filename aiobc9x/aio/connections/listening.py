@@ -106,10 +106,21 @@ class Server(asyncio.AbstractServer):
 
     def close(self) -> None:
         """Stop accepting; accepted connections live on."""
-        if self._closed is None:
-            self._closed = self._keeper.close(self._slot)
-            if self._forever is not None and not self._forever.done():
-                self._forever.cancel()
+        self._stop(None)
+
+    def _stop(self, error: Exception | None) -> None:
+        """Close the listener on the module, and end :meth:`serve_forever`."""
+        if self._closed is not None:
+            return
+        if error is not None:
+            logger.warning("! %r ended: %s", self, error)
+        self._closed = self._keeper.close(self._slot)
+        if self._forever is None or self._forever.done():
+            return
+        if error is None:
+            self._forever.cancel()
+        else:
+            self._forever.set_exception(error)
 
     async def wait_closed(self) -> None:
         """Wait until the module has closed the listener; cancellation is safe."""
@@ -161,11 +172,7 @@ class Server(asyncio.AbstractServer):
 
     def on_failed(self, error: Exception) -> None:
         """Stop: the module or the link has ended the listener."""
-        if self._closed is None:
-            logger.warning("! %r ended: %s", self, error)
-            self._closed = self._keeper.close(self._slot)
-            if self._forever is not None and not self._forever.done():
-                self._forever.set_exception(error)
+        self._stop(error)
 
     def on_remote_closed(self) -> None:
         """Stop: a listener is never read, so nothing else would notice."""

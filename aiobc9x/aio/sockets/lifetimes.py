@@ -15,25 +15,21 @@ from typing import Final
 from aiobc9x.aio.line.driver import Driver
 from aiobc9x.aio.line.resting import rest
 from aiobc9x.aio.sockets.changes import Changes
+from aiobc9x.aio.sockets.close_ok import CloseResult, close_and_wait
 from aiobc9x.core.events import Lane
 from aiobc9x.core.session import Session
 from aiobc9x.core.slots import Slot, SlotState
 from aiobc9x.errors import CommandError, LinkLost, LinkTimeout, ModemError, NoFreeSocket
 from aiobc9x.spec import (
-    CLOSE_TIME_S,
     LOCAL_PORT_QUARANTINE_S,
     AccessMode,
     QueryType,
     ServiceType,
     SocketState,
 )
-from aiobc9x.wire.commands.tcpip import Qiclose, Qistate, SocketStatus
-from aiobc9x.wire.urcs import CloseOk
+from aiobc9x.wire.commands.tcpip import Qistate, SocketStatus
 
 logger = logging.getLogger("aiobc9x.aio")
-
-CLOSE_LIMIT_S: Final = CLOSE_TIME_S + 2.0
-"""Seconds until a missing ``CLOSE OK`` is looked into."""
 
 CLOSE_RETRY_S: Final = 30.0
 """Between two rounds of closing a socket that the module keeps."""
@@ -218,8 +214,10 @@ class SocketKeeper:
         """Close and wait for ``CLOSE OK``; without one, ask whether the socket is gone."""
         if not (close.whoever or await self._is_kept(close.slot, close.lane)):
             return True
-        if await self.close_quietly(close.slot.connect_id, close.lane, close):
+        result = await self._close_id(close.slot.connect_id, close.lane, close.slot)
+        if result is CloseResult.CONFIRMED:
             return True
+        close.is_refused = result is CloseResult.REFUSED
         row = await self.status(close.slot, Lane.CLOSE)
         is_gone = row is None or row.socket_state in GONE
         if is_gone and close.is_refused and not close.is_doubtful:
@@ -229,7 +227,7 @@ class SocketKeeper:
     async def close_failed(self, slot: Slot) -> None:
         """Close what is left of an open that has failed; the ID stays reserved."""
         if await self._is_kept(slot, Lane.CLOSE):
-            await self.close_quietly(slot.connect_id)
+            await self._close_id(slot.connect_id)
 
     async def _is_kept(self, slot: Slot, lane: Lane) -> bool:
         """Whether the module may still have a socket that could not be opened.
@@ -246,33 +244,18 @@ class SocketKeeper:
             return True
         return row is not None and row.service_type == slot.service_type
 
-    async def close_quietly(
-        self, connect_id: int, lane: Lane = Lane.CLOSE, close: _Close | None = None
-    ) -> bool:
-        """Send AT+QICLOSE; return whether ``CLOSE OK`` came.
+    async def _close_id(
+        self, connect_id: int, lane: Lane = Lane.CLOSE, slot: Slot | None = None
+    ) -> CloseResult:
+        """Close what has a connect ID, when no other close is under way.
 
         A slot that is free by the time that it is its turn has nothing left to close: the
         module has restarted, and the ID may be somebody else's.
         """
         async with self._one_close:  # CLOSE OK names no socket (rule 4)
-            if close is not None and close.slot.state is SlotState.FREE:
-                return True
-            done = self.driver.expect(lambda urc: True if isinstance(urc, CloseOk) else None)
-            try:
-                command = Qiclose(connect_id)
-                slot = None if close is None else close.slot
-                answer = await self.driver.ask(command, lane=lane, explain=False, slot=slot)
-                if close is not None:
-                    close.is_refused = not answer.ok
-                if answer.ok:
-                    async with asyncio.timeout(CLOSE_LIMIT_S):
-                        return await done
-            except TimeoutError as exc:
-                if isinstance(exc, LinkTimeout):
-                    raise
-            finally:
-                done.cancel()
-        return False
+            if slot is not None and slot.state is SlotState.FREE:
+                return CloseResult.CONFIRMED
+            return await close_and_wait(self.driver, connect_id, lane=lane, slot=slot)
 
     def close_orphan(self, connect_id: int) -> None:
         """Close a connection that nobody owns: its ``"incoming"`` URC got lost (§2.3.5).
@@ -294,6 +277,6 @@ class SocketKeeper:
         try:
             for row in await self.driver.run(Qistate(), lane=Lane.CLOSE):
                 if self.session.sockets.get(row.connect_id) is None:
-                    await self.close_quietly(row.connect_id)
+                    await self._close_id(row.connect_id)
         except ModemError as exc:  # the next start closes them
             logger.warning("! sockets that nobody owns may be left open: %s", exc)
