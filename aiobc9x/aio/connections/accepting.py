@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from aiobc9x.aio.connections.connecting import (
     PROTOCOL_TYPES,
@@ -18,6 +18,7 @@ from aiobc9x.aio.connections.connecting import (
 )
 from aiobc9x.aio.connections.listening import Server
 from aiobc9x.aio.line.slot_events import owner_of
+from aiobc9x.aio.sockets.lifetimes import SocketKeeper
 from aiobc9x.aio.sockets.opening import OpenRequest
 from aiobc9x.aio.stages import Stage, timing
 from aiobc9x.core.slots import Slot, SlotState
@@ -27,9 +28,6 @@ from aiobc9x.wire.commands.radio import Cgact
 from aiobc9x.wire.host import Host
 from aiobc9x.wire.params import integer
 from aiobc9x.wire.urcs import Incoming, Urc
-
-if TYPE_CHECKING:
-    from aiobc9x.aio.sockets.lifetimes import SocketKeeper
 
 logger = logging.getLogger("aiobc9x.aio")
 

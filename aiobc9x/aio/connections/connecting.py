@@ -14,11 +14,14 @@ import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from aiobc9x.aio.arguments import check_text, member
 from aiobc9x.aio.bringup.readiness import READY_TIMEOUT_S, Readiness
 from aiobc9x.aio.connections.hosts import HostOpener, pick_address
+from aiobc9x.aio.sockets.access_modes import ModeSwitcher
+from aiobc9x.aio.sockets.compare import Examiner
+from aiobc9x.aio.sockets.lifetimes import SocketKeeper
 from aiobc9x.aio.sockets.opening import OpenRequest
 from aiobc9x.aio.stages import Stage, timing
 from aiobc9x.aio.transports.datagram import DatagramTransport
@@ -35,11 +38,6 @@ from aiobc9x.errors import (
 from aiobc9x.spec import DISCOURAGED_LOCAL_PORTS, PORTS, AccessMode, ProtocolType, ServiceType
 from aiobc9x.wire.host import Host
 from aiobc9x.wire.params import integer
-
-if TYPE_CHECKING:
-    from aiobc9x.aio.sockets.access_modes import ModeSwitcher
-    from aiobc9x.aio.sockets.compare import Examiner
-    from aiobc9x.aio.sockets.lifetimes import SocketKeeper
 
 logger = logging.getLogger("aiobc9x.aio")
 

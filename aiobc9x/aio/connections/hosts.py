@@ -15,18 +15,16 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from aiobc9x.aio.queries.dns_ping_ntp import Resolver
 from aiobc9x.aio.sockets.opening import Opener, OpenRequest
 from aiobc9x.aio.stages import Stage
+from aiobc9x.core.slots import Slot
 from aiobc9x.errors import ConnectFailed, ConnectTimedOut, ModemError, connect_error
 from aiobc9x.spec import Err, ProtocolType
 from aiobc9x.wire.commands.tcpip import Qidnsgip
 from aiobc9x.wire.host import Host
-
-if TYPE_CHECKING:
-    from aiobc9x.aio.queries.dns_ping_ntp import Resolver
-    from aiobc9x.core.slots import Slot
 
 logger = logging.getLogger("aiobc9x.aio")
 

@@ -10,19 +10,16 @@ import contextvars
 import logging
 import socket
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
+from aiobc9x.aio.connections.connecting import Connector, Tls
 from aiobc9x.aio.line.slot_events import owner_of
+from aiobc9x.aio.sockets.lifetimes import SocketKeeper
 from aiobc9x.aio.transports.base import ModuleTransport
 from aiobc9x.aio.transports.socket_view import SocketView
+from aiobc9x.core.events import ReadRefused, SendRefused, SendStalled
+from aiobc9x.core.slots import Slot
 from aiobc9x.errors import ModemError, StreamBroken
-
-if TYPE_CHECKING:
-    from aiobc9x.aio.connections.connecting import Connector, Tls
-    from aiobc9x.aio.sockets.lifetimes import SocketKeeper
-    from aiobc9x.core.events import ReadRefused, SendRefused, SendStalled
-    from aiobc9x.core.slots import Slot
-    from aiobc9x.wire.urcs import Incoming
+from aiobc9x.wire.urcs import Incoming
 
 logger = logging.getLogger("aiobc9x.aio")
 

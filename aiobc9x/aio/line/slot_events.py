@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import copy
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, Protocol, cast, get_args
+from typing import Any, Final, Protocol, cast, get_args
 
 from aiobc9x.core.events import (
     DatagramLost,
@@ -22,10 +22,8 @@ from aiobc9x.core.events import (
     Sent,
     SlotEvent,
 )
+from aiobc9x.core.session import Session
 from aiobc9x.core.slots import Slot
-
-if TYPE_CHECKING:
-    from aiobc9x.core.session import Session
 
 SLOT_EVENTS: Final[tuple[type[SlotEvent], ...]] = get_args(SlotEvent)
 """The classes of events that go to an owner."""

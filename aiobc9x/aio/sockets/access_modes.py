@@ -12,16 +12,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from aiobc9x.aio.line.driver import Driver
 from aiobc9x.core.events import ModeSwitched, SwitchRefused
 from aiobc9x.core.slots import Slot, SlotState
 from aiobc9x.errors import ModemError, StreamBroken, command_error
 from aiobc9x.spec import AccessMode
 from aiobc9x.wire.commands.tcpip import Qiswtmd
-
-if TYPE_CHECKING:
-    from aiobc9x.aio.line.driver import Driver
 
 logger = logging.getLogger("aiobc9x.aio")
 

@@ -15,17 +15,14 @@ from asyncio import transports
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from aiobc9x.aio.sockets.compare import Examiner
+from aiobc9x.aio.sockets.lifetimes import SocketKeeper
 from aiobc9x.aio.transports.callbacks import CallbackContext
 from aiobc9x.aio.transports.tls import is_only_goodbye, is_saying_goodbye, take_ciphertext
 from aiobc9x.aio.transports.writers import lose
-from aiobc9x.core.events import SendOver
+from aiobc9x.core.events import ReadRefused, SendOver, SendRefused, SendStalled
+from aiobc9x.core.slots import Slot
 from aiobc9x.errors import CommandError, ModemError, StreamBroken
-
-if TYPE_CHECKING:
-    from aiobc9x.aio.sockets.compare import Examiner
-    from aiobc9x.aio.sockets.lifetimes import SocketKeeper
-    from aiobc9x.core.events import ReadRefused, SendRefused, SendStalled
-    from aiobc9x.core.slots import Slot
 
 logger = logging.getLogger("aiobc9x.aio")
 

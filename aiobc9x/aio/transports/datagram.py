@@ -15,16 +15,15 @@ import os
 import socket
 from typing import TYPE_CHECKING, Any, Final
 
+from aiobc9x.aio.sockets.compare import Examiner
+from aiobc9x.aio.sockets.lifetimes import SocketKeeper
 from aiobc9x.aio.transports.base import ModuleTransport
 from aiobc9x.aio.transports.socket_view import SocketView
+from aiobc9x.core.slots import Slot
 from aiobc9x.spec import SEND_MAX_BYTES
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer as Buffer
-
-    from aiobc9x.aio.sockets.compare import Examiner
-    from aiobc9x.aio.sockets.lifetimes import SocketKeeper
-    from aiobc9x.core.slots import Slot
 
 logger = logging.getLogger("aiobc9x.aio")
 

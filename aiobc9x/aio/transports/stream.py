@@ -14,23 +14,19 @@ import logging
 import socket
 from asyncio import constants
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterable
+from typing import Any, Final
 
+from aiobc9x.aio.sockets.access_modes import ModeSwitcher
+from aiobc9x.aio.sockets.compare import Examiner
+from aiobc9x.aio.sockets.lifetimes import SocketKeeper
 from aiobc9x.aio.transports.base import ModuleTransport
 from aiobc9x.aio.transports.socket_view import SocketView
 from aiobc9x.aio.transports.tls import force_reading, improve, innermost, is_only_goodbye, is_tls
 from aiobc9x.aio.transports.writers import tell_writer
-from aiobc9x.core.slots import SlotState
+from aiobc9x.core.slots import Slot, SlotState
 from aiobc9x.errors import StreamBroken
 from aiobc9x.spec import AccessMode
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from aiobc9x.aio.sockets.access_modes import ModeSwitcher
-    from aiobc9x.aio.sockets.compare import Examiner
-    from aiobc9x.aio.sockets.lifetimes import SocketKeeper
-    from aiobc9x.core.slots import Slot
 
 logger = logging.getLogger("aiobc9x.aio")
 
