@@ -1,6 +1,5 @@
 """params: writing one rule per class, then reading, then properties over damage."""
 
-import time
 
 import pytest
 from hypothesis import given
@@ -191,10 +190,9 @@ class TestSplit:
         assert b"".join(joined.split()) == b"".join(text.split())
 
     def test_damage_costs_linear_time(self) -> None:
-        """A hundred thousand open and closed quotes are split within a second."""
-        began = time.process_time()
-        split_params(b'"a"' * 100_000 + b'"' + b"a," * 100_000)
-        assert time.process_time() - began < 1
+        """Two million open and closed quotes, for which square time would be hours."""
+        many = 1_000_000
+        assert len(split_params(b'"a"' * many + b'"' + b"a," * many)) == 1
 
 
 class TestFields:
