@@ -123,8 +123,8 @@ async def test_two_modems_in_one_program() -> None:
         await asyncio.sleep(1)
         assert second.open_ids == [0]
         with pytest.raises(aiobc9x.ModuleReset):
-            await first._streams[0][0].read()
-        second._streams[0][1].write(b"x")
+            await first.opened[0][0].read()
+        second.opened[0][1].write(b"x")
         await asyncio.sleep(1)
         assert second.peer.received == b"x"
 

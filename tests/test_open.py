@@ -130,9 +130,8 @@ async def test_modem_that_is_dropped_while_the_loop_goes_on() -> None:
     async with Bench() as bench:
         before = other_tasks()
         await bench.open()
-        bench._streams.clear()
         with pytest.warns(ResourceWarning, match="unclosed modem <Modem sim"):
-            bench._modem = None
+            bench.drop()
         await asyncio.sleep(2)
         assert bench.line is not None
         assert bench.line.is_closing()
@@ -159,7 +158,7 @@ async def test_a_modem_lives_as_long_as_what_it_gave(holder: str) -> None:
             case _:
                 kept = modem.subscribe()
         known = weakref.ref(modem)
-        bench._modem = None
+        bench.drop()
         del modem
         gc.collect()
         await asyncio.sleep(5)

@@ -16,7 +16,16 @@ import pytest
 
 import aiobc9x
 from aiobc9x.sim.options import Host
-from tests.support.bench import ADDRESS, ECHO_PORT, HOST, PORT, Bench, Plug, plugged_in
+from tests.support.bench import (
+    ADDRESS,
+    ECHO_PORT,
+    HOST,
+    PORT,
+    Bench,
+    Plug,
+    left_waiting,
+    plugged_in,
+)
 from tests.support.cancelling import Moment, cancel_at
 from tests.support.clock import no_task_left, other_tasks, take_errors, virtual
 
@@ -64,13 +73,11 @@ async def try_every_step(
 async def check(bench: Bench, modem: aiobc9x.Modem, before: set[asyncio.Task[Any]]) -> None:
     """Show that a cancelled call has left nothing behind."""
     await is_in_step(bench, modem)
-    for _, writer in bench._streams:
+    for _, writer in bench.opened:
         writer.close()
     await asyncio.sleep(45)  # whatever was under way, open_time included, has ended
     assert bench.open_ids == [], "a connect ID is left on the module"
-    assert list(modem._driver.session.sockets) == [], "a connect ID is left in our table"
-    assert not modem._driver.session.queue.waiting
-    assert not modem._driver._expected
+    assert left_waiting(bench.driver) == []
     await no_task_left(before)
     assert take_errors() == []
 
@@ -162,7 +169,7 @@ async def test_seventh_connection(moment: Moment) -> None:
     async def fill(bench: Bench, _: aiobc9x.Modem) -> None:
         for _turn in range(6):
             await bench.streams(HOST, PORT)
-        bench._streams[0][1].close()
+        bench.opened[0][1].close()
 
     async def call(bench: Bench, _modem: aiobc9x.Modem) -> None:
         await bench.streams(HOST, PORT)
@@ -172,7 +179,7 @@ async def test_seventh_connection(moment: Moment) -> None:
         try:
             await call(bench, modem)
         finally:
-            for _, writer in bench._streams:
+            for _, writer in bench.opened:
                 writer.close()
 
     await try_every_step(free_some, moment, prepare=fill, least=2, close_time=2.0)
@@ -190,7 +197,7 @@ async def test_drain(moment: Moment) -> None:
     received: list[int] = []
 
     async def call(bench: Bench, _modem: aiobc9x.Modem) -> None:
-        _, writer = bench._streams[0]
+        _, writer = bench.opened[0]
         writer.write(bytes(9000))
         try:
             await writer.drain()
@@ -208,7 +215,7 @@ async def test_wait_closed(moment: Moment) -> None:
     """The close goes on."""
 
     async def call(bench: Bench, _modem: aiobc9x.Modem) -> None:
-        _, writer = bench._streams[0]
+        _, writer = bench.opened[0]
         writer.close()
         await writer.wait_closed()
 
@@ -221,7 +228,7 @@ async def test_read(moment: Moment) -> None:
     """No byte is lost to a read that was cancelled."""
 
     async def call(bench: Bench, _modem: aiobc9x.Modem) -> None:
-        reader, _ = bench._streams[0]
+        reader, _ = bench.opened[0]
         peer = bench.network.peers[0]
         peer.send(b"0123456789")
         got = b""
@@ -270,7 +277,7 @@ async def test_aclose(moment: Moment) -> None:
             before = other_tasks()
             modem = await bench.open()
             await bench.streams(HOST, PORT)
-            writer = bench._streams[0][1]
+            writer = bench.opened[0][1]
             writer.write(bytes(3000))
             cancelled = await cancel_at(modem.aclose(), step, moment)
             await modem.aclose()

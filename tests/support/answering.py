@@ -88,6 +88,12 @@ class AnsweringModule(ScriptedDevice):
         return _ATTACHED.get(text, b"ERROR" if closes or not text.startswith("AT") else b"OK")
 
 
+async def loses_network(module: AnsweringModule) -> None:
+    """Have it say that it is not registered, so that the next wait asks anew."""
+    module.say(b"\r\n+CEREG: 2\r\n")
+    await asyncio.sleep(0.1)
+
+
 def late(module: AnsweringModule, delay: float, answer: bytes) -> Answer:
     """Answer after some seconds."""
 

@@ -14,6 +14,7 @@ from typing import Any
 from unittest.mock import patch
 
 import aiobc9x
+from aiobc9x.aio.line.driver import Driver
 from aiobc9x.sim import links
 from aiobc9x.sim.faults import Fault, FaultKind
 from aiobc9x.sim.links import MemoryTransport, VirtualModule
@@ -29,6 +30,21 @@ HOST = "220.18.39.22"
 PORT, ECHO_PORT = 8062, 7
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+def driver_of(modem: aiobc9x.Modem) -> Driver:
+    """Return a modem's driver, for tests of what lies below a modem."""
+    return modem._driver
+
+
+def left_waiting(driver: Driver) -> list[str]:
+    """Name what the library still waits for, or keeps, on behalf of a caller."""
+    waiting = {
+        "a command in the queue": bool(driver.session.queue.waiting),
+        "an answer that comes by itself": len(driver._expected) > 0,
+        "a connect ID in our table": len(driver.session.sockets) > 0,
+    }
+    return [what for what, waits in waiting.items() if waits]
 
 
 @contextmanager
@@ -61,6 +77,7 @@ class Bench:
         virtual: The module.
         dialogue: Every line of the module's dialogue, as ``(direction, text)``.
         line: The host's end of the line to the modem that was opened last.
+        opened: The streams of every connection, in order.
 
     """
 
@@ -74,7 +91,7 @@ class Bench:
         self.virtual = VirtualModule(sim, network=self.network, nvram=nvram)
         self.line: MemoryTransport | None = None
         self._modem: aiobc9x.Modem | None = None
-        self._streams: list[Streams] = []
+        self.opened: list[Streams] = []
 
     def _note(self, direction: str, text: str) -> None:
         self.dialogue.append((direction, text))
@@ -106,11 +123,27 @@ class Bench:
         """Return the modem that is open; open one if none is."""
         return self._modem or await self.open()
 
+    @property
+    def current(self) -> aiobc9x.Modem:
+        """The modem that is open."""
+        assert self._modem is not None
+        return self._modem
+
+    @property
+    def driver(self) -> Driver:
+        """The driver of that modem."""
+        return driver_of(self.current)
+
+    def drop(self) -> None:
+        """Forget the modem and its streams without closing them."""
+        self.opened.clear()
+        self._modem = None
+
     async def streams(self, host: str = HOST, port: int = PORT, **options: Any) -> Streams:
         """Open a connection, and a modem if none is; the streams live as long as the bench."""
         modem = await self.modem()
         streams = await modem.open_connection(host, port, **options)
-        self._streams.append(streams)
+        self.opened.append(streams)
         return streams
 
     async def connect(self, **options: Any) -> tuple[Streams, Peer]:

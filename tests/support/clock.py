@@ -8,15 +8,17 @@ is set, nothing will ever happen again: the loop says so instead of hanging.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import functools
 import gc
 import inspect
 import selectors
 from collections.abc import Callable, Collection, Coroutine
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar, TypeVarTuple, cast
 
 T = TypeVar("T")
 P = ParamSpec("P")
+Ts = TypeVarTuple("Ts")
 
 SETTLE_S = 20.0
 """Virtual seconds that a test's tasks have to end by themselves."""
@@ -56,12 +58,14 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     Attributes:
         now: The time in seconds. It doesn't start at 0, as no real loop's does.
         errors: What was reported to the exception handler and not yet looked at.
+        timers_set: How many timers have been set.
 
     """
 
     def __init__(self) -> None:
         self.now = 1000.0
         self.errors: list[dict[str, Any]] = []  # Any: the context of a report holds anything
+        self.timers_set = 0
         selector = _Selector()
         super().__init__(selector)
         selector.loop = self
@@ -70,6 +74,17 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         """Return the virtual time."""
         return self.now
+
+    def call_at(
+        self,
+        when: float,
+        callback: Callable[[*Ts], object],
+        *args: *Ts,
+        context: contextvars.Context | None = None,
+    ) -> asyncio.TimerHandle:
+        """Set a timer, and count it."""
+        self.timers_set += 1
+        return super().call_at(when, callback, *args, context=context)
 
 
 def running() -> VirtualLoop:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any, cast
 
 from aiobc9x.aio.transports.stream import SocketTransport
@@ -142,6 +143,13 @@ async def recorded(
     transport, protocol = await modem.create_connection(Recorder, HOST, port)
     assert isinstance(transport, SocketTransport)
     return protocol, transport, bench.peer
+
+
+def held_bytes(transport: asyncio.Transport) -> int:
+    """How much a transport holds for a reader that has stopped, as it says itself."""
+    said = re.search(r"ahead=(\d+)", repr(transport))
+    assert said is not None
+    return int(said[1])
 
 
 def reads(bench: Bench, connect_id: int = 0) -> int:

@@ -51,9 +51,10 @@ class ScriptedDevice(asyncio.Transport):
 
     def say(self, data: bytes) -> None:
         """Send bytes to the host, in the loop's next turn."""
-        asyncio.get_running_loop().call_soon(self._deliver, data)
+        asyncio.get_running_loop().call_soon(self.say_now, data)
 
-    def _deliver(self, data: bytes) -> None:
+    def say_now(self, data: bytes) -> None:
+        """Have bytes arrive before this call returns."""
         if not self._closing:
             self._protocol.data_received(data)
 

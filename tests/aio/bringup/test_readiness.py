@@ -9,7 +9,7 @@ import pytest
 
 import aiobc9x
 from aiobc9x.sim.faults import Fault, FaultKind
-from tests.support.answering import AnsweringModule, late, opened
+from tests.support.answering import AnsweringModule, late, loses_network, opened
 from tests.support.bench import HOST, PORT, Bench
 from tests.support.clock import running, virtual
 
@@ -208,7 +208,7 @@ class TestNotNow:
             began = running().now
             await modem.wait_ready(60)
             assert 10 < running().now - began < 25
-            modem._readiness.forget()
+            await loses_network(module)
             began = running().now
             await modem.wait_ready(60)
             assert running().now - began < 1
@@ -320,7 +320,7 @@ class TestRegistrationLevel:
         async with opened(module) as modem:
             for _ in range(2):
                 await modem.wait_ready(30)
-                modem._readiness.forget()
+                await loses_network(module)
         assert module.told("AT+CEREG=") == chosen
 
     @virtual

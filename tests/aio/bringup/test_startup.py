@@ -147,7 +147,7 @@ class TestLeftovers:
         """NVRAM is flash: a second start writes none of it."""
         async with Bench() as bench:
             await bench.open()
-            await bench._modem.aclose()  # type: ignore[union-attr]  # it was just opened
+            await bench.current.aclose()
             bench.dialogue.clear()
             modem = await bench.open()
             writes = [c for c in bench.commands if c.startswith("AT+QICFG=") and c.count(",")]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import re
+from functools import partial
 
 import pytest
 
 import aiobc9x
-from tests.support.answering import AnsweringModule, late, opened
+from tests.support.answering import AnsweringModule, late, loses_network, opened
 from tests.support.clock import running, virtual
 
 SETTINGS = (
@@ -95,7 +96,7 @@ class TestBoot:
             assert len(module.told("AT+QSCLK")) == 1
             await modem.wait_ready()
             assert len(module.told("AT+QSCLK")) == 2
-            modem._readiness.forget()
+            await loses_network(module)
             await modem.wait_ready()
             assert len(module.told("AT+QSCLK")) == 2
 
@@ -154,7 +155,7 @@ class TestBoot:
         module.on(r"AT\+CEDRXS=0", b"+CME ERROR: 30")
         async with opened(module) as modem:
             for _ in range(5):
-                modem._readiness.forget()
+                await loses_network(module)
                 await modem.wait_ready()
             seen = len(module.told("AT+CEDRXS"))
             await modem.wait_ready()
@@ -195,7 +196,7 @@ class TestMissing:
             assert running().now - began < healthy + 0.1
             await modem.wait_ready()
             module.seen.clear()
-            modem._readiness.forget()
+            await loses_network(module)
             await modem.wait_ready()
             assert not any(re.fullmatch(vendors, line) for line in module.seen)
 
@@ -250,14 +251,18 @@ class TestRequired:
         began = running().now
         async with opened(module, profile=aiobc9x.ModuleProfile()) as modem:
             assert running().now - began < 8
-            assert not modem._driver.session.length_shown
+            endpoint = partial(
+                modem.create_datagram_endpoint,
+                asyncio.DatagramProtocol,
+                remote_addr=("192.0.2.1", 7),
+            )
             with pytest.raises(ValueError, match="show_length"):
-                await modem.create_datagram_endpoint(
-                    asyncio.DatagramProtocol, remote_addr=("192.0.2.1", 7)
-                )
+                await endpoint()
             module.on(r'AT\+QICFG="showlength",1', b"OK")
+            module.on(r"AT\+QIOPEN=.*", b"OK\n+QIOPEN: 0,0")
             await modem.wait_ready()
-            assert modem._driver.session.length_shown
+            transport, _ = await endpoint()
+            transport.abort()
 
     @pytest.mark.parametrize("silent", [r"AT\+CFUN=1", r'AT\+QICFG="showlength"'])
     @virtual

@@ -135,11 +135,11 @@ class TestIncoming:
     async def test_unknown_listener(self) -> None:
         """A connection that nobody listens for is closed on the module (C11)."""
         async with Bench() as bench:
-            modem = await bench.open()
+            await bench.open()
             bench.virtual.say('+QIURC: "incoming",3,5,"192.168.2.2",36566')
             await asyncio.sleep(1)
             assert "AT+QICLOSE=3" in bench.commands[bench.commands.index("AT+QISTATE?") + 8 :]
-            assert len(modem._driver.session.sockets) == 0
+            assert len(bench.driver.session.sockets) == 0
 
     @virtual
     async def test_known_socket_that_is_no_listener(self) -> None:
@@ -151,7 +151,7 @@ class TestIncoming:
             writer.write(b"x")
             assert await reader.readexactly(1) == b"x"
             await asyncio.sleep(1)
-            assert len(modem._driver.session.sockets) == 1
+            assert len(bench.driver.session.sockets) == 1
             writer.close()
 
     @virtual

@@ -9,7 +9,7 @@ import pytest
 import aiobc9x
 from aiobc9x.aio.line.urc_inbox import Inbox, detached
 from aiobc9x.wire.urcs import Closed, CloseOk, DnsAnswer, Urc
-from tests.support.bench import Bench
+from tests.support.bench import Bench, left_waiting
 from tests.support.clock import running, take_errors, virtual
 
 
@@ -20,10 +20,10 @@ class TestInbox:
     async def test_order_and_kinds(self) -> None:
         """It keeps its kinds, in order, and leaves the others alone."""
         async with Bench() as bench:
-            modem = await bench.open()
+            await bench.open()
             bench.virtual.say('+QIURC: "closed",0')
             await asyncio.sleep(0.1)
-            inbox: Inbox[Urc] = Inbox(modem._driver, Closed, CloseOk)
+            inbox: Inbox[Urc] = Inbox(bench.driver, Closed, CloseOk)
             for line in ('+QIURC: "closed",1', '+QIURC: "dnsgip",565', "CLOSE OK"):
                 bench.virtual.say(line)
             assert await inbox.get(1, "AT") == Closed(1)
@@ -34,8 +34,8 @@ class TestInbox:
     async def test_timeout(self) -> None:
         """It names the command; what comes later is kept."""
         async with Bench() as bench:
-            modem = await bench.open()
-            inbox = Inbox(modem._driver, Closed)
+            await bench.open()
+            inbox = Inbox(bench.driver, Closed)
             began = running().now
             with pytest.raises(aiobc9x.LinkTimeout, match=r"AT\+X.* in 3 s"):
                 await inbox.get(3, "AT+X")
@@ -48,18 +48,18 @@ class TestInbox:
     async def test_closed_inbox_collects_nothing(self) -> None:
         """Nothing is left with the driver."""
         async with Bench() as bench:
-            modem = await bench.open()
-            inbox = Inbox(modem._driver, Closed)
+            await bench.open()
+            inbox = Inbox(bench.driver, Closed)
             inbox.close()
             await asyncio.sleep(0)
-            assert len(modem._driver._expected) == 0
+            assert left_waiting(bench.driver) == []
 
     @virtual
     async def test_skip(self) -> None:
         """Items at the front that aren't wanted go, those behind a wanted one stay."""
         async with Bench() as bench:
-            modem = await bench.open()
-            inbox = Inbox(modem._driver, DnsAnswer)
+            await bench.open()
+            inbox = Inbox(bench.driver, DnsAnswer)
             for line in ('"1.1.1.1"', "0,1,0", '"2.2.2.2"'):
                 bench.virtual.say(f'+QIURC: "dnsgip",{line}')
             await asyncio.sleep(0.1)
@@ -72,8 +72,8 @@ class TestInbox:
     async def test_lost_link(self) -> None:
         """Whoever waits is told why; what had come is still given."""
         async with Bench() as bench:
-            modem = await bench.open()
-            inbox = Inbox(modem._driver, Closed)
+            await bench.open()
+            inbox = Inbox(bench.driver, Closed)
             bench.virtual.say('+QIURC: "closed",4')
             await asyncio.sleep(0.1)
             bench.cut_line()
@@ -82,7 +82,7 @@ class TestInbox:
             with pytest.raises(aiobc9x.LinkLost):
                 await inbox.get(1, "AT")
             with pytest.raises(aiobc9x.LinkLost):
-                await Inbox(modem._driver, Closed).get(1, "AT")
+                await Inbox(bench.driver, Closed).get(1, "AT")
 
 
 class TestDetached:
@@ -96,10 +96,10 @@ class TestDetached:
             return one / other
 
         async with Bench() as bench:
-            modem = await bench.open()
-            assert await detached(modem._driver, divide, 6, 3) == 2
+            await bench.open()
+            assert await detached(bench.driver, divide, 6, 3) == 2
             with pytest.raises(ZeroDivisionError):
-                await detached(modem._driver, divide, 1, 0)
+                await detached(bench.driver, divide, 1, 0)
 
     @virtual
     async def test_goes_on_when_the_caller_is_cancelled(self) -> None:
@@ -113,11 +113,11 @@ class TestDetached:
                 raise ZeroDivisionError
 
         async with Bench() as bench:
-            modem = await bench.open()
+            await bench.open()
             for fails in (False, True):
                 with pytest.raises(TimeoutError):
                     async with asyncio.timeout(1):
-                        await detached(modem._driver, work, fails)
+                        await detached(bench.driver, work, fails)
             await asyncio.sleep(5)
             assert done == [False, True]
             assert take_errors() == []
@@ -131,10 +131,10 @@ class TestDetached:
 
         async with Bench() as bench:
             modem = await bench.open()
-            waiting = asyncio.create_task(detached(modem._driver, forever))
+            waiting = asyncio.create_task(detached(bench.driver, forever))
             await asyncio.sleep(1)
             await modem.aclose()
             with pytest.raises(aiobc9x.LinkLost, match="closed"):
                 await waiting
             with pytest.raises(aiobc9x.LinkLost, match="closed"):
-                await detached(modem._driver, forever)
+                await detached(bench.driver, forever)

@@ -183,7 +183,10 @@ class TestResolve:
             modem = await bench.open()
             for name in hosts:
                 await modem.resolve(name)
-            assert len(modem._resolver._cache) <= 256
+            await modem.resolve("h299.example")
+            assert asked(bench, "AT+QIDNSGIP") == 300
+            await modem.resolve("h0.example")  # had it been kept, 300 would be
+            assert asked(bench, "AT+QIDNSGIP") == 301
 
     @virtual
     async def test_address_is_its_own_answer(self) -> None:

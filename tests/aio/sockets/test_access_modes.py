@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -17,7 +19,7 @@ from aiobc9x.sim.faults import Fault, FaultKind
 from aiobc9x.sim.nvram import Nvram
 from tests.support.bench import ECHO_PORT, HOST, PORT, Bench
 from tests.support.clock import running, virtual
-from tests.support.recorders import StreamRecorder
+from tests.support.recorders import StreamRecorder, held_bytes
 
 PUSH, BUFFER = AccessMode.PUSH, AccessMode.BUFFER
 READ_AHEAD = 8192
@@ -37,11 +39,10 @@ def switches(bench: Bench) -> list[str]:
     return [line for line in bench.commands if line.startswith("AT+QISWTMD")]
 
 
-async def pushing(bench: Bench, **options: Any) -> StreamRecorder:
+async def pushing(bench: Bench, **options: Any) -> tuple[asyncio.Transport, StreamRecorder]:
     """Open a modem and a connection in push mode; ``options`` are the modem's."""
     modem = await bench.open(**options)
-    _, protocol = await modem.create_connection(StreamRecorder, HOST, PORT, access_mode=PUSH)
-    return protocol
+    return await modem.create_connection(StreamRecorder, HOST, PORT, access_mode=PUSH)
 
 
 class TestPush:
@@ -54,7 +55,7 @@ class TestPush:
         """Start-up sees to ``showlength``; without it pushed data have no end."""
         nvram = Nvram(show_length=shown, view_mode=view)
         async with Bench(nvram=nvram) as bench:
-            protocol = await pushing(bench)
+            _, protocol = await pushing(bench)
             bench.peer.send(stream(5000))
             assert await protocol.until(5000) == stream(5000)
             assert nvram.show_length == 1
@@ -63,7 +64,7 @@ class TestPush:
     async def test_costs_no_reads(self) -> None:
         """Nothing is asked for."""
         async with Bench() as bench:
-            protocol = await pushing(bench)
+            _, protocol = await pushing(bench)
             bench.peer.send(stream(20000))
             await protocol.until(20000)
             await asyncio.sleep(60)
@@ -73,7 +74,7 @@ class TestPush:
     async def test_end_of_the_stream(self) -> None:
         """What was pushed before ``"closed"`` comes first."""
         async with Bench() as bench:
-            protocol = await pushing(bench)
+            _, protocol = await pushing(bench)
             bench.peer.send(stream(3000))
             bench.peer.close()
             assert await protocol.lost is None
@@ -85,7 +86,7 @@ class TestPush:
     async def test_pieces_of_any_size(self, chunk: Any) -> None:
         """However the line cuts them, the bytes are the same."""
         async with Bench(chunk=chunk) as bench:
-            protocol = await pushing(bench)
+            _, protocol = await pushing(bench)
             bench.peer.send(stream(3000))
             assert await protocol.until(3000) == stream(3000)
 
@@ -156,21 +157,17 @@ class TestSwitch:
     async def test_only_if_it_changes_something(self) -> None:
         """The mode that it has costs no flash write."""
         async with Bench() as bench:
-            protocol = await pushing(bench)
-            assert protocol.transport is not None
-            assert bench._modem is not None
-            await bench._modem.set_access_mode(protocol.transport, PUSH)
+            transport, _ = await pushing(bench)
+            await bench.current.set_access_mode(transport, PUSH)
             assert switches(bench) == []
 
     @virtual
     async def test_refusal(self) -> None:
         """The socket stays as it was."""
         async with Bench(Fault(FaultKind.ERROR, on="AT+QISWTMD")) as bench:
-            protocol = await pushing(bench)
-            assert protocol.transport is not None
-            assert bench._modem is not None
+            transport, protocol = await pushing(bench)
             with pytest.raises(aiobc9x.CommandError):
-                await bench._modem.set_access_mode(protocol.transport, BUFFER)
+                await bench.current.set_access_mode(transport, BUFFER)
             bench.peer.send(b"pushed")
             assert await protocol.until(6) == b"pushed"
 
@@ -179,10 +176,8 @@ class TestSwitch:
     async def test_a_later_call_decides(self, pause: float) -> None:
         """The earlier one says so: withdrawn before it was written, or overtaken behind that."""
         async with Bench(latency=0.2) as bench:
-            protocol = await pushing(bench)
-            modem, transport = bench._modem, protocol.transport
-            assert modem is not None
-            assert transport is not None
+            transport, protocol = await pushing(bench)
+            modem = bench.current
             first = asyncio.create_task(modem.set_access_mode(transport, BUFFER))
             await asyncio.sleep(pause)
             await modem.set_access_mode(transport, PUSH)
@@ -196,24 +191,19 @@ class TestSwitch:
     async def test_a_close_right_behind_it(self) -> None:
         """It was switched before; nobody has chosen otherwise."""
         async with Bench() as bench:
-            protocol = await pushing(bench)
-            modem, transport = bench._modem, protocol.transport
-            assert modem is not None
-            assert transport is not None
-            slot = transport._slot  # type: ignore[attr-defined]  # who hears of it first
-            switched = modem._driver.expect_of(slot, ModeSwitched)
+            transport, _ = await pushing(bench)
+            (slot,) = bench.driver.session.sockets
+            switched = bench.driver.expect_of(slot, ModeSwitched)  # who hears of it first
             switched.add_done_callback(lambda _: transport.abort())
-            await modem.set_access_mode(transport, BUFFER)
+            await bench.current.set_access_mode(transport, BUFFER)
             assert switches(bench) == ["AT+QISWTMD=0,0"]
 
     @virtual
     async def test_three_calls_at_once(self) -> None:
         """Those that have chosen what the last one has are done when it is."""
         async with Bench() as bench:
-            protocol = await pushing(bench)
-            modem, transport = bench._modem, protocol.transport
-            assert modem is not None
-            assert transport is not None
+            transport, _ = await pushing(bench)
+            modem = bench.current
             calls = [modem.set_access_mode(transport, mode) for mode in (BUFFER, PUSH, BUFFER)]
             found = await asyncio.gather(*calls, return_exceptions=True)
             assert [type(one) for one in found] == [type(None), RuntimeError, type(None)]
@@ -223,10 +213,8 @@ class TestSwitch:
     async def test_a_refusal_of_what_was_overtaken(self) -> None:
         """The later call has what it wanted: the mode that the socket had."""
         async with Bench(Fault(FaultKind.ERROR, on="AT+QISWTMD"), latency=0.2) as bench:
-            protocol = await pushing(bench)
-            modem, transport = bench._modem, protocol.transport
-            assert modem is not None
-            assert transport is not None
+            transport, _ = await pushing(bench)
+            modem = bench.current
             first = asyncio.create_task(modem.set_access_mode(transport, BUFFER))
             await asyncio.sleep(0.01)
             await modem.set_access_mode(transport, PUSH)
@@ -237,11 +225,8 @@ class TestSwitch:
     async def test_wrong_transports(self) -> None:
         """Closed ones, and those of others, are a ValueError."""
         async with Bench() as bench:
-            protocol = await pushing(bench)
-            modem = bench._modem
-            assert modem is not None
-            transport = protocol.transport
-            assert transport is not None
+            transport, _ = await pushing(bench)
+            modem = bench.current
             transport.close()
             with pytest.raises(ValueError, match="not an open connection"):
                 await modem.set_access_mode(transport, BUFFER)
@@ -259,18 +244,23 @@ class TestBackpressure:
             bench.peer.send(data[start : start + 1000])
             await asyncio.sleep(every)
 
+    @asynccontextmanager
+    async def stalled(
+        self, size_bytes: int
+    ) -> AsyncIterator[tuple[Bench, asyncio.Transport, StreamRecorder]]:
+        """Have the peer send so much to a reader that has stopped."""
+        async with Bench(baud=115200) as bench:
+            transport, protocol = await pushing(bench, read_ahead_bytes=READ_AHEAD)
+            transport.pause_reading()
+            await self.talk(bench, stream(size_bytes))
+            yield bench, transport, protocol
+
     @virtual
     async def test_there_and_back(self) -> None:
         """The queue stays bounded, nothing is lost, and push mode comes back."""
         data = stream(60000)
-        async with Bench(baud=115200) as bench:
-            protocol = await pushing(bench, read_ahead_bytes=READ_AHEAD)
-            transport, modem = protocol.transport, bench._modem
-            assert transport is not None
-            assert modem is not None
-            transport.pause_reading()
-            await self.talk(bench, data)
-            held = transport._ahead_bytes  # type: ignore[attr-defined]  # what it is about
+        async with self.stalled(len(data)) as (bench, transport, protocol):
+            held = held_bytes(transport)
             assert READ_AHEAD <= held < READ_AHEAD + OVERRUN_BYTES / 4
             assert switches(bench) == ["AT+QISWTMD=0,0"]
             transport.resume_reading()
@@ -284,10 +274,8 @@ class TestBackpressure:
     async def test_flash_writes_are_rare(self) -> None:
         """However often the reader stalls, push mode comes back once in a minute."""
         async with Bench(baud=115200) as bench:
-            protocol = await pushing(bench, read_ahead_bytes=READ_AHEAD)
-            transport, modem = protocol.transport, bench._modem
-            assert transport is not None
-            assert modem is not None
+            transport, protocol = await pushing(bench, read_ahead_bytes=READ_AHEAD)
+            modem = bench.current
             before, began, sent = modem.statistics.nvram_writes, running().now, 0
             while running().now - began < 200:
                 transport.pause_reading()
@@ -303,12 +291,7 @@ class TestBackpressure:
     async def test_peer_that_closes_meanwhile(self) -> None:
         """Everything that it sent is delivered, then the EOF."""
         data = stream(30000)
-        async with Bench(baud=115200) as bench:
-            protocol = await pushing(bench, read_ahead_bytes=READ_AHEAD)
-            transport = protocol.transport
-            assert transport is not None
-            transport.pause_reading()
-            await self.talk(bench, data)
+        async with self.stalled(len(data)) as (bench, transport, protocol):
             bench.peer.close()
             await asyncio.sleep(5)
             assert not protocol.lost.done()
@@ -319,14 +302,8 @@ class TestBackpressure:
     @virtual
     async def test_owner_who_decides_for_buffer_mode(self) -> None:
         """Who switches it meanwhile has the last word: it doesn't return by itself."""
-        async with Bench(baud=115200) as bench:
-            protocol = await pushing(bench, read_ahead_bytes=READ_AHEAD)
-            transport, modem = protocol.transport, bench._modem
-            assert transport is not None
-            assert modem is not None
-            transport.pause_reading()
-            await self.talk(bench, stream(15000))
-            await modem.set_access_mode(transport, BUFFER)
+        async with self.stalled(15000) as (bench, transport, protocol):
+            await bench.current.set_access_mode(transport, BUFFER)
             transport.resume_reading()
             await protocol.until(15000)
             await asyncio.sleep(200)
@@ -335,13 +312,8 @@ class TestBackpressure:
     @virtual
     async def test_lengths_that_are_hidden_meanwhile(self) -> None:
         """It stays in buffer mode until they are shown again."""
-        async with Bench(baud=115200) as bench:
-            protocol = await pushing(bench, read_ahead_bytes=READ_AHEAD)
-            transport, modem = protocol.transport, bench._modem
-            assert transport is not None
-            assert modem is not None
-            transport.pause_reading()
-            await self.talk(bench, stream(15000))
+        async with self.stalled(15000) as (bench, transport, protocol):
+            modem = bench.current
             await modem.configure(show_length=False)
             transport.resume_reading()
             await protocol.until(15000)
@@ -358,9 +330,8 @@ class TestBackpressure:
         """What can't be held back is at last too much: the stream ends with a reason."""
         fault = Fault(FaultKind.ERROR, on="AT+QISWTMD", times=None)
         async with Bench(fault) as bench:
-            protocol = await pushing(bench, read_ahead_bytes=READ_AHEAD)
-            assert protocol.transport is not None
-            protocol.transport.pause_reading()
+            transport, protocol = await pushing(bench, read_ahead_bytes=READ_AHEAD)
+            transport.pause_reading()
             for _ in range(100):
                 bench.peer.send(stream(1000))
                 await asyncio.sleep(0.01)
@@ -373,9 +344,8 @@ class TestBackpressure:
         """The answer may stand inside what was pushed meanwhile: the connection ends."""
         fault = Fault(FaultKind.IGNORE, on="AT+QISWTMD")
         async with Bench(fault, baud=115200) as bench:
-            protocol = await pushing(bench, read_ahead_bytes=READ_AHEAD)
-            assert protocol.transport is not None
-            protocol.transport.pause_reading()
+            transport, protocol = await pushing(bench, read_ahead_bytes=READ_AHEAD)
+            transport.pause_reading()
             await self.talk(bench, stream(50000), every=1)
             assert switches(bench) == ["AT+QISWTMD=0,0"]
             assert isinstance(await protocol.lost, aiobc9x.StreamBroken)

@@ -106,7 +106,7 @@ class TestClose:
             for _ in range(6):
                 await bench.streams(HOST, PORT)
             bench.add_fault(Fault(FaultKind.ERROR, on="AT+QICLOSE", times=None))
-            bench._streams[0][1].close()
+            bench.opened[0][1].close()
             waiting = asyncio.create_task(modem.open_connection(HOST, PORT))
             await asyncio.sleep(2)  # three tries have failed, and the next is 30 s away
             assert not waiting.done()

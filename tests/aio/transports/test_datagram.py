@@ -28,7 +28,7 @@ async def endpoint(bench: Bench, *, echo: bool = False, **options: Any) -> Endpo
         bench.network.serve_udp(UDP_PORT, lambda peer: peer.answer_with(peer.send))
     else:
         bench.network.serve_udp(UDP_PORT)
-    modem = bench._modem or await bench.open()
+    modem = await bench.modem()
     options.setdefault("remote_addr", (HOST, UDP_PORT))
     return await modem.create_datagram_endpoint(DatagramRecorder, **options)
 
@@ -101,8 +101,7 @@ class TestBoundaries:
         stream = pattern(9000, 7)
         async with Bench(buffer_bytes=1 << 20) as bench:
             transport, protocol = await endpoint(bench, echo=True)
-            modem = bench._modem
-            assert modem is not None
+            modem = bench.current
             reader, writer = await modem.open_connection(HOST, ECHO_PORT)
             writer.write(stream)
             for datagram in sent:
@@ -220,8 +219,7 @@ class TestLosses:
         """``"buff full"`` is one error and one count; what is in the buffer comes."""
         async with Bench(buffer_nodes=2) as bench:
             transport, protocol = await endpoint(bench)
-            modem = bench._modem
-            assert modem is not None
+            modem = bench.current
             for turn in range(5):
                 bench.peer.send(b"%d" % turn)
             await protocol.until(received=2, errors=1)
@@ -246,8 +244,7 @@ class TestLosses:
             await asyncio.sleep(1)
             assert bench.peer.datagrams == [b"sent"]
             assert [e.errno for e in protocol.errors if isinstance(e, OSError)] == [errno.ENOBUFS]
-            assert bench._modem is not None
-            assert bench._modem.statistics.datagrams_lost == 1
+            assert bench.current.statistics.datagrams_lost == 1
 
     @virtual
     async def test_error_to_a_send(self) -> None:
@@ -374,8 +371,7 @@ class TestEnd:
 
         async with Bench() as bench:
             _, healthy = await endpoint(bench, echo=True)
-            modem = bench._modem
-            assert modem is not None
+            modem = bench.current
             _, broken = await modem.create_datagram_endpoint(Raises, remote_addr=(HOST, UDP_PORT))
             bench.peer.send(b"x")
             assert isinstance(await broken.lost, ZeroDivisionError)

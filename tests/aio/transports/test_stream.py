@@ -14,7 +14,7 @@ from aiobc9x.sim.faults import Fault, FaultKind
 from aiobc9x.sim.memory import Peer
 from tests.support.bench import ECHO_PORT, HOST, PORT, Bench
 from tests.support.clock import running, virtual
-from tests.support.recorders import Recorder, reads, recorded
+from tests.support.recorders import Recorder, held_bytes, reads, recorded
 
 NODE_BYTES = 1360
 
@@ -245,7 +245,7 @@ class TestReading:
             slow_transport.pause_reading()
             slow_peer.send(bytes(range(256)) * 400)
             await asyncio.sleep(1)
-            taken = slow_transport._ahead_bytes
+            taken = held_bytes(slow_transport)
             assert ahead <= taken < ahead + 1024
             stopped_at = reads(bench, 0)
             for turn in range(50):

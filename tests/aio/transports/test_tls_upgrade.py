@@ -341,7 +341,7 @@ class TestFailure:
                 )
             )
             await asyncio.sleep(5)
-            (slot,) = modem._driver.session.sockets
+            (slot,) = bench.driver.session.sockets
             slot.owner.abort()  # type: ignore[attr-defined]  # it is a transport
             with pytest.raises(ConnectionAbortedError, match="in the TLS handshake"):
                 await opening
