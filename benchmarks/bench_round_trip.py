@@ -27,7 +27,8 @@ from aiobc9x.spec import CONNECT_IDS
 from aiobc9x.wire.commands.base import Raw
 from benchmarks.children import Child
 from benchmarks.harness import Options, Plot, Run, Table, in_turns, run
-from benchmarks.script import Script, open_modem, scripted
+from benchmarks.script import Script, open_modem
+from tests.support.bench import plugged_in
 
 ROUNDS: Final = 201
 COMMANDS: Final = 32
@@ -102,7 +103,7 @@ async def in_memory(connections: int = 0) -> tuple[Bare, aiobc9x.Modem]:
     modem = await open_modem(Script())
     for _ in range(connections):
         await modem.create_connection(asyncio.Protocol, "192.0.2.1", 7)
-    with scripted(Script()):
+    with plugged_in(lambda _options: Script()):
         return Bare(await open_link("sim://?link=memory", SerialSettings())), modem
 
 

@@ -17,15 +17,15 @@ from aiobc9x.core.slots import SlotState
 from aiobc9x.spec import ServiceType
 from aiobc9x.wire.commands.base import Raw
 from aiobc9x.wire.framer import Framer
-from benchmarks.answers import OK
 from benchmarks.harness import Options, Run, in_turns
-from benchmarks.script import IDLE, Script, open_modem
+from benchmarks.script import Script, open_modem
+from tests.support.words import NEXT, OK
 
 TURN_S: Final = 0.0005  # shorter than the slices of a busy machine
 FRAMES: Final = 32
 PAYLOAD: Final = bytes(64)
 FRAME: Final = b'\r\n+QIURC: "recv",0,64\r\n' + PAYLOAD + b"\r\n"
-CHUNKED: Final = (*[FRAME] * FRAMES, IDLE)
+CHUNKED: Final = (*[FRAME] * FRAMES, NEXT)
 WHOLE: Final = (b"".join(CHUNKED),)
 COLUMNS: Final = (
     "up_to",
@@ -120,12 +120,12 @@ async def upper_layers(loop: asyncio.AbstractEventLoop, stack: AsyncExitStack) -
     return [
         Layer(
             "driver and transport",
-            sinking.deliver,
+            sinking.say_now,
             command=ask(lambda: quiet._driver.run(order)),
         ),
         Layer(
             "streams, Modem.command",
-            streaming.deliver,
+            streaming.say_now,
             after=lambda: loop.run_until_complete(streams[0].readexactly(size)),
             command=ask(lambda: quiet.command("AT")),
         ),

@@ -16,46 +16,12 @@ from aiobc9x.core.session import Session
 from aiobc9x.core.slots import Slot, SlotState
 from aiobc9x.spec import AccessMode, ServiceType
 from aiobc9x.wire.commands.base import Raw
+from tests.support.words import OK, PROMPT, SEND_OK, announced, line, pushed, received
 
 E = TypeVar("E")
 
-OK = b"\r\nOK\r\n"
-ERROR = b"\r\nERROR\r\n"
-EMPTY = b"\r\n+QIRD: 0\r\n\r\nOK\r\n"
-PROMPT = b"\r\n> "
-SEND_OK = b"\r\nSEND OK\r\n"
-SEND_FAIL = b"\r\nSEND FAIL\r\n"
-
-
-def line(text: bytes) -> bytes:
-    """Frame a line as §2.1.2 prints it."""
-    return b"\r\n%b\r\n" % text
-
-
-def received(data: bytes, remaining: int | None = 0) -> bytes:
-    """Answer AT+QIRD with data (§2.2.6); ``None`` hides the remaining length."""
-    rest = b"" if remaining is None else b",%d" % remaining
-    return b"\r\n+QIRD: %d%b\r\n%b\r\n\r\nOK\r\n" % (len(data), rest, data)
-
-
-def announced(connect_id: int, length: int) -> bytes:
-    """Announce received data (§2.3.2)."""
-    return line(b'+QIURC: "recv",%d,%d' % (connect_id, length))
-
-
-def pushed(connect_id: int, data: bytes) -> bytes:
-    """Push received data (§2.3.2)."""
-    return b'\r\n+QIURC: "recv",%d,%d\r\n%b\r\n' % (connect_id, len(data), data)
-
-
-def closed(connect_id: int) -> bytes:
-    """Report an end (§2.3.1)."""
-    return line(b'+QIURC: "closed",%d' % connect_id)
-
-
-def explained(err: int) -> bytes:
-    """Answer AT+QIGETERROR (§2.2.12)."""
-    return line(b"+QIGETERROR: %d,some words" % err) + OK
+READ = b"AT+QIRD=0,1024"
+"""How a session reads its first socket."""
 
 
 class Peer:

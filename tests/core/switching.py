@@ -5,13 +5,11 @@ from __future__ import annotations
 from aiobc9x.core.events import DataReceived
 from aiobc9x.core.slots import Slot
 from aiobc9x.spec import AccessMode, ServiceType
-from tests.core.peer import Peer, line
+from tests.core.peer import Peer
 
 BUFFER, PUSH = AccessMode.BUFFER, AccessMode.PUSH
-READ, TO_PUSH, TO_BUFFER = b"AT+QIRD=0,1024", b"AT+QISWTMD=0,1", b"AT+QISWTMD=0,0"
+TO_PUSH, TO_BUFFER = b"AT+QISWTMD=0,1", b"AT+QISWTMD=0,0"
 EXPLAIN = b"AT+QIGETERROR"
-NEXT = line(b"+CSCON: 1")
-"""A frame that shows that what was pushed before it is whole."""
 
 
 def got(peer: Peer, slot: Slot) -> bytes:

@@ -5,21 +5,18 @@ from __future__ import annotations
 from aiobc9x.core.events import DatagramLost, DataReceived, Failed, OutOfStep
 from aiobc9x.core.sending import AFTERMATH_S
 from aiobc9x.spec import AccessMode, ServiceType
-from tests.core.peer import (
+from tests.core.peer import READ, Peer, of
+from tests.support.words import (
     EMPTY,
     OK,
     PROMPT,
     SEND_FAIL,
     SEND_OK,
-    Peer,
     announced,
     line,
-    of,
     pushed,
     received,
 )
-
-READ = b"AT+QIRD=0,1024"
 
 
 def reasons(peer: Peer) -> list[str]:

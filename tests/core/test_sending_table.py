@@ -23,15 +23,8 @@ from aiobc9x.core.sending import (
 from aiobc9x.core.slots import Slot, SlotState
 from aiobc9x.errors import LinkLost
 from aiobc9x.spec import ServiceType
-from tests.core.peer import (
-    ERROR,
-    OK,
-    PROMPT,
-    SEND_FAIL,
-    SEND_OK,
-    Peer,
-    explained,
-)
+from tests.core.peer import Peer
+from tests.support.words import ERROR, OK, PROMPT, SEND_FAIL, SEND_OK, explained
 
 S, P = SendState, SendStep
 

@@ -23,25 +23,21 @@ from aiobc9x.errors import LinkLost, ModuleReset
 from aiobc9x.spec import AccessMode, ServiceType
 from aiobc9x.wire.commands.base import Raw, ReceiveHex, ShowLength
 from aiobc9x.wire.commands.tcpip import Qistate
-from tests.core.peer import (
+from tests.core.peer import READ, Peer, ask, of
+from tests.support.words import (
     EMPTY,
     ERROR,
     OK,
     PROMPT,
     SEND_FAIL,
     SEND_OK,
-    Peer,
     announced,
-    ask,
     closed,
     explained,
     line,
-    of,
     pushed,
     received,
 )
-
-READ = b"AT+QIRD=0,1024"
 
 
 class TestOneInFlight:

@@ -7,17 +7,9 @@ import pytest
 from aiobc9x.core.events import Damaged, DataReceived, Failed
 from aiobc9x.core.trust import NO_EMPTY_END
 from aiobc9x.spec import AccessMode, ServiceType
-from tests.core.peer import (
-    EMPTY,
-    OK,
-    Peer,
-    announced,
-    line,
-    pushed,
-    received,
-)
+from tests.core.peer import READ, Peer
+from tests.support.words import EMPTY, OK, announced, line, pushed, received
 
-READ = b"AT+QIRD=0,1024"
 HEADERS = [b"+QIRD: 0", b"+QIRD:0", b"+QIRD: 0,0"]
 BLANK = [b"\r", b"\n", b"\r\n", b"\r\n\r\n", b"\x00", b"\xff\x00", b"\x00\r\n"]
 

@@ -16,22 +16,19 @@ from aiobc9x.core.events import (
 )
 from aiobc9x.core.slots import SlotState
 from aiobc9x.spec import AccessMode, ServiceType
-from tests.core.peer import (
+from tests.core.peer import READ, Peer, of
+from tests.support.words import (
     EMPTY,
     ERROR,
     OK,
     SEND_FAIL,
-    Peer,
     announced,
     closed,
     explained,
     line,
-    of,
     pushed,
     received,
 )
-
-READ = b"AT+QIRD=0,1024"
 
 
 class TestNoHole:

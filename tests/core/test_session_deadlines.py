@@ -15,17 +15,8 @@ from aiobc9x.core.events import (
 from aiobc9x.errors import LinkTimeout
 from aiobc9x.wire.commands.radio import Cgatt
 from aiobc9x.wire.commands.tcpip import Qistate
-from tests.core.peer import (
-    OK,
-    Peer,
-    announced,
-    ask,
-    line,
-    of,
-    received,
-)
-
-READ = b"AT+QIRD=0,1024"
+from tests.core.peer import READ, Peer, ask, of
+from tests.support.words import OK, announced, line, received
 
 
 class TestDeadlines:

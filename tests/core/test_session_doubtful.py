@@ -4,7 +4,8 @@ import pytest
 
 from aiobc9x.core.events import Finished, Job, Lane
 from aiobc9x.wire.commands.tcpip import Qistate
-from tests.core.peer import ERROR, OK, Peer, announced, line, pushed
+from tests.core.peer import Peer
+from tests.support.words import ERROR, OK, announced, line, pushed
 
 HEADERS = [announced(2, 6), line(b'+QIURC: "recv",2'), b'\r\n+QIURC: "recv",2,6,']
 

@@ -23,11 +23,12 @@ from aiobc9x.spec import AccessMode, Err, ServiceType
 from aiobc9x.wire.commands.base import Raw
 from aiobc9x.wire.commands.tcpip import Qiopen
 from aiobc9x.wire.urcs import Incoming
-from tests.core.peer import (
+from tests.core.peer import Peer
+from tests.support.words import (
     EMPTY,
     ERROR,
+    NEXT,
     OK,
-    Peer,
     announced,
     closed,
     explained,
@@ -37,8 +38,6 @@ from tests.core.peer import (
 )
 
 PUSH, TCP, UDP = AccessMode.PUSH, ServiceType.TCP, ServiceType.UDP
-NEXT = line(b"+CSCON: 1")
-"""A frame that shows that what was pushed before it is whole."""
 
 
 def opening(

@@ -27,15 +27,14 @@ from aiobc9x.errors import LinkLost
 from aiobc9x.spec import AccessMode, ServiceType
 from aiobc9x.wire.commands.base import Raw
 from aiobc9x.wire.commands.tcpip import Qistate
-from tests.core.peer import (
+from tests.core.peer import Line, Peer
+from tests.support.words import (
     EMPTY,
     ERROR,
     OK,
     PROMPT,
     SEND_FAIL,
     SEND_OK,
-    Line,
-    Peer,
     announced,
     closed,
     explained,

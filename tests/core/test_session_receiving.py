@@ -19,24 +19,21 @@ from aiobc9x.core.profile import ModuleProfile
 from aiobc9x.core.slots import SlotState
 from aiobc9x.spec import AccessMode, ServiceType
 from aiobc9x.wire.commands.tcpip import Qistate
-from tests.core.peer import (
+from tests.core.peer import READ, Peer, of
+from tests.support.words import (
     EMPTY,
     ERROR,
     OK,
     PROMPT,
     SEND_FAIL,
     SEND_OK,
-    Peer,
     announced,
     closed,
     explained,
     line,
-    of,
     pushed,
     received,
 )
-
-READ = b"AT+QIRD=0,1024"
 
 
 class TestEdge:

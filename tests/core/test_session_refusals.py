@@ -9,13 +9,13 @@ from aiobc9x.core.receiving import REFUSALS_MAX, REFUSED_WAIT_S
 from aiobc9x.core.sending import FORM_REST_S
 from aiobc9x.core.slots import CLOSED_POLL_S, Slot
 from aiobc9x.spec import AccessMode, ServiceType
-from tests.core.peer import (
+from tests.core.peer import READ, Peer
+from tests.support.words import (
     EMPTY,
     ERROR,
     OK,
     PROMPT,
     SEND_OK,
-    Peer,
     announced,
     closed,
     explained,
@@ -23,7 +23,6 @@ from tests.core.peer import (
     received,
 )
 
-READ = b"AT+QIRD=0,1024"
 CODES = [None, 550, 551, 552, 553, 555, 559, 567, 568]
 
 

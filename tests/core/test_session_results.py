@@ -13,15 +13,15 @@ from aiobc9x.core.sending import (
 )
 from aiobc9x.core.slots import Slot
 from aiobc9x.spec import AccessMode, ServiceType
-from tests.core.peer import (
+from tests.core.peer import Peer, ask
+from tests.support.words import (
     EMPTY,
+    NEXT,
     OK,
     PROMPT,
     SEND_FAIL,
     SEND_OK,
-    Peer,
     announced,
-    ask,
     closed,
     line,
     pushed,
@@ -29,7 +29,6 @@ from tests.core.peer import (
 )
 
 PUSH = AccessMode.PUSH
-NEXT = line(b"+CSCON: 1")
 
 
 def begin(peer: Peer, slot: Slot, data: bytes = b"a") -> None:

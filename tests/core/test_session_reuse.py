@@ -15,8 +15,9 @@ from aiobc9x.core.events import (
 from aiobc9x.core.slots import Slot
 from aiobc9x.spec import AccessMode, ServiceType
 from aiobc9x.wire.commands.tcpip import Qiclose
-from tests.core.peer import OK, Peer, announced, ask, line, received
+from tests.core.peer import Peer, ask
 from tests.support.chunks import bytewise
+from tests.support.words import OK, announced, line, received
 
 LISTENER = ServiceType.TCP_LISTENER
 CLOSE_OK = line(b"CLOSE OK")

@@ -20,21 +20,17 @@ from aiobc9x.core.slots import Slot, SlotState
 from aiobc9x.spec import AccessMode
 from aiobc9x.wire.commands.base import Raw
 from aiobc9x.wire.commands.tcpip import Qisend, Qistate
-from tests.core.peer import (
+from tests.core.peer import Peer, ask, of
+from tests.support.words import (
     ERROR,
     OK,
     PROMPT,
     SEND_FAIL,
     SEND_OK,
-    Peer,
     announced,
-    ask,
     explained,
-    of,
     received,
 )
-
-READ = b"AT+QIRD=0,1024"
 
 CROSSING_S = 0.01
 """Longer than a short command line takes on the line: before that no result can be its own."""

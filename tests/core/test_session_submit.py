@@ -8,7 +8,8 @@ from aiobc9x.core.events import Finished, Job, Lane
 from aiobc9x.core.profile import ModuleProfile
 from aiobc9x.wire.commands.radio import Cgatt
 from aiobc9x.wire.commands.tcpip import Qistate
-from tests.core.peer import ERROR, OK, SEND_FAIL, Peer, ask, closed, line
+from tests.core.peer import Peer, ask
+from tests.support.words import ERROR, OK, SEND_FAIL, closed, line
 
 
 def at_rest(peer: Peer) -> None:

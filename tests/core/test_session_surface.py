@@ -13,9 +13,8 @@ from aiobc9x.core.slots import TRANSITIONS, Slot, SlotState, SocketTable
 from aiobc9x.errors import StreamBroken
 from aiobc9x.spec import AccessMode, ServiceType
 from aiobc9x.wire.commands.base import Raw
-from tests.core.peer import EMPTY, OK, PROMPT, Peer, announced, closed, line, received
-
-READ = b"AT+QIRD=0,1024"
+from tests.core.peer import READ, Peer
+from tests.support.words import EMPTY, OK, PROMPT, announced, closed, line, received
 
 
 class TestAsked:

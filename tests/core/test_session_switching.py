@@ -14,29 +14,27 @@ from aiobc9x.core.events import (
 )
 from aiobc9x.core.slots import Slot
 from aiobc9x.spec import AccessMode, ServiceType
-from tests.core.peer import (
-    EMPTY,
-    ERROR,
-    OK,
-    Peer,
-    announced,
-    closed,
-    explained,
-    line,
-    of,
-    pushed,
-    received,
-)
+from tests.core.peer import READ, Peer, of
 from tests.core.switching import (
     BUFFER,
     EXPLAIN,
-    NEXT,
     PUSH,
-    READ,
     TO_BUFFER,
     TO_PUSH,
     got,
     switching,
+)
+from tests.support.words import (
+    EMPTY,
+    ERROR,
+    NEXT,
+    OK,
+    announced,
+    closed,
+    explained,
+    line,
+    pushed,
+    received,
 )
 
 

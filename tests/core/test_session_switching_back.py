@@ -6,8 +6,9 @@ import pytest
 
 from aiobc9x.core.events import DataReceived, Failed, ModeSwitched
 from aiobc9x.spec import AccessMode
-from tests.core.peer import EMPTY, ERROR, OK, Peer, announced, explained, pushed, received
-from tests.core.switching import NEXT, READ, TO_BUFFER, TO_PUSH
+from tests.core.peer import READ, Peer
+from tests.core.switching import TO_BUFFER, TO_PUSH
+from tests.support.words import EMPTY, ERROR, NEXT, OK, announced, explained, pushed, received
 
 
 @pytest.mark.parametrize("left", [b"", b"one"])

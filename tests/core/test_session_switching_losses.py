@@ -10,23 +10,14 @@ from aiobc9x.core.events import (
     ModeSwitched,
 )
 from aiobc9x.spec import ServiceType
-from tests.core.peer import (
-    EMPTY,
-    ERROR,
-    OK,
-    announced,
-    line,
-    pushed,
-    received,
-)
+from tests.core.peer import READ
 from tests.core.switching import (
-    NEXT,
     PUSH,
-    READ,
     TO_PUSH,
     got,
     switching,
 )
+from tests.support.words import EMPTY, ERROR, NEXT, OK, announced, line, pushed, received
 
 
 class TestLosses:

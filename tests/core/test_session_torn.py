@@ -24,15 +24,15 @@ from aiobc9x.errors import LinkTimeout
 from aiobc9x.spec import AccessMode, ServiceType
 from aiobc9x.wire.commands.module import Identify
 from aiobc9x.wire.commands.tcpip import Qistate
-from tests.core.peer import (
+from tests.core.peer import READ, Peer, ask
+from tests.support.words import (
     EMPTY,
     ERROR,
+    NEXT,
     OK,
     SEND_FAIL,
     SEND_OK,
-    Peer,
     announced,
-    ask,
     closed,
     line,
     pushed,
@@ -40,8 +40,6 @@ from tests.core.peer import (
 )
 
 PUSH, UDP = AccessMode.PUSH, ServiceType.UDP
-READ = b"AT+QIRD=0,1024"
-NEXT = line(b"+CSCON: 1")
 
 TORN = [
     b'+QIUR: "recv",0,11',

@@ -10,7 +10,8 @@ from aiobc9x.core.session import ANSWER_TIMEOUT_S
 from aiobc9x.errors import LinkTimeout
 from aiobc9x.spec import ServiceType
 from aiobc9x.wire.commands.base import Raw
-from tests.core.peer import ERROR, OK, PROMPT, SEND_OK, Peer, announced, explained
+from tests.core.peer import Peer
+from tests.support.words import ERROR, OK, PROMPT, SEND_OK, announced, explained
 
 TCP, UDP = ServiceType.TCP, ServiceType.UDP
 

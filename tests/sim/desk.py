@@ -5,11 +5,7 @@ from aiobc9x.sim.memory import MemoryNetwork, Peer
 from aiobc9x.sim.module import Module
 from aiobc9x.sim.nvram import Nvram
 from aiobc9x.sim.options import SimOptions
-
-OK = b"\r\nOK\r\n"
-ERROR = b"\r\nERROR\r\n"
-SEND_OK = b"\r\nSEND OK\r\n"
-CLOSE_OK = b"\r\nCLOSE OK\r\n"
+from tests.support.words import OK
 
 PORT = 8062
 """A TCP and a UDP server listen here on the desk's network."""

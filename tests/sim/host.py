@@ -6,7 +6,7 @@ from collections.abc import Callable
 from aiobc9x.sim.links import VirtualModule
 from aiobc9x.sim.memory import MemoryNetwork
 from aiobc9x.sim.options import SimOptions
-from tests.sim.desk import OK
+from tests.support.words import OK
 
 
 class Host(asyncio.Protocol):

@@ -5,7 +5,8 @@ import pytest
 from aiobc9x.sim.nvram import Nvram
 from aiobc9x.sim.options import SimOptions
 from aiobc9x.spec import CONNECT_IDS, ERR_TEXT, AccessMode, Err
-from tests.sim.desk import CLOSE_OK, ERROR, OK, Desk, lines
+from tests.sim.desk import Desk, lines
+from tests.support.words import CLOSE_OK, ERROR, OK
 
 
 def err(desk: Desk) -> int:

@@ -3,7 +3,8 @@
 import pytest
 
 from aiobc9x.sim.faults import Fault, FaultKind, FaultPlan, parse_fault
-from tests.sim.desk import CLOSE_OK, ERROR, OK, SEND_OK, Desk, lines
+from tests.sim.desk import Desk, lines
+from tests.support.words import CLOSE_OK, ERROR, OK, SEND_OK
 
 RECV = '+QIURC: "recv"'
 RDY = lines("RDY")

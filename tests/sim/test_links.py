@@ -16,8 +16,9 @@ from aiobc9x.sim.memory import MemoryNetwork
 from aiobc9x.sim.nvram import Nvram
 from aiobc9x.sim.options import SimOptions
 from tests.sim.clock import run
-from tests.sim.desk import OK, PORT, lines
+from tests.sim.desk import PORT, lines
 from tests.sim.host import Host, connected
+from tests.support.words import OK
 
 BYTE_S = 10 / 9600
 

@@ -12,8 +12,9 @@ import pytest
 from aiobc9x.sim.links import VirtualModule, parse_address, serve
 from aiobc9x.sim.memory import MemoryNetwork
 from aiobc9x.sim.options import SimOptions
-from tests.sim.desk import OK, PORT, lines
+from tests.sim.desk import PORT, lines
 from tests.sim.host import turns_until
+from tests.support.words import OK
 
 
 async def read_fd(fd: int, end: bytes) -> bytes:

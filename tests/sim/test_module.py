@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from aiobc9x.sim.nvram import Nvram
 from aiobc9x.sim.options import SimOptions
 from aiobc9x.spec import OPEN_TIME_DEFAULT_S
-from tests.sim.desk import ERROR, OK, SEND_OK, Desk, lines
+from tests.sim.desk import Desk, lines
 from tests.support.chunks import cut
+from tests.support.words import ERROR, OK, SEND_OK
 
 RDY = b"\r\nRDY\r\n"
 

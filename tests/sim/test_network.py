@@ -13,9 +13,10 @@ from aiobc9x.sim.links import VirtualModule
 from aiobc9x.sim.network import LoopbackNetwork
 from aiobc9x.sim.options import Host, SimOptions
 from tests.conftest import new_files, open_files
-from tests.sim.desk import CLOSE_OK, OK, lines
+from tests.sim.desk import lines
 from tests.sim.host import Host as Terminal
 from tests.sim.host import turns_until
+from tests.support.words import CLOSE_OK, OK
 
 
 class Bench:

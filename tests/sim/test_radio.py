@@ -3,7 +3,8 @@
 import pytest
 
 from aiobc9x.sim.options import SimOptions
-from tests.sim.desk import ERROR, OK, Desk, lines
+from tests.sim.desk import Desk, lines
+from tests.support.words import ERROR, OK
 
 
 class TestRegistration:

@@ -4,11 +4,10 @@ import pytest
 
 from aiobc9x.sim.options import PROMPTS, SimOptions
 from aiobc9x.spec import Err
-from tests.sim.desk import ERROR, OK, SEND_OK, Desk, lines
+from tests.sim.desk import Desk, lines
 from tests.sim.test_commands import err
+from tests.support.words import ERROR, OK, PROMPT, SEND_FAIL, SEND_OK
 
-SEND_FAIL = b"\r\nSEND FAIL\r\n"
-PROMPT = b"\r\n> "
 EVERY_BYTE = bytes(range(256))
 
 

@@ -6,8 +6,9 @@ import pytest
 
 from aiobc9x.sim.options import Host, SimOptions
 from aiobc9x.spec import Err
-from tests.sim.desk import ERROR, OK, Desk, lines
+from tests.sim.desk import Desk, lines
 from tests.sim.test_commands import err
+from tests.support.words import ERROR, OK
 
 HOSTS = {
     "one.example": Host(("127.0.0.1",)),

@@ -5,7 +5,8 @@ import pytest
 from aiobc9x.sim.faults import Fault, FaultKind
 from aiobc9x.sim.options import SimOptions
 from aiobc9x.spec import CONNECT_IDS
-from tests.sim.desk import CLOSE_OK, ERROR, OK, PORT, Desk, lines
+from tests.sim.desk import PORT, Desk, lines
+from tests.support.words import CLOSE_OK, ERROR, OK
 
 RECV = lines('+QIURC: "recv",0')
 EMPTY = lines("+QIRD: 0") + OK

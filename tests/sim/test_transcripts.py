@@ -9,7 +9,8 @@ import datetime
 import pytest
 
 from aiobc9x.sim.options import Host, SimOptions
-from tests.sim.desk import CLOSE_OK, ERROR, OK, SEND_OK, Desk, lines
+from tests.sim.desk import Desk, lines
+from tests.support.words import CLOSE_OK, ERROR, OK, SEND_OK
 
 
 @pytest.fixture

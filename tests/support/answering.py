@@ -11,29 +11,16 @@ import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 import aiobc9x
 from aiobc9x.open import open_modem
 from tests.support.bench import ADDRESS, plugged_in
 from tests.support.scripted import ScriptedDevice
+from tests.support.words import ATTACHED, framed, line
 
 Answer: TypeAlias = bytes | Callable[[re.Match[str]], bytes | None]
 """Lines joined with LF, the final result among them; or what gives them, ``None`` for silence."""
-
-_ATTACHED: Final[dict[str, bytes]] = {
-    "ATI": b"Quectel\nBC92\nRevision: BC92R01\nOK",
-    "AT+CFUN?": b"+CFUN: 1\nOK",
-    "AT+CPSMS?": b"+CPSMS: 0\nOK",
-    "AT+CPIN?": b"+CPIN: READY\nOK",
-    "AT+CEREG?": b"+CEREG: 1,1\nOK",
-    "AT+CGATT?": b"+CGATT: 1\nOK",
-    "AT+CGPADDR?": b'+CGPADDR: 1,"10.20.30.40"\nOK',
-    'AT+QICFG="dataformat"': b'+QICFG: "dataformat",0,0\nOK',
-    'AT+QICFG="viewmode"': b'+QICFG: "viewmode",0\nOK',
-    'AT+QICFG="showlength"': b'+QICFG: "showlength",1\nOK',
-    'AT+QICFG="open_time"': b'+QICFG: "open_time",36\nOK',
-}
 
 
 @dataclass
@@ -53,7 +40,7 @@ class AnsweringModule(ScriptedDevice):
     """
 
     def __init__(self) -> None:
-        super().__init__(lambda _, line: self._take(line))
+        super().__init__(lambda _, command: self._take(command))
         self.seen: list[str] = []
         self._rules: list[_Rule] = []
 
@@ -75,7 +62,7 @@ class AnsweringModule(ScriptedDevice):
         self.seen.append(text)
         answer = self._answer(text)
         if answer is not None:
-            self.say(b"".join(b"\r\n%b\r\n" % part for part in answer.split(b"\n")))
+            self.say(framed(answer))
 
     def _answer(self, text: str) -> bytes | None:
         now = asyncio.get_running_loop().time()
@@ -85,12 +72,12 @@ class AnsweringModule(ScriptedDevice):
                 rule.left -= 1
                 return rule.answer if isinstance(rule.answer, bytes) else rule.answer(match)
         closes = text.startswith("AT+QICLOSE")
-        return _ATTACHED.get(text, b"ERROR" if closes or not text.startswith("AT") else b"OK")
+        return ATTACHED.get(text, b"ERROR" if closes or not text.startswith("AT") else b"OK")
 
 
 async def loses_network(module: AnsweringModule) -> None:
     """Have it say that it is not registered, so that the next wait asks anew."""
-    module.say(b"\r\n+CEREG: 2\r\n")
+    module.say(line(b"+CEREG: 2"))
     await asyncio.sleep(0.1)
 
 
@@ -98,8 +85,7 @@ def late(module: AnsweringModule, delay: float, answer: bytes) -> Answer:
     """Answer after some seconds."""
 
     def wait(_match: re.Match[str]) -> None:
-        data = b"".join(b"\r\n%b\r\n" % part for part in answer.split(b"\n"))
-        asyncio.get_running_loop().call_later(delay, module.say, data)
+        asyncio.get_running_loop().call_later(delay, module.say, framed(answer))
 
     return wait
 

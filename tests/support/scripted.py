@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, Self
+
+from tests.support.words import OK
 
 Script = Callable[["ScriptedDevice", bytes], None]
 """Called with each line that the host writes, without its ``<CR>``."""
@@ -16,7 +18,7 @@ def silence(_device: ScriptedDevice, _line: bytes) -> None:
 
 def agreeable(device: ScriptedDevice, _line: bytes) -> None:
     """Answer OK to anything."""
-    device.say(b"\r\nOK\r\n")
+    device.say(OK)
 
 
 def parrot(device: ScriptedDevice, line: bytes) -> None:
@@ -24,8 +26,57 @@ def parrot(device: ScriptedDevice, line: bytes) -> None:
     device.say(line + b"\r\n")
 
 
-class ScriptedDevice(asyncio.Transport):
-    """The host's end of a line in memory to a device that follows a script.
+class Device(asyncio.Transport):
+    """The host's end of a line in memory to something that is no virtual module.
+
+    A subclass takes what the host writes.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._loop = asyncio.get_running_loop()
+        self._protocol: Any = None  # what the link gives
+        self._closing = False
+
+    def connect_memory(self, protocol: asyncio.BaseProtocol) -> Self:
+        """Connect the host."""
+        self._protocol = protocol
+        self._protocol.connection_made(self)
+        return self
+
+    async def aclose(self) -> None:
+        """Nothing is held."""
+
+    def say(self, data: bytes) -> None:
+        """Send bytes to the host, in the loop's next turn."""
+        self._loop.call_soon(self.say_now, data)
+
+    def say_now(self, data: bytes) -> None:
+        """Have bytes arrive before this call returns."""
+        if not self._closing:
+            self._protocol.data_received(data)
+
+    def is_closing(self) -> bool:
+        """Tell whether the line is closed."""
+        return self._closing
+
+    def lose(self, exc: Exception | None = None) -> None:
+        """Break the line."""
+        if not self._closing:
+            self._closing = True
+            self._loop.call_soon(self._protocol.connection_lost, exc)
+
+    def close(self) -> None:
+        """Unplug the host."""
+        self.lose()
+
+    def abort(self) -> None:
+        """Unplug the host."""
+        self.lose()
+
+
+class ScriptedDevice(Device):
+    """A device that follows a script, called with each line.
 
     Attributes:
         written: All bytes that the host wrote.
@@ -37,26 +88,6 @@ class ScriptedDevice(asyncio.Transport):
         self.written = bytearray()
         self._script = script
         self._unread = bytearray()
-        self._protocol: Any = None  # what the link gives
-        self._closing = False
-
-    def connect_memory(self, protocol: asyncio.BaseProtocol) -> ScriptedDevice:
-        """Connect the host."""
-        self._protocol = cast(asyncio.Protocol, protocol)
-        self._protocol.connection_made(self)
-        return self
-
-    async def aclose(self) -> None:
-        """Nothing is held."""
-
-    def say(self, data: bytes) -> None:
-        """Send bytes to the host, in the loop's next turn."""
-        asyncio.get_running_loop().call_soon(self.say_now, data)
-
-    def say_now(self, data: bytes) -> None:
-        """Have bytes arrive before this call returns."""
-        if not self._closing:
-            self._protocol.data_received(data)
 
     def write(self, data: Any) -> None:
         """Take bytes from the host."""
@@ -66,21 +97,3 @@ class ScriptedDevice(asyncio.Transport):
             line = bytes(self._unread[:end])
             del self._unread[: end + 1]
             self._script(self, line)
-
-    def is_closing(self) -> bool:
-        """Tell whether the line is closed."""
-        return self._closing
-
-    def lose(self, exc: Exception | None = None) -> None:
-        """Break the line."""
-        if not self._closing:
-            self._closing = True
-            asyncio.get_running_loop().call_soon(self._protocol.connection_lost, exc)
-
-    def close(self) -> None:
-        """Unplug the host."""
-        self.lose()
-
-    def abort(self) -> None:
-        """Unplug the host."""
-        self.lose()
