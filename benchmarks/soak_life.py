@@ -19,9 +19,10 @@ from aiobc9x.sim.faults import Fault, FaultKind
 from aiobc9x.sim.links import VirtualModule
 from aiobc9x.sim.network import LoopbackNetwork
 from aiobc9x.sim.options import Host, SimOptions
-from benchmarks.soak_peers import LOOPBACK, NAME, Peers
+from benchmarks.soak_peers import Peers
 from benchmarks.soak_record import Holdings, Record, holdings, settled, stack_of
 from benchmarks.soak_work import KINDS, BusyError, Operation, Work, echoes
+from tests.support.loopback import LOOPBACK, NAME
 
 LIMIT_S: Final = 150.0
 """What lasts longer hangs: a silent module may take two thirds of that for one step."""

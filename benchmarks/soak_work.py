@@ -11,17 +11,10 @@ from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from aiobc9x import AccessMode, Modem
-from benchmarks.soak_peers import (
-    LOOPBACK,
-    NAME,
-    Peers,
-    Streams,
-    client_context,
-    echo,
-    forgiving,
-    server_context,
-)
+from benchmarks.soak_peers import Peers
 from benchmarks.soak_record import Tally, WrongBytesError
+from tests.support.loopback import LOOPBACK, Streams, echo, forgiving
+from tests.support.tls import NAME, client_context, server_context
 
 MOST_BYTES: Final = 20_000
 DATAGRAM_S: Final = 10.0

@@ -18,13 +18,13 @@ from aiobc9x.sim.network import LoopbackNetwork
 from aiobc9x.sim.options import Host, SimOptions
 from aiobc9x.spec import AccessMode
 from tests.conftest import new_files, open_files
+from tests.support.bench import LISTEN_PORT
 from tests.support.loopback import LOOPBACK, echo, exchange, server
 from tests.support.recorders import DatagramRecorder
 from tests.support.tls import NAME, client_context, server_context
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no ptys, no uvloop")
 
-LISTEN_PORT = 2020
 LIMIT_S = 30
 
 

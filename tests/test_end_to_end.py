@@ -8,13 +8,11 @@ import random
 import socket
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import h11
 import pytest
-import trustme
 
 from tests.support.loopback import (
     LOOPBACK,
@@ -25,6 +23,7 @@ from tests.support.loopback import (
     server,
     setup,
 )
+from tests.support.tls import client_context, server_context
 
 MIB = 1024 * 1024
 
@@ -117,10 +116,10 @@ class TestThirdParty:
             streams[1].close()
             await streams[1].wait_closed()
 
-    async def test_tls_over_open_connection(self, authority: Authority) -> None:
+    async def test_tls_over_open_connection(self) -> None:
         """``ssl=`` does all of it; the certificate is checked against the name."""
-        async with server(pages, ssl=authority.server) as port, setup() as it:
-            streams = await it.modem.open_connection(NAME, port, ssl=authority.client)
+        async with server(pages, ssl=server_context()) as port, setup() as it:
+            streams = await it.modem.open_connection(NAME, port, ssl=client_context())
             certificate = streams[1].get_extra_info("peercert")
             assert ("DNS", NAME) in certificate["subjectAltName"]
             assert streams[1].get_extra_info("connect_id") == 0
@@ -130,39 +129,38 @@ class TestThirdParty:
             await streams[1].wait_closed()
 
     @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
-    async def test_tls_server_that_says_goodbye_and_goes(
-        self, authority: Authority, version: ssl.TLSVersion
-    ) -> None:
+    async def test_tls_server_that_says_goodbye_and_goes(self, version: ssl.TLSVersion) -> None:
         """Its close_notify and its FIN come together; that is an end, and no error."""
-        authority.client.minimum_version = authority.client.maximum_version = version
         with socket.create_server((LOOPBACK, 0)) as listening:
             serving = asyncio.create_task(
-                asyncio.to_thread(answer_and_go, listening, authority.server)
+                asyncio.to_thread(answer_and_go, listening, server_context())
             )
             async with setup() as it:
                 port = listening.getsockname()[1]
-                streams = await it.modem.open_connection(NAME, port, ssl=authority.client)
+                streams = await it.modem.open_connection(
+                    NAME, port, ssl=client_context(version=version)
+                )
                 streams[0]._limit = 100  # type: ignore[attr-defined]  # so that it has to pause
                 assert await streams[0].read() == page(5000)
                 streams[1].close()
                 await streams[1].wait_closed()
             await serving
 
-    async def test_tls_with_the_wrong_name(self, authority: Authority) -> None:
+    async def test_tls_with_the_wrong_name(self) -> None:
         """The handshake fails, and the socket is closed."""
-        async with server(pages, ssl=authority.server) as port, setup() as it:
+        async with server(pages, ssl=server_context()) as port, setup() as it:
             with pytest.raises(ssl.SSLCertVerificationError):
-                await it.modem.open_connection(LOOPBACK, port, ssl=authority.client)
+                await it.modem.open_connection(LOOPBACK, port, ssl=client_context())
             await until(lambda: not it.virtual.module.sockets.by_id)
 
-    async def test_start_tls(self, authority: Authority) -> None:
+    async def test_start_tls(self) -> None:
         """A stream in use can be secured, as SMTP and others do."""
 
         async def upgrade(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             assert await reader.readline() == b"STARTTLS\r\n"
             writer.write(b"220 go ahead\r\n")
             await writer.drain()
-            await writer.start_tls(authority.server)
+            await writer.start_tls(server_context())
             writer.write(await reader.readexactly(3000))
             await writer.drain()
 
@@ -170,7 +168,7 @@ class TestThirdParty:
             reader, writer = await it.modem.open_connection(NAME, port)
             writer.write(b"STARTTLS\r\n")
             assert await reader.readline() == b"220 go ahead\r\n"
-            await writer.start_tls(authority.client, server_hostname=NAME)
+            await writer.start_tls(client_context(), server_hostname=NAME)
             data = random.Random(3).randbytes(3000)
             writer.write(data)
             assert await reader.readexactly(3000) == data
@@ -210,22 +208,3 @@ async def until(condition: Callable[[], bool]) -> None:
     """Wait until something is so."""
     while not condition():  # noqa: ASYNC110  (whatever it is)
         await asyncio.sleep(0.005)
-
-
-@dataclass
-class Authority:
-    """Contexts of a client and a server that trust each other."""
-
-    client: ssl.SSLContext
-    server: ssl.SSLContext
-
-
-@pytest.fixture
-def authority() -> Authority:
-    """Make a certificate authority, and a certificate for one server."""
-    ca = trustme.CA()
-    client = ssl.create_default_context()
-    ca.configure_trust(client)
-    contexts = Authority(client, ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
-    ca.issue_cert(NAME).configure_cert(contexts.server)
-    return contexts

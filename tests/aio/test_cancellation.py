@@ -20,30 +20,25 @@ from tests.support.bench import (
     ADDRESS,
     ECHO_PORT,
     HOST,
+    NAME,
     PORT,
     Bench,
     Plug,
+    echoed,
     left_waiting,
     plugged_in,
 )
-from tests.support.cancelling import Moment, cancel_at
+from tests.support.cancelling import BOTH_MOMENTS, Moment, cancel_at
 from tests.support.clock import no_task_left, other_tasks, take_errors, virtual
 
 MOST_STEPS = 300
-NAME = "server.example"
-
-BOTH_MOMENTS = pytest.mark.parametrize("moment", Moment, ids=lambda moment: moment.name.lower())
 
 
 async def is_in_step(bench: Bench, modem: aiobc9x.Modem) -> None:
     """Show that answers belong to their commands and that data gets through."""
     assert await modem.command("AT+CGMM") == ["BC65"]
     assert await modem.command("AT+CFUN?") == ["+CFUN: 1"]
-    reader, writer = await modem.open_connection(HOST, ECHO_PORT)
-    writer.write(bytes(range(64)))
-    assert await reader.readexactly(64) == bytes(range(64))
-    writer.close()
-    await writer.wait_closed()
+    await echoed(modem)
     assert modem.statistics.recoveries == 0
 
 

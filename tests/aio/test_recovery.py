@@ -10,7 +10,7 @@ import aiobc9x
 from aiobc9x.aio.recovery import RECOVERY_LIMIT_S
 from aiobc9x.sim.faults import Fault, FaultKind
 from tests.support.answering import AnsweringModule, opened
-from tests.support.bench import ECHO_PORT, HOST, PORT, Bench
+from tests.support.bench import ECHO_PORT, HOST, PORT, Bench, echoed
 from tests.support.clock import running, virtual
 
 
@@ -18,11 +18,7 @@ async def works(bench: Bench) -> None:
     """Show that commands and data get through."""
     modem = await bench.modem()
     assert await modem.command("AT+CGMM") == ["BC65"]
-    reader, writer = await bench.streams(HOST, ECHO_PORT)
-    writer.write(bytes(range(256)))
-    assert await reader.readexactly(256) == bytes(range(256))
-    writer.close()
-    await writer.wait_closed()
+    await echoed(modem)
 
 
 class TestStep:

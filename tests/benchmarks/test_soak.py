@@ -15,11 +15,12 @@ import pytest
 
 from aiobc9x.sim.links import VirtualModule
 from aiobc9x.sim.options import SimOptions
-from benchmarks import bench_soak, soak_life, soak_peers
+from benchmarks import bench_soak, soak_life
 from benchmarks.soak_life import Session, Soak
 from benchmarks.soak_peers import peers
 from benchmarks.soak_record import Record, Tally, WrongBytesError, holdings, settled, where
 from benchmarks.soak_work import Operation
+from tests.support.loopback import LOOPBACK
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no ptys")
 
@@ -173,7 +174,7 @@ class TestSession:
         """It is found when the operations are over."""
         monkeypatch.setattr(soak_life, "FREE_S", 0.1)
         async with session(is_calm=True) as made:
-            _, writer = await made.modem.open_connection(soak_peers.LOOPBACK, made.soak.peers.echo)
+            _, writer = await made.modem.open_connection(LOOPBACK, made.soak.peers.echo)
             await made.finish([])
             assert made.record.breaches == ["connect IDs [0] are open at the end"]
             writer.close()

@@ -28,6 +28,10 @@ HOST = "220.18.39.22"
 """A server that takes connections to :data:`PORT` and keeps what it is sent."""
 
 PORT, ECHO_PORT = 8062, 7
+UDP_PORT, LISTEN_PORT = 5683, 2020
+
+NAME = "server.example"
+"""A name of that server, where a test has it known."""
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -192,7 +196,7 @@ def scripted(prefix: str, *lines: str, **options: Any) -> Bench:
     return Bench(Fault(FaultKind.REPLACE_LINE, on=prefix, data=data), **options)
 
 
-async def echoed(modem: aiobc9x.Modem, data: bytes = b"ping", **options: Any) -> None:
+async def echoed(modem: aiobc9x.Modem, data: bytes = bytes(range(256)), **options: Any) -> None:
     """Show that a connection carries data both ways."""
     reader, writer = await modem.open_connection(HOST, ECHO_PORT, **options)
     writer.write(data)

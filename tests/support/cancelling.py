@@ -11,6 +11,8 @@ import enum
 from collections.abc import Coroutine, Generator
 from typing import Any, Generic, TypeVar
 
+import pytest
+
 T = TypeVar("T")
 
 
@@ -19,6 +21,9 @@ class Moment(enum.Enum):
 
     WAITING = "while it waits"
     DONE = "when it has just come"
+
+
+BOTH_MOMENTS = pytest.mark.parametrize("moment", Moment, ids=lambda moment: moment.name.lower())
 
 
 class CancelledAt(Generic[T]):

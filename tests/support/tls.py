@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import Callable
 from functools import cache
@@ -9,9 +10,10 @@ from functools import cache
 import trustme
 
 from aiobc9x.sim.memory import Peer
+from tests.support.bench import HOST, Bench, Streams
+from tests.support.bench import NAME as NAME  # noqa: PLC0414  (exported from here too)
 
-NAME = "server.example"
-"""Whom the certificate is for."""
+TLS_PORT = 443
 
 
 @cache
@@ -29,11 +31,15 @@ def server_context() -> ssl.SSLContext:
 
 
 @cache
-def client_context(*, check_hostname: bool = True) -> ssl.SSLContext:
-    """A client that trusts the authority."""
+def client_context(
+    *, check_hostname: bool = True, version: ssl.TLSVersion | None = None
+) -> ssl.SSLContext:
+    """A client that trusts the authority, and speaks one version, or any."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = check_hostname
     authority().configure_trust(context)
+    if version is not None:
+        context.minimum_version = context.maximum_version = version
     return context
 
 
@@ -114,3 +120,21 @@ class TlsPeer:
         """Say goodbye and close."""
         self.say_goodbye()
         self.peer.close()
+
+
+def served(bench: Bench) -> list[TlsPeer]:
+    """Have a server with TLS at :data:`TLS_PORT`; its connections, in order."""
+    peers: list[TlsPeer] = []
+    bench.network.serve_tcp(TLS_PORT, lambda peer: peers.append(TlsPeer(peer)))
+    return peers
+
+
+async def secured(bench: Bench, **options: object) -> tuple[Streams, TlsPeer]:
+    """Connect with TLS; the streams and the far end, which have shaken hands."""
+    peers = served(bench)
+    streams = await bench.streams(
+        HOST, TLS_PORT, ssl=client_context(), server_hostname=NAME, **options
+    )
+    await asyncio.sleep(1)
+    assert peers[0].is_secured
+    return streams, peers[0]

@@ -12,7 +12,7 @@ from aiobc9x.open import open_modem
 from aiobc9x.sim.faults import Fault, FaultKind
 from aiobc9x.sim.memory import Peer
 from aiobc9x.sim.nvram import Nvram
-from tests.support.bench import ADDRESS, ECHO_PORT, HOST, PORT, Bench, plugged_in
+from tests.support.bench import ADDRESS, HOST, PORT, Bench, echoed, plugged_in
 from tests.support.clock import running, virtual
 from tests.support.scripted import Script, ScriptedDevice, agreeable, parrot, silence
 
@@ -23,11 +23,7 @@ STALE = f'AT+QIOPEN=1,{{}},"TCP","{HOST}",{PORT},0,{{}},0'
 async def works(bench: Bench, modem: aiobc9x.Modem) -> None:
     """Show that commands and data get through, byte by byte."""
     assert await modem.command("AT+CSQ") == ["+CSQ: 20,0"]
-    reader, writer = await modem.open_connection(HOST, ECHO_PORT)
-    writer.write(bytes(range(256)))
-    assert await reader.readexactly(256) == bytes(range(256))
-    writer.close()
-    await writer.wait_closed()
+    await echoed(modem)
     assert bench.open_ids == []
 
 

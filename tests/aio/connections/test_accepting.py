@@ -13,11 +13,9 @@ import aiobc9x
 from aiobc9x import AccessMode, ModuleProfile, errors
 from aiobc9x.sim.faults import Fault, FaultKind
 from aiobc9x.sim.memory import Peer
-from tests.support.bench import ECHO_PORT, HOST, PORT, Bench
+from tests.support.bench import ECHO_PORT, HOST, LISTEN_PORT, PORT, Bench
 from tests.support.clock import virtual
 from tests.support.recorders import StreamRecorder
-
-LISTEN_PORT = 2020
 
 
 class TestListen:

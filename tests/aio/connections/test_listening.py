@@ -15,11 +15,9 @@ from aiobc9x.aio.connections.listening import Server
 from aiobc9x.sim.faults import Fault, FaultKind
 from aiobc9x.sim.memory import Peer
 from aiobc9x.wire.urcs import Incoming, IncomingFull
-from tests.support.bench import ECHO_PORT, HOST, Bench
+from tests.support.bench import ECHO_PORT, HOST, LISTEN_PORT, Bench
 from tests.support.clock import take_errors, virtual
 from tests.support.recorders import StreamRecorder
-
-LISTEN_PORT = 2020
 
 
 async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -10,11 +10,9 @@ import pytest
 
 import aiobc9x
 from aiobc9x.sim.faults import Fault, FaultKind
-from tests.support.bench import HOST, PORT, Bench
+from tests.support.bench import HOST, LISTEN_PORT, PORT, Bench
 from tests.support.clock import running, virtual
 from tests.support.recorders import DatagramRecorder
-
-LISTEN_PORT = 2020
 
 
 def hang_up(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -11,11 +11,10 @@ import pytest
 
 import aiobc9x
 from aiobc9x.aio.line.home import HomeLoop
-from tests.support.bench import ADDRESS, ECHO_PORT, HOST, PORT, Bench, echoed
+from tests.support.bench import ADDRESS, ECHO_PORT, HOST, PORT, UDP_PORT, Bench, echoed
 from tests.support.clock import running, virtual
 from tests.support.recorders import DatagramRecorder, Recorder
 
-UDP_PORT = 5683
 ELSEWHERE = "belongs to another event loop"
 
 

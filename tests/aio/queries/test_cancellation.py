@@ -12,9 +12,9 @@ import pytest
 
 import aiobc9x
 from aiobc9x import AccessMode
-from tests.aio.test_cancellation import BOTH_MOMENTS, NAME, try_every_step
-from tests.support.bench import HOST, PORT, Bench
-from tests.support.cancelling import Moment
+from tests.aio.test_cancellation import try_every_step
+from tests.support.bench import HOST, NAME, PORT, Bench
+from tests.support.cancelling import BOTH_MOMENTS, Moment
 from tests.support.clock import virtual
 
 Call = Callable[[Bench, aiobc9x.Modem], Coroutine[Any, Any, object]]

@@ -15,19 +15,11 @@ from aiobc9x.aio.queries.settings import COMMANDS
 from aiobc9x.sim.faults import Fault, FaultKind
 from aiobc9x.sim.nvram import Nvram
 from aiobc9x.spec import DataFormat, ViewMode
-from tests.support.bench import ECHO_PORT, HOST, Bench
+from tests.support.bench import ECHO_PORT, HOST, Bench, echoed
 from tests.support.clock import virtual
 from tests.support.recorders import DatagramRecorder, StreamRecorder
 
 PUSH = AccessMode.PUSH
-
-
-async def works(modem: aiobc9x.Modem) -> None:
-    """Show that a connection carries data."""
-    reader, writer = await modem.open_connection(HOST, ECHO_PORT)
-    writer.write(bytes(range(256)))
-    assert await reader.readexactly(256) == bytes(range(256))
-    writer.close()
 
 
 class TestSocketStates:
@@ -317,7 +309,7 @@ class TestSettings:
             with pytest.raises(aiobc9x.ConnectTimedOut) as caught:
                 await modem.open_connection("192.0.2.1", 80)
             assert caught.value.err == 569
-            await works(modem)
+            await echoed(modem)
 
     @virtual
     async def test_refusal(self) -> None:

@@ -8,12 +8,11 @@ import pytest
 
 import aiobc9x
 from aiobc9x.sim.faults import Fault, FaultKind
-from tests.support.bench import ECHO_PORT, HOST, PORT, Bench
+from tests.support.bench import ECHO_PORT, HOST, LISTEN_PORT, PORT, Bench
 from tests.support.clock import running, virtual
 from tests.support.recorders import StreamRecorder
 
 CLOSED = '+QIURC: "closed"'
-LISTEN_PORT = 2020
 
 
 class TestRefusals:

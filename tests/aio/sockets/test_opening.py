@@ -12,10 +12,9 @@ import aiobc9x
 from aiobc9x.core.profile import ModuleProfile
 from aiobc9x.sim.faults import Fault, FaultKind
 from aiobc9x.sim.options import BLACK_HOLE, Host
-from tests.support.bench import ECHO_PORT, HOST, PORT, Bench
+from tests.support.bench import ECHO_PORT, HOST, NAME, PORT, Bench
 from tests.support.clock import running, virtual
 
-NAME = "server.example"
 NAMED = {NAME: Host((HOST,))}
 OPEN_TIME_S = 5
 

@@ -12,11 +12,9 @@ import pytest
 
 from aiobc9x.aio.transports.callbacks import CallbackContext
 from aiobc9x.sim.memory import Peer
-from tests.support.bench import ECHO_PORT, HOST, PORT, Bench
+from tests.support.bench import ECHO_PORT, HOST, PORT, UDP_PORT, Bench
 from tests.support.clock import take_errors, virtual
 from tests.support.recorders import DatagramRecorder, Recorder
-
-UDP_PORT = 5683
 
 WAY: contextvars.ContextVar[str] = contextvars.ContextVar("way", default="none")
 

@@ -14,11 +14,10 @@ from aiobc9x import AccessMode
 from aiobc9x.aio.transports.datagram import QUEUE_DATAGRAMS, DatagramTransport
 from aiobc9x.sim.faults import Fault, FaultKind
 from aiobc9x.sim.options import Host
-from tests.support.bench import ECHO_PORT, HOST, Bench
+from tests.support.bench import ECHO_PORT, HOST, UDP_PORT, Bench
 from tests.support.clock import take_errors, virtual
 from tests.support.recorders import DatagramRecorder
 
-UDP_PORT = 5683
 Endpoint = tuple[asyncio.DatagramTransport, DatagramRecorder]
 
 

@@ -13,9 +13,7 @@ from aiobc9x.aio.transports.stream import SocketTransport
 from tests.support.bench import HOST, PORT, Bench, Streams
 from tests.support.clock import running, virtual
 from tests.support.recorders import Recorder
-from tests.support.tls import NAME, TlsPeer, client_context
-
-TLS_PORT = 443
+from tests.support.tls import NAME, TLS_PORT, TlsPeer, client_context, secured
 
 DATA = random.Random(7).randbytes(40_000)
 LIMIT = 1024
@@ -181,18 +179,13 @@ class TestProtocols:
             assert isinstance(await protocol.lost, aiobc9x.StreamBroken)
 
 
-async def secured(bench: Bench, data: bytes) -> tuple[Streams, TlsPeer]:
+async def behind_tls(bench: Bench, data: bytes) -> tuple[Streams, TlsPeer]:
     """Streams over TLS whose reader is full."""
-    peers: list[TlsPeer] = []
-    bench.network.serve_tcp(TLS_PORT, lambda peer: peers.append(TlsPeer(peer)))
     await bench.open(read_ahead_bytes=4096)
-    streams = await bench.streams(
-        HOST, TLS_PORT, ssl=client_context(), server_hostname=NAME, limit=LIMIT
-    )
-    await asyncio.sleep(1)
-    peers[0].send(data)
+    streams, far = await secured(bench, limit=LIMIT)
+    far.send(data)
     await asyncio.sleep(30)
-    return streams, peers[0]
+    return streams, far
 
 
 class PausedStream(Paused):
@@ -212,7 +205,7 @@ class TestTls:
         """As in the clear."""
         data = random.Random(size).randbytes(size)
         async with Bench(buffer_bytes=1 << 20, buffer_nodes=1000) as bench:
-            (reader, writer), far = await secured(bench, data)
+            (reader, writer), far = await behind_tls(bench, data)
             far.close()
             began = running().now
             with pytest.raises(ConnectionResetError):
@@ -230,7 +223,7 @@ class TestTls:
         """TLS gathers half a megabyte before ``drain()`` waits."""
         data = random.Random(size).randbytes(size)
         async with Bench(buffer_bytes=1 << 20, buffer_nodes=1000) as bench:
-            (reader, writer), far = await secured(bench, data)
+            (reader, writer), far = await behind_tls(bench, data)
             far.peer.accepts = False
             writer.write(bytes(10_000))
             writer.write(bytes(600_000))
@@ -247,7 +240,7 @@ class TestTls:
         """Also what is written long after the module has told of the end."""
         data = random.Random(size).randbytes(size)
         async with Bench(buffer_bytes=1 << 20, buffer_nodes=1000) as bench:
-            (reader, writer), far = await secured(bench, data)
+            (reader, writer), far = await behind_tls(bench, data)
             far.close()
             await asyncio.sleep(60)
             writer.write(b"late")

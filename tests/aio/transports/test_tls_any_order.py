@@ -11,9 +11,8 @@ from aiobc9x.errors import StreamBroken
 from aiobc9x.spec import AccessMode
 from tests.support.bench import HOST, Bench, Streams
 from tests.support.clock import take_errors, virtual
-from tests.support.tls import NAME, TlsPeer, client_context
+from tests.support.tls import NAME, TLS_PORT, TlsPeer, client_context, served
 
-TLS_PORT = 443
 SEEDS = 30
 
 
@@ -88,8 +87,7 @@ async def test_any_order(seed: int) -> None:
     latency, limit = chance.choice([0, 0.01, 0.1]), chance.choice([100, 65536])
     mode = chance.choice([AccessMode.BUFFER, AccessMode.PUSH])
     async with Bench(latency=latency) as bench:
-        peers: list[TlsPeer] = []
-        bench.network.serve_tcp(TLS_PORT, lambda peer: peers.append(TlsPeer(peer)))
+        peers = served(bench)
         securing = {"ssl": client_context(), "server_hostname": NAME}
         streams = await bench.streams(HOST, TLS_PORT, limit=limit, access_mode=mode, **securing)
         await asyncio.sleep(2)

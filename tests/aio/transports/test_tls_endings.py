@@ -10,23 +10,9 @@ import pytest
 
 from aiobc9x.errors import ModuleReset, StreamBroken
 from aiobc9x.sim.faults import Fault, FaultKind
-from tests.support.bench import HOST, Bench, Streams
+from tests.support.bench import HOST, Bench
 from tests.support.clock import running, virtual
-from tests.support.tls import NAME, TlsPeer, client_context
-
-TLS_PORT = 443
-
-
-async def secured(bench: Bench, **options: object) -> tuple[Streams, TlsPeer]:
-    """Connect with TLS; the streams and the far end."""
-    peers: list[TlsPeer] = []
-    bench.network.serve_tcp(TLS_PORT, lambda peer: peers.append(TlsPeer(peer)))
-    streams = await bench.streams(
-        HOST, TLS_PORT, ssl=client_context(), server_hostname=NAME, **options
-    )
-    await asyncio.sleep(1)
-    assert peers[0].is_secured
-    return streams, peers[0]
+from tests.support.tls import NAME, TLS_PORT, client_context, secured, served
 
 
 def noise(size_bytes: int) -> bytes:
@@ -305,8 +291,7 @@ class TestPeerClosesFirst:
                 assert exc is None
 
         async with Bench() as bench:
-            peers: list[TlsPeer] = []
-            bench.network.serve_tcp(TLS_PORT, lambda peer: peers.append(TlsPeer(peer)))
+            peers = served(bench)
             modem = await bench.open()
             transport, _ = await modem.create_connection(
                 Buffered, HOST, TLS_PORT, ssl=client_context(), server_hostname=NAME
