@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -19,6 +21,21 @@ async def works(bench: Bench) -> None:
     modem = await bench.modem()
     assert await modem.command("AT+CGMM") == ["BC65"]
     await echoed(modem)
+
+
+@asynccontextmanager
+async def out_of_step() -> AsyncIterator[tuple[Bench, asyncio.Task[list[str]]]]:
+    """Lose the step while a command waits for an answer that the module won't give."""
+    async with Bench(Fault(FaultKind.IGNORE, on="AT+CIMI")) as bench:
+        modem = await bench.open()
+        reader, writer = await bench.streams(access_mode=aiobc9x.AccessMode.PUSH)
+        asking = asyncio.create_task(modem.command("AT+CIMI", timeout=RECOVERY_LIMIT_S + 5))
+        await asyncio.sleep(1)
+        bench.virtual.say('+QIURC: "recv",0,x')
+        with pytest.raises(aiobc9x.StreamBroken):
+            await reader.read()
+        yield bench, asking
+        writer.close()
 
 
 class TestStep:
@@ -93,18 +110,10 @@ class TestStep:
     @virtual
     async def test_a_command_in_flight_is_waited_for(self) -> None:
         """Until its answer is overdue, no AT can be sent: the repair's time begins then."""
-        async with Bench(Fault(FaultKind.IGNORE, on="AT+CIMI")) as bench:
-            modem = await bench.open()
-            reader, writer = await bench.streams(access_mode=aiobc9x.AccessMode.PUSH)
-            asking = asyncio.create_task(modem.command("AT+CIMI", timeout=RECOVERY_LIMIT_S + 5))
-            await asyncio.sleep(1)
-            bench.virtual.say('+QIURC: "recv",0,x')
-            with pytest.raises(aiobc9x.StreamBroken):
-                await reader.read()
+        async with out_of_step() as (bench, asking):
             with pytest.raises(aiobc9x.LinkTimeout):
                 await asking
             await works(bench)
-            writer.close()
 
     @pytest.mark.parametrize("fault", [FaultKind.IGNORE, FaultKind.STUCK])
     @virtual
@@ -129,21 +138,13 @@ class TestStep:
     @virtual
     async def test_restart_while_a_command_is_waited_for(self) -> None:
         """The start is all the repair that the module needs."""
-        async with Bench(Fault(FaultKind.IGNORE, on="AT+CIMI")) as bench:
-            modem = await bench.open()
-            reader, writer = await bench.streams(access_mode=aiobc9x.AccessMode.PUSH)
-            asking = asyncio.create_task(modem.command("AT+CIMI", timeout=RECOVERY_LIMIT_S + 5))
-            await asyncio.sleep(1)
-            bench.virtual.say('+QIURC: "recv",0,x')
-            with pytest.raises(aiobc9x.StreamBroken):
-                await reader.read()
+        async with out_of_step() as (bench, asking):
             await asyncio.sleep(1)
             bench.virtual.say("RDY")
             with pytest.raises(aiobc9x.ModuleReset):
                 await asking
             await works(bench)
             assert bench.commands.count("AT+QISTATE?") == 2
-            writer.close()
 
     @virtual
     async def test_module_that_is_silent_for_a_while(self) -> None:

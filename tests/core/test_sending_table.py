@@ -152,6 +152,18 @@ class Dialogue:
             self.check()
 
 
+def played(kind: ServiceType, data: bytes, order: list[str]) -> Dialogue:
+    """Play a dialogue to its end; each AT+QISEND in it has one."""
+    dialogue = Dialogue(kind, data)
+    dialogue.write()
+    for what in order:
+        dialogue.act(what)
+    dialogue.finish()
+    assert not dialogue.peer.session.is_sending(dialogue.slot)
+    assert len(dialogue.peer.kept(SendOver)) == dialogue.begun
+    return dialogue
+
+
 @given(order=orders, kind=st.sampled_from(list(PAYLOADS)))
 @settings(max_examples=300)
 def test_whatever_comes_in_whatever_order_ends_a_streams_send_once(
@@ -159,14 +171,8 @@ def test_whatever_comes_in_whatever_order_ends_a_streams_send_once(
 ) -> None:
     """Each AT+QISEND has one end, its bytes count once at most, and nothing hangs."""
     data = PAYLOADS[kind]
-    dialogue = Dialogue(ServiceType.TCP, data)
-    dialogue.write()
-    for what in order:
-        dialogue.act(what)
-    dialogue.finish()
+    dialogue = played(ServiceType.TCP, data, order)
     peer = dialogue.peer
-    assert not peer.session.is_sending(dialogue.slot)
-    assert len(peer.kept(SendOver)) == dialogue.begun
     sent = peer.kept(Sent)
     assert sent in ([], [Sent(dialogue.slot, len(data))])
     failed = [event.slot for event in peer.kept(Failed)]
@@ -181,14 +187,8 @@ def test_whatever_comes_in_whatever_order_ends_a_datagrams_send_once(
     order: list[str], kind: str
 ) -> None:
     """It is sent once at most, and its socket goes on with the next one."""
-    dialogue = Dialogue(ServiceType.UDP, PAYLOADS[kind])
-    dialogue.write()
-    for what in order:
-        dialogue.act(what)
-    dialogue.finish()
+    dialogue = played(ServiceType.UDP, PAYLOADS[kind], order)
     peer = dialogue.peer
-    assert not peer.session.is_sending(dialogue.slot)
-    assert len(peer.kept(SendOver)) == dialogue.begun
     assert peer.kept(Failed) == []
     assert dialogue.slot.unsent == 0 or peer.session.suspended
 

@@ -150,14 +150,20 @@ class TestDoubled:
 class TestLate:
     """A result that names no socket must not count for another."""
 
-    def test_a_lost_datagrams_result(self) -> None:
-        """Its send keeps its place for a moment; the next one is not taken for it."""
+    @staticmethod
+    def unanswered() -> tuple[Peer, Slot]:
+        """Two datagrams, the first of which has no result when its time is over."""
         peer = Peer()
         slot = peer.open(ServiceType.UDP)
         for data in (b"one", b"two"):
             peer.session.send_datagram(slot, data)
         peer.turn(b'AT+QISEND=0,3,"one"', OK)
         peer.wait(RESULT_LIMIT_S)
+        return peer, slot
+
+    def test_a_lost_datagrams_result(self) -> None:
+        """Its send keeps its place for a moment; the next one is not taken for it."""
+        peer, slot = self.unanswered()
         assert len(peer.kept(DatagramLost)) == 1
         peer.expect()
         peer.say(SEND_FAIL)
@@ -167,12 +173,7 @@ class TestLate:
 
     def test_one_that_never_comes(self) -> None:
         """Nobody waits for ever."""
-        peer = Peer()
-        slot = peer.open(ServiceType.UDP)
-        for data in (b"one", b"two"):
-            peer.session.send_datagram(slot, data)
-        peer.turn(b'AT+QISEND=0,3,"one"', OK)
-        peer.wait(RESULT_LIMIT_S)
+        peer, _ = self.unanswered()
         assert peer.session.deadline() == peer.now + AFTERMATH_S
         peer.wait(AFTERMATH_S)
         peer.turn(b'AT+QISEND=0,3,"two"', OK, SEND_OK)

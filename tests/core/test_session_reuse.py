@@ -17,10 +17,9 @@ from aiobc9x.spec import AccessMode, ServiceType
 from aiobc9x.wire.commands.tcpip import Qiclose
 from tests.core.peer import Peer, ask
 from tests.support.chunks import bytewise
-from tests.support.words import OK, announced, line, received
+from tests.support.words import CLOSE_OK, OK, announced, line, received
 
 LISTENER = ServiceType.TCP_LISTENER
-CLOSE_OK = line(b"CLOSE OK")
 INCOMING = line(b'+QIURC: "incoming",1,0,"192.168.2.2",36566')
 
 
@@ -54,23 +53,14 @@ class TestReuse:
         assert peer.kept(DataReceived) == [DataReceived(newcomer, b"hello")]
         assert [peer.kept(kind) for kind in (Failed, Damaged, OutOfStep)] == [[], [], []]
 
-    def test_a_close_that_is_withheld_ends_the_framing_too(self) -> None:
-        """A read is in flight, and the "incoming" itself gets lost."""
+    @pytest.mark.parametrize("said", [CLOSE_OK, INCOMING], ids=["close", "incoming"])
+    def test_either_word_alone_ends_the_framing(self, said: bytes) -> None:
+        """The other got lost, and a read is in flight: it is of a socket that is gone."""
         peer, _ = closing()
         other = peer.open()
         peer.say(announced(other.connect_id, 3))
         peer.expect(b"AT+QIRD=2,1024\r")
-        peer.say(CLOSE_OK, announced(1, 5), received(b"abc"))
-        assert peer.kept(DataReceived) == [DataReceived(other, b"abc")]
-        assert peer.kept(Failed) == []
-
-    def test_an_incoming_that_is_withheld_ends_the_framing_too(self) -> None:
-        """Of a socket that is gone: a live one keeps its own."""
-        peer, _ = closing()
-        other = peer.open()
-        peer.say(announced(other.connect_id, 3))
-        peer.expect(b"AT+QIRD=2,1024\r")
-        peer.say(INCOMING, announced(1, 5), received(b"abc"))
+        peer.say(said, announced(1, 5), received(b"abc"))
         assert peer.kept(DataReceived) == [DataReceived(other, b"abc")]
         assert peer.kept(Failed) == []
 

@@ -21,6 +21,7 @@ from aiobc9x.sim.links import MemoryTransport, VirtualModule
 from aiobc9x.sim.memory import MemoryNetwork, Peer
 from aiobc9x.sim.nvram import Nvram
 from aiobc9x.sim.options import SimOptions
+from tests.support.chunks import pieces
 
 ADDRESS = "sim://?link=memory"
 
@@ -188,6 +189,18 @@ class Bench:
         """Pull the plug out of the modem's line."""
         assert self.line is not None
         self.line.lose(OSError(5, "Input/output error"))
+
+
+def roomy(*faults: Fault, **options: Any) -> Bench:
+    """A module whose receive buffer never holds a peer up."""
+    return Bench(*faults, buffer_bytes=1 << 20, buffer_nodes=1000, **options)
+
+
+async def trickle(peer: Peer, data: bytes, size_bytes: int, every: float) -> None:
+    """Have a peer send a piece every so many seconds."""
+    for piece in pieces(data, size_bytes):
+        peer.send(piece)
+        await asyncio.sleep(every)
 
 
 def scripted(prefix: str, *lines: str, **options: Any) -> Bench:

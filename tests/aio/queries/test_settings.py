@@ -15,7 +15,7 @@ from aiobc9x.aio.queries.settings import COMMANDS
 from aiobc9x.sim.faults import Fault, FaultKind
 from aiobc9x.sim.nvram import Nvram
 from aiobc9x.spec import DataFormat, ViewMode
-from tests.support.bench import ECHO_PORT, HOST, Bench, echoed
+from tests.support.bench import ECHO_PORT, HOST, Bench, echoed, trickle
 from tests.support.clock import virtual
 from tests.support.recorders import DatagramRecorder, StreamRecorder
 
@@ -223,14 +223,7 @@ class TestSettings:
         async with Bench(baud=115200) as bench:
             modem = await bench.open()
             _, protocol = await modem.create_connection(StreamRecorder, HOST, ECHO_PORT)
-            peer = bench.peer
-
-            async def talk() -> None:
-                for start in range(0, len(data), 900):
-                    peer.send(data[start : start + 900])
-                    await asyncio.sleep(0.1)
-
-            talking = asyncio.create_task(talk())
+            talking = asyncio.create_task(trickle(bench.peer, data, 900, 0.1))
             for turn in range(16):
                 await asyncio.sleep(0.3)
                 bits = [bool(turn >> bit & 1) for bit in range(3)]

@@ -17,7 +17,7 @@ from aiobc9x.aio.transports.stream import OVERRUN_BYTES
 from aiobc9x.core.events import ModeSwitched
 from aiobc9x.sim.faults import Fault, FaultKind
 from aiobc9x.sim.nvram import Nvram
-from tests.support.bench import ECHO_PORT, HOST, PORT, Bench
+from tests.support.bench import ECHO_PORT, HOST, PORT, Bench, trickle
 from tests.support.clock import running, virtual
 from tests.support.recorders import StreamRecorder, held_bytes
 
@@ -138,14 +138,7 @@ class TestSwitch:
         async with Bench(baud=115200) as bench:
             modem = await bench.open()
             transport, protocol = await modem.create_connection(StreamRecorder, HOST, PORT)
-            peer = bench.peer
-
-            async def talk() -> None:
-                for start in range(0, len(data), 500):
-                    peer.send(data[start : start + 500])
-                    await asyncio.sleep(0.045)
-
-            talking = asyncio.create_task(talk())
+            talking = asyncio.create_task(trickle(bench.peer, data, 500, 0.045))
             for turn in range(20):
                 await asyncio.sleep(0.25)
                 await modem.set_access_mode(transport, AccessMode(1 - turn % 2))
@@ -237,13 +230,6 @@ class TestSwitch:
 class TestBackpressure:
     """A reader that falls behind: buffer mode, then back, few flash writes."""
 
-    @staticmethod
-    async def talk(bench: Bench, data: bytes, every: float = 0.1) -> None:
-        """Have the peer send, by default at about the speed of the line."""
-        for start in range(0, len(data), 1000):
-            bench.peer.send(data[start : start + 1000])
-            await asyncio.sleep(every)
-
     @asynccontextmanager
     async def stalled(
         self, size_bytes: int
@@ -252,7 +238,7 @@ class TestBackpressure:
         async with Bench(baud=115200) as bench:
             transport, protocol = await pushing(bench, read_ahead_bytes=READ_AHEAD)
             transport.pause_reading()
-            await self.talk(bench, stream(size_bytes))
+            await trickle(bench.peer, stream(size_bytes), 1000, 0.1)
             yield bench, transport, protocol
 
     @virtual
@@ -279,7 +265,7 @@ class TestBackpressure:
             before, began, sent = modem.statistics.nvram_writes, running().now, 0
             while running().now - began < 200:
                 transport.pause_reading()
-                await self.talk(bench, stream(15000))
+                await trickle(bench.peer, stream(15000), 1000, 0.1)
                 transport.resume_reading()
                 sent += 15000
                 await protocol.until(sent)
@@ -346,6 +332,6 @@ class TestBackpressure:
         async with Bench(fault, baud=115200) as bench:
             transport, protocol = await pushing(bench, read_ahead_bytes=READ_AHEAD)
             transport.pause_reading()
-            await self.talk(bench, stream(50000), every=1)
+            await trickle(bench.peer, stream(50000), 1000, 1)
             assert switches(bench) == ["AT+QISWTMD=0,0"]
             assert isinstance(await protocol.lost, aiobc9x.StreamBroken)

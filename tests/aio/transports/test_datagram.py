@@ -14,7 +14,7 @@ from aiobc9x import AccessMode
 from aiobc9x.aio.transports.datagram import QUEUE_DATAGRAMS, DatagramTransport
 from aiobc9x.sim.faults import Fault, FaultKind
 from aiobc9x.sim.options import Host
-from tests.support.bench import ECHO_PORT, HOST, UDP_PORT, Bench
+from tests.support.bench import ECHO_PORT, HOST, UDP_PORT, Bench, roomy
 from tests.support.clock import take_errors, virtual
 from tests.support.recorders import DatagramRecorder
 
@@ -74,7 +74,7 @@ class TestBoundaries:
         """Fifty datagrams of all lengths keep their boundaries and their order."""
         sizes = [1, 1440, 1024, 1025, 17, 1023, 512, 2, 1300, 64] * 5
         sent = [pattern(size, turn) for turn, size in enumerate(sizes)]
-        async with Bench(buffer_bytes=1 << 20, buffer_nodes=1000) as bench:
+        async with roomy() as bench:
             transport, protocol = await endpoint(bench, echo=True, access_mode=mode)
             for datagram in sent:
                 transport.sendto(datagram)

@@ -10,10 +10,10 @@ import pytest
 
 import aiobc9x
 from aiobc9x.aio.transports.stream import SocketTransport
-from tests.support.bench import HOST, PORT, Bench, Streams
+from tests.support.bench import HOST, PORT, Bench, Streams, roomy
 from tests.support.clock import running, virtual
 from tests.support.recorders import Recorder
-from tests.support.tls import NAME, TLS_PORT, TlsPeer, client_context, secured
+from tests.support.tls import NAME, TLS_PORT, TlsPeer, client_context, secured, served
 
 DATA = random.Random(7).randbytes(40_000)
 LIMIT = 1024
@@ -38,31 +38,38 @@ async def write_on(writer: asyncio.StreamWriter) -> None:
             await writer.drain()
 
 
+async def writer_hears_of_it(
+    bench: Bench, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, data: bytes
+) -> None:
+    """Show that ``drain()`` raises within seconds, and that nothing is lost to the reader."""
+    began = running().now
+    with pytest.raises(ConnectionResetError):
+        await write_on(writer)
+    assert running().now - began < 5
+    assert await reader.read(-1) == data
+    assert reader.at_eof()
+    with pytest.raises(ConnectionResetError):
+        await writer.drain()
+    writer.close()
+    with pytest.raises(aiobc9x.StreamBroken, match="bytes not sent"):
+        await writer.wait_closed()
+    assert bench.open_ids == []
+
+
 class TestStreams:
     """asyncio's own streams."""
 
     @virtual
     async def test_drain_raises_and_the_reader_gets_all(self) -> None:
         """Within seconds, though nobody reads; what has come is still there to be read."""
-        async with Bench(buffer_bytes=1 << 20, buffer_nodes=1000) as bench:
+        async with roomy() as bench:
             reader, writer = await full_reader(bench)
-            began = running().now
-            with pytest.raises(ConnectionResetError):
-                await write_on(writer)
-            assert running().now - began < 5
-            assert await reader.read(-1) == DATA
-            assert reader.at_eof()
-            with pytest.raises(ConnectionResetError):
-                await writer.drain()
-            writer.close()
-            with pytest.raises(aiobc9x.StreamBroken, match="bytes not sent"):
-                await writer.wait_closed()
-            assert bench.open_ids == []
+            await writer_hears_of_it(bench, reader, writer, DATA)
 
     @virtual
     async def test_a_drain_that_waits_already(self) -> None:
         """The peer closes while the module takes nothing more."""
-        async with Bench(buffer_bytes=1 << 20, buffer_nodes=1000) as bench:
+        async with roomy() as bench:
             reader, writer = await full_reader(bench, end=False)
             writing = asyncio.create_task(write_on(writer))
             await asyncio.sleep(1)
@@ -76,7 +83,7 @@ class TestStreams:
     @virtual
     async def test_nothing_to_write(self) -> None:
         """Without a byte that can't go there is no error at all."""
-        async with Bench(buffer_bytes=1 << 20, buffer_nodes=1000) as bench:
+        async with roomy() as bench:
             reader, writer = await full_reader(bench)
             await asyncio.sleep(60)
             await writer.drain()
@@ -87,7 +94,7 @@ class TestStreams:
     @virtual
     async def test_written_behind_the_end(self) -> None:
         """Also what is written long after the module has told of the end."""
-        async with Bench(buffer_bytes=1 << 20, buffer_nodes=1000) as bench:
+        async with roomy() as bench:
             reader, writer = await full_reader(bench)
             await asyncio.sleep(60)
             writer.write(b"late")
@@ -113,7 +120,7 @@ class TestStreams:
     @virtual
     async def test_closing_without_reading(self) -> None:
         """The socket is free soon after close()."""
-        async with Bench(buffer_bytes=1 << 20, buffer_nodes=1000) as bench:
+        async with roomy() as bench:
             _, writer = await full_reader(bench)
             with pytest.raises(ConnectionResetError):
                 await write_on(writer)
@@ -137,7 +144,7 @@ class TestProtocols:
     @virtual
     async def test_paused_in_both_directions(self) -> None:
         """It gets the rest although it has paused, then the end and the reason."""
-        async with Bench(buffer_bytes=1 << 20, buffer_nodes=1000) as bench:
+        async with roomy() as bench:
             modem = await bench.open(read_ahead_bytes=4096)
             transport, protocol = await modem.create_connection(Paused, HOST, PORT)
             assert isinstance(transport, SocketTransport)
@@ -155,7 +162,7 @@ class TestProtocols:
     @virtual
     async def test_paused_in_one_direction(self) -> None:
         """Who doesn't wait to write is left in peace, and gets all when it resumes."""
-        async with Bench(buffer_bytes=1 << 20, buffer_nodes=1000) as bench:
+        async with roomy() as bench:
             modem = await bench.open(read_ahead_bytes=4096)
             transport, protocol = await modem.create_connection(Paused, HOST, PORT)
             bench.peer.send(DATA)
@@ -169,7 +176,7 @@ class TestProtocols:
     @virtual
     async def test_resumed_in_time(self) -> None:
         """A pause of a moment is kept to, as ever."""
-        async with Bench(buffer_bytes=1 << 20, buffer_nodes=1000) as bench:
+        async with roomy() as bench:
             modem = await bench.open(read_ahead_bytes=4096)
             transport, protocol = await modem.create_connection(Paused, HOST, PORT)
             transport.write(bytes(10_000))
@@ -204,25 +211,16 @@ class TestTls:
     async def test_drain_raises_and_the_reader_gets_all(self, size: int) -> None:
         """As in the clear."""
         data = random.Random(size).randbytes(size)
-        async with Bench(buffer_bytes=1 << 20, buffer_nodes=1000) as bench:
+        async with roomy() as bench:
             (reader, writer), far = await behind_tls(bench, data)
             far.close()
-            began = running().now
-            with pytest.raises(ConnectionResetError):
-                await write_on(writer)
-            assert running().now - began < 5
-            assert await reader.read(-1) == data
-            assert reader.at_eof()
-            writer.close()
-            with pytest.raises(aiobc9x.StreamBroken, match="bytes not sent"):
-                await writer.wait_closed()
-            assert bench.open_ids == []
+            await writer_hears_of_it(bench, reader, writer, data)
 
     @virtual
     async def test_a_drain_that_waits_already(self, size: int) -> None:
         """TLS gathers half a megabyte before ``drain()`` waits."""
         data = random.Random(size).randbytes(size)
-        async with Bench(buffer_bytes=1 << 20, buffer_nodes=1000) as bench:
+        async with roomy() as bench:
             (reader, writer), far = await behind_tls(bench, data)
             far.peer.accepts = False
             writer.write(bytes(10_000))
@@ -239,7 +237,7 @@ class TestTls:
     async def test_written_behind_the_end(self, size: int) -> None:
         """Also what is written long after the module has told of the end."""
         data = random.Random(size).randbytes(size)
-        async with Bench(buffer_bytes=1 << 20, buffer_nodes=1000) as bench:
+        async with roomy() as bench:
             (reader, writer), far = await behind_tls(bench, data)
             far.close()
             await asyncio.sleep(60)
@@ -252,9 +250,8 @@ class TestTls:
     async def test_a_protocol_that_pauses_both_directions(self, size: int) -> None:
         """It gets the rest, the end and the reason, however often it pauses."""
         data = random.Random(size).randbytes(size)
-        peers: list[TlsPeer] = []
-        async with Bench(buffer_bytes=1 << 20, buffer_nodes=1000) as bench:
-            bench.network.serve_tcp(TLS_PORT, lambda peer: peers.append(TlsPeer(peer)))
+        async with roomy() as bench:
+            peers = served(bench)
             modem = await bench.open(read_ahead_bytes=4096)
             transport, protocol = await modem.create_connection(
                 PausedStream, HOST, TLS_PORT, ssl=client_context(), server_hostname=NAME
