@@ -1,11 +1,11 @@
 """The minimal driver does what it is compared for."""
 
-import asyncio
-
 import pytest
 
 from benchmarks.minimal import MinimalDriver
 from benchmarks.script import PAYLOADS, Script
+from tests.support.scripted import ScriptedDevice
+from tests.support.words import ERROR
 
 BINARY = bytes(range(256))
 
@@ -32,9 +32,7 @@ async def test_it_sends_and_asks() -> None:
 
 async def test_a_refusal_raises() -> None:
     """Whatever was awaited."""
-    driver = MinimalDriver()
-    driver.connection_made(asyncio.Transport())
-    driver._awaited, driver._answer = b"OK", asyncio.get_running_loop().create_future()
-    driver.data_received(b"\r\nERROR\r\n")
+    device, driver = ScriptedDevice(lambda device, _: device.say(ERROR)), MinimalDriver()
+    device.connect_memory(driver)
     with pytest.raises(OSError, match="ERROR"):
-        await driver._answer
+        await driver.ask(b"AT\r")
