@@ -398,6 +398,31 @@ def test_tests_lie_where_their_subject_lies() -> None:
     assert astray == NO_MODULE_OF_THEIR_OWN.keys()
 
 
+CLOCKS: Final = {"monotonic", "perf_counter", "process_time", "thread_time"}
+
+MAY_READ_A_CLOCK: Final = {
+    "tests/conftest.py": "transports and threads have a moment to end in",
+    "tests/model/table.py": "says how long the runs took",
+    "tests/wire/fuzz.py": "runs for as long as it is told to",
+    "tests/wire/test_framer_properties.py": "compares times of one process, as growth is no count",
+}
+"""Nothing else measures real time: a busy machine would fail it, and prove nothing."""
+
+
+def test_no_test_is_bound_by_the_wall_clock() -> None:
+    """Waits are tested under the virtual clock, and pytest's timeout ends what hangs."""
+    reading = set()
+    for path in (ROOT / "tests").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"), str(path))):
+            names = (
+                {name.name for name in node.names} if isinstance(node, ast.ImportFrom) else set()
+            )
+            attribute = node.attr if isinstance(node, ast.Attribute) else ""
+            if not CLOCKS.isdisjoint({*names, attribute}):
+                reading.add(path.relative_to(ROOT).as_posix())
+    assert reading == MAY_READ_A_CLOCK.keys()
+
+
 def slot_writes(module: str, tree: ast.Module) -> list[str]:
     """Where a module above core changes a slot: assigns to a field, or calls what changes one."""
     found = []

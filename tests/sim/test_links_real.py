@@ -31,7 +31,7 @@ async def read_fd(fd: int, end: bytes) -> bytes:
 
     loop.add_reader(fd, readable)
     try:
-        await asyncio.wait_for(done, 5)
+        await done
     finally:
         loop.remove_reader(fd)
     return bytes(got)

@@ -32,11 +32,11 @@ class Bench:
         """Write a line and wait for the end of what the module says."""
         self.terminal.forget()
         self.transport.write(line.encode() + b"\r")
-        return await asyncio.wait_for(self.terminal.until(end), 5)
+        return await self.terminal.until(end)
 
     async def hear(self, end: bytes) -> bytes:
         """Wait for something that the module says by itself."""
-        return await asyncio.wait_for(self.terminal.until(end), 5)
+        return await self.terminal.until(end)
 
     async def open(self, port: int, service: str = "TCP", mode: int = 0) -> None:
         line = f'AT+QIOPEN=1,0,"{service}","127.0.0.1",{port},0,{mode}'
@@ -169,7 +169,7 @@ class TestTcp:
             network.attach(events, asyncio.get_running_loop().time)
             network.connect(7, "127.0.0.1", server.port, udp=False)
             network.pause(7)
-            _, writer = await asyncio.wait_for(server.connected.get(), 5)
+            _, writer = await server.connected.get()
             await turns_until(lambda: bool(events.opened_with))
             writer.write(b"early")
             await writer.drain()

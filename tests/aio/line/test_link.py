@@ -86,10 +86,9 @@ class Taken:
 
     async def until(self, is_enough: Callable[[], bool]) -> None:
         """Wait for more until it is enough."""
-        async with asyncio.timeout(5):
-            while not is_enough():
-                self._came.clear()
-                await self._came.wait()
+        while not is_enough():
+            self._came.clear()
+            await self._came.wait()
 
 
 async def read(link: Link, size_bytes: int) -> bytes:
@@ -198,11 +197,10 @@ class TestSerial:
         for start in range(0, len(sent), 7_000):
             link.write(sent[start : start + 7_000])
         received = b""
-        async with asyncio.timeout(5):
-            while len(received) < len(sent):
-                with contextlib.suppress(BlockingIOError):
-                    received += os.read(master, 4096)
-                await asyncio.sleep(0)
+        while len(received) < len(sent):
+            with contextlib.suppress(BlockingIOError):
+                received += os.read(master, 4096)
+            await asyncio.sleep(0)
         assert received == sent
         await link.aclose()
 
