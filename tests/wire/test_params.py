@@ -1,6 +1,5 @@
 """params: writing one rule per class, then reading, then properties over damage."""
 
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

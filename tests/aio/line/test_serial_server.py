@@ -12,12 +12,11 @@ import pytest
 import uvloop
 
 import aiobc9x
-from aiobc9x.aio.line.driver import Driver
 from aiobc9x.aio.line.serial_server import Greeting, keep_alive
 from aiobc9x.errors import LinkLost, LinkTimeout, PortBusy
 from aiobc9x.sim.faults import Fault, FaultKind
 from aiobc9x.sim.links import VirtualModule
-from tests.support.bench import HOST, PORT, Bench
+from tests.support.bench import HOST, PORT, Bench, driver_of
 from tests.support.clock import running, virtual
 from tests.support.loopback import LOOPBACK, server
 
@@ -278,7 +277,7 @@ class TestKeepAlive:
             async with VirtualModule() as module:
                 address = f"socket://{LOOPBACK}:{await module.start_tcp()}"
                 async with aiobc9x.open_modem(address) as modem:
-                    driver: Driver = modem._driver
+                    driver = driver_of(modem)
                     assert not driver.link.hangs_up
                     sock = driver.link._transport.get_extra_info("socket")
                     assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)

@@ -10,13 +10,13 @@ from aiobc9x.aio.sockets.close_ok import CLOSE_OK_LIMIT_S, CloseResult, close_an
 from aiobc9x.core.events import Lane
 from aiobc9x.errors import LinkLost, ModuleReset
 from aiobc9x.sim.faults import Fault, FaultKind
-from tests.support.bench import Bench
+from tests.support.bench import Bench, driver_of
 from tests.support.clock import running, virtual
 
 
 async def close(bench: Bench, limit: float = CLOSE_OK_LIMIT_S) -> CloseResult:
     """Close the first socket by itself, as a start does with those of an earlier program."""
-    driver = (await bench.modem())._driver
+    driver = driver_of(await bench.modem())
     return await close_and_wait(driver, 0, lane=Lane.CLOSE, limit=limit)
 
 
