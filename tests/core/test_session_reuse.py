@@ -75,17 +75,23 @@ class TestReuse:
         assert newcomer.announced == 5
 
 
+def unanswered_switch() -> tuple[Peer, Slot]:
+    """A socket in push mode that was to be switched back; the module did not answer."""
+    peer = Peer()
+    slot = peer.open(access_mode=AccessMode.PUSH)
+    peer.session.switch_mode(slot, AccessMode.BUFFER)
+    peer.expect(b"AT+QISWTMD=0,0\r")
+    peer.wait(30)
+    return peer, slot
+
+
 class TestDoubtfulMode:
     """AT+QISWTMD got no answer; QISTATE says what became of it."""
 
     @pytest.mark.parametrize("again", [True, False])
     def test_the_mode_that_is_found(self, *, again: bool) -> None:
         """Whoever has asked for it again meanwhile hears that it is so."""
-        peer = Peer()
-        slot = peer.open(access_mode=AccessMode.PUSH)
-        peer.session.switch_mode(slot, AccessMode.BUFFER)
-        peer.expect(b"AT+QISWTMD=0,0\r")
-        peer.wait(30)
+        peer, slot = unanswered_switch()
         assert slot.is_mode_doubtful
         if again:
             peer.session.switch_mode(slot, AccessMode.BUFFER)
@@ -98,11 +104,7 @@ class TestDoubtfulMode:
     @pytest.mark.parametrize("found", AccessMode)
     def test_the_mode_that_it_had_is_asked_for(self, found: AccessMode) -> None:
         """It may have changed: what is found says whether there is anything to do."""
-        peer = Peer()
-        slot = peer.open(access_mode=AccessMode.PUSH)
-        peer.session.switch_mode(slot, AccessMode.BUFFER)
-        peer.expect(b"AT+QISWTMD=0,0\r")
-        peer.wait(30)
+        peer, slot = unanswered_switch()
         peer.session.switch_mode(slot, AccessMode.PUSH)
         assert peer.kept(ModeSwitched) == peer.session.take_events() == []
         peer.session.found_mode(slot, found)
@@ -139,11 +141,7 @@ class TestDoubtfulMode:
     @pytest.mark.parametrize("mode", AccessMode)
     def test_a_peer_that_closes_meanwhile(self, mode: AccessMode) -> None:
         """Its end is told when the mode is known: a buffer may hold something."""
-        peer = Peer()
-        slot = peer.open(access_mode=AccessMode.PUSH)
-        peer.session.switch_mode(slot, AccessMode.BUFFER)
-        peer.expect(b"AT+QISWTMD=0,0\r")
-        peer.wait(30)
+        peer, slot = unanswered_switch()
         peer.say(line(b'+QIURC: "closed",0'))
         assert peer.kept(Drained) == []
         peer.session.found_mode(slot, mode)
@@ -157,11 +155,7 @@ class TestDoubtfulMode:
 
     def test_a_peer_that_closes_before_the_switch_is_tried_again(self) -> None:
         """Its end waits for what the buffer may hold."""
-        peer = Peer()
-        slot = peer.open(access_mode=AccessMode.PUSH)
-        peer.session.switch_mode(slot, AccessMode.BUFFER)
-        peer.expect(b"AT+QISWTMD=0,0\r")
-        peer.wait(30)
+        peer, slot = unanswered_switch()
         peer.say(line(b'+QIURC: "closed",0'))
         peer.session.switch_mode(slot, AccessMode.BUFFER)
         peer.session.found_mode(slot, AccessMode.PUSH)
