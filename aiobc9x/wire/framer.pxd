@@ -14,7 +14,7 @@ cdef int _LF, _CR, _SPACE, _QUOTE, _PLUS, _COMMA, _MINUS, _ZERO, _NINE, _GREATER
 cdef int _NO_HEADER, _MALFORMED, _TOO_LONG, _NO_LENGTH
 
 @cython.locals(head="const unsigned char *", place="const unsigned char *")
-cdef Py_ssize_t _find(bytes text, int byte, Py_ssize_t start, Py_ssize_t end)
+cdef Py_ssize_t _find(bytes text, int byte, Py_ssize_t start)
 
 @cython.locals(stop=Py_ssize_t)
 cdef Py_ssize_t _past_spaces(const unsigned char *head, Py_ssize_t at, Py_ssize_t end)
@@ -39,6 +39,7 @@ cdef class Framer:
     cdef object _remaining
     cdef Py_ssize_t _size
     cdef bint _hex
+    cdef int _behind
     cdef Py_ssize_t _number
 
     cdef void _start_afresh(self) except *
@@ -47,6 +48,7 @@ cdef class Framer:
         text=bytes,
         kept=bytes,
         byte="unsigned char",
+        state=int,
         size=Py_ssize_t,
         frames=list,
         at=Py_ssize_t,
@@ -58,7 +60,7 @@ cdef class Framer:
     @cython.locals(frames=list)
     cpdef object resync(self)
 
-    @cython.locals(state=int, lf=Py_ssize_t)
+    @cython.locals(lf=Py_ssize_t)
     cdef Py_ssize_t _take_others(self, bytes text, Py_ssize_t at, Py_ssize_t end, list frames)
 
     @cython.locals(
@@ -84,12 +86,8 @@ cdef class Framer:
         self, bytes text, Py_ssize_t at, Py_ssize_t end, Py_ssize_t known, list frames
     )
 
-    cdef Py_ssize_t _read_header(
-        self, bytes text, Py_ssize_t at, Py_ssize_t end, Py_ssize_t known
-    )
-
-    @cython.locals(number=Py_ssize_t, stop=Py_ssize_t)
-    cdef Py_ssize_t _read_number(self, const unsigned char *head, Py_ssize_t at, Py_ssize_t end)
+    @cython.locals(number=Py_ssize_t, byte="unsigned char")
+    cdef Py_ssize_t _read_number(self, const unsigned char *head, Py_ssize_t at)
 
     @cython.locals(
         head="const unsigned char *", is_negative=bint, size=Py_ssize_t, first=Py_ssize_t
@@ -115,13 +113,17 @@ cdef class Framer:
     @cython.locals(head="const unsigned char *", stop=Py_ssize_t)
     cdef Py_ssize_t _take_payload(self, bytes text, Py_ssize_t at, Py_ssize_t end, list frames)
 
-    cdef void _end_payload(self, bytes data, list frames) except *
-
     @cython.locals(stop=Py_ssize_t, raw=bytes, is_quoted=bint, data=bytes)
     cdef Py_ssize_t _take_digits(self, bytes text, Py_ssize_t at, Py_ssize_t end, list frames)
 
     @cython.locals(head="const unsigned char *", stop=Py_ssize_t)
     cdef Py_ssize_t _take_read_end(self, bytes text, Py_ssize_t at, Py_ssize_t end, list frames)
 
-    @cython.locals(first=int, byte=int, stop=Py_ssize_t, is_prompt=bint, can_tell=bint)
+    @cython.locals(
+        first="unsigned char",
+        byte="unsigned char",
+        stop=Py_ssize_t,
+        is_prompt=bint,
+        can_tell=bint,
+    )
     cdef Py_ssize_t _take_push_end(self, bytes text, Py_ssize_t at, Py_ssize_t end, list frames)

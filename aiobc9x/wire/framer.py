@@ -63,10 +63,10 @@ _LINE_END: Final = re.compile(rb"[\r\n]").search
 _IDS: Final = len(CONNECT_IDS)
 
 
-def _find(text: bytes, byte: int, start: int, end: int) -> int:  # pragma: no cover  # see below
+def _find(text: bytes, byte: int, start: int) -> int:  # pragma: no cover  # see below
     """Find a byte; return its offset, or -1."""
     head: Any = text
-    place: Any = memchr(head + start, byte, end - start)  # type: ignore[name-defined]  # noqa: F821  # of C
+    place: Any = memchr(head + start, byte, len(text) - start)  # type: ignore[name-defined]  # noqa: F821  # of C
     return place - head if place else -1
 
 
@@ -77,7 +77,7 @@ if not COMPILED:  # pragma: no branch  # bytes.find() called from C takes ten ti
 def _past_spaces(head: bytes, at: int, end: int) -> int:
     """Skip up to eight spaces: relatives print none in a header, or some more."""
     stop = at + 8
-    while at < end and at < stop and head[at] == _SPACE:
+    while at < end and head[at] == _SPACE and at < stop:
         at += 1
     return at
 
@@ -126,7 +126,7 @@ class Framer:
         # What its header says, and whether hex was received then.
         self._connect_id: int | None = None
         self._remaining: int | None = None
-        self._size, self._number, self._hex = 0, 0, False
+        self._size, self._number, self._hex, self._behind = 0, 0, False, _BEHIND_READ
 
     def __repr__(self) -> str:
         if self._state in {_SEPARATOR, _PAYLOAD, _DIGITS}:
@@ -165,21 +165,28 @@ class Framer:
                 if byte not in b"\r\n,>":  # it ends nothing
                     self._buffer, self._known = kept + text, self._known + 1
                     return ()
-        elif 0 < size < self._due and (self._state == _PAYLOAD or text.isalnum()):
+        elif size and size < self._due and (self._state == _PAYLOAD or text.isalnum()):
             self._pieces.append(text)
             self._due -= size
             return ()
-        if self._pieces:
+        if kept:
+            text = kept + text
+        elif self._pieces:
             text = b"".join([*self._pieces, text])
             self._pieces.clear()
-        elif kept:
-            text = kept + text
         frames: list[Frame] = []
         at, end, known = 0, len(text), self._known
         self._buffer, self._known = b"", 0
         while at < end:  # each state takes its bytes and tells where the next goes on, or the end
-            if self._state == _IN_LINE:
+            state = self._state
+            if state == _IN_LINE:
                 at = self._take_lines(text, at, end, known, frames)
+            elif state == _PAYLOAD:
+                at = self._take_payload(text, at, end, frames)
+            elif state == _BEHIND_READ:
+                at = self._take_read_end(text, at, end, frames)
+            elif state == _BEHIND_PUSH:
+                at = self._take_push_end(text, at, end, frames)
             else:
                 at = self._take_others(text, at, end, frames)
         return frames or ()
@@ -213,21 +220,22 @@ class Framer:
                 continue
             verdict = _NO_HEADER
             if byte == _PLUS:
-                verdict = self._read_header(text, at, end, known)
+                if text.startswith(b"+QIURC:", at):
+                    verdict = self._read_push_header(text, at + 7, end, known)
+                elif text.startswith(b"+QIRD:", at):
+                    verdict = self._read_read_header(text, at + 6, end, known)
                 if verdict > _NO_HEADER:
-                    self._hex = self.hex_receive
-                    return self._begin_payload(text, verdict, end, head[verdict - 1])
+                    return verdict
             elif is_armed and self.prompt_due:
                 stop = self._take_prompt(text, at, end, known, frames)
                 if stop > at:
                     return stop
-            lf = _find(text, _LF, at if at > known else known, end)  # max() costs a call
+            stop = lf = _find(text, _LF, at)
             if lf < 0:
                 if end - at > LINE_MAX_BYTES:
                     return self._keep_line(text, at, end, known, frames)
                 self._buffer, self._known = text[at:end], end - at
                 return end
-            stop = lf
             while head[stop - 1] == _CR:
                 stop -= 1
             if stop - at > LINE_MAX_BYTES:
@@ -247,21 +255,14 @@ class Framer:
 
     def _take_others(self, text: bytes, at: int, end: int, frames: list[Frame]) -> int:
         """Take what is of no line, or of one that is too long."""
-        state = self._state
-        if state == _PAYLOAD:
-            return self._take_payload(text, at, end, frames)
-        if state == _BEHIND_READ:
-            return self._take_read_end(text, at, end, frames)
-        if state == _BEHIND_PUSH:
-            return self._take_push_end(text, at, end, frames)
-        if state == _DIGITS:
+        if self._state == _DIGITS:
             return self._take_digits(text, at, end, frames)
-        if state == _SEPARATOR:
+        if self._state == _SEPARATOR:
             return self._begin_payload(text, at, end, _CR)
-        if state == _BEHIND_PROMPT:
+        if self._state == _BEHIND_PROMPT:
             self._state = _IN_LINE
             return at + (text[at] == _SPACE)
-        lf = _find(text, _LF, at, end)
+        lf = _find(text, _LF, at)
         self._state = _IN_LINE if lf >= 0 else _OVER_LONG
         return lf + 1 if lf >= 0 else end
 
@@ -282,7 +283,7 @@ class Framer:
         """Take ``>`` at the start of a line, or behind an echo that only CR ended; or nothing."""
         mark = at
         if text[at : at + 2].upper() == b"AT":
-            lf = _find(text, _LF, at, end)
+            lf = _find(text, _LF, at)
             mark = text.find(b"\r>", max(at, known - 1), end if lf < 0 else lf) + 1
         if mark < max(at, known) or text[mark] != _GREATER:
             return at
@@ -295,21 +296,13 @@ class Framer:
         self.prompt_due, self._state = False, _BEHIND_PROMPT
         return mark + 1
 
-    def _read_header(self, text: bytes, at: int, end: int, known: int) -> int:
-        """Return the offset behind a header's new separator, or a verdict on the ended line."""
-        if text.startswith(b"+QIRD:", at):
-            return self._read_read_header(text, at + 6, end, known)
-        if text.startswith(b"+QIURC:", at):
-            at = _past_spaces(text, at + 7, end)
-            if text.startswith(b'"recv",', at):
-                return self._read_push_header(text, at + 7, end, known)
-        return _NO_HEADER
-
-    def _read_number(self, head: bytes, at: int, end: int) -> int:
+    def _read_number(self, head: bytes, at: int) -> int:
         """Read up to nine digits, which fit any integer; return the offset behind them."""
-        number, stop = 0, at + 9
-        while at < end and at < stop and _ZERO <= head[at] <= _NINE:
-            number = 10 * number + head[at] - _ZERO
+        number = 0
+        for byte in head[at : at + 9]:  # in C the NUL behind the bytes ends it at the latest
+            if byte < _ZERO or byte > _NINE:
+                break
+            number = 10 * number + byte - _ZERO
             at += 1
         self._number = number
         return at
@@ -319,21 +312,23 @@ class Framer:
         head = text
         remaining: int | None = None
         is_negative = False
-        at = self._read_number(head, _past_spaces(head, at, end), end)
+        at = self._read_number(head, _past_spaces(head, at, end))
         size = self._number
         if not size or self.read_due <= 0 or at == end:
             return _NO_HEADER
         # Without a number in between, a comma can't be the separator (§2.2.6).
         if head[at] == _COMMA and self.length_shown:
-            at = _past_spaces(head, at + 1, end)
+            at += 1
+            if at < end and head[at] == _SPACE:
+                at = _past_spaces(head, at, end)
             is_negative = at < end and head[at] == _MINUS
             first = at + is_negative
-            at = self._read_number(head, first, end)
-            if at in (first, end):
+            at = self._read_number(head, first)
+            if not first < at < end:
                 return _MALFORMED
-            # Relatives print a negative remaining length, which says nothing.
-            remaining = None if is_negative else self._number
-        if head[at] not in (_CR, _LF, _COMMA):
+            if not is_negative:  # relatives print a negative one, which says nothing
+                remaining = self._number
+        if head[at] not in b"\r\n,":
             return _MALFORMED
         if size > READ_MAX_BYTES or size > self.read_due:
             return _TOO_LONG
@@ -341,31 +336,38 @@ class Framer:
             return _MALFORMED  # a rule has changed behind the separator
         self.negative_remainings += is_negative
         self._connect_id, self._remaining, self._size = None, remaining, size
-        return at + 1
+        self._hex, self._behind = self.hex_receive, _BEHIND_READ
+        return self._begin_payload(text, at + 1, end, head[at])
 
     def _read_push_header(self, text: bytes, at: int, end: int, known: int) -> int:
         """Read ``+QIURC: "recv",<connectID>,<n>`` of a socket in direct push mode (§2.3.2)."""
         head = text
         at = _past_spaces(head, at, end)
+        if not text.startswith(b'"recv",', at):
+            return _NO_HEADER
+        at += 7
+        if at < end and head[at] == _SPACE:
+            at = _past_spaces(head, at, end)
         connect_id = head[at] - _ZERO if at < end else -1
-        if not 0 <= connect_id < _IDS or connect_id not in self.push_sockets:
+        if connect_id not in self.push_sockets or not 0 <= connect_id < _IDS:
             return _NO_HEADER
         at += 1
         if at == end or head[at] != _COMMA:
             return _NO_LENGTH
         first = _past_spaces(head, at + 1, end)
-        at = self._read_number(head, first, end)
+        at = self._read_number(head, first)
         size = self._number
         if at == end or (at == first and head[at] == _QUOTE):
             return _NO_HEADER  # "buff full" (§2.3.3)
-        if at == first or head[at] not in (_CR, _LF, _COMMA) or not self.length_shown:
+        if at == first or head[at] not in b"\r\n," or not self.length_shown:
             return _NO_LENGTH
         if not size or size > PUSH_MAX_BYTES:
             return _TOO_LONG if size else _NO_HEADER
         if at < known:
             return _MALFORMED  # a rule has changed behind the separator
         self._connect_id, self._remaining, self._size = connect_id, None, size
-        return at + 1
+        self._hex, self._behind = self.hex_receive, _BEHIND_PUSH
+        return self._begin_payload(text, at + 1, end, head[at])
 
     def _begin_payload(self, text: bytes, at: int, end: int, separator: int) -> int:
         """Drop the LF of a CRLF in front of a payload, once there is a byte to look at."""
@@ -375,7 +377,7 @@ class Framer:
                 return at
             at += text[at] == _LF
         self._state = _DIGITS if self._hex else _PAYLOAD
-        self._due = self._size << self._hex
+        self._due = 2 * self._size if self._hex else self._size
         return at
 
     def _take_payload(self, text: bytes, at: int, end: int, frames: list[Frame]) -> int:
@@ -386,13 +388,9 @@ class Framer:
             self._pieces.append(text[at:end])
             self._due = stop - end
             return end
-        self._end_payload(head[at:stop], frames)
+        frames.append(Payload(self._connect_id, self._remaining, head[at:stop]))
+        self._due, self._state = 0, self._behind
         return stop
-
-    def _end_payload(self, data: bytes, frames: list[Frame]) -> None:
-        frames.append(Payload(self._connect_id, self._remaining, data))
-        self._due = 0
-        self._state = _BEHIND_READ if self._connect_id is None else _BEHIND_PUSH
 
     def _take_digits(self, text: bytes, at: int, end: int, frames: list[Frame]) -> int:
         """Take a payload in hex, quoted or bare: the note doesn't say which."""
@@ -409,7 +407,8 @@ class Framer:
         except binascii.Error:
             data = b""
         if data and not line_end:
-            self._end_payload(data, frames)
+            frames.append(Payload(self._connect_id, self._remaining, data))
+            self._due, self._state = 0, self._behind
         else:
             frames.append(Damage("hex payload holds other bytes than hex digits", raw))
             self._due, self._state = 0, _IN_LINE
@@ -433,7 +432,7 @@ class Framer:
     def _take_push_end(self, text: bytes, at: int, end: int, frames: list[Frame]) -> int:
         """Look for the data's own CRLF and that of the next line: without it, bytes were lost."""
         first = text[at]
-        stop = at + (first in (_CR, _LF))
+        stop = at + (first in b"\r\n")
         if text.startswith(b"\r\n", at) or text.startswith(b"\n\r", at):
             stop = at + 2
         if stop == end:
@@ -445,6 +444,6 @@ class Framer:
         if first != _CR and not is_prompt and (stop - at < 2 or byte == _LF):
             frames.append(Damage(NO_PUSH_END, b""))
         can_tell = first == _CR and not is_prompt and stop - at == 2
-        self.push_ends.append(byte in (_CR, _LF) if can_tell else None)
+        self.push_ends.append(byte in b"\r\n" if can_tell else None)
         self._state = _IN_LINE
         return stop

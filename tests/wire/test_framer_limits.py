@@ -67,3 +67,19 @@ class TestPayloads:
         """It never reaches int(), which would raise."""
         stream = b"+QIRD: " + b"1" * digits + b"\nOK\n"
         assert [type(frame) for frame in frames(stream)] == [Damage, Line]
+
+
+class TestSpaces:
+    """A header of the note has one behind its colon and no others."""
+
+    @pytest.mark.parametrize("spaces", [b"", b"   ", b" " * 8])
+    def test_up_to_eight_are_passed_over(self, spaces: bytes) -> None:
+        """Relatives print one too few or too many."""
+        push = b'+QIURC:%b"recv",%b3,%b5\r\nhello\r\n\r\nOK\r\n' % (spaces, spaces, spaces)
+        got = frames(push, push_sockets={3})
+        assert got == [Payload(3, None, b"hello"), Line(b"OK")]
+
+    def test_nine_make_a_line_of_it(self) -> None:
+        """What is no header announces no payload."""
+        line = b'+QIURC:%b"recv",3,5' % (b" " * 9)
+        assert frames(line + b"\r\nhello\r\n", push_sockets={3}) == [Line(line), Line(b"hello")]
