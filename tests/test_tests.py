@@ -52,7 +52,6 @@ MAY_READ_A_CLOCK: Final = {
     "tests/conftest.py": "transports and threads have a moment to end in",
     "tests/model/table.py": "says how long the runs took",
     "tests/wire/fuzz.py": "runs for as long as it is told to",
-    "tests/wire/test_framer_properties.py": "compares times of one process, as growth is no count",
 }
 """Nothing else measures real time: a busy machine would fail it, and prove nothing."""
 
