@@ -120,16 +120,86 @@ ERRNO_OF: Final[dict[int | None, int]] = {
 }
 """The errno of each ``<err>`` (table 2); ``None`` where the module gave no code.
 
-Those of names are the EAI codes that a :class:`socket.gaierror` has in its place."""
+564 and 565, which are about names, have the EAI codes that a :class:`socket.gaierror` carries
+instead of an errno.
+"""
 
 _REAL_ERRNO_OF: Final[dict[int | None, int]] = {
     Err.DNS_BUSY: errno.EBUSY,
     Err.DNS_FAILED: errno.EHOSTUNREACH,
 }
-"""What an :class:`OSError` has that is no :class:`socket.gaierror`: EAI codes are no errno."""
+"""The errno for the codes of names where the exception is no :class:`socket.gaierror`.
+
+:data:`ERRNO_OF` has EAI codes for them, and an EAI code is not a valid errno.
+"""
+
+_REASON: Final[dict[int, tuple[str, str]]] = {
+    Err.OK: ("the operation failed, although the module reports success", ""),
+    Err.UNKNOWN: ("the module can't say why it failed", ""),
+    Err.BLOCKED: ("the module is blocked by another operation", "try again later"),
+    Err.INVALID_PARAMETERS: ("the module calls a parameter invalid", ""),
+    Err.NO_MEMORY: ("the module is out of memory", "close a connection, or try again later"),
+    Err.CREATE_FAILED: ("the module can't create another socket", "close a connection first"),
+    Err.NOT_SUPPORTED: ("the module does not support this", ""),
+    Err.BIND_FAILED: ("the local port can't be used", "choose another one, or 0"),
+    Err.LISTEN_FAILED: ("the module can't listen on the local port", "choose another one"),
+    Err.WRITE_FAILED: ("writing to the socket failed", ""),
+    Err.READ_FAILED: ("reading from the socket failed", ""),
+    Err.ACCEPT_FAILED: ("accepting a connection failed", ""),
+    Err.OPEN_PDP_FAILED: ("no data connection to the network", "check registration and APN"),
+    Err.CLOSE_PDP_FAILED: ("the data connection to the network could not be closed", ""),
+    Err.IDENTITY_IN_USE: ("the connect ID is in use on the module", ""),
+    Err.DNS_BUSY: ("the module is looking up another name", "try again later"),
+    Err.DNS_FAILED: ("no such name", "check the spelling and the DNS servers"),
+    Err.CONNECT_FAILED: ("connection refused", ""),
+    Err.SOCKET_CLOSED: ("the socket is closed", ""),
+    Err.BUSY: ("the module is busy", "try again later"),
+    Err.TIMEOUT: ("the module's operation timed out", ""),
+    Err.PDP_BROKEN: ("the data connection to the network broke down", "check the signal"),
+    Err.SEND_CANCELLED: ("the send was cancelled", ""),
+    Err.NOT_ALLOWED: ("the module does not allow this now", ""),
+    Err.NO_APN: ("no APN is set", "set the APN of the SIM's operator"),
+    Err.PORT_BUSY: ("the local port is in use", "choose another one, or 0"),
+}
+"""Each ``<err>`` of table 2 in a reader's words, and what to do about it, if anything.
+
+The table's own words are in :data:`~aiobc9x.spec.ERR_TEXT`: "DNS parse failed" is a name
+that does not exist.
+"""
+
+_CONNECT_REASON: Final[dict[int, tuple[str, str]]] = {
+    Err.WRITE_FAILED: ("the connection failed while it was being opened", ""),
+    Err.READ_FAILED: ("the connection was reset while it was being opened", ""),
+    Err.SOCKET_CLOSED: ("the connection was closed while it was being opened", ""),
+    Err.TIMEOUT: ("connection timed out", ""),
+}
+"""What :data:`_REASON` words differently where a connection was being opened."""
+
+_CME_REASON: Final[dict[int, str]] = {
+    3: "the module does not allow this now",
+    4: "the module does not support this",
+    10: "the SIM is not inserted",
+    11: "the SIM wants its PIN",
+    12: "the SIM wants its PUK",
+    13: "the SIM has failed",
+    14: "the SIM is busy",
+    15: "the SIM is the wrong one",
+    16: "the password or PIN is wrong",
+    17: "the SIM wants its PIN2",
+    18: "the SIM wants its PUK2",
+    30: "there is no network service",
+    31: "the network did not answer in time",
+    50: "the module calls a parameter incorrect",
+    148: "the network refused, without a reason",
+    262: "the SIM is blocked",
+}
+"""What a ``+CME ERROR`` means in a reader's words; for others 27.007's own words must do."""
+
+_LOOKUP: Final = re.compile(r'AT\+Q(?:IDNSGIP|PING|NTP)=\d+,"([^"]*)"', re.IGNORECASE)
+"""A command that asks about a host: messages show that host instead of the command."""
 
 _OF_THE_NOTE: Final = re.compile(r"AT\+Q(?:I|PING|NTP)", re.IGNORECASE)
-"""Commands whose ``<err>`` are those of table 2 (§2.2.12)."""
+"""The note's own commands; their error codes are those of table 2 (§2.2.12)."""
 
 _SHOWN_CHARACTERS: Final = 120
 
@@ -181,15 +251,20 @@ class PortBusy(LinkLost):
 
 
 class WrongModule(ModemError, OSError):
-    """What answers is another module, whose commands are not those of the note.
+    """The module is of another kind, so its commands are not those of the note.
+
+    "The note" is Quectel's BC65&BC92 TCP/IP application note, which this package follows.
 
     Attributes:
-        model: What it says it is.
+        model: The name that the module gives itself.
 
     """
 
     def __init__(self, model: str, address: str) -> None:
-        text = f"{model} answers on {address}: not a BC65/BC92; profile= overrides"
+        text = (
+            f"the module on {address} is no BC65 or BC92: it says that it is {model}; check the"
+            " address, or pass profile= to use it all the same"
+        )
         OSError.__init__(self, errno.ENODEV, text)
         self.model = model
 
@@ -205,7 +280,7 @@ class StageTimeout(ModemError, TimeoutError):
     """A call that consists of stages took longer than its timeout.
 
     Attributes:
-        stage: What was being waited for.
+        stage: What the call was waiting for when its time was over.
         timeout: Seconds that the whole call had.
 
     """
@@ -268,7 +343,7 @@ def _errno_of(exc: CommandError, err: int | None) -> int:
 
 
 def quoted_command(command: str) -> str:
-    """Quote a command line for a message: its secrets and payloads are nobody's business there."""
+    """Quote a command line for a message, cut before its first secret or payload."""
     shown = masked_command(command)
     if len(shown) > _SHOWN_CHARACTERS:
         shown = f"{shown[:_SHOWN_CHARACTERS]}..."
@@ -276,18 +351,53 @@ def quoted_command(command: str) -> str:
 
 
 def _sentence(command: str, err: int | None, cme: str | None) -> str:
-    what = quoted_command(command)
+    lookup = _LOOKUP.match(command)
+    what = quoted_command(command) if lookup is None else lookup[1]
     if err is not None:
-        return f"{ERR_TEXT.get(err, 'Unlisted error')} (modem error {err}): {what}"
-    if cme is not None:
-        return f"the module refused {what}: {_meaning(cme)}"
-    return f"the module answered ERROR to {what}"
+        return _worded(_REASON.get(err), what, err)
+    return _refusal(f"the module refused {quoted_command(command)}", cme)
+
+
+def _toward(target: tuple[str, int], err: int | None, cme: str | None) -> str:
+    where = _endpoint(target)
+    if err is None:
+        return _refusal(f"the module refused to connect to {where}", cme)
+    # A name does not exist whatever port was asked for.
+    what = target[0] if err in _REAL_ERRNO_OF else where
+    return _worded(_CONNECT_REASON.get(err, _REASON.get(err)), what, err)
+
+
+def _worded(words: tuple[str, str] | None, what: str, err: int) -> str:
+    """Say what happened, to what, the module's code, and then what to do."""
+    reason, advice = words or ("the module failed with a code that its manual does not list", "")
+    return f"{reason}: {what} (module error {err})" + (f"; {advice}" if advice else "")
+
+
+def _refusal(refused: str, cme: str | None) -> str:
+    """Word a refusal without an ``<err>``; a known ``+CME ERROR`` says why, so it comes first."""
+    if cme is None:
+        return f"{refused} (ERROR, without a reason)"
+    code = cme_code(cme)
+    known = code in _CME_REASON or code in CME_TEXT
+    return f"{_meaning(cme)}: {refused}" if known else f"{refused} ({cme})"
+
+
+def _endpoint(target: tuple[str, int]) -> str:
+    host, port = target
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _meaning(cme: str) -> str:
-    """Word what follows ``+CME ERROR:``, which is a number with AT+CMEE=1."""
-    known = CME_TEXT.get(int(cme)) if cme.isdecimal() and len(cme) <= 4 else None
-    return cme if known is None else f"{known} (CME error {cme})"
+    """Word what follows ``+CME ERROR:``: a number with AT+CMEE=1, words with AT+CMEE=2."""
+    code = cme_code(cme)
+    if code is None or (known := _CME_REASON.get(code, CME_TEXT.get(code))) is None:
+        return cme
+    return f"{known} ({_source(cme)})"
+
+
+def _source(said: str) -> str:
+    """Quote the module: a code of 27.007 with its name, other words as they came."""
+    return said if cme_code(said) is None else f"+CME ERROR: {said.strip()}"
 
 
 _CME_CODES: Final = {text.lower(): code for code, text in CME_TEXT.items()}
@@ -319,19 +429,19 @@ class UnexpectedAnswer(CommandError):
 
     def __init__(self, command: str, lines: Sequence[bytes], reason: str) -> None:
         shown = [shown_line(line) for line in lines]
-        text = f"can't read the answer to {quoted_command(command)}: {reason}; got {shown!r}"
+        text = f"the answer to {quoted_command(command)} can't be read: {reason}; got {shown!r}"
         OSError.__init__(self, errno.EPROTO, text)
         self.command, self.err, self.cme, self.lines = command, None, None, tuple(lines)
 
 
 class SettingRefused(CommandError):
-    """The module refused a setting, again and again, that nothing works without."""
+    """The module kept refusing a setting of start-up that nothing works without."""
 
     def __init__(self, command: str, purpose: str, cme: str | None, seconds: float) -> None:
-        said = "ERROR" if cme is None else _meaning(cme)
+        said = "ERROR, without a reason" if cme is None else _meaning(cme)
         text = (
-            f"the module refused {quoted_command(command)} for {seconds:.0f} s ({said}): without it"
-            f" {purpose}; restart the module, or check that it is a BC65/BC92"
+            f"the module refused {quoted_command(command)} for {seconds:.0f} s: {said}; without this"
+            f" setting {purpose}; restart the module, or check that it is a BC65 or BC92"
         )
         OSError.__init__(self, errno.EOPNOTSUPP, text)
         self.command, self.err, self.cme = command, None, cme
@@ -341,10 +451,12 @@ class SimError(CommandError):
     """The SIM can't be used, and waiting won't help: it has failed, or is blocked for good."""
 
     _errno = errno.EIO
-    _advice = "the SIM can't be used ({said}); take it out and put it in again, or try another one"
+    _advice = "the SIM can't be used: {meaning}; take it out and put it in again, or try another"
 
     def __init__(self, command: str, said: str) -> None:
-        OSError.__init__(self, self._errno, self._advice.format(said=_meaning(said)))
+        OSError.__init__(
+            self, self._errno, self._advice.format(meaning=_meaning(said), code=_source(said))
+        )
         self.command, self.err, self.cme = command, None, said
 
 
@@ -353,8 +465,8 @@ class PukRequired(SimError, PermissionError):
 
     _errno = errno.EACCES
     _advice = (
-        "the SIM wants its PUK ({said}), because wrong PINs have locked it: unlock it with"
-        ' AT+CPIN="PUK","new PIN" by command(), or in a phone; ten wrong PUKs destroy it'
+        "wrong PINs have locked the SIM, which wants its PUK ({code}); unlock it by command()"
+        ' with AT+CPIN="PUK","new PIN", or in a phone; ten wrong PUKs destroy it'
     )
 
 
@@ -362,22 +474,30 @@ class SimLocked(SimError, PermissionError):
     """The module is locked to SIMs of one network or vendor, and this is another one."""
 
     _errno = errno.EACCES
-    _advice = "the module is locked to other SIMs ({said}); ask who sold it, or use their SIM"
+    _advice = (
+        "the module is locked to SIMs of another operator ({code});"
+        " use such a SIM, or ask the seller of the module to unlock it"
+    )
 
 
 class SimMissing(SimError):
     """There is no SIM."""
 
     _errno = errno.ENODEV
-    _advice = "there is no SIM ({said}); insert one, check its holder, and restart the module"
+    _advice = (
+        "the SIM is not inserted ({code}); insert one, check its holder, and restart the module"
+    )
 
 
 class PinRequired(SimError):
     """The SIM wants a PIN, or has refused the one it was given."""
 
     def __init__(self, command: str, refused: str | None = None) -> None:
-        said = "wants its PIN" if refused is None else f"refused the PIN: {_meaning(refused)}"
-        text = f"the SIM {said}; pass pin=… to open_modem"
+        if refused is None:
+            text = "the SIM wants its PIN; pass pin=… to open_modem()"
+        else:
+            said = _meaning(refused)
+            text = f"the SIM refused the PIN: {said}; pass the right pin=… to open_modem()"
         OSError.__init__(self, errno.EACCES, text)
         self.command, self.err, self.cme = command, None, refused
 
@@ -428,12 +548,6 @@ class ConnectFailed(CommandError):
         text = _sentence(command, err, cme) if target is None else _toward(target, err, cme)
         OSError.__init__(self, _errno_of(self, err), text)
         self.command, self.err, self.cme, self.target = command, err, cme, target
-
-
-def _toward(target: tuple[str, int], err: int | None, cme: str | None) -> str:
-    if err is None:
-        return f"the module refused to connect ({_meaning(cme or 'ERROR')}): {target!r}"
-    return f"{ERR_TEXT.get(err, 'Unlisted error')} (modem error {err}): {target!r}"
 
 
 class ConnectBlocked(ConnectFailed, BlockingIOError):
@@ -494,8 +608,9 @@ class ConnectTimedOut(ConnectFailed, TimeoutError):
         cme: str | None = None,
         target: tuple[str, int] | None = None,
     ) -> None:
-        code = "no result" if err is None else f"modem error {err}"
-        text = f"Connecting timed out ({code}): {command if target is None else target!r}"
+        code = "the module gave no result" if err is None else f"module error {err}"
+        where = quoted_command(command) if target is None else _endpoint(target)
+        text = f"connection timed out: {where} ({code})"
         OSError.__init__(self, errno.ETIMEDOUT, text)
         self.command, self.err, self.cme, self.target = command, err, cme, target
 

@@ -108,54 +108,62 @@ OTHER_ROWS: list[tuple[ModemError, type[OSError], int, str]] = [
         PinRequired("AT+CPIN?"),
         OSError,
         errno.EACCES,
-        "the SIM wants its PIN; pass pin=… to open_modem",
+        "the SIM wants its PIN; pass pin=… to open_modem()",
+    ),
+    (
+        PinRequired("AT+CPIN?", "16"),
+        OSError,
+        errno.EACCES,
+        "the SIM refused the PIN: the password or PIN is wrong (+CME ERROR: 16);"
+        " pass the right pin=… to open_modem()",
     ),
     (
         errors.PukRequired("AT+CPIN?", "12"),
         PermissionError,
         errno.EACCES,
-        "the SIM wants its PUK (SIM PUK required (CME error 12)), because wrong PINs have locked"
-        ' it: unlock it with AT+CPIN="PUK","new PIN" by command(), or in a phone; ten wrong PUKs'
-        " destroy it",
+        "wrong PINs have locked the SIM, which wants its PUK (+CME ERROR: 12); unlock it by"
+        ' command() with AT+CPIN="PUK","new PIN", or in a phone; ten wrong PUKs destroy it',
     ),
     (
         errors.SimLocked("AT+CPIN?", "PH-NET PIN"),
         PermissionError,
         errno.EACCES,
-        "the module is locked to other SIMs (PH-NET PIN); ask who sold it, or use their SIM",
+        "the module is locked to SIMs of another operator (PH-NET PIN); use such a SIM, or ask"
+        " the seller of the module to unlock it",
     ),
     (
         errors.SimMissing("AT+CPIN?", "10"),
         OSError,
         errno.ENODEV,
-        "there is no SIM (SIM not inserted (CME error 10)); insert one, check its holder, and"
-        " restart the module",
+        "the SIM is not inserted (+CME ERROR: 10); insert one, check its holder, and restart the"
+        " module",
     ),
     (
         errors.SimError("AT+CPIN?", "13"),
         OSError,
         errno.EIO,
-        "the SIM can't be used (SIM failure (CME error 13)); take it out and put it in again, or"
-        " try another one",
+        "the SIM can't be used: the SIM has failed (+CME ERROR: 13); take it out and put it in"
+        " again, or try another",
     ),
     (
         errors.SettingRefused("ATE0", "nothing is sure", None, 30),
         OSError,
         errno.EOPNOTSUPP,
-        "the module refused 'ATE0' for 30 s (ERROR): without it nothing is sure; restart the"
-        " module, or check that it is a BC65/BC92",
+        "the module refused 'ATE0' for 30 s: ERROR, without a reason; without this setting nothing"
+        " is sure; restart the module, or check that it is a BC65 or BC92",
     ),
     (
         errors.WrongModule("SIM7000E", "/dev/ttyUSB0"),
         OSError,
         errno.ENODEV,
-        "SIM7000E answers on /dev/ttyUSB0: not a BC65/BC92; profile= overrides",
+        "the module on /dev/ttyUSB0 is no BC65 or BC92: it says that it is SIM7000E; check the"
+        " address, or pass profile= to use it all the same",
     ),
     (
         UnexpectedAnswer("AT+CSQ", [b"+CSQ: x"], "no signal"),
         OSError,
         errno.EPROTO,
-        "can't read the answer to 'AT+CSQ': no signal; got ['+CSQ: x']",
+        "the answer to 'AT+CSQ' can't be read: no signal; got ['+CSQ: x']",
     ),
 ]
 """Exceptions that no ``<err>`` stands for."""
@@ -206,34 +214,93 @@ class TestConnectFailed:
         assert type(exc) is cls
         assert isinstance(exc, builtin)
         assert (exc.errno, exc.err, exc.command, exc.target) == (number, err, LINE, TARGET)
-        said = "Connecting timed out" if cls is errors.ConnectTimedOut else ERR_TEXT[err]
-        text = f"{said} (modem error {err}): ('example.com', 80)"
-        assert str(exc) == f"[Errno {number}] {text}"
+        where = "example.com" if err in {564, 565} else "example.com:80"
+        assert f": {where} (module error {err})" in str(exc)
 
-    @pytest.mark.parametrize(("err", "code"), [(None, "no result"), (566, "modem error 566")])
+    @pytest.mark.parametrize(
+        ("err", "host", "text"),
+        [
+            (566, "8.8.8.8", "connection refused: 8.8.8.8:80 (module error 566)"),
+            (566, "2001:db8::1", "connection refused: [2001:db8::1]:80 (module error 566)"),
+            (569, "8.8.8.8", "connection timed out: 8.8.8.8:80 (module error 569)"),
+            (
+                565,
+                "example.invalid",
+                "no such name: example.invalid (module error 565); check the spelling and the DNS"
+                " servers",
+            ),
+            (
+                561,
+                "8.8.8.8",
+                "no data connection to the network: 8.8.8.8:80 (module error 561); check"
+                " registration and APN",
+            ),
+            (
+                567,
+                "8.8.8.8",
+                "the connection was closed while it was being opened: 8.8.8.8:80"
+                " (module error 567)",
+            ),
+            (
+                777,
+                "8.8.8.8",
+                "the module failed with a code that its manual does not list: 8.8.8.8:80"
+                " (module error 777)",
+            ),
+        ],
+    )
+    def test_texts(self, err: int, host: str, text: str) -> None:
+        """What happened, to what, the module's code, and what to do about it."""
+        exc = connect_error(LINE, err, target=(host, 80))
+        assert str(exc) == f"[Errno {exc.errno}] {text}"
+
+    @pytest.mark.parametrize(
+        "command",
+        [
+            'AT+QIDNSGIP=1,"example.invalid"',
+            'AT+QPING=1,"example.invalid",4,4,32',
+            'at+qntp=1,"example.invalid",123',
+        ],
+    )
+    def test_a_query_about_a_host_names_the_host(self, command: str) -> None:
+        """There is no target then, and the command is nobody's words but ours."""
+        exc = connect_error(command, 565)
+        assert "] no such name: example.invalid (module error 565); " in str(exc)
+
+    @pytest.mark.parametrize(
+        ("err", "code"), [(None, "the module gave no result"), (566, "module error 566")]
+    )
     def test_a_timeout_keeps_its_errno(self, err: int | None, code: str) -> None:
         """The module may say 566 for it, or nothing at all (§2.2.1, note 2)."""
         exc = errors.ConnectTimedOut(LINE, err, target=TARGET)
         assert (exc.errno, exc.err) == (errno.ETIMEDOUT, err)
-        assert str(exc).endswith(f"] Connecting timed out ({code}): ('example.com', 80)")
+        assert str(exc).endswith(f"] connection timed out: example.com:80 ({code})")
 
     def test_without_a_target_the_command_is_named(self) -> None:
         """As with any other command."""
-        text = f"Socket connect failed (modem error 566): {LINE!r}"
+        text = f"connection refused: {LINE!r} (module error 566)"
         assert str(connect_error(LINE, 566)) == f"[Errno {errno.ECONNREFUSED}] {text}"
 
     @pytest.mark.parametrize(
         ("cme", "text"),
         [
-            (None, "the module refused to connect (ERROR)"),
-            ("516", "the module refused to connect (516)"),
+            (
+                None,
+                "the module refused to connect to example.com:80 (ERROR, without a reason)",
+            ),
+            ("516", "the module refused to connect to example.com:80 (516)"),
+            (
+                "SIM not inserted",
+                "the SIM is not inserted (+CME ERROR: SIM not inserted): the module refused to"
+                " connect to example.com:80",
+            ),
         ],
     )
     def test_without_a_code(self, cme: str | None, text: str) -> None:
         """What the module did say is in the message."""
         exc = connect_error(LINE, None, cme, TARGET)
         assert type(exc) is ConnectFailed
-        assert str(exc) == f"[Errno {errno.EIO}] {text}: ('example.com', 80)"
+        assert str(exc) == f"[Errno {errno.EIO}] {text}"
         assert exc.cme == cme
 
 
@@ -246,14 +313,16 @@ class TestCommandError:
         command = f'{name}=1,8,"4142,4344"'
         exc = CommandError(command, 552)
         assert exc.command == command
-        assert str(exc).endswith(f"'{name}=1,8,...'")
+        assert str(exc).endswith(f": '{name}=1,8,...' (module error 552)")
 
     def test_passwords_of_raw_commands_are_not_repeated(self) -> None:
         """Messages end up in logs and tickets; the attribute has the line."""
         command = 'AT+CGAUTH=1,1,"user","s3cret"'
         exc = command_error(command, cme="16")
         assert exc.command == command
-        assert str(exc).endswith("'AT+CGAUTH=1,1,...': incorrect password (CME error 16)")
+        assert str(exc).endswith(
+            "the password or PIN is wrong (+CME ERROR: 16): the module refused 'AT+CGAUTH=1,1,...'"
+        )
 
     def test_a_long_line_is_cut(self) -> None:
         """A message is to be read."""
@@ -269,14 +338,23 @@ class TestCommandError:
         assert isinstance(exc, builtin)
         assert not isinstance(exc, ConnectFailed)
         assert (exc.errno, exc.err, exc.command, exc.cme) == (number, err, "AT+QISEND=0", None)
-        assert str(exc) == f"[Errno {number}] {ERR_TEXT[err]} (modem error {err}): 'AT+QISEND=0'"
+        assert f": 'AT+QISEND=0' (module error {err})" in str(exc)
 
     @pytest.mark.parametrize(
         ("err", "cme", "text"),
         [
-            (None, None, "the module answered ERROR to 'AT+X'"),
-            (None, "SIM failure", "the module refused 'AT+X': SIM failure"),
-            (777, None, "Unlisted error (modem error 777): 'AT+X'"),
+            (None, None, "the module refused 'AT+X' (ERROR, without a reason)"),
+            (
+                None,
+                "SIM failure",
+                "the SIM has failed (+CME ERROR: SIM failure): the module refused 'AT+X'",
+            ),
+            (
+                777,
+                None,
+                "the module failed with a code that its manual does not list: 'AT+X'"
+                " (module error 777)",
+            ),
         ],
     )
     def test_codes_that_are_missing_or_unlisted(
@@ -341,13 +419,18 @@ class TestEvery:
 
 @pytest.mark.parametrize(
     ("cme", "said"),
-    [("10", "SIM not inserted (CME error 10)"), ("9999", "9999"), ("SIM busy", "SIM busy")],
+    [
+        ("10", "the SIM is not inserted (+CME ERROR: 10): the module refused 'AT+CPIN?'"),
+        ("40", "network personalization PIN required (+CME ERROR: 40): the module refused"),
+        ("9999", "the module refused 'AT+CPIN?' (9999)"),
+        ("SIM busy", "the SIM is busy (+CME ERROR: SIM busy): the module refused 'AT+CPIN?'"),
+    ],
 )
 def test_numbers_of_27_007_are_worded(cme: str, said: str) -> None:
     """AT+CMEE=1 gives a number; those that a gateway meets have words."""
     exc = command_error("AT+CPIN?", cme=cme)
     assert exc.cme == cme
-    assert str(exc).endswith(f"'AT+CPIN?': {said}")
+    assert str(exc).startswith(f"[Errno {errno.EIO}] {said}")
 
 
 class TestTable2BehindCmeError:

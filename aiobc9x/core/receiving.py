@@ -136,7 +136,7 @@ def refuse(slot: Slot, err: int | None) -> Event:
     slot.refusals += 1
     known = slot.holds_data or bool(slot.fragments)
     if (known and err not in _PASSING) or slot.refusals > REFUSALS_MAX:
-        code = "" if err is None else f" (modem error {err})"
+        code = "" if err is None else f" (module error {err})"
         return Failed(slot, StreamBroken(f"the module lost received bytes: ERROR to AT+QIRD{code}"))
     return ReadRefused(slot, err)
 

@@ -42,7 +42,7 @@ def test_bad_arguments_exit_with_2(
     ("raised", "code", "line"),
     [
         (LinkTimeout("no answer to AT"), 1, "aiobc9x: no answer to AT\n"),
-        (WriteFailed("AT+QISEND", 558), 1, r"aiobc9x: .*modem error 558.*\n"),
+        (WriteFailed("AT+QISEND", 558), 1, r"aiobc9x: .*module error 558.*\n"),
         (
             FileNotFoundError(errno.ENOENT, "No such file", "x.nv"),
             1,

@@ -207,7 +207,7 @@ class TestRefusal:
         assert isinstance(event, Failed)
         assert isinstance(event.error, StreamBroken)
         assert "lost received bytes" in str(event.error)
-        assert "modem error 567" in str(event.error)
+        assert "module error 567" in str(event.error)
 
     def test_half_a_datagram_is_known(self) -> None:
         """Its rest is lost; without a code there is none in the text."""

@@ -188,7 +188,7 @@ class Examiner:
 
 
 def _vanished(slot: Slot, err: int | None) -> StreamBroken:
-    code = "" if err is None else f" (modem error {err})"
+    code = "" if err is None else f" (module error {err})"
     if slot.state is SlotState.REMOTE_CLOSED:
         text = "the peer closed the connection, and the module freed it before it was read empty"
         return StreamBroken(f"{text}{code}")

@@ -201,8 +201,12 @@ class TestLimits:
     [
         (NoFreeSocket(), 503, "six connect IDs"),
         (ConnectTimedOut("", 569, target=("a", 1)), 504, "timed out"),
-        (NameNotFound("", 565, target=("a", 1)), 502, "DNS parse failed"),
-        (ConnectRefused("", 566, target=("a", 1)), 502, "('a', 1)"),
+        (NameNotFound("", 565, target=("a", 1)), 502, "no such name: a (module error 565)"),
+        (
+            ConnectRefused("", 566, target=("a", 1)),
+            502,
+            "connection refused: a:1 (module error 566)",
+        ),
         (ValueError("host is too long"), 400, "host is too long"),
         (RuntimeError(), 502, "RuntimeError"),
     ],

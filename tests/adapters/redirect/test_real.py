@@ -277,7 +277,7 @@ async def test_aiohttp(here: Site) -> None:
                         assert await response.text() == url.partition("//")[2]
                 with pytest.raises(aiohttp.ClientConnectorDNSError):
                     await session.get("http://nobody.example")
-                with pytest.raises(aiohttp.ClientConnectorError, match="modem error 566"):
+                with pytest.raises(aiohttp.ClientConnectorError, match="module error 566"):
                     await session.get(f"http://{NAME}:1")
     assert here.opened == 2
 

@@ -59,7 +59,9 @@ class TestTrouble:
     @virtual
     async def test_locked(self, said: bytes) -> None:
         """The module wants other SIMs."""
-        assert "locked to other SIMs" in await trouble(wanting(said), aiobc9x.SimLocked, 1)
+        assert "locked to SIMs of another operator" in await trouble(
+            wanting(said), aiobc9x.SimLocked, 1
+        )
 
     @pytest.mark.parametrize("said", [b"+CME ERROR: 10", b"+CPIN: NOT INSERTED\nOK"])
     @virtual
@@ -71,7 +73,7 @@ class TestTrouble:
     @virtual
     async def test_failed(self, said: bytes) -> None:
         """So is a SIM that can't be read."""
-        assert "try another one" in await trouble(wanting(said), aiobc9x.SimError, 8)
+        assert "try another" in await trouble(wanting(said), aiobc9x.SimError, 8)
 
 
 class TestWaiting:
@@ -200,5 +202,7 @@ class TestSetPin:
         module = wanting(b"+CPIN: SIM PIN\nOK")
         module.on(PIN, b"+CME ERROR: 16")
         async with opened(module) as modem:
-            with pytest.raises(aiobc9x.PinRequired, match="refused the PIN: incorrect password"):
+            with pytest.raises(
+                aiobc9x.PinRequired, match="refused the PIN: the password or PIN is wrong"
+            ):
                 await modem.set_pin("1234")

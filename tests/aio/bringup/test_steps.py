@@ -225,9 +225,9 @@ class TestRequired:
     @pytest.mark.parametrize(
         ("pattern", "match"),
         [
-            ("ATE0", "'ATE0' for \\d+ s .SIM busy"),
-            (r'AT\+QICFG="showlength".*', '"showlength",1\' for \\d+ s .*SIM busy'),
-            (r'AT\+QICFG="dataformat".*', '"dataformat",0,0\' for \\d+ s .*SIM busy'),
+            ("ATE0", "'ATE0' for \\d+ s: the SIM is busy"),
+            (r'AT\+QICFG="showlength".*', '"showlength",1\' for \\d+ s: the SIM is busy'),
+            (r'AT\+QICFG="dataformat".*', '"dataformat",0,0\' for \\d+ s: the SIM is busy'),
         ],
     )
     @virtual

@@ -227,7 +227,7 @@ class TestInTurn:
             assert running().now - began == pytest.approx(50, abs=0.1)
             await asyncio.sleep(60)
             began = running().now
-            with pytest.raises(aiobc9x.ConnectTimedOut, match=r"192\.0\.2\.1'"):
+            with pytest.raises(aiobc9x.ConnectTimedOut, match=r"192\.0\.2\.1:"):
                 await modem.open_connection(LONG, PORT)
             assert running().now - began == pytest.approx(36 + 5 + 140, abs=1)
             await asyncio.sleep(60)

@@ -83,7 +83,7 @@ class TestListeners:
             async with await modem.start_server(hang_up, LISTEN_PORT):
                 pass
             with pytest.raises(
-                aiobc9x.AddressBusy, match=f"'100.127.243.105', {LISTEN_PORT}"
+                aiobc9x.AddressBusy, match=f"100.127.243.105:{LISTEN_PORT} .module error 574"
             ) as caught:
                 await modem.start_server(hang_up, LISTEN_PORT)
             assert caught.value.errno == errno.EADDRINUSE

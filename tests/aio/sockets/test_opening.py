@@ -30,7 +30,7 @@ class TestResults:
                 await bench.streams(port=1)
             assert isinstance(caught.value, aiobc9x.ConnectRefused)
             assert caught.value.errno == errno.ECONNREFUSED
-            assert "('220.18.39.22', 1)" in str(caught.value)
+            assert "connection refused: 220.18.39.22:1 (module error 566)" in str(caught.value)
             await asyncio.sleep(1)
             assert bench.open_ids == []
 
