@@ -440,8 +440,8 @@ class SettingRefused(CommandError):
     def __init__(self, command: str, purpose: str, cme: str | None, seconds: float) -> None:
         said = "ERROR, without a reason" if cme is None else _meaning(cme)
         text = (
-            f"the module refused {quoted_command(command)} for {seconds:.0f} s: {said}; without this"
-            f" setting {purpose}; restart the module, or check that it is a BC65 or BC92"
+            f"the module refused {quoted_command(command)} for {seconds:.0f} s: {said}; without"
+            f" this setting {purpose}; restart the module, or check that it is a BC65 or BC92"
         )
         OSError.__init__(self, errno.EOPNOTSUPP, text)
         self.command, self.err, self.cme = command, None, cme

@@ -1,12 +1,13 @@
-"""Choose between the framer in Python and the framer in C, which is made of the same files.
+"""Choose between the framer in Python and the same framer compiled to C.
 
 Layer: wire. Reads the files of this folder when the package is imported, and no others.
 
-Python takes an extension module before a file of Python, whatever it was made from. So each
-that setup.py makes gets a stamp beside it once it is complete: a digest of all sources and of
-itself. Only with such a stamp is it imported; else the files of Python are, and no word is
-said. ``AIOBC9X_EXTENSION`` in the environment is 0 to have Python at any rate, and 1 to have C
-or an ``ImportError``; setup.py reads it too.
+Where both exist, Python imports the extension module, even one that was compiled from older
+sources. setup.py therefore writes a stamp beside each extension module once it is complete: a
+digest of all sources and of the extension module. An extension module without a valid stamp is
+ignored silently, and the Python file is imported. The environment variable
+``AIOBC9X_EXTENSION`` overrides the choice: 0 always takes Python, 1 takes C or raises
+``ImportError``. setup.py reads the same variable.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from importlib.util import module_from_spec, spec_from_file_location
 from typing import Final
 
 MODULES: Final = ("frames", "framer")
-"""What is compiled, in the order in which it is imported."""
+"""The modules that are compiled, in the order in which they import each other."""
 
 VARIABLE: Final = "AIOBC9X_EXTENSION"
 STAMP: Final = ".stamp"
@@ -34,16 +35,18 @@ def stamp_of(folder: str, extension: str) -> bytes:
         extension: The path of the extension module.
 
     Raises:
-        OSError: One of them can't be read.
+        OSError: A source or the extension module can't be read.
 
     """
     sources = [f"{name}{suffix}" for name in MODULES for suffix in (".py", ".pxd")]
+    # The .pxd files count too: they decide the C types of what the .py files say.
     paths = [*(f"{folder}/{name}" for name in sources), extension]
+    # CRC32 tells another version; nobody who could forge a file needs to forge a stamp.
     return b" ".join(b"%08x" % crc32(_read(path)) for path in paths)
 
 
 def extensions(folder: str) -> dict[str, str]:
-    """The paths of extension modules that this interpreter would import, by module."""
+    """Return the path of each extension module that this interpreter would import, by name."""
     found = {}
     for name in MODULES:
         paths = (f"{folder}/{name}{suffix}" for suffix in EXTENSION_SUFFIXES)
@@ -58,6 +61,7 @@ def fault(folder: str) -> str | None:
     for name in MODULES:
         if name not in found:
             return f"aiobc9x.wire.{name} is not compiled"
+        # A missing stamp raises here, as well as a file that may not be read.
         try:
             if _read(found[name] + STAMP) != stamp_of(folder, found[name]):
                 return f"{found[name]} was made from other sources, or is not complete"
@@ -67,15 +71,17 @@ def fault(folder: str) -> str | None:
 
 
 def choose(package: str, folder: str, environment: Mapping[str, str]) -> None:
-    """See to it that the right form is imported.
+    """Import the Python files now if the extension modules must not be used.
+
+    Do nothing if they may be: the import system takes an extension module by itself.
 
     Args:
-        package: The name of the package whose modules they are.
-        folder: Where it is.
-        environment: Has :data:`VARIABLE`, or not.
+        package: The name of the package, ``aiobc9x.wire``.
+        folder: The folder of that package.
+        environment: ``os.environ``; may hold :data:`VARIABLE`.
 
     Raises:
-        ImportError: C is demanded and can't be had.
+        ImportError: :data:`VARIABLE` demands C, and there is no valid extension module.
 
     """
     wanted = environment.get(VARIABLE, "")
@@ -84,6 +90,7 @@ def choose(package: str, folder: str, environment: Mapping[str, str]) -> None:
         return
     if wanted == "1":
         raise ImportError(f"AIOBC9X_EXTENSION is 1, but {why}. Build it: pip install .")
+    # Without an extension module the import system finds the Python files unaided.
     if extensions(folder):
         for name in MODULES:
             _import_source(package, name, folder)
@@ -96,6 +103,7 @@ def _import_source(package: str, name: str, folder: str) -> None:
     assert spec is not None
     module = sys.modules[full] = module_from_spec(spec)
     loader.exec_module(module)
+    # The import system does this for a submodule; here nobody else would.
     setattr(sys.modules[package], name, module)
 
 

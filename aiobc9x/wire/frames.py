@@ -2,9 +2,10 @@
 
 Layer: wire. Does no I/O, reads no clock.
 
-Plain classes with slots: of all that CPython has they are made in the least time, and
-Cython makes C structures of them (see frames.pxd). Frames are equal if they are of one
-class and hold the same, they pickle, and ``match`` takes them apart. Nobody changes one.
+They are plain classes with slots, because of all that CPython has those take the least time
+to make, and Cython turns them into C structures (see frames.pxd). Two frames are equal if
+their classes and attributes are; frames can be hashed, pickled and taken apart with
+``match``. Treat them as immutable: no code of this package assigns to an attribute.
 """
 
 from __future__ import annotations
@@ -12,10 +13,13 @@ from __future__ import annotations
 from typing import Final, TypeAlias
 
 NO_PUSH_END: Final = "no line end behind pushed data: it lost bytes"
-"""Reason of the damage that shows that the payload before it is not whole."""
+"""Reason of a Damage that follows a pushed payload: that payload is not whole (F19)."""
 
 NO_READ_END: Final = "no two CRLFs behind a +QIRD payload"
-"""The same behind the payload of a read; the data of the damage are what was there instead."""
+"""Reason of a Damage that follows a payload of AT+QIRD: that payload is not whole.
+
+Its ``data`` are the bytes that stood where the CRLFs should be (§2.2.6).
+"""
 
 
 class Line:
@@ -36,11 +40,13 @@ class Line:
         return isinstance(other, Line) and self.text == other.text
 
     def __hash__(self) -> int:
+        # The class is part of the hash, so that a Line and a Damage of equal bytes differ.
         return hash((Line, self.text))
 
     def __repr__(self) -> str:
         return f"Line(text={self.text!r})"
 
+    # Explicit, so that a frame pickles alike whether its class is Python's or Cython's.
     def __reduce__(self) -> tuple[type[Line], tuple[bytes]]:
         return Line, (self.text,)
 
@@ -49,15 +55,16 @@ class Payload:
     """Received data (§2.2.6, §2.3.2).
 
     Attributes:
-        connect_id: The socket of pushed data; ``None`` for ``+QIRD``, whose socket
-            the asking session knows.
+        connect_id: The socket of pushed data; ``None`` for ``+QIRD``, because its header
+            names no socket: the session knows which one it has asked about.
         remaining: ``<remaining_length>`` in bytes, ``None`` if the header has none or
-            a negative one (see :attr:`Framer.negative_remainings`).
+            a negative one (F16, see :attr:`Framer.negative_remainings`).
         data: The data, decoded from hex.
 
     """
 
     __slots__ = ("connect_id", "data", "remaining")
+    # In the order of the header, then the data: __slots__ is sorted for the linter alone.
     __match_args__ = ("connect_id", "remaining", "data")
 
     def __init__(self, connect_id: int | None, remaining: int | None, data: bytes) -> None:
@@ -109,8 +116,8 @@ class Damage:
 
     Attributes:
         reason: What is wrong, in words.
-        data: The bytes in question, at most ``LINE_MAX_BYTES`` of a line and what was
-            announced of a payload.
+        data: The damaged bytes: of a line at most ``LINE_MAX_BYTES``, of a payload at most
+            the length that its header announced.
 
     """
 

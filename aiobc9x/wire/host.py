@@ -21,9 +21,11 @@ __all__ = ["NAME_MAX_BYTES", "Host", "address", "host", "read_name"]
 NAME_MAX_BYTES: Final = 253
 """Longest host name where the note states no limit; RFC 1035 does."""
 
+# IDNA's output, IPv6 with its zone, and underscores, which names of real networks have.
 _HOST: Final = re.compile(r"[A-Za-z0-9._:%-]+")
 _MORE_THAN_A_NAME: Final = re.compile(r"[:/@\[\]]")
-# A URL, or a host with its port: what people paste in place of a host.
+# A URL, or a host with its port: people paste these in place of a host, and the error message
+# can say which part to pass.
 _LOCATION: Final = re.compile(
     r"(?:[A-Za-z][A-Za-z0-9+.-]*://)?(?:[^/?#@]*@)?"
     r"(?:\[([0-9A-Fa-f:.%]+)\]|([\w.%-]+))(?::([0-9]{0,5}))?(?:[/?#].*)?"
@@ -133,6 +135,7 @@ def _encode(value: str | bytes, found: IpAddress | None, argument: str, max_byte
     name = text_bytes(argument, value)
     if found is None:
         _check_alone(argument, _as_text(value))
+    # Bytes come from anyio and httpx, which have applied IDNA already.
     if isinstance(value, str) and not value.isascii():
         try:
             name = value.encode("idna")
@@ -161,7 +164,8 @@ def _check_alone(argument: str, text: str) -> None:
         advice = f"; pass {match[1] or match[2]!r}"
         if match[3]:
             advice += f" as the host and {match[3]} as the port"
-    shown = _USER.sub("//...@", text)  # there may be a password in it
+    # The part before @ may hold a password.
+    shown = _USER.sub("//...@", text)
     raise ValueError(
         f"{argument} must be a host name or an IP address alone, not {shown!r}{advice}"
     )

@@ -2,10 +2,12 @@
 
 Layer: wire. Does no I/O, reads no clock.
 
-This is the only place that builds command text (§2.1.2), and so the only place
-that decides what may not be in it: whatever a caller passes as host, APN or raw
-line, exactly one ``<CR>`` leaves here, at the end. The reading side never raises,
-because what it reads may be damaged.
+"The note", here and in the other modules of this folder, is Quectel's BC65&BC92 TCP/IP
+application note; § cites it, N… cites docs/spec-notes.md and F… docs/field-notes.md.
+
+This module alone builds command text (§2.1.2). Whatever a caller passes as host, APN or
+raw line, the result holds exactly one ``<CR>``, at its end, so nobody can smuggle in a
+second command. The functions that read fields never raise, because a field may be damaged.
 """
 
 from __future__ import annotations
@@ -41,11 +43,13 @@ __all__ = [
 IpAddress: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _PRINTABLE: Final = bytes(range(0x20, 0x7F))
+# The note defines no escape for a quote inside quotes (§2.2.4, F29).
 _INLINE: Final = _PRINTABLE.replace(b'"', b"")
-# Possessive, so that a long damaged line costs linear time.
+# The quantifiers are possessive (++, *+), so that a long damaged line costs linear time.
 _FIELD: Final = re.compile(rb'(?:[^,"]++|"[^"]*+(?:"|\Z))*+')
-# More digits than any field has; int() on thousands of them is slow, then an error.
+# Ten digits are more than any field has. int() of thousands is slow, and beyond 4300 raises.
 _INTEGER: Final = re.compile(rb"[+-]?[0-9]{1,10}")
+# 27.007, 10.1.23, prints an IPv6 address as 16 decimal numbers with dots.
 _DOTTED_IPV6: Final = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){15}")
 
 
@@ -64,6 +68,7 @@ def command_line(name: str, /, **params: str | None) -> bytes:
         ValueError: A parameter is ``None`` and a later one is not.
 
     """
+    # Positions count, so a gap can't be closed up: only trailing parameters may be missing.
     given = [text for text in params.values() if text is not None]
     if len(given) < len(params):
         _check_gaps(params)
@@ -88,9 +93,11 @@ def integer(argument: str, value: object, allowed: range) -> str:
         ValueError: The value is no integer, or outside the range.
 
     """
+    # bool is a subclass of int, and True as a connect ID is a caller's mistake.
     if isinstance(value, bool) or not isinstance(value, int) or value not in allowed:
         bounds = f"{allowed[0]} to {allowed[-1]}" if len(allowed) > 1 else f"{allowed[0]}"
         raise ValueError(f"{argument} must be an integer, {bounds}, not {value!r}")
+    # int() first: str() of a member of an (int, Enum) class is its name.
     return str(int(value))
 
 
@@ -131,6 +138,7 @@ def text_bytes(argument: str, text: object) -> bytes:
 
     """
     if isinstance(text, str):
+        # A lone surrogate is refused later, as non-ASCII, in words of the argument.
         return text.encode("utf-8", "surrogatepass")
     if isinstance(text, (bytes, bytearray)):
         return bytes(text)
@@ -162,10 +170,13 @@ def raw_line(line: str) -> bytes:
 
     """
     plain = text_bytes("line", line)
+    # The standard allows AT and at, but not At (27.007, V.250).
     if not plain.startswith((b"AT", b"at")):
         raise ValueError(f"line must start with AT (§2.1.2): {quoted_command(line)}")
+    # One byte is left for the <CR>.
     if len(plain) >= LINE_MAX_BYTES:
         raise ValueError(f"line has {len(plain)} bytes; shorten it to {LINE_MAX_BYTES - 1}")
+    # A <CR> or Ctrl-Z inside would begin a second command, or end a send (N37).
     if plain.translate(None, _PRINTABLE):
         raise ValueError(
             f"line holds a control or non-ASCII character; remove it: {quoted_command(line)}"
@@ -176,9 +187,10 @@ def raw_line(line: str) -> bytes:
 def split_params(text: bytes) -> list[bytes]:
     """Split a parameter list at the commas outside quotes; never raise.
 
-    Fields keep their quotes, see :func:`is_quoted`; spaces around them go. A quote
-    that is never closed reaches to the end.
+    Fields keep their quotes (see :func:`is_quoted`) and lose the spaces around them. A
+    quote that is never closed reaches to the end of the text.
     """
+    # Most lines have no quotes, and split() is much faster than the expression.
     if b'"' not in text:
         return [part.strip() for part in text.split(b",")]
     fields, start = [], 0
@@ -188,6 +200,7 @@ def split_params(text: bytes) -> list[bytes]:
         fields.append(text[start:end].strip())
         if end >= len(text):
             return fields
+        # One past the comma.
         start = end + 1
 
 
@@ -209,6 +222,7 @@ def is_quoted(field: bytes) -> bool:
 def unquote(field: bytes) -> str:
     """Read a string field, with or without quotes; bytes outside ASCII are escaped."""
     if field.startswith(b'"'):
+        # The closing quote may be missing: the line may have lost bytes (F5).
         field = field[1:-1] if len(field) > 1 and field.endswith(b'"') else field[1:]
     return ascii_text(field)
 
@@ -227,7 +241,8 @@ def ip_or_none(field: bytes) -> str | None:
 def ip_address_or_none(field: bytes) -> IpAddress | None:
     """Read an IP address, quoted or not.
 
-    27.007 also spells IPv6 as 16 decimal numbers with dots.
+    27.007 also spells IPv6 as 16 decimal numbers with dots. Quotes are optional, because
+    firmwares differ (F9, N18, N35).
     """
     text = unquote(field).strip()
     try:

@@ -1,9 +1,10 @@
-"""Read what the module says of itself and of the network unasked.
+"""Read URCs about the module itself and about the network.
 
 Layer: wire. Does no I/O, reads no clock.
 
-These are the unsolicited lines of 27.007 and of the start-up; those of the note
-are in :mod:`aiobc9x.wire.urcs`, which also has the one entry point for both.
+A URC is a line that the module prints unasked. This module has those of 27.007 and those of
+the start of the module; :mod:`aiobc9x.wire.urcs` has the note's. Callers use
+:func:`aiobc9x.wire.urcs.parse_urc`, which knows both.
 """
 
 from __future__ import annotations
@@ -50,15 +51,22 @@ __all__ = [
 RegistrationKind = Literal["CEREG", "CGREG", "CREG"]
 
 PERIODIC_TAU_UNITS_S: Final = (600, 3600, 36000, 2, 30, 60, 1152000, None)
-"""Unit of T3412 extended by its upper three bits; ``None`` is off (24.008)."""
+"""Seconds of one step of T3412 extended, by its upper three bits; ``None`` is off (24.008,
+10.5.7.4a)."""
 
 ACTIVE_TIME_UNITS_S: Final = (2, 60, 360, 60, 60, 60, 60, None)
-"""Unit of T3324 by its upper three bits; ``None`` is off (24.008)."""
+"""Seconds of one step of T3324, by its upper three bits; ``None`` is off (24.008, 10.5.7.3).
+
+Bits that the standard doesn't define count as minutes, as it says.
+"""
 
 _STATS: Final = range(12)  # 27.007, 10.1.22
+# A status or a technology: an area code or a cell has at least four digits on most modules.
 _SHORT_NUMBER: Final = re.compile("[0-9]{1,2}")
+# An area code has up to 4 hex digits, a cell up to 8.
 _CODE: Final = re.compile("[0-9A-Fa-f]{2,8}")
 _TIMER: Final = re.compile("[01]{8}")
+# A state in words. A fragment of another line mostly has other characters too (F5).
 _WORDS: Final = re.compile("[A-Z][A-Z0-9 -]*")
 
 
@@ -72,17 +80,17 @@ class RegistrationStatus:
     """A registration with the network (27.007).
 
     Attributes:
-        stat: 0 idle, 1 home, 2 searching, 3 denied, 4 unknown, 5 roaming; not final,
-            a network may accept what it denied before.
+        stat: 0 idle, 1 home, 2 searching, 3 denied, 4 unknown, 5 roaming. 3 is not final: a
+            network may accept later what it has denied (F52).
         tac: Tracking area in hex (location area on GSM).
         ci: Cell in hex.
         act: Access technology; 9 is NB-IoT, 7 LTE, 0 GSM.
-        cause_type: 0: ``reject_cause`` is an EMM cause.
-        reject_cause: Why the network denied.
-        active_time_s: T3324 in seconds.
-        periodic_tau_s: T3412 in seconds.
-        n: How much its URC tells, as the module answered: 1 the status, 2 the cell too, 3 the
-            cause, 5 all; ``None`` in a URC.
+        cause_type: 0 if ``reject_cause`` is an EMM cause.
+        reject_cause: Why the network has denied the registration.
+        active_time_s: T3324 in seconds: how long the module stays reachable before it sleeps.
+        periodic_tau_s: T3412 in seconds: how often it shows itself to the network.
+        n: The setting of the URC, which only an answer has: 1 the URC tells the status, 2 the
+            cell too, 3 the cause too, 5 all; ``None`` in a URC.
 
     """
 
@@ -112,20 +120,21 @@ class Registration(Urc):
 
 @dataclass(frozen=True, slots=True)
 class SignallingState(Urc):
-    """``+CSCON``: the radio connection came up or went down; down precedes sleep."""
+    """``+CSCON``: the radio connection came up, or went down, as it does before sleep."""
 
     connected: bool
 
 
 @dataclass(frozen=True, slots=True)
 class PacketEvent(Urc):
-    """``+CGEV``: a context or the attachment changed; the text says how."""
+    """``+CGEV``: a PDP context or the attachment changed; ``text`` says how (27.007, 10.1.19)."""
 
     text: str
 
     @property
     def is_end(self) -> bool:
         """Whether a context or the attachment has ended."""
+        # "NW DETACH", "ME PDN DEACT 1" and others: the words in front say who has done it.
         return "DETACH" in self.text.upper() or "DEACT" in self.text.upper()
 
 
@@ -138,7 +147,7 @@ class AddressAssigned(Urc):
 
 @dataclass(frozen=True, slots=True)
 class SimState(Urc):
-    """``+CPIN``: such as ``READY`` or ``NOT READY``."""
+    """``+CPIN``: the state of the SIM, for example ``READY`` or ``NOT READY``."""
 
     state: str
 
@@ -152,7 +161,7 @@ class RadioState(Urc):
 
 @dataclass(frozen=True, slots=True)
 class SleepEvent(Urc):
-    """``+QNBIOTEVENT``: such as ``ENTER PSM`` or ``EXIT DEEPSLEEP``."""
+    """``+QNBIOTEVENT``: for example ``ENTER PSM`` or ``EXIT DEEPSLEEP``."""
 
     text: str
 
@@ -177,31 +186,35 @@ class PowerDown(Urc):
 
 
 def timer_seconds(field: bytes, units: Sequence[int | None]) -> int | None:
-    """Decode a timer of eight bits; ``None`` for off, missing or unreadable.
+    """Decode a timer of eight bits (24.008); ``None`` for off, missing or unreadable.
 
     Args:
-        field: Such as ``"01000001"``, with or without quotes.
+        field: For example ``"01000001"``, with or without quotes.
         units: :data:`PERIODIC_TAU_UNITS_S` or :data:`ACTIVE_TIME_UNITS_S`.
 
     """
     text = unquote(field)
     if not _TIMER.fullmatch(text):
         return None
+    # The upper three bits are the unit, the lower five how many of them.
     unit = units[int(text[:3], 2)]
     return None if unit is None else unit * int(text[3:], 2)
 
 
 def is_answer(fields: Sequence[bytes]) -> bool:
-    """Tell a read answer ``<n>,<stat>…`` from a URC ``<stat>,"<tac>"…``.
+    """Tell the answer to a question, ``<n>,<stat>…``, from a URC, ``<stat>,"<tac>"…``.
 
-    Both have the same prefix. What follows the first field decides: a status has one or two
-    digits, an area code four, whether the module quotes it or not. Where it alone is quoted, it
-    may be an area code without its zeros: then a cell follows, and the technology behind that.
+    Both have the same prefix, so the second field decides (F10). In an answer it is a status,
+    of one or two digits. In a URC it is an area code, of four digits on most modules, quoted or
+    not.
     """
     if len(fields) < 2 or _SHORT_NUMBER.fullmatch(unquote(fields[1])) is None:
         return False
+    # Two short numbers, spelled alike: an area code would be quoted where <stat> is not.
     if is_quoted(fields[0]) or not is_quoted(fields[1]):
         return True
+    # '1,"5"': an area code without its leading zeros, or a quoted status? In a URC a cell
+    # follows the area code, and the technology, one short number, follows the cell.
     has_technology = len(fields) > 3 and _SHORT_NUMBER.fullmatch(unquote(fields[3]))
     return len(fields) != 3 and not has_technology
 
@@ -210,8 +223,8 @@ def parse_status(fields: Sequence[bytes], *, has_rac: bool = False) -> Registrat
     """Read ``<stat>[,<tac>,<ci>,<AcT>[,<cause_type>,<reject_cause>[,<T3324>,<T3412>]]]``.
 
     Args:
-        fields: From the status on; quoted or bare, and as many as there are.
-        has_rac: A routing area code follows ``<AcT>``, as in ``+CGREG``.
+        fields: The fields from the status on, quoted or bare; any number of them.
+        has_rac: Whether a routing area code follows ``<AcT>``, as in ``+CGREG``.
 
     Returns:
         ``None`` if the first field is no status.
@@ -219,6 +232,7 @@ def parse_status(fields: Sequence[bytes], *, has_rac: bool = False) -> Registrat
     """
     if has_rac:
         fields = [*fields[:4], *fields[5:]]
+    # Padded, because modules print from one to all eight fields, and empty ones (F9).
     stat, tac, ci, act, kind, cause, active, periodic = [*fields, *[b""] * 8][:8]
     number = number_or_none(stat)
     if number is None or number not in _STATS:
@@ -243,6 +257,7 @@ def _code(field: bytes) -> str | None:
 def _registration(kind: RegistrationKind) -> Callable[[bytes], Urc | None]:
     def parse(rest: bytes) -> Urc | None:
         fields = split_params(rest)
+        # No answer is a URC, not even one that nobody waits for any more: it may be old.
         if is_answer(fields):
             return None
         status = parse_status(fields, has_rac=kind == "CGREG")
@@ -291,18 +306,23 @@ PREFIXES: Final[dict[bytes, Callable[[bytes], Urc | None]]] = {
     b"+CFUN": _radio,
     b"+QNBIOTEVENT": _sleep,
 }
-"""What reads the parameters of each URC, by its prefix."""
+"""The parser for the parameters of each URC, by the URC's prefix."""
 
+# Relatives print several of these in one boot (F43). Only the start is compared, because the
+# rest differs from boot to boot, and the last line may be cut in mid word (F41).
 _RESTART_STARTS: Final = (b"F1:", b"Leaving the BROM", b"REBOOT_CAUSE_", b"*MATREADY")
 _BANNERS: Final[dict[bytes, Urc]] = {
     b"RDY": Restart("RDY"),
+    # A relative's boot loader signs with the maker of the chip.
     b"Neul": Restart("Neul"),
     b"POWERED DOWN": PowerDown("POWERED DOWN"),
     b"NORMAL POWER DOWN": PowerDown("NORMAL POWER DOWN"),
+    # Not a restart: UDP sockets survive deep sleep (N32, F49).
     b"+QATWAKEUP": Wakeup(),
 }
 
 
+# V.250's result codes of calls, and what logs of relatives show around a boot (F6).
 _NOTICE: Final = re.compile(
     rb"RING|NO CARRIER|NO ANSWER|NO DIAL ?TONE|BUSY|MODEM:STARTUP|(?:UNDER|OVER)[-_]VOLTAGE.*"
     rb"|(?:[A-Z]+ )?(?:RDY|READY|DONE)",
@@ -311,15 +331,16 @@ _NOTICE: Final = re.compile(
 
 
 def is_notice(text: bytes) -> bool:
-    """Tell a word that relatives of the module say unasked, such as ``RING`` or ``Call Ready``.
+    """Tell whether a line is a word that relatives print unasked, such as ``RING``.
 
-    It has no prefix by which to tell it from an answer, and means nothing for a connection.
+    Such a word has no prefix, so it would otherwise pass for a line of an answer. It means
+    nothing for a connection.
     """
     return _NOTICE.fullmatch(text.strip(b"\x00\xff ")) is not None
 
 
 def parse_banner(text: bytes) -> Urc | None:
-    """Read a line that has no parameters: a boot banner, going down, waking up."""
+    """Read a line without parameters: the module has restarted, goes down, or wakes up."""
     known = _BANNERS.get(text)
     if known is None and text.startswith(_RESTART_STARTS):
         return Restart(ascii_text(text))

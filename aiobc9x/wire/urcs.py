@@ -1,12 +1,12 @@
-"""Read what the module says unasked (§2.3, and the results that follow an ``OK``).
+"""Read URCs: the lines that the module prints unasked (§2.3), and results that follow an ``OK``.
 
 Layer: wire. Does no I/O, reads no clock.
 
-:func:`parse_urc` never raises: a line that it doesn't know, or whose numbers make no
-sense, is not a URC, and the caller logs it. One field more than the note has, as other
-firmwares append, is passed over if it is a number or a whole string. Pushed data
-(§2.3.2) are framed before lines are read, so ``"recv"`` here is the announcement of
-buffer mode.
+:func:`parse_urc` never raises. A line whose name is unknown, or whose numbers are out of
+range, is not a URC; the caller then decides what the line is. Firmwares append fields that
+the note doesn't have, so one more field is ignored if it is a number or a whole string (F7).
+The framer has taken out pushed data (§2.3.2) before this module sees a line. A ``"recv"``
+line here therefore belongs to a socket in buffer mode, and announces data to be read.
 """
 
 from __future__ import annotations
@@ -87,8 +87,8 @@ class Closed(Urc):
 class Received(Urc):
     """``"recv"``: a socket in buffer mode has data (§2.3.2).
 
-    It comes once, until the buffer has been read empty (§1.2, note 1). ``length``
-    is in bytes, ``None`` while ``showlength`` is 0.
+    The module prints it once, and again only after the buffer has been read empty (§1.2, note
+    1; F13). ``length`` is in bytes; ``None`` if the line has none (F8).
     """
 
     connect_id: int
@@ -114,12 +114,12 @@ class Incoming(Urc):
 
 @dataclass(frozen=True, slots=True)
 class IncomingFull(Urc):
-    """``"incoming full"``: a connection was turned away (§2.3.4)."""
+    """``"incoming full"``: the module refused a connection, for want of a connect ID (§2.3.4)."""
 
 
 @dataclass(frozen=True, slots=True)
 class SendOk(Urc):
-    """``SEND OK``: the data reached the module's stack, not the peer (§2.2.4, note 2)."""
+    """``SEND OK``: the module has taken the data; the peer may not have them (§2.2.4, note 2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +136,8 @@ class CloseOk(Urc):
 class DnsAnswer(Urc):
     """``"dnsgip"``: one line of an answer to AT+QIDNSGIP (§2.2.10).
 
-    The first line has ``err``, and if that is 0 the number of addresses and the
-    time to live in seconds; the lines that follow have ``addresses`` only.
+    The first line has ``err`` and, where ``err`` is 0, the number of addresses and the time to
+    live in seconds. Each line after it has ``addresses`` only.
     """
 
     err: int | None
@@ -159,7 +159,7 @@ class PingResultLine(Urc):
 
 @dataclass(frozen=True, slots=True)
 class PingSummary(Urc):
-    """``+QPING`` at the end; counts are of packets, whatever §2.2.8 says (N14)."""
+    """``+QPING`` at the end; its counts are packets, although §2.2.8 calls them bytes (N14)."""
 
     result: int
     sent: int
@@ -172,10 +172,10 @@ class PingSummary(Urc):
 
 @dataclass(frozen=True, slots=True)
 class PingCode(Urc):
-    """``+QPING`` with a code alone, of table 3 or table 2.
+    """``+QPING`` with nothing but a code, of table 3 or of table 2 (N16).
 
-    1 is a request that timed out, and others may follow; what else is final only
-    the caller can tell, who counts.
+    Code 1 is one request that timed out, and other requests may follow. Whether a code is the
+    last line depends on how many requests were asked for, which the caller knows.
     """
 
     code: int
@@ -191,7 +191,7 @@ class NtpResult(Urc):
 
 @dataclass(frozen=True, slots=True)
 class PdpDeactivated(Urc):
-    """``"pdpdeact"``: the network closed a context; relatives of the module say so."""
+    """``"pdpdeact"``: the network closed a PDP context. Not in the note; relatives print it."""
 
     context_id: int
 
@@ -200,20 +200,24 @@ def parse_urc(text: bytes) -> Urc | None:
     """Read a line that may be a URC.
 
     Args:
-        text: The line without its CRLF; NUL and 0xFF before it, which a module
-            that wakes up may send, are passed over.
+        text: The line without its CRLF. NUL and 0xFF in front of it are ignored: a module
+            that wakes up may send them (F4).
 
     Returns:
         The URC; ``None`` if the line is not one we know, or is malformed.
 
     """
+    # First, because SEND OK is the most frequent URC by far, and never has noise around it on
+    # a line that is awake.
     if (plain := _PLAIN.get(text)) is not None:
-        return plain  # the most frequent one is among them
+        return plain
     text = text.lstrip(b"\x00\xff").strip()
     name, colon, rest = text.partition(b":")
     if colon:
+        # By the exact name: a search for digits would read "+QIOPEN: 1,0" in many wrong lines.
         parse = _PREFIXES.get(name)
         if parse is not None:
+            # strip(), because the space behind the colon is optional (N1, F1).
             return parse(rest.strip())
     return _PLAIN.get(text) or signalling.parse_banner(text)
 
@@ -224,7 +228,9 @@ def _ranged(field: bytes, allowed: range) -> int | None:
 
 
 def _of_the_note(fields: Sequence[bytes], count: int) -> Sequence[bytes] | None:
-    """Return the fields that the note has; one more may follow that could be a parameter."""
+    """Return the fields that the note lists, ``None`` if the line has others (F7)."""
+    # One field more is ignored if it looks like a parameter. Anything else may be the rest of
+    # another line that lost its beginning (F5), and then none of the fields can be trusted.
     if len(fields) == count or (len(fields) == count + 1 and _PARAMETER.fullmatch(fields[count])):
         return fields[:count]
     return None
@@ -235,12 +241,14 @@ def _open_result(rest: bytes) -> Urc | None:
     if fields is None:
         return None
     connect_id, err = _ranged(fields[0], CONNECT_IDS), int_or_none(fields[1])
+    # err may be any number: firmwares have codes that table 2 lacks, and all but 0 are failures.
     if connect_id is None or err is None:
         return None
     return OpenResult(connect_id, err)
 
 
 def _qiurc(rest: bytes) -> Urc | None:
+    # Firmwares differ in the case of the type, and some leave its quotes out (F9).
     kind, *fields = split_params(rest)
     parse = _QIURC.get(unquote(kind).lower())
     return parse(fields) if parse is not None else None
@@ -256,11 +264,15 @@ def _received(fields: Sequence[bytes]) -> Urc | None:
     connect_id = _ranged(fields[0], CONNECT_IDS) if len(fields) in (1, 2, 3) else None
     if connect_id is None:
         return None
+    # The length is optional, whatever showlength says (N23, F8).
     if len(fields) == 1:
         return Received(connect_id, None)
     length = int_or_none(fields[1])
     if length is not None and length >= 0:
-        # A third field may be data of a socket in push mode, and then tells of a loss.
+        # The third field may be data of a socket that pushes, in the form with commas (N24):
+        # '"recv",0,2,42' is two bytes of data, not an announcement and one field more. Such a
+        # line reaches this parser only if the framer could not take it for a payload, so it is
+        # left unknown, and the judge of torn lines sees it (F5).
         is_count = len(fields) == 2 or (
             _COUNT.fullmatch(fields[2]) is not None and len(fields[2]) != length
         )
@@ -277,7 +289,8 @@ def _incoming(fields: Sequence[bytes]) -> Urc | None:
     port = _ranged(known[3], LOCAL_PORTS)
     if connect_id is None or server_id is None or port is None:
         return None
-    # An address in an unknown spelling is no reason to lose a connection.
+    # An address in a spelling that ipaddress doesn't know is kept as it came: refusing the line
+    # would leave a connection that nobody owns (F35).
     return Incoming(connect_id, server_id, ip_or_none(known[2]) or unquote(known[2]), port)
 
 
@@ -287,9 +300,11 @@ def _incoming_full(fields: Sequence[bytes]) -> Urc | None:
 
 def _dns(fields: Sequence[bytes]) -> Urc | None:
     numbers = [int_or_none(field) for field in fields]
+    # '"dnsgip",565' alone is a failure, '"dnsgip",0,2,60' the head of an answer (N35).
     if numbers and numbers[0] is not None:
         err, count, ttl_s = [*numbers, None, None][:3]
         return DnsAnswer(err, count, ttl_s, ())
+    # One string may hold several addresses, with commas between them (N35).
     found = [ip_or_none(part.encode()) for field in fields for part in unquote(field).split(",")]
     addresses = tuple(ip for ip in found if ip is not None)
     return DnsAnswer(None, None, None, addresses) if addresses else None
@@ -305,10 +320,12 @@ def _ping(rest: bytes) -> Urc | None:
     fields = split_params(rest)
     values = [int_or_none(field) for field in fields]
     numbers = [value for value in values if value is not None]
+    # The number of fields tells the three forms apart; <result> has the same values in all.
     if len(fields) == 1 and numbers:
         return PingCode(numbers[0])
     if len(fields) == 7 and len(numbers) == 7:
         return PingSummary(*numbers)
+    # The address is bare on this module and quoted on others (N18).
     if len(fields) == 5 and values[1] is None and len(numbers) == 4:
         result, size_bytes, time_ms, ttl = numbers
         return PingResultLine(result, unquote(fields[1]) or None, size_bytes, time_ms, ttl)
@@ -316,6 +333,8 @@ def _ping(rest: bytes) -> Urc | None:
 
 
 def _ntp(rest: bytes) -> Urc | None:
+    # Not split_params(): the time holds a comma, and may stand without quotes. A failure has no
+    # time at all, although the note says that the URC comes on success only (N12).
     code, _, time = rest.partition(b",")
     err = int_or_none(code.strip())
     return None if err is None else NtpResult(err, unquote(time.strip()) or None)
@@ -335,19 +354,24 @@ _PREFIXES: Final[dict[bytes, Callable[[bytes], Urc | None]]] = {
     b"+QIURC": _qiurc,
     b"+QPING": _ping,
     b"+QNTP": _ntp,
+    # §2.2.9 says QNTF, the contents and the example QNTP (N11).
     b"+QNTF": _ntp,
     **signalling.PREFIXES,
 }
 
+# One object for each: a URC without fields is equal to every other of its class.
 _PLAIN: Final[dict[bytes, Urc]] = {
     b"SEND OK": SendOk(),
     b"SEND FAIL": SendFail(),
     b"CLOSE OK": CloseOk(),
 }
 
+# A number, or a whole string of printable characters without a quote inside.
 _PARAMETER: Final = re.compile(rb'[+-]?[0-9]{1,10}|"[ !#-~]*"')
+# No leading zeros: "0042" would be four bytes of data.
 _COUNT: Final = re.compile(rb"0|[1-9][0-9]{0,3}")
 
+# Two or four digits of the year, spaces or none, one or two digits elsewhere (N13).
 _NTP_TIME: Final = re.compile(
     r"(?P<year>(?:[0-9]{2})?[0-9]{2})/(?P<month>[0-9]{1,2})/(?P<day>[0-9]{1,2})\s*,\s*"
     r"(?P<hour>[0-9]{1,2}):(?P<minute>[0-9]{1,2}):(?P<second>[0-9]{1,2})\s*"
@@ -358,8 +382,8 @@ _NTP_TIME: Final = re.compile(
 def parse_ntp_time(text: str) -> datetime:
     """Read ``<time>`` of a network time (§2.2.9).
 
-    The note prints the format with spaces and the example without; firmware of the
-    family writes years of two digits and zones of one (N13).
+    The note prints the format with spaces and the example without them. Firmware of the
+    family writes years with two digits and zones with one (N13).
 
     Args:
         text: Such as ``2018/04/20,11:08:20+32``; the digits are local time at an
@@ -380,6 +404,7 @@ def parse_ntp_time(text: str) -> datetime:
         raise ValueError(f"the zone of a network time is -48 to 56 quarter hours: {text!r}")
     year, month, day, hour, minute, second = map(int, match.groups()[:6])
     return datetime(
+        # No module is older than 2000.
         year if len(match["year"]) == 4 else 2000 + year,
         month,
         day,

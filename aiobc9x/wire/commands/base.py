@@ -1,4 +1,4 @@
-"""What every AT command has in common, and the commands that any name fits.
+"""Define what every AT command has in common, and the commands that take any name.
 
 Layer: wire. Does no I/O, reads no clock.
 """
@@ -40,10 +40,12 @@ __all__ = [
 
 T_co = TypeVar("T_co", covariant=True)
 
+# Letters in either case, and spaces behind AT, because people write raw lines by hand.
 _NAME: Final = re.compile(r"[Aa][Tt]\s*(&?[A-Za-z]|[+*^#$%][A-Za-z][A-Za-z0-9_]*)")
 _TEST_NAME: Final = re.compile(r"[A-Z][A-Z0-9]*")
 _SIGNS: Final = (b"+", b"*", b"^", b"#", b"$", b"%")
-_NOISE: Final = b"\x00\xff"  # a module that wakes up may send these
+# The UART floats while a module wakes up; drivers of relatives saw these bytes then (F4).
+_NOISE: Final = b"\x00\xff"
 
 RAW_TIMES_S: Final[dict[str, float]] = {
     "+COPS": 180.0,  # AT+COPS=? looks through every band
@@ -54,39 +56,42 @@ RAW_TIMES_S: Final[dict[str, float]] = {
     "+CUSD": 120.0,
     "+CFUN": 85.0,
 }
-"""Seconds that a line of somebody else's may take where its answer waits for the network or the
-radio (27.007 and the manuals of relatives); every other one has :attr:`Raw.max_response_time`."""
+"""Seconds until the final result of a raw command that waits for the network or the radio.
+
+The numbers are those of 27.007 and of the manuals of relatives. A raw command that is not
+listed has :attr:`Raw.max_response_time`.
+"""
 
 _BARE_ANSWERS: Final = frozenset(
     {"+CCID", "+CGMI", "+CGMM", "+CGMR", "+CGSN", "+CIMI", "+CLAC", "+CMGL", "+CMGR"}
 )
-"""Those of 27.007 and 27.005 whose answers, or parts of them, have no prefix."""
+"""Commands of 27.007 and 27.005 whose answers, or parts of them, have no prefix (F11)."""
 
 _OTHER_PREFIXES: Final[dict[str, frozenset[str]]] = {
     "I": frozenset({"+GCAP"}),
     "+CCID": frozenset({"+ICCID"}),
     "+QCCID": frozenset({"+CCID"}),
 }
-"""Prefixes, beside its own, that a command's answer may have."""
+"""Prefixes that the answer of a command may have besides the command's own name (F11)."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReceiveHex:
-    """At ``OK``: payloads come as hex digits, or no longer (§2.2.11)."""
+    """From ``OK`` on, received payloads are hex digits, or raw bytes again (§2.2.11)."""
 
     on: bool
 
 
 @dataclass(frozen=True, slots=True)
 class ShowLength:
-    """At ``OK``: headers carry the optional lengths, or no longer (§2.2.11)."""
+    """From ``OK`` on, headers carry the optional lengths, or no longer do (§2.2.11)."""
 
     on: bool
 
 
 @dataclass(frozen=True, slots=True)
 class SwitchMode:
-    """At ``OK``: the data of a socket arrive differently (§2.2.7)."""
+    """From ``OK`` on, the data of a socket arrive in the other access mode (§2.2.7)."""
 
     connect_id: int
     access_mode: AccessMode
@@ -94,10 +99,10 @@ class SwitchMode:
 
 @dataclass(frozen=True, slots=True)
 class OpenSocket:
-    """At once: a socket is about to open, and its data arrive so (§2.2.1).
+    """From when the command is written, a socket may deliver data in this access mode (§2.2.1).
 
-    The peer may speak as soon as it is connected, and the ``OK`` of AT+QIOPEN may get lost;
-    so this counts from the moment that the command is written, and an ``ERROR`` takes it back.
+    Waiting for the ``OK`` would be too late: the peer may send as soon as it is connected, and
+    the ``OK`` of AT+QIOPEN may get lost. An ``ERROR`` undoes this effect.
     """
 
     connect_id: int
@@ -106,30 +111,31 @@ class OpenSocket:
 
 @dataclass(frozen=True, slots=True)
 class CloseSocket:
-    """At ``CLOSE OK``: nothing of a socket comes any more (§2.2.2)."""
+    """From ``CLOSE OK`` on, no more data of a socket arrive (§2.2.2)."""
 
     connect_id: int
 
 
 @dataclass(frozen=True, slots=True)
 class EchoLines:
-    """At ``OK``: the module echoes command lines, or no longer."""
+    """From ``OK`` on, the module echoes command lines, or no longer does."""
 
     on: bool
 
 
 Effect: TypeAlias = ReceiveHex | ShowLength | SwitchMode | OpenSocket | CloseSocket | EchoLines
-"""What a command changes in the meaning of the bytes that come later."""
+"""What a command changes about how later bytes from the module must be read."""
 
 
 class Meaning(NamedTuple):
-    """What a command does beside having an answer.
+    """What a command does besides having an answer.
 
     Attributes:
-        effect: What it changes in the meaning of later bytes, if anything.
+        effect: What the command changes about how later bytes must be read, if anything.
         is_send: ``SEND OK`` or ``SEND FAIL`` will follow (§2.2.4, §2.2.5).
         is_read: The answer may be a counted payload (§2.2.6).
-        writes_nvram: It writes a setting that outlives a restart (§2.2.7, §2.2.11).
+        writes_nvram: The command stores a setting that outlives a restart (§2.2.7, §2.2.11),
+            so the next command has to wait a little (F44).
 
     """
 
@@ -140,7 +146,7 @@ class Meaning(NamedTuple):
 
 
 PLAIN: Final = Meaning()
-"""Nothing, as most commands; always this very object, so that ``is`` tells."""
+"""The meaning of most commands: none. There is one such object, so ``is PLAIN`` is a test."""
 
 SEND: Final = Meaning(is_send=True)
 READ: Final = Meaning(is_read=True)
@@ -159,11 +165,13 @@ class Command(ABC, Generic[T_co]):
 
     """
 
+    # A promise of the note that modules break (F53); the session adds its own patience.
     max_response_time: ClassVar[float] = spec.MAX_RESPONSE_TIME_S
     prefix: ClassVar[bytes] = b""
     _line: bytes = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        # object.__setattr__, because the dataclass is frozen.
         object.__setattr__(self, "_line", self._build())
 
     @abstractmethod
@@ -184,7 +192,7 @@ class Command(ABC, Generic[T_co]):
         return self._line
 
     def claims(self, text: bytes) -> bool:
-        """Tell whether a line that came meanwhile belongs to the answer."""
+        """Tell whether a line that arrived before the final result belongs to the answer."""
         return bool(self.prefix) and text.startswith(self.prefix)
 
     @property
@@ -209,11 +217,15 @@ class Command(ABC, Generic[T_co]):
 
     @property
     def meaning(self) -> Meaning:
-        """What the command does beside having an answer; :data:`PLAIN` for nothing."""
+        """What the command does besides having an answer; :data:`PLAIN` for most commands."""
         return PLAIN
 
     def owns(self, text: bytes) -> bool:
-        """Tell whether a line begins as the command's own information lines do."""
+        """Tell whether a line begins as the command's own information lines do.
+
+        The prefix alone decides. :meth:`claims` may take lines without a prefix too, and part of
+        a torn payload can look like such a line (F5).
+        """
         return bool(self.prefix) and text.startswith(self.prefix)
 
     def _unexpected(self, lines: Sequence[bytes], reason: str) -> UnexpectedAnswer:
@@ -236,11 +248,12 @@ class Order(Command[None]):
 
 
 def is_stray(text: bytes) -> bool:
-    """Tell whether a line comes unasked, whatever the command in flight has asked for."""
+    """Tell whether a line is a URC or a notice, so never part of an answer (F6)."""
     return parse_urc(text) is not None or is_notice(text)
 
 
 def _explained(name: str) -> bool:
+    # AT+QIGETERROR tells about the TCP/IP commands alone (§2.2.12).
     return name.startswith(("+QI", "+QPING", "+QNTP"))
 
 
@@ -252,7 +265,8 @@ class TestForm(Command[tuple[str, ...]]):
     (N5), so the lines are given as they come.
     """
 
-    __test__: ClassVar[bool] = False  # its name makes pytest look at it
+    # Without this, pytest would collect the class because of its name.
+    __test__: ClassVar[bool] = False
 
     name: str
 
@@ -275,25 +289,29 @@ class TestForm(Command[tuple[str, ...]]):
         return tuple(ascii_text(line) for line in lines)
 
 
+# What a raw line changes, in the spellings that a module accepts: any case, and spaces. Only
+# complete commands match, because the module refuses the others (§2.2.7, §2.2.11).
 _DATA_FORMAT: Final = re.compile(
     r'AT\+QICFG\s*=\s*"dataformat"\s*,\s*[01]\s*,\s*([01])\s*', re.IGNORECASE
 )
 _SHOW_LENGTH: Final = re.compile(r'AT\+QICFG\s*=\s*"showlength"\s*,\s*([01])\s*', re.IGNORECASE)
 _VIEW_MODE: Final = re.compile(r'AT\+QICFG\s*=\s*"viewmode"\s*,\s*[01]\s*', re.IGNORECASE)
 _SWITCH: Final = re.compile(r"AT\+QISWTMD\s*=\s*([0-5])\s*,\s*([01])\s*", re.IGNORECASE)
+# The access mode must be there: an omitted one is that of the last user (N2).
 _OPEN: Final = re.compile(
     r'AT\+QIOPEN\s*=\s*\d\s*,\s*([0-5])\s*,\s*"[^"]*"\s*,\s*"[^"]*"\s*,\s*\d+\s*,\s*\d*\s*,'
     r"\s*([01])\s*(?:,\s*[01]?\s*)?",
     re.IGNORECASE,
 )
 _CLOSE: Final = re.compile(r"AT\+QICLOSE\s*=\s*([0-5])\s*", re.IGNORECASE)
+# ATE without a digit is ATE0 (V.250).
 _ECHO: Final = re.compile(r"ATE([01]?)\s*", re.IGNORECASE)
 _SEND: Final = re.compile(r"AT\+QISEND(?:EX)?\s*=\s*\d", re.IGNORECASE)
 _READ: Final = re.compile(r"AT\+QIRD\s*=\s*\d", re.IGNORECASE)
 
 
 def _effect_of(line: str) -> Effect | None:
-    """Read what a worded command changes; another owner of the module may write settings so."""
+    """Read from the text of a raw command what it changes about how later bytes are read."""
     if match := _DATA_FORMAT.fullmatch(line):
         return ReceiveHex(match[1] == "1")
     if match := _SHOW_LENGTH.fullmatch(line):
@@ -310,11 +328,13 @@ def _effect_of(line: str) -> Effect | None:
 
 
 def _meaning_of(line: str) -> Meaning:
-    """Read what a worded command does."""
+    """Read from the text of a raw command what it does besides having an answer."""
+    # match(), not fullmatch(): a malformed send must be treated as one all the same.
     if _SEND.match(line):
         return SEND
     if _READ.match(line):
         return READ
+    # viewmode has no effect here: the framer looks at the byte behind the header (F2, N24).
     stored = any(p.fullmatch(line) for p in (_DATA_FORMAT, _SHOW_LENGTH, _VIEW_MODE, _SWITCH))
     effect = _effect_of(line)
     return Meaning(effect, writes_nvram=stored) if effect or stored else PLAIN
@@ -324,10 +344,11 @@ def _meaning_of(line: str) -> Meaning:
 class Raw(Command[list[str]]):
     """Any other AT command, as its caller wrote it.
 
-    Its answer is the lines with its own prefix. Commands whose answers have none also get the
-    lines that begin with no sign, unless those come unasked: commands without a sign (ATI),
-    those of 27.007 that are known for it (AT+CGMM, AT+CIMI), and every vendor's command but the
-    note's, because nobody knows those. A line with another prefix is nobody's answer.
+    The answer consists of the lines with the command's own prefix. Some commands also get the
+    lines without any prefix, except URCs and notices (F6, F11): commands without a sign (ATI),
+    commands of 27.007 that are known to answer so (AT+CGMM, AT+CIMI), and vendor commands that
+    are not the note's, because we can't know how those answer. A line with another prefix
+    belongs to no answer.
 
     Attributes:
         line: The line, with ``AT`` and without ``<CR>``.
@@ -335,7 +356,8 @@ class Raw(Command[list[str]]):
 
     """
 
-    max_response_time: ClassVar[float] = 15.0  # ours
+    # Ours: longer than any command of 27.007 that does not wait for the network.
+    max_response_time: ClassVar[float] = 15.0
 
     line: str
     prompt: bool = False
@@ -350,7 +372,7 @@ class Raw(Command[list[str]]):
 
     @property
     def meaning(self) -> Meaning:
-        """What its text says that it does."""
+        """What the text of the command says that the command does."""
         return self._meaning
 
     def owns(self, text: bytes) -> bool:
@@ -365,10 +387,11 @@ class Raw(Command[list[str]]):
 
     @property
     def time_limit(self) -> float:
-        """Seconds until the final result: what takes long to do is quickly asked for."""
+        """Seconds until the final result: shorter for a question (``?``) than for an action."""
         return self._time_limit
 
     def _answer_time(self) -> float:
+        # AT+COPS=? ends in "?" too, and yet searches for networks: minutes (27.007, 7.3).
         if self._asks and not self.line.rstrip().endswith("=?"):
             return self.max_response_time
         return RAW_TIMES_S.get(self.name, self.max_response_time)
@@ -388,22 +411,24 @@ class Raw(Command[list[str]]):
         return _explained(self.name)
 
     def claims(self, text: bytes) -> bool:
-        """Claim its own lines, and those without prefix if its answer may have none."""
+        """Claim lines with the command's prefix, and bare lines if its answer may have those."""
         text = text.lstrip(_NOISE)
         if not text.startswith(_SIGNS):
             return bool(text) and self._may_answer_bare() and not is_stray(text)
         prefix, colon, _ = text.partition(b":")
         if not colon:
-            return self.name == "+CLAC" and not is_stray(text)  # which lists commands
+            # AT+CLAC lists commands, one a line: "+CREG" with no colon.
+            return self.name == "+CLAC" and not is_stray(text)
         found = ascii_text(prefix).strip().upper()
         if found != self.name and found not in _OTHER_PREFIXES.get(self.name, ()):
             return False
         urc = parse_urc(text)
-        # The module words the radio's and the SIM's state alike, asked or not.
+        # "+CFUN: 1" and "+CPIN: READY" look the same as an answer and as a URC (F10).
         return urc is None or (self._asks and isinstance(urc, (RadioState, SimState)))
 
     def _may_answer_bare(self) -> bool:
         name = self.name
+        # +C… are the standard's commands, so the list of bare ones is complete.
         if name.startswith("+C"):
             return name in _BARE_ANSWERS
         return bool(name) and not self.tcpip

@@ -1,9 +1,11 @@
-"""Commands about the module itself: identity, clock, SIM and sleep (27.007, vendor).
+"""Define commands about the module itself: identity, clock, SIM and sleep.
 
 Layer: wire. Does no I/O, reads no clock.
 
-The vendor's commands (AT+QSCLK, AT+QNBIOTEVENT, AT+QATWAKEUP, AT+QCCID) are those of
-relatives; the module may refuse any of them.
+Most are commands of 3GPP TS 27.007, the standard that every cellular modem follows; "27.007"
+in this package means it. The vendor's commands (AT+QSCLK, AT+QNBIOTEVENT, AT+QATWAKEUP,
+AT+QCCID) are in no manual of this module, only in those of its relatives, so the module may
+refuse any of them.
 """
 
 from __future__ import annotations
@@ -55,18 +57,20 @@ __all__ = [
 
 _SWITCH: Final = range(2)
 _ANSWER_S: Final = 1.0
-_SIM_ANSWER_S: Final = 5.0  # what waits for the SIM; a public log has AT+CPIN? answered after 4 s
+# For commands that wait for the SIM: a public log has AT+CPIN? answered after 4 s (F51).
+_SIM_ANSWER_S: Final = 5.0
+# An IMSI has 6 to 15 digits, an IMEI 15, an ICCID 19 or 20 and perhaps a hex filler behind them.
 _DIGITS: Final = re.compile(rb"[0-9]{6,22}[0-9A-Fa-f]?")
 
 
 @dataclass(frozen=True, slots=True)
 class NetworkCommand(Command[T_co]):
-    """A command outside the note: AT+QIGETERROR says nothing about it.
+    """A command that is not in the note, so AT+QIGETERROR does not explain its failure.
 
-    The note's 300 ms aren't promised here; relatives answer within a second.
+    The note's 300 ms don't hold for it; relatives answer within a second.
 
     Attributes:
-        question_time: Seconds until the final result of the form that only asks.
+        question_time: Seconds until the final result of the read form (``?``).
 
     """
 
@@ -75,7 +79,7 @@ class NetworkCommand(Command[T_co]):
 
     @property
     def time_limit(self) -> float:
-        """Seconds until the final result: what takes long to do is quickly asked for."""
+        """Seconds until the final result: the read form is quick, the write form may not be."""
         return self.question_time if self._line.endswith(b"?\r") else self.max_response_time
 
     @property
@@ -86,7 +90,7 @@ class NetworkCommand(Command[T_co]):
 
 @dataclass(frozen=True, slots=True)
 class NetworkOrder(NetworkCommand[None]):
-    """A command outside the note whose answer is the final result alone."""
+    """A command that is not in the note and whose answer is the final result alone."""
 
     def claims(self, text: bytes) -> bool:
         """Claim nothing."""
@@ -98,7 +102,7 @@ class NetworkOrder(NetworkCommand[None]):
 
 @dataclass(frozen=True, slots=True)
 class At(NetworkOrder):
-    """Ask whether the module listens."""
+    """Ask for an ``OK``, to see that the module listens."""
 
     def _build(self) -> bytes:
         return command_line("")
@@ -112,7 +116,7 @@ class Echo(NetworkOrder):
 
     @property
     def meaning(self) -> Meaning:
-        """Whether echoed lines are normal, from the ``OK`` on."""
+        """The echo from the ``OK`` on: with it off, an echoed line shows a restart (F42)."""
         return Meaning(EchoLines(self.on))
 
     def _build(self) -> bytes:
@@ -121,7 +125,7 @@ class Echo(NetworkOrder):
 
 @dataclass(frozen=True, slots=True)
 class Results(NetworkOrder):
-    """Ask for results of commands at all; a program before may have switched them off."""
+    """Switch final results on, which an earlier program may have switched off by ATQ1 (F46)."""
 
     def _build(self) -> bytes:
         return command_line("Q0")
@@ -129,7 +133,7 @@ class Results(NetworkOrder):
 
 @dataclass(frozen=True, slots=True)
 class Verbose(NetworkOrder):
-    """Ask for results in words, which the framer needs."""
+    """Switch to results in words: the framer can't read the numbers of ATV0 (F46)."""
 
     def _build(self) -> bytes:
         return command_line("V1")
@@ -147,7 +151,7 @@ class Cmee(NetworkOrder):
 
 @dataclass(frozen=True, slots=True)
 class _Text(NetworkCommand[str]):
-    """A command that is answered by one line of text, with or without prefix."""
+    """A command whose answer is one line of text, with or without a prefix (F11)."""
 
     def claims(self, text: bytes) -> bool:
         """Claim lines with the prefix, and lines that have none."""
@@ -163,12 +167,13 @@ class _Text(NetworkCommand[str]):
 
 
 def _is_plain(text: bytes) -> bool:
+    # A sign begins another command's line or a URC; words such as RDY come unasked (F6).
     return not text.startswith((b"+", b"*", b"^", b"$", b"#", b"%")) and not is_stray(text)
 
 
 @dataclass(frozen=True, slots=True)
 class Identify(NetworkCommand[tuple[str, ...]]):
-    """Ask who the module is: maker, model and firmware, a line each."""
+    """Ask for the maker, the model and the firmware, a line each."""
 
     def _build(self) -> bytes:
         return command_line("I")
@@ -214,7 +219,7 @@ class Cgmr(_Text):
 
 @dataclass(frozen=True, slots=True)
 class _Digits(_Text):
-    """A command that is answered by a long number, with or without prefix."""
+    """A command whose answer is a long number, with or without a prefix (F11)."""
 
     def claims(self, text: bytes) -> bool:
         """Claim lines with the prefix, and bare numbers."""
@@ -228,6 +233,7 @@ class Cgsn(_Digits):
     prefix: ClassVar[bytes] = b"+CGSN:"
 
     def _build(self) -> bytes:
+        # <snt> 1 is the IMEI. 0 and the bare form may give a serial number of the vendor's.
         return command_line("+CGSN", snt="1")
 
 
@@ -255,12 +261,13 @@ class Qccid(_Digits):
 
 @dataclass(frozen=True, slots=True)
 class Cpin(NetworkCommand[str]):
-    """Ask what the SIM waits for, or give the PIN.
+    """Ask which code the SIM waits for, or send the PIN.
 
-    A wrong PIN counts: three of them lock the SIM.
+    Three wrong PINs lock the SIM.
     """
 
     max_response_time: ClassVar[float] = _SIM_ANSWER_S
+    # The question waits for the SIM as well, unlike that of other commands.
     question_time: ClassVar[float] = _SIM_ANSWER_S
     prefix: ClassVar[bytes] = b"+CPIN:"
 
@@ -270,6 +277,7 @@ class Cpin(NetworkCommand[str]):
         if self.pin is None:
             return command_line("+CPIN?")
         if not re.fullmatch("[0-9]{4,8}", self.pin):
+            # The value is left out of the message, which may end up in a log.
             raise ValueError("pin must have 4 to 8 digits")
         return command_line("+CPIN", pin=f'"{self.pin}"')
 
@@ -279,14 +287,15 @@ class Cpin(NetworkCommand[str]):
         return "AT+CPIN?" if self.pin is None else 'AT+CPIN="****"'
 
     def claims(self, text: bytes) -> bool:
-        """Claim the state when it was asked for; after a PIN it comes as a URC."""
+        """Claim ``+CPIN:`` where the state was asked for; behind a PIN it is a URC (F10)."""
         return self.pin is None and text.startswith(self.prefix)
 
     def parse(self, lines: Sequence[bytes]) -> str:
         """Give the state, such as ``READY`` or ``SIM PIN``; ``""`` after a PIN."""
         if self.pin is not None:
             return ""
-        # The URC of a SIM that becomes ready meanwhile looks the same: the last counts.
+        # If the SIM becomes ready just now, a URC that looks the same follows the answer. The
+        # last of the two lines is the present state.
         states = [unquote(split_params(self._params(line))[0]).upper() for line in lines]
         if not states or not states[-1]:
             raise self._unexpected(lines, "no SIM state")
@@ -313,7 +322,7 @@ class Cclk(NetworkCommand[str]):
 
 @dataclass(frozen=True, slots=True)
 class Ipr(NetworkCommand[int]):
-    """Ask for the baud rate, or set it; 0 is automatic."""
+    """Ask for the baud rate, or set it; 0 lets the module detect it."""
 
     prefix: ClassVar[bytes] = b"+IPR:"
 
@@ -322,6 +331,7 @@ class Ipr(NetworkCommand[int]):
     def _build(self) -> bytes:
         if self.rate is None:
             return command_line("+IPR?")
+        # The module knows which rates it has; this range only keeps nonsense off the line.
         return command_line("+IPR", rate=integer("rate", self.rate, range(4_000_001)))
 
     def parse(self, lines: Sequence[bytes]) -> int:
@@ -366,6 +376,7 @@ class Qnbiotevent(NetworkOrder):
         return command_line(
             "+QNBIOTEVENT",
             enable=integer("enable", self.enable, _SWITCH),
+            # Relatives know event 1 alone; others may have more.
             event=integer("event", self.event, range(1, 256)),
         )
 
@@ -382,7 +393,11 @@ class Qatwakeup(NetworkOrder):
 
 @dataclass(frozen=True, slots=True)
 class PowerSaving:
-    """Whether the module may enter PSM, and the timers it asks the network for."""
+    """Whether the module may enter power saving mode (PSM), and the timers it requests.
+
+    ``periodic_tau_s`` is T3412 in seconds, how often the module must show itself to the network;
+    ``active_time_s`` is T3324, how long it stays reachable before it sleeps. ``None`` is off.
+    """
 
     enabled: bool
     periodic_tau_s: int | None
@@ -391,10 +406,11 @@ class PowerSaving:
 
 @dataclass(frozen=True, slots=True)
 class Cpsms(NetworkCommand[PowerSaving]):
-    """Ask for power saving, or switch it.
+    """Ask for the power saving settings, or write them.
 
-    The timers are written as the eight bits of 24.008: ``01000001`` is a TAU of
-    10 hours, ``00000101`` an active time of 10 seconds.
+    Timers are the eight bits of 3GPP TS 24.008 (10.5.7.4a, 10.5.7.3), the upper three of which
+    are the unit: ``01000001`` is a periodic TAU of 10 hours, ``00000101`` an active time of
+    10 seconds.
     """
 
     prefix: ClassVar[bytes] = b"+CPSMS:"
@@ -405,6 +421,7 @@ class Cpsms(NetworkCommand[PowerSaving]):
 
     def _build(self) -> bytes:
         timers = (self.periodic_tau, self.active_time)
+        # Timers without a mode would turn the question into a write with an empty mode.
         if self.mode is None:
             if timers != (None, None):
                 raise ValueError("mode is needed to set periodic_tau or active_time")
@@ -412,7 +429,7 @@ class Cpsms(NetworkCommand[PowerSaving]):
         mode = integer("mode", self.mode, range(3))
         if timers == (None, None):
             return command_line("+CPSMS", mode=mode)
-        # The two empty positions are GSM's timers.
+        # The two empty positions are timers of GSM, which NB-IoT doesn't have (27.007, 7.38).
         return command_line(
             "+CPSMS",
             mode=mode,
@@ -428,6 +445,7 @@ class Cpsms(NetworkCommand[PowerSaving]):
             tau, active = ((bits or "").encode() for bits in (self.periodic_tau, self.active_time))
             return _power_saving(self.mode, tau, active)
         for line in lines:
+            # Padded, because a module may leave out what is off.
             mode, _, _, tau, active = [*split_params(self._params(line)), *[b""] * 5][:5]
             number = number_or_none(mode)
             if number is not None:
@@ -445,6 +463,7 @@ def _bits(argument: str, value: str | None, length: int) -> str | None:
 
 def _power_saving(mode: int, tau: bytes, active: bytes) -> PowerSaving:
     return PowerSaving(
+        # 2 is "off, and forget the timers"; no module answers it.
         enabled=mode == 1,
         periodic_tau_s=timer_seconds(tau, PERIODIC_TAU_UNITS_S),
         active_time_s=timer_seconds(active, ACTIVE_TIME_UNITS_S),
@@ -453,7 +472,11 @@ def _power_saving(mode: int, tau: bytes, active: bytes) -> PowerSaving:
 
 @dataclass(frozen=True, slots=True)
 class EdrxSetting:
-    """A requested eDRX cycle: technology (5 is NB-IoT) and four bits of 24.008."""
+    """A requested eDRX cycle, which is how often a sleeping module listens to the network.
+
+    ``act_type`` is the technology, 5 for NB-IoT; ``value`` the cycle as four bits of 24.008
+    (10.5.5.32), ``None`` for none.
+    """
 
     act_type: int
     value: str | None
@@ -461,7 +484,7 @@ class EdrxSetting:
 
 @dataclass(frozen=True, slots=True)
 class Cedrxs(NetworkCommand[tuple[EdrxSetting, ...]]):
-    """Ask for the eDRX request, or make one; mode 0 switches it off."""
+    """Ask for the requested eDRX cycles, or request one; mode 0 switches eDRX off."""
 
     prefix: ClassVar[bytes] = b"+CEDRXS:"
 
@@ -484,6 +507,7 @@ class Cedrxs(NetworkCommand[tuple[EdrxSetting, ...]]):
     def parse(self, lines: Sequence[bytes]) -> tuple[EdrxSetting, ...]:
         """Give a setting per technology; none after a write."""
         rows = []
+        # Padded, because a module may leave the value out.
         for line in lines:
             act_type, value = [*split_params(self._params(line)), b""][:2]
             number = number_or_none(act_type)

@@ -1,10 +1,10 @@
-"""Commands about the network: registration, attachment, addresses (27.007).
+"""Define commands about the network: registration, attachment, addresses (27.007).
 
 Layer: wire. Does no I/O, reads no clock.
 
-The commands of :mod:`aiobc9x.wire.commands.module` can be imported from here as well. A class
-whose fields are all optional reads without them and writes with them; after a write
-its result is what was written, or empty.
+The commands of :mod:`aiobc9x.wire.commands.module` can be imported from here as well. A
+command whose fields are all optional is a question when it is made without them, and a write
+when it is made with them. The result of a write is what was written, or empty.
 """
 
 from __future__ import annotations
@@ -97,9 +97,13 @@ __all__ = [
 ]
 
 _SWITCH: Final = range(2)
-_CIDS: Final = range(16)  # 27.007 leaves the range to the module
+# 27.007 leaves the range to the module; the note's own commands take 1 to 3.
+_CIDS: Final = range(16)
+# The longest that an APN can be (3GPP TS 23.003, 9.1).
 _APN_MAX_BYTES: Final = 100
+# What AT+CGPADDR shows for a context that has no address yet.
 _UNSPECIFIED: Final = ("0.0.0.0", "::")
+# 27.007, 10.1.22: the status that says "unknown".
 _UNKNOWN_STAT: Final = 4
 
 
@@ -107,6 +111,7 @@ _UNKNOWN_STAT: Final = 4
 class Cfun(NetworkCommand[int]):
     """Ask whether the radio is on, or switch it: 0 off, 1 on, 4 flight mode."""
 
+    # Manuals of relatives: switching the radio off waits for the network to agree.
     max_response_time: ClassVar[float] = 85.0
     prefix: ClassVar[bytes] = b"+CFUN:"
 
@@ -123,7 +128,7 @@ class Cfun(NetworkCommand[int]):
         )
 
     def claims(self, text: bytes) -> bool:
-        """Claim the state when it was asked for."""
+        """Claim ``+CFUN:`` where the state was asked for; behind a write it is a URC (F10)."""
         return self.fun is None and text.startswith(self.prefix)
 
     def parse(self, lines: Sequence[bytes]) -> int:
@@ -131,6 +136,7 @@ class Cfun(NetworkCommand[int]):
         if self.fun is not None:
             return self.fun
         values = [number_or_none(split_params(self._params(line))[0]) for line in lines]
+        # The last line, because a URC of the same form may follow the answer.
         if not values or values[-1] is None:
             raise self._unexpected(lines, "no state")
         return values[-1]
@@ -138,7 +144,7 @@ class Cfun(NetworkCommand[int]):
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """A PDP context as it is defined."""
+    """A PDP context as it is defined: the settings of one data connection to the network."""
 
     context_id: int
     pdp_type: str
@@ -150,7 +156,7 @@ class Context:
 class Cgdcont(NetworkCommand[tuple[Context, ...]]):
     """Ask for the defined contexts, or define one.
 
-    ``pdp_type`` is such as ``IP``, ``IPV6`` or ``IPV4V6``.
+    ``pdp_type`` is for example ``IP``, ``IPV6`` or ``IPV4V6``.
     """
 
     prefix: ClassVar[bytes] = b"+CGDCONT:"
@@ -174,6 +180,7 @@ class Cgdcont(NetworkCommand[tuple[Context, ...]]):
         """Give a row per context; none after a write."""
         contexts = []
         for line in lines:
+            # Padded: 27.007 lets a module leave out fields from the end.
             number, kind, apn, addr = [*split_params(self._params(line)), *[b""] * 4][:4]
             context_id = number_or_none(number)
             if context_id is None:
@@ -184,7 +191,7 @@ class Cgdcont(NetworkCommand[tuple[Context, ...]]):
 
 @dataclass(frozen=True, slots=True)
 class _RegistrationCommand(NetworkCommand[RegistrationStatus]):
-    """Ask for the registration, or choose the form of its URC (0 switches it off)."""
+    """Ask for the registration, or choose how much its URC tells (0 switches the URC off)."""
 
     n: int | None = None
 
@@ -195,7 +202,7 @@ class _RegistrationCommand(NetworkCommand[RegistrationStatus]):
         return command_line(name, n=integer("n", self.n, range(6)))
 
     def claims(self, text: bytes) -> bool:
-        """Claim an answer, but not the URC, which has the same prefix."""
+        """Claim an answer, but not the URC, which has the same prefix (F10)."""
         asked = self.n is None and text.startswith(self.prefix)
         return asked and is_answer(split_params(self._params(text)))
 
@@ -205,6 +212,7 @@ class _RegistrationCommand(NetworkCommand[RegistrationStatus]):
             return RegistrationStatus(_UNKNOWN_STAT)
         for line in lines:
             fields = split_params(self._params(line))
+            # A URC lacks <n>, so its fields would be read one place too far to the left.
             if not is_answer(fields):
                 continue
             status = parse_status(fields[1:], has_rac=self.prefix == Cgreg.prefix)
@@ -236,7 +244,7 @@ class Creg(_RegistrationCommand):
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """How a network is chosen, and which one is; ``act`` 9 is NB-IoT."""
+    """How the module chooses a network, and the network it has chosen; ``act`` 9 is NB-IoT."""
 
     mode: int | None
     format: int | None
@@ -254,10 +262,8 @@ class Cops(NetworkCommand[Operator]):
         return command_line("+COPS?")
 
     def parse(self, lines: Sequence[bytes]) -> Operator:
-        """Give the operator; its name is ``None`` while there is none.
-
-        ``None`` stands for whatever the module leaves out, or words in a way of its own.
-        """
+        """Give the operator. A field that is missing or can't be read is ``None``."""
+        # Never an error: the operator is shown to people, and no decision depends on it.
         for line in lines:
             mode, form, name, act = [*split_params(self._params(line)), *[b""] * 4][:4]
             number = number_or_none(mode)
@@ -269,7 +275,7 @@ class Cops(NetworkCommand[Operator]):
 
 @dataclass(frozen=True, slots=True)
 class SignalQuality:
-    """Received power in dBm and bit error class 0–7; ``None`` is unknown."""
+    """Received power in dBm, and the class of the bit error rate, 0–7; ``None`` is unknown."""
 
     rssi_dbm: int | None
     ber: int | None
@@ -285,7 +291,8 @@ class Csq(NetworkCommand[SignalQuality]):
         return command_line("+CSQ")
 
     def parse(self, lines: Sequence[bytes]) -> SignalQuality:
-        """Give the signal; what can't be read is unknown."""
+        """Give the signal; a field that can't be read is unknown."""
+        # 27.007, 8.5: 0 is -113 dBm, each step 2 dB, 31 is -51 dBm or more, 99 unknown.
         rssi, ber = _measures(map(self._params, lines), (31, 7))
         return SignalQuality(None if rssi is None else 2 * rssi - 113, ber)
 
@@ -294,7 +301,7 @@ class Csq(NetworkCommand[SignalQuality]):
 class ExtendedSignal:
     """Signal measures of GSM, UMTS and LTE; ``None`` is unknown or not applicable.
 
-    Each value stands for a step; what is given is its lower bound.
+    The module reports steps of a scale; each number here is the lower bound of its step.
     """
 
     rxlev_dbm: int | None
@@ -315,9 +322,11 @@ class Cesq(NetworkCommand[ExtendedSignal]):
         return command_line("+CESQ")
 
     def parse(self, lines: Sequence[bytes]) -> ExtendedSignal:
-        """Give the signal; what can't be read is unknown."""
+        """Give the signal; a field that can't be read is unknown."""
+        # The top of each scale; above it, 99 or 255 is "unknown" (27.007, 8.69).
         largest = (63, 7, 96, 49, 34, 97)
         rxlev, ber, rscp, ecno, rsrq, rsrp = _measures(map(self._params, lines), largest)
+        # Bottom and step of each scale, from the same chapter.
         return ExtendedSignal(
             rxlev_dbm=None if rxlev is None else rxlev - 111,
             ber=ber,
@@ -329,7 +338,13 @@ class Cesq(NetworkCommand[ExtendedSignal]):
 
 
 def _measures(answers: Iterable[bytes], largest: Sequence[int]) -> list[int | None]:
-    """Read a row of measures, of the first answer that has any; 99 and 255 stand for unknown."""
+    """Read the measures of the first line that has any; ``None`` for one that is unknown.
+
+    Args:
+        answers: The parameters of each line.
+        largest: The highest number of each measure's scale; a number above it is unknown.
+
+    """
     for answer in answers:
         fields = [*split_params(answer), *[b""] * len(largest)]
         values = [
@@ -345,6 +360,7 @@ def _measures(answers: Iterable[bytes], largest: Sequence[int]) -> list[int | No
 class Cgatt(NetworkCommand[bool]):
     """Ask whether the module is attached, attach it (1) or detach it (0)."""
 
+    # Manuals of relatives: attaching waits for the network.
     max_response_time: ClassVar[float] = 140.0
     prefix: ClassVar[bytes] = b"+CGATT:"
 
@@ -370,6 +386,7 @@ class Cgatt(NetworkCommand[bool]):
 class Cgact(NetworkCommand[dict[int, bool]]):
     """Ask which contexts are active, activate one (1) or deactivate it (0)."""
 
+    # Manuals of relatives: activating waits for the network.
     max_response_time: ClassVar[float] = 150.0
     prefix: ClassVar[bytes] = b"+CGACT:"
 
@@ -389,6 +406,7 @@ class Cgact(NetworkCommand[dict[int, bool]]):
         """Give whether each context is active; empty after a write."""
         found = {}
         for line in lines:
+            # A row that was skipped would read as "this context is not active".
             context_id, state = map(number_or_none, [*split_params(self._params(line)), b""][:2])
             if context_id is None or state is None:
                 raise self._unexpected(lines, "a row is damaged")
@@ -405,6 +423,7 @@ class Cgpaddr(NetworkCommand[tuple[tuple[int, tuple[str, ...]], ...]]):
     context_id: int | None = None
 
     def _build(self) -> bytes:
+        # 27.007 has no read form of this command; the note uses it so (§4.1.1).
         if self.context_id is None:
             return command_line("+CGPADDR?")
         return command_line("+CGPADDR", context_id=integer("context_id", self.context_id, _CIDS))
@@ -412,6 +431,7 @@ class Cgpaddr(NetworkCommand[tuple[tuple[int, tuple[str, ...]], ...]]):
     def parse(self, lines: Sequence[bytes]) -> tuple[tuple[int, tuple[str, ...]], ...]:
         """Give each context with its addresses, which may be none."""
         rows = []
+        # A context without an address has its ID alone, or an empty string behind it.
         for line in lines:
             number, *fields = split_params(self._params(line))
             context_id = number_or_none(number)
@@ -422,7 +442,7 @@ class Cgpaddr(NetworkCommand[tuple[tuple[int, tuple[str, ...]], ...]]):
 
 
 def _addresses(fields: Sequence[bytes]) -> tuple[str, ...]:
-    # Some put both addresses into one string.
+    # Some relatives put the IPv4 and the IPv6 address into one string (F9).
     parts = [part for field in fields for part in unquote(field).split(",")]
     found = [ip_or_none(part.encode()) for part in parts]
     return tuple(ip for ip in found if ip is not None and ip not in _UNSPECIFIED)

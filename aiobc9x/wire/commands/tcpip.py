@@ -1,11 +1,12 @@
-"""The commands of the note, one class each (chapter 2).
+"""Define the commands of the note, one class each (chapter 2).
 
 Layer: wire. Does no I/O, reads no clock.
 
-Fields stand in the order of the note; ``None`` leaves an optional parameter out.
-An omitted parameter keeps its previous value or its default (§2.1.1), and for some
-that is what the last user left in NVRAM, so callers give them all (N2). Every class
-raises ``ValueError`` when made with a value outside the note's ranges.
+Fields stand in the order of the note; ``None`` leaves an optional parameter out. The module
+then takes the parameter's previous value or its default (§2.1.1). The previous value of some
+parameters is in NVRAM, where the last user of the module left it, so this package always
+passes every parameter (N2). Each class raises ``ValueError`` when it is made with a value
+outside the note's ranges.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ __all__ = [
 ]
 
 _SWITCH: Final = range(2)
-# A stray CR shows that bytes got lost: no blank, and no empty read.
+# "*" and not \s*: a CR inside the line shows that bytes got lost, so it is no empty read (F5).
 _READ_EMPTY: Final = re.compile(rb"\+QIRD: *0(?:, *-?[0-9]*)? *")
 
 
@@ -76,8 +77,8 @@ _READ_EMPTY: Final = re.compile(rb"\+QIRD: *0(?:, *-?[0-9]*)? *")
 class Qiopen(Order):
     """Open a socket (§2.2.1); the result comes as ``+QIOPEN``.
 
-    A listener takes the local address as ``host``, any ``remote_port`` (relatives of
-    the module refuse 0, N7), and needs a ``local_port``.
+    For a listener, ``host`` is the module's own address, ``remote_port`` has no meaning but
+    must not be 0, which relatives of the module refuse (N7), and ``local_port`` is required.
     """
 
     context_id: int
@@ -91,8 +92,10 @@ class Qiopen(Order):
 
     @property
     def meaning(self) -> Meaning:
-        """How the data of the socket arrive, from when this is written."""
-        if self.access_mode is None:  # as the last user of the module left it (N2)
+        """The access mode of the socket, which holds from when the command is written."""
+        if self.access_mode is None:
+            # The mode is then the one that the last user of the module left in NVRAM (N2),
+            # and nobody here knows that.
             return PLAIN
         return Meaning(OpenSocket(self.connect_id, AccessMode(self.access_mode)))
 
@@ -100,6 +103,7 @@ class Qiopen(Order):
         service_type = _openable(self.service_type)
         local_ports = spec.LOCAL_PORTS
         if service_type is ServiceType.TCP_LISTENER:
+            # The note demands a fixed port for a listener, 1 to 65535 (§2.2.1).
             local_ports = spec.PORTS
             if self.local_port is None:
                 raise ValueError("local_port is needed to listen, 1 to 65535 (§2.2.1)")
@@ -107,6 +111,7 @@ class Qiopen(Order):
             "+QIOPEN",
             context_id=integer("context_id", self.context_id, spec.CONTEXT_IDS),
             connect_id=integer("connect_id", self.connect_id, spec.CONNECT_IDS),
+            # Not quoted(): it is a value of our own enum.
             service_type=f'"{service_type}"',
             host=host("host", self.host),
             remote_port=integer("remote_port", self.remote_port, spec.PORTS),
@@ -117,7 +122,8 @@ class Qiopen(Order):
 
 
 def _openable(value: str) -> ServiceType:
-    """Check what AT+QIOPEN can open."""
+    """Return the service type that AT+QIOPEN can open; raise ``ValueError`` for others."""
+    # The test answer lists UDP SERVICE, and note 1 says that it isn't supported (N31).
     if value == ServiceType.UDP_SERVICE:
         raise ValueError(
             'service_type "UDP SERVICE" is not supported by the module (§2.2.1, note 1);'
@@ -143,7 +149,7 @@ class Qiclose(Order):
 
     @property
     def meaning(self) -> Meaning:
-        """Nothing of the socket comes behind ``CLOSE OK``."""
+        """The end of the socket's data, which ``CLOSE OK`` marks."""
         return Meaning(CloseSocket(self.connect_id))
 
     def _build(self) -> bytes:
@@ -190,30 +196,34 @@ class Qistate(Command[tuple[SocketStatus, ...]]):
 
     def parse(self, lines: Sequence[bytes]) -> tuple[SocketStatus, ...]:
         """Give a row per socket; a socket that is not in use has none."""
+        # Any number of rows, also for one connect ID: the note prints it as repeated (N34).
         rows = [_socket_status(split_params(self._params(line))) for line in lines]
         found = tuple(row for row in rows if row is not None)
+        # A row that is left out would read as "this socket is closed", so none may be.
         if len(found) != len(rows):
             raise self._unexpected(lines, "a row is damaged")
         return found
 
 
 def _socket_status(fields: Sequence[bytes]) -> SocketStatus | None:
-    # Relatives have ten fields, with a server ID before the access mode.
+    # Relatives print ten fields: a server ID before the access mode, and the AT port behind it.
     mode_at = 8 if len(fields) >= 10 else 7
     numbers = [int_or_none(part) for part in (*fields[:1], *fields[3:7], *fields[mode_at:])][:6]
     values = [number for number in numbers if number is not None and number >= 0]
     if len(values) != 6 or values[0] not in spec.CONNECT_IDS:
         return None
     connect_id, remote_port, local_port, state, context_id, mode = values
-    # §4.3.2 spells "TCP incoming" (N29).
+    # §4.3.2 spells "TCP incoming", so the case must not matter (N29).
     service_type = unquote(fields[1])
     known = service_type.upper()
     return SocketStatus(
         connect_id=connect_id,
         service_type=ServiceType(known) if known in list(ServiceType) else service_type,
+        # A spelling that ipaddress doesn't know is kept: the row as a whole is still good.
         ip_address=ip_or_none(fields[2]) or unquote(fields[2]),
         remote_port=remote_port,
         local_port=local_port,
+        # Families number the states differently; one that is unknown here is shown as it is.
         socket_state=SocketState(state) if state in list(SocketState) else state,
         context_id=context_id,
         access_mode=AccessMode(mode) if mode in list(AccessMode) else mode,
@@ -224,9 +234,10 @@ def _socket_status(fields: Sequence[bytes]) -> SocketStatus | None:
 class Qisend(Order):
     """Send bytes as they are (§2.2.4); ``SEND OK`` or ``SEND FAIL`` comes later.
 
-    With ``data`` they stand on the line: printable ASCII without a double quote.
-    With ``send_length`` alone the module prompts for exactly so many bytes; with
-    neither it prompts for bytes up to Ctrl-Z, which can't carry binary data.
+    There are three forms. With ``data``, the bytes stand on the command line: printable ASCII
+    without a double quote. With ``send_length`` alone, the module prompts and then takes
+    exactly that many bytes. With neither, it prompts and takes bytes up to Ctrl-Z, so that
+    form can't carry binary data (N37).
     """
 
     connect_id: int
@@ -244,6 +255,7 @@ class Qisend(Order):
                 "data must be printable ASCII without a double quote to stand on the line;"
                 " send it after the prompt, or with Qisendex"
             )
+        # In quotes, because what a comma in bare data does is documented nowhere (F29).
         text = None if self.data is None else f'"{self.data.decode("ascii")}"'
         return _send_line("+QISEND", self.connect_id, self.send_length, self.data, text)
 
@@ -271,6 +283,7 @@ class Qisendex(Order):
         return SEND
 
     def _build(self) -> bytes:
+        # Hex digits can stand on the line whatever the bytes are, even a CR or Ctrl-Z.
         text = None if self.data is None else hex_text(self.data)
         return _send_line("+QISENDEX", self.connect_id, self.send_length, self.data, text)
 
@@ -288,10 +301,12 @@ def _send_line(
         length = maybe_integer("send_length", send_length, spec.SEND_LENGTHS)
         return command_line(name, connect_id=connect, send_length=length)
     size = len(data)
+    # No empty send: relatives answer length 0 with counters of the socket (§2.2.4, note 4).
     if size not in spec.SEND_LENGTHS:
         raise ValueError(f"data has {size} bytes; one send takes 1 to 1440 (§2.2.4)")
     if send_length is not None and send_length != size:
         raise ValueError(f"send_length is {send_length}, but data has {size} bytes")
+    # Not command_line(): this is the hot path of a send, and the parameters are all there.
     return f"AT{name}={connect},{size},{text}\r".encode("ascii")
 
 
@@ -299,7 +314,8 @@ def _send_line(
 class Qird(Command[int]):
     """Read received data (§2.2.6).
 
-    Data come as a payload; only an answer without any has the line ``+QIRD: 0``.
+    Data arrive as a :class:`~aiobc9x.wire.frames.Payload`, not as a line. An answer without
+    data has the line ``+QIRD: 0``.
     """
 
     prefix: ClassVar[bytes] = b"+QIRD:"
@@ -324,11 +340,11 @@ class Qird(Command[int]):
         return _READ_EMPTY.fullmatch(text) is not None
 
     def parse(self, lines: Sequence[bytes]) -> int:
-        """Give 0 if nothing was there to read.
+        """Give 0 if there was nothing to read.
 
         Raises:
-            UnexpectedAnswer: There is no such line. After an ``OK`` without payload
-                this means that bytes got lost on the link.
+            UnexpectedAnswer: The answer lacks ``+QIRD: 0``. Where it had no payload either,
+                bytes were lost on the link (F17).
 
         """
         if not any(self.claims(line) for line in lines):
@@ -345,7 +361,7 @@ class Qiswtmd(Order):
 
     @property
     def meaning(self) -> Meaning:
-        """How the data of the socket arrive, from the ``OK`` on; that outlives a restart."""
+        """The access mode of the socket from the ``OK`` on, which the module keeps in NVRAM."""
         effect = SwitchMode(self.connect_id, AccessMode(self.access_mode))
         return Meaning(effect, writes_nvram=True)
 
@@ -359,7 +375,10 @@ class Qiswtmd(Order):
 
 @dataclass(frozen=True, slots=True)
 class Qping(Order):
-    """Ping a host (§2.2.8); the results come as ``+QPING``."""
+    """Ping a host (§2.2.8); the results come as ``+QPING``.
+
+    ``timeout`` is in seconds, for each request.
+    """
 
     context_id: int
     host: str | bytes | Host
@@ -371,6 +390,7 @@ class Qping(Order):
         return command_line(
             "+QPING",
             context_id=integer("context_id", self.context_id, spec.CONTEXT_IDS),
+            # §2.2.8 states no limit; the 50 bytes of §2.2.1 are AT+QIOPEN's.
             host=host("host", self.host, NAME_MAX_BYTES),
             timeout=maybe_integer("timeout", self.timeout, spec.PING_TIMEOUTS_S),
             count=maybe_integer("count", self.count, spec.PING_COUNTS),
@@ -391,6 +411,7 @@ class Qntp(Order):
     auto_set_time: int | None = None
 
     def _build(self) -> bytes:
+        # QNTP is the name that relatives know; +QNTF is accepted as an answer (N11).
         return command_line(
             "+QNTP",
             context_id=integer("context_id", self.context_id, spec.CONTEXT_IDS),
@@ -411,12 +432,13 @@ class Qidnsgip(Order):
         return command_line(
             "+QIDNSGIP",
             context_id=integer("context_id", self.context_id, spec.CONTEXT_IDS),
+            # §2.2.10 states no limit, so this is the way to use names of over 50 bytes.
             host=host("host", self.host, NAME_MAX_BYTES),
         )
 
 
 _CONFIG_VALUES: Final[dict[ConfigKey, tuple[range, ...]]] = {
-    # Only 0 can be configured for sending (§2.2.11, note 1).
+    # The format for sending can only be 0 (§2.2.11, note 1).
     ConfigKey.DATA_FORMAT: (range(1), _SWITCH),
     ConfigKey.VIEW_MODE: (_SWITCH,),
     ConfigKey.SHOW_LENGTH: (_SWITCH,),
@@ -439,7 +461,8 @@ class Qicfg(Command[tuple[int, ...]]):
 
     @property
     def meaning(self) -> Meaning:
-        """How payloads are framed, from the ``OK`` on; all but the time to open is kept."""
+        """How payloads are framed from the ``OK`` on; ``open_time`` changes nothing there."""
+        # open_time is lost in deep sleep (§2.2.11), so it is not in NVRAM.
         if self.value is None or self.key == ConfigKey.OPEN_TIME:
             return PLAIN
         effect: Effect | None = None
@@ -452,6 +475,7 @@ class Qicfg(Command[tuple[int, ...]]):
     def _build(self) -> bytes:
         if self.key not in list(ConfigKey):
             raise ValueError(f"key must be one of {', '.join(ConfigKey)}, not {self.key!r}")
+        # All values of a key, or none, because an omitted one keeps what was before (N2).
         values = (self.value, self.value2)
         ranges = _CONFIG_VALUES[ConfigKey(self.key)]
         given = len(ranges) if values != (None, None) else 0
@@ -468,6 +492,7 @@ class Qicfg(Command[tuple[int, ...]]):
 
     def parse(self, lines: Sequence[bytes]) -> tuple[int, ...]:
         """Give the values of the key; none for a bare ``OK``, as relatives answer a write."""
+        # The note's examples repeat the setting before the OK, as if it had been read.
         for line in lines:
             key, *fields = split_params(self._params(line))
             if unquote(key).lower() == self.key:
@@ -491,6 +516,7 @@ class Qigeterror(Command[tuple[int, str]]):
     def parse(self, lines: Sequence[bytes]) -> tuple[int, str]:
         """Give the ``<err>`` code and the module's words for it, which vary (N36)."""
         for line in lines:
+            # Not split_params(): the text is not quoted, and may hold a comma.
             code, _, text = self._params(line).partition(b",")
             err = int_or_none(code.strip())
             if err is not None:
@@ -500,9 +526,9 @@ class Qigeterror(Command[tuple[int, str]]):
 
 @dataclass(frozen=True, slots=True)
 class Qidnscfg(Command[tuple[str, ...]]):
-    """Read or set the DNS servers (§2.2.13); without addresses they are read.
+    """Read or set the DNS servers (§2.2.13); without addresses, read them.
 
-    They can't be set before the module is registered.
+    The module refuses to set them before it is registered.
     """
 
     prefix: ClassVar[bytes] = b"+QIDNSCFG:"
@@ -520,5 +546,6 @@ class Qidnscfg(Command[tuple[str, ...]]):
 
     def parse(self, lines: Sequence[bytes]) -> tuple[str, ...]:
         """Give the addresses in order; none after a write."""
+        # The note prints both on one line (§2.2.13); a line for each is read as well.
         fields = [part for line in lines for part in split_params(self._params(line))]
         return tuple(filter(None, map(unquote, fields)))
