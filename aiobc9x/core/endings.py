@@ -1,9 +1,11 @@
-"""What the end of an exchange means: answered, refused, explained, or never answered.
+"""Decide what the end of an exchange means for the job, read, send or switch that it served.
 
 Layer: core. Does no I/O; time comes in as ``now``.
 
-The functions yield events; :class:`Explain` among them asks the session to send
-AT+QIGETERROR before anything else, because it tells of the last command alone (§3).
+An exchange ends with a final result, or without one when its time is over. The functions here
+update slots and yield events. Among the events, :class:`Explain` asks the session to send
+AT+QIGETERROR before any other command, because that command tells the reason of the last
+failure alone (§2.2.12, F54).
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ from aiobc9x.errors import LinkTimeout, StreamBroken, UnexpectedAnswer, quoted_c
 from aiobc9x.spec import AccessMode, Err
 from aiobc9x.wire.commands.tcpip import Qigeterror
 
-# Half the time of a NamedTuple's own constructor, which is written in Python.
+# Takes half the time of a NamedTuple's own constructor, which is written in Python.
 _new: Final = tuple.__new__
 
 _TWO_ENDS: Final = "AT+QIRD was answered twice"
@@ -43,7 +45,7 @@ _TWO_ENDS: Final = "AT+QIRD was answered twice"
 
 @dataclass(eq=False, slots=True)
 class Switch:
-    """One AT+QISWTMD of the session's own."""
+    """One AT+QISWTMD that the session sends for a socket of ours."""
 
     slot: Slot
     mode: AccessMode
@@ -51,12 +53,12 @@ class Switch:
 
 @dataclass(eq=False, slots=True)
 class Probe:
-    """One AT, so that a frame shows how this module ends pushed data."""
+    """One AT, whose ``OK`` shows how this module ends the pushed data before it (F19)."""
 
 
 @dataclass(eq=False, slots=True)
 class Explain:
-    """AT+QIGETERROR on behalf of what was refused."""
+    """One AT+QIGETERROR, to learn why the module refused the subject."""
 
     subject: Job | Read | Send | Switch
 
@@ -66,21 +68,22 @@ Consequence: TypeAlias = Event | Explain
 
 
 class Endings:
-    """Knows what each kind of exchange was for."""
+    """End exchanges, by what each was for."""
 
     def __init__(self, sender: Sender, statistics: Statistics) -> None:
         self._sender, self._statistics = sender, statistics
+        # Whose data a payload belongs to that comes when no read is in flight.
         self._last_read: Slot | None = None
 
     def answered(
         self, exchange: Exchange, now: float, *, lost: bool, length_shown: bool
     ) -> Iterable[Consequence]:
-        """Say what a final result means.
+        """End an exchange that has its final result.
 
         Args:
-            exchange: The exchange, with its final result.
+            exchange: The exchange.
             now: The time.
-            lost: It came before the data could be written.
+            lost: The final result came before the data could be written.
             length_shown: Headers carry the remaining length.
 
         """
@@ -96,12 +99,21 @@ class Endings:
         if isinstance(purpose, Probe):
             return ()
         assert isinstance(purpose, Explain)
+        # AT+QIGETERROR always has a line before its OK. This OK is that of the read: the ERROR
+        # before it belonged to something else, and the data of the read are lost.
         if isinstance(purpose.subject, Read) and exchange.succeeded and not exchange.lines:
-            return self._lose_last_read(_TWO_ENDS)  # the OK is the one that was the read's own
+            return self._lose_last_read(_TWO_ENDS)
         return self._explained(purpose.subject, _code(exchange), now)
 
     def expired(self, exchange: Exchange, now: float, reason: str = "") -> Iterator[Consequence]:
-        """Say what it means that no final result came in time, or that none can come."""
+        """End an exchange without a final result, because its time is over or for a reason.
+
+        Args:
+            exchange: The exchange.
+            now: The time.
+            reason: Why no final result can come; ``""`` if its time is over.
+
+        """
         purpose = exchange.purpose
         what = quoted_command(exchange.command.text)
         reason = f"no final result to {what}: {reason or 'time is up'}"
@@ -122,10 +134,11 @@ class Endings:
     def _unexplained(
         self, subject: Job | Read | Send | Switch, reason: str, now: float
     ) -> Iterator[Consequence]:
-        """Say what it means that AT+QIGETERROR got no answer.
+        """End a refused exchange whose reason can't be learned.
 
-        If the ``ERROR`` belonged elsewhere, the module waits for the payload of a send, and
-        takes all that is written for it: nobody knows what it has sent.
+        AT+QIGETERROR got no answer. If the ``ERROR`` before it did not belong to the send, the
+        module still waits for the payload and takes all that is written for it, also the
+        AT+QIGETERROR. Then nobody knows what the module has sent.
         """
         if isinstance(subject, Send) and subject is self._sender.outstanding:
             yield from self.lose_send(subject, reason, now)
@@ -133,14 +146,15 @@ class Endings:
             yield from self._explained(subject, None, now)
 
     def lose_send(self, send: Send, reason: str, now: float) -> Iterator[Consequence]:
-        """Give a send up: nobody knows whether the module took the bytes."""
+        """Give a send up, because nobody knows whether the module took the bytes (F25)."""
         self._sender.lose(send, now)
         if send.job is not None:
             yield Finished(send.job, Answer(failure=StreamBroken(f"no result: {reason}")))
         slot = send.slot
         if slot.is_live:
             text = f"sent bytes may be lost: {reason}"
-            if slot.is_datagram:  # what was received is not concerned
+            # A stream can't go on without these bytes; a UDP socket can.
+            if slot.is_datagram:
                 slot.confirm(len(send.data))
                 yield DatagramLost(slot, text)
             else:
@@ -148,7 +162,7 @@ class Endings:
         yield SendOver(slot)
 
     def send_result(self, *, sent: bool, now: float) -> Iterator[Consequence]:
-        """Account for ``SEND OK`` or ``SEND FAIL`` of the outstanding send."""
+        """End the outstanding send with its ``SEND OK`` or ``SEND FAIL``."""
         send = self._sender.outstanding
         assert send is not None
         if sent:
@@ -165,22 +179,22 @@ class Endings:
             yield _new(SendOver, (send.slot,))
 
     def stray_payload(self) -> Iterator[Consequence]:
-        """Say what data of an AT+QIRD mean that come when none is awaited.
+        """Handle data of an AT+QIRD that arrive while no read is in flight.
 
-        An ``ERROR`` that belonged elsewhere has answered it: the bytes are those of the
-        last read, and its stream must not go on without them.
+        An ``ERROR`` that did not belong to the last read has ended it. These are its data, so
+        its stream can't go on without them.
         """
         reason = "a payload that nobody asked for"
         yield from self._lose_last_read(reason)
         yield OutOfStep(reason)
 
     def stray_result(self, text: bytes, explain: Explain | None) -> Iterator[Consequence]:
-        """Say what a final result means that nobody awaits.
+        """Handle a final result that arrives while no command is in flight.
 
         Args:
             text: The result.
-            explain: What is to be explained next. Behind an ``ERROR`` to a read it shows
-                that the ``ERROR`` was not the read's own end.
+            explain: The AT+QIGETERROR that is due next, if one is. If it is due because of a
+                read, this result shows that the ``ERROR`` was not the end of that read.
 
         """
         if explain is not None and isinstance(explain.subject, Read):
@@ -196,6 +210,7 @@ class Endings:
         self, job: Job, exchange: Exchange, now: float, *, lost: bool
     ) -> Iterator[Consequence]:
         send = self._sender.outstanding
+        # A send that the caller wrote: its job ends with SEND OK, not with OK.
         if send is not None and send.job is job and exchange.succeeded and not lost:
             send.lines = tuple(exchange.lines)
             if send.is_waiting:
@@ -208,6 +223,7 @@ class Endings:
             reason = _too_early(exchange)
             yield Finished(job, Answer(failure=StreamBroken(reason)))
             yield OutOfStep(reason)
+        # A line that may belong to the answer was not taken, so the answer may be incomplete.
         elif exchange.turned_away and exchange.succeeded:
             what = quoted_command(exchange.command.text)
             reason = f"bytes were lost on the line within the answer to {what}; ask again"
@@ -221,6 +237,7 @@ class Endings:
         self, read: Read, exchange: Exchange, now: float, *, length_shown: bool
     ) -> Iterator[Consequence]:
         slot = self._last_read = read.slot
+        # A refusal, and no data: ask for the reason.
         if not exchange.succeeded and exchange.payload is None and exchange.damage is None:
             yield Explain(read)
             return
@@ -228,8 +245,11 @@ class Endings:
         if reason is not None:
             exchange.damage = reason
             if _was_empty(exchange):
-                slot.readable = True  # it said that there is nothing: ask once more
+                # A torn "+QIRD: 0" has lost no data: read once more.
+                slot.readable = True
             elif slot.is_live:
+                # With nothing remaining, the payload was the end of its datagram, so the next
+                # read does not give its rest.
                 ends = exchange.payload is not None and exchange.payload.remaining == 0
                 text = f"received bytes are lost: {reason}"
                 yield _lost(slot, text) if ends else _lost_read(slot, text)
@@ -241,10 +261,12 @@ class Endings:
             self._statistics.payload_bytes_received += len(exchange.payload.data)
         if slot.is_live:
             event = absorb(slot, exchange.payload, now)
+            # The buffer's last byte is delivered: now comes what was pushed behind it.
             if slot.held is not None and slot.found_empty:
                 yield from _complete_switch(slot)
             if event is not None:
                 yield event
+            # The socket ended before its switch could be sent.
             if isinstance(event, Drained) and slot.wanted_mode is not None:
                 slot.wanted_mode = None
                 yield SwitchRefused(slot, None, "the peer has closed the connection")
@@ -258,6 +280,7 @@ class Endings:
         if exchange.succeeded and send.is_waiting:
             send.await_result(now)
             return ()
+        # SEND OK or SEND FAIL came before this final result, which adds nothing.
         if send.result is not None:
             return self.send_result(sent=send.result, now=now)
         return (Explain(send),)
@@ -265,24 +288,31 @@ class Endings:
     def _switch(self, switch: Switch, exchange: Exchange) -> Iterator[Consequence]:
         slot = switch.slot
         if not exchange.succeeded and exchange.is_doubtful:
-            yield from self._lose_switch(switch, exchange, "its ERROR may be received data")
+            text = "the ERROR to the switch may be received data"
+            yield from self._lose_switch(switch, exchange, text)
             return
         if not exchange.succeeded:
             yield Explain(switch)
             return
         if not slot.is_live:
             return
-        # The buffer may have collected something without a word.
+        # Around the switch, data may have got into the buffer without an announcement.
         slot.readable, slot.found_empty = True, False
         if switch.mode is AccessMode.PUSH:
-            if exchange.is_doubtful:  # what was pushed meanwhile was framed as lines
+            # If the OK came long ago and was not believed, pushed data were framed as lines.
+            if exchange.is_doubtful:
                 yield _lost(slot, "received bytes may be lost: the switch came behind lost bytes")
-            slot.held = []  # what is pushed from now on comes behind what is left over
+            # Data pushed from now on are held until the buffer has been read empty.
+            slot.held = []
             return
+        # The caller may have asked for the other mode again in the meantime; the session sends
+        # that switch next.
         is_newer_wish = slot.wanted_mode is not switch.mode
         if not is_newer_wish:
             slot.wanted_mode = None
         held, slot.held = slot.held, None
+        # Data that were pushed are here, and older data are still in the buffer: the order of the
+        # stream is lost.
         if held and slot.holds_data:
             text = "pushed data overtook what the module had buffered"
             yield Failed(slot, StreamBroken(text))
@@ -295,23 +325,27 @@ class Endings:
     def _lose_switch(
         self, switch: Switch, exchange: Exchange, reason: str
     ) -> Iterator[Consequence]:
+        """End a switch whose result is not known; the access mode is not known either then."""
         slot = switch.slot
-        if slot.wanted_mode is None:  # it was closed meanwhile
+        # The socket was closed in the meantime, which has ended the switch.
+        if slot.wanted_mode is None:
             return
         slot.wanted_mode = slot.held = None
         slot.is_mode_doubtful = True
         has_come = slot.readable or exchange.is_doubtful
         if slot.is_live and switch.mode is AccessMode.PUSH and has_come:
-            # It may have been pushed, and framed as lines.
+            # What has come may have been pushed, and was framed as lines then.
             yield _lost(slot, f"received bytes may be lost: {reason}")
         yield SwitchRefused(slot, None, reason)
 
     def _explained(
         self, subject: Job | Read | Send | Switch, err: int | None, now: float
     ) -> Iterator[Consequence]:
+        """End a refused exchange, with the reason that AT+QIGETERROR gave, if any."""
         if isinstance(subject, Job):
             yield Finished(subject, Answer(err=err))
         elif isinstance(subject, Send):
+            # The send may have been given up while AT+QIGETERROR was under way.
             if self._sender.outstanding is subject:
                 event = self._sender.refused(err, now)
                 if event is not None:
@@ -324,40 +358,49 @@ class Endings:
 
 
 def _complete_switch(slot: Slot) -> Iterator[Event]:
-    """Deliver what was pushed behind the buffer's rest: the switch to push mode is complete."""
+    """Complete a switch to push mode: the buffer is empty, so deliver what was held."""
     held, slot.held = slot.held, None
     for data in held or ():
         yield DataReceived(slot, data)
-    if slot.wanted_mode is AccessMode.PUSH:  # else there is a newer wish
+    # Buffer mode is wanted if the caller has asked for it in the meantime.
+    if slot.wanted_mode is AccessMode.PUSH:
         slot.wanted_mode = None
         yield ModeSwitched(slot)
 
 
 def _switch_refused(switch: Switch, err: int | None) -> Iterator[Event]:
-    """Let a socket be in the mode that it was in; one that the peer has closed ends."""
+    """Leave a socket in the access mode that it has, because the module refused the switch.
+
+    If the peer has closed the connection in the meantime, the connection ends now.
+    """
     slot = switch.slot
-    if slot.wanted_mode is None:  # it was closed meanwhile, and whoever waited has heard of it
+    # The socket was closed in the meantime, and the caller who waits has been told.
+    if slot.wanted_mode is None:
         return
     has_newer_wish = slot.wanted_mode is not switch.mode
     slot.wanted_mode = None
     held, slot.held = slot.held, None
+    # Push mode can't be read, and the switch back to buffer mode was refused.
     if slot.is_live and held is not None and slot.holds_data:
-        text = "the module holds received bytes that no mode gives"
+        text = "the module holds received bytes that can't be read in either access mode"
         yield Failed(slot, StreamBroken(text))
         held = None
     for data in held or ():
         yield DataReceived(slot, data)
     yield SwitchRefused(slot, err)
+    # The newer wish was to stay in the mode that the socket is in.
     if has_newer_wish:
-        yield ModeSwitched(slot)  # it is in the mode of the newer wish
+        yield ModeSwitched(slot)
     yield from end_of_closed(slot)
 
 
 def _read_refused(slot: Slot, err: int | None) -> Iterator[Event]:
-    """Act on ``ERROR`` to a read; in push mode a module may know no read.
+    """Act on ``ERROR`` to a read.
 
-    Then the buffer has a rest only if it was announced, and buffer mode alone can give it. A
-    module that is busy says nothing of all that, and is asked again.
+    During the last part of a switch to push mode, a module may refuse every read, because it
+    knows no read in push mode. The buffer then still holds data only if they were announced,
+    and the socket must go back to buffer mode to get them. A code that says "busy" proves
+    nothing, so the read is repeated (F22).
     """
     if slot.held is None or is_passing(slot, err):
         yield refuse(slot, err)
@@ -371,7 +414,7 @@ def _read_refused(slot: Slot, err: int | None) -> Iterator[Event]:
 
 
 def end_of_closed(slot: Slot) -> Iterator[Event]:
-    """Report the end of a push-mode socket that the peer has closed: nothing is buffered."""
+    """End a push-mode socket that the peer has closed, because it has no buffer to read."""
     is_over = slot.is_live and slot.state is SlotState.REMOTE_CLOSED and not slot.is_drained
     if is_over and not slot.has_buffer:
         yield Drained(slot)
@@ -380,21 +423,22 @@ def end_of_closed(slot: Slot) -> Iterator[Event]:
 def unfinished(
     exchange: Exchange | None, explain: Explain | None, send: Send | None, queue: Iterable[Job]
 ) -> list[Job]:
-    """Return the jobs that nothing has come of yet, those under way first."""
+    """Return the jobs without a result, those under way first, each once."""
     begun = [send and send.job, explain, exchange and exchange.purpose]
     subjects = [p.subject if isinstance(p, Explain) else p for p in begun]
     return list(dict.fromkeys(job for job in (*subjects, *queue) if isinstance(job, Job)))
 
 
 def done(job: Job, exchange: Exchange) -> Finished:
-    """Return what comes of a job whose final result settles it."""
+    """Return the end of a job that its final result ends, with the answer."""
     lines = (*exchange.lines, *_payload_lines(exchange))
     cme = exchange.cme
     return Finished(job, Answer(exchange.succeeded, lines, err=_table_2(cme), cme=cme))
 
 
 def _table_2(cme: str | None) -> int | None:
-    """Return the ``<err>`` of table 2 that a module put behind ``+CME ERROR:``, if it did."""
+    """Return the ``<err>`` of table 2 that a module put behind ``+CME ERROR:``, if it did (F54)."""
+    # The codes of table 2 have three digits; int() of thousands would be slow.
     if cme is None or not cme.isdecimal() or len(cme) > 3:
         return None
     return int(cme) if int(cme) in _ERRORS else None
@@ -404,14 +448,14 @@ _ERRORS: Final = frozenset(int(err) for err in Err if err)
 
 
 def _was_empty(exchange: Exchange) -> bool:
-    """Whether a damaged answer was ``+QIRD: 0``, by the one torn line that is left of it."""
+    """Whether a damaged answer was most likely ``+QIRD: 0``, by the one torn line in it."""
     torn = exchange.torn_line
     alone = exchange.succeeded and exchange.payload is None and not exchange.lines
     return alone and torn is not None and is_torn_empty(torn)
 
 
 def _lost(slot: Slot, reason: str) -> Event:
-    """Report lost bytes: a stream must not go on with a hole; of datagrams one is lost."""
+    """Report lost bytes: a stream ends, because it must never skip data; a datagram is lost."""
     if not slot.is_datagram:
         return Failed(slot, StreamBroken(reason))
     slot.fragments.clear()
@@ -419,13 +463,13 @@ def _lost(slot: Slot, reason: str) -> Event:
 
 
 def _lost_read(slot: Slot, reason: str) -> Event:
-    """Report a read that gave nothing; the rest of its datagram may be read next."""
+    """Report a read whose data are lost; of a datagram, the next read may give the rest."""
     slot.rest_due = slot.is_datagram
     return _lost(slot, reason)
 
 
 def _payload_lines(exchange: Exchange) -> tuple[bytes, ...]:
-    """Give the payload of a caller's own AT+QIRD as the lines that it came in."""
+    """Give the payload of a caller's own AT+QIRD as the lines that the module printed."""
     payload = exchange.payload
     if payload is None:
         return ()
@@ -444,6 +488,7 @@ def _code(exchange: Exchange) -> int | None:
     if not exchange.succeeded:
         return None
     try:
-        return Qigeterror().parse(exchange.lines)[0] or None  # success explains no refusal
+        # 0, "success", explains no refusal: AT+QIGETERROR told of another command.
+        return Qigeterror().parse(exchange.lines)[0] or None
     except UnexpectedAnswer:
         return None

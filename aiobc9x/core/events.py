@@ -1,4 +1,4 @@
-"""What a session is asked to do, and what it reports.
+"""Define what a session can be asked to do (jobs), and what it reports (events).
 
 Layer: core. Does no I/O, reads no clock.
 """
@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from aiobc9x.wire.urcs import Urc
 
 
-class Lane(enum.StrEnum):  # whose members hash as fast as strings
-    """Which queue a job waits in."""
+# A StrEnum, because its members hash as fast as strings, and each job is put in a dict by one.
+class Lane(enum.StrEnum):
+    """The queue that a job waits in."""
 
     CLOSE = "close"
     COMMAND = "command"
@@ -31,12 +32,14 @@ class Job:
     Attributes:
         command: What to send.
         lane: Closes overtake commands; recovery runs only while the session is suspended.
-        data: What goes out at the prompt, for commands that have one.
-        limit: Seconds until the final result, ``None`` for the note's with margin.
-        explain: Ask AT+QIGETERROR after a plain ``ERROR``.
-        slot: The socket that it is for: if its ID has another owner by the time that it is the
-            job's turn, nothing is written.
-        owner: Whatever the layer above attaches (hence ``Any``); never looked at here.
+        data: The bytes to write at the prompt, for commands that have a prompt.
+        limit: Seconds until the final result; ``None`` for the command's own limit with a
+            margin.
+        explain: Ask AT+QIGETERROR for the reason of a plain ``ERROR``.
+        slot: The socket that the command is for. Nothing is written if the connect ID of that
+            socket has another owner when the job's turn comes (F34).
+        owner: An object that the layer above attaches (hence ``Any``); this layer never looks
+            at it.
 
     """
 
@@ -51,14 +54,14 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came of a job.
+    """The result of a job.
 
     Attributes:
-        ok: The final result was ``OK``.
+        ok: Whether the final result was ``OK``.
         lines: The information lines.
         err: The ``<err>`` code behind an ``ERROR``, if the module gave one.
         cme: What followed ``+CME ERROR:``.
-        failure: Why there was no final result at all.
+        failure: Why there was no final result at all; ``None`` if there was one.
 
     """
 
@@ -70,11 +73,13 @@ class Answer:
 
 
 OK: Final = Answer(ok=True)
-"""What comes of most jobs."""
+"""The answer to most jobs; one object, so that none is made for each command."""
 
 
-class Finished(NamedTuple):  # as are the events made for each payload: a dataclass takes longer
-    """A job is done."""
+# Events that are made for each command or payload are NamedTuples, because a frozen dataclass
+# takes longer to make. Events that are rare are dataclasses.
+class Finished(NamedTuple):
+    """A job is done, with this answer."""
 
     job: Job
     answer: Answer
@@ -95,21 +100,21 @@ class Sent(NamedTuple):
 
 
 class SendOver(NamedTuple):
-    """The outstanding send of a socket is over, whatever became of it."""
+    """The outstanding send of a socket has ended, in success or not."""
 
     slot: Slot
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A socket is connected: the module said so, or it has pushed data."""
+    """A socket is connected: ``+QIOPEN`` said so, or its data proved it (F32)."""
 
     slot: Slot
 
 
 @dataclass(frozen=True, slots=True)
 class OpenRefused:
-    """``+QIOPEN`` says that a socket can't be connected."""
+    """``+QIOPEN`` says that a socket could not be connected."""
 
     slot: Slot
     err: int
@@ -117,19 +122,19 @@ class OpenRefused:
 
 @dataclass(frozen=True, slots=True)
 class ModeSwitched:
-    """The access mode of a socket is now what was asked for."""
+    """The access mode of a socket is now the one that was asked for."""
 
     slot: Slot
 
 
 @dataclass(frozen=True, slots=True)
 class SwitchRefused:
-    """The access mode stays what it was, or the socket has ended.
+    """The access mode of a socket has not changed, or the socket has ended.
 
     Attributes:
         slot: The socket.
         err: The ``<err>`` code (§3), ``None`` if there is none.
-        reason: What happened instead of a refusal, else ``""``.
+        reason: What happened if the module has not refused; ``""`` if it has.
 
     """
 
@@ -140,9 +145,9 @@ class SwitchRefused:
 
 @dataclass(frozen=True, slots=True)
 class SendStalled:
-    """``SEND FAIL``, or a refusal that may pass: nothing was taken.
+    """``SEND FAIL``, or a refusal that may pass: the module has taken no byte (F26).
 
-    The socket sends again after ``Session.retry_send``.
+    The socket sends the same bytes again after ``Session.retry_send``.
     """
 
     slot: Slot
@@ -151,7 +156,7 @@ class SendStalled:
 
 @dataclass(frozen=True, slots=True)
 class SendRefused:
-    """``ERROR`` to a send for good; what was received before is still to be read."""
+    """The module refused a send for good; received data can still be read."""
 
     slot: Slot
     err: int | None
@@ -167,9 +172,9 @@ class DatagramLost:
 
 @dataclass(frozen=True, slots=True)
 class ReadRefused:
-    """``ERROR`` to a read, which proves nothing: the socket may hold data or be gone.
+    """The module refused a read: the socket may hold data, or be gone (F21, F22).
 
-    It is read again after ``Session.retry_read``.
+    The socket is read again after ``Session.retry_read``.
     """
 
     slot: Slot
@@ -178,21 +183,21 @@ class ReadRefused:
 
 @dataclass(frozen=True, slots=True)
 class RemoteClosed:
-    """The peer has closed: nothing more can be sent; what it sent is still to be read."""
+    """The peer has closed. Nothing more can be sent; what the peer sent can still be read."""
 
     slot: Slot
 
 
 @dataclass(frozen=True, slots=True)
 class Drained:
-    """The peer has closed, and everything it sent has been read."""
+    """The peer has closed, and everything that the peer sent has been read."""
 
     slot: Slot
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The connection can't go on."""
+    """The connection can't go on, for this reason."""
 
     slot: Slot
     error: ModemError
@@ -206,21 +211,21 @@ class UrcSeen(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class UnknownLine:
-    """A line that nobody awaits and nobody knows."""
+    """A line that is no URC and belongs to no answer (F6)."""
 
     text: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Orphaned:
-    """The module has a connection on an ID that nobody here owns: its ``"incoming"`` got lost."""
+    """The module has a connection on an ID without a slot: its ``"incoming"`` got lost (F35)."""
 
     connect_id: int
 
 
 @dataclass(frozen=True, slots=True)
 class Damaged:
-    """Bytes that can't be framed."""
+    """Bytes arrived that are neither a whole line nor a whole payload."""
 
     reason: str
     data: bytes
@@ -228,11 +233,13 @@ class Damaged:
 
 @dataclass(frozen=True, slots=True)
 class OutOfStep:
-    """Answers and commands may no longer match; the session is suspended until ``resume()``.
+    """The line is out of step: an answer may not belong to the command before it.
+
+    The session sends nothing but recovery commands until ``Session.resume()``.
 
     Attributes:
-        reason: What shows it.
-        is_sleep: Nothing went wrong: the module may just be asleep.
+        reason: What shows that the line is out of step.
+        is_sleep: Nothing went wrong: the module may just be asleep (F48).
 
     """
 
@@ -242,7 +249,7 @@ class OutOfStep:
 
 @dataclass(frozen=True, slots=True)
 class Restarted:
-    """The module has restarted: all that was pending has failed, no socket is left."""
+    """The module has restarted: all commands have failed, and no socket is left (F41)."""
 
     banner: str
 
@@ -263,7 +270,7 @@ SlotEvent: TypeAlias = (
     | ModeSwitched
     | SwitchRefused
 )
-"""What concerns one socket."""
+"""Events that concern one socket."""
 
 Event: TypeAlias = (
     SlotEvent | Finished | UrcSeen | UnknownLine | Damaged | Orphaned | OutOfStep | Restarted

@@ -1,8 +1,10 @@
-"""One command in flight: echo, information lines, prompt, payload, final result.
+"""Follow one command to its end: echo, information lines, prompt, payload, final result.
 
 Layer: core. Does no I/O; time comes in as ``now``.
 
-The exchange only says what a frame means for it; the session acts on that.
+A *final result* is the line that ends each answer: ``OK``, ``ERROR`` or ``+CME ERROR: …``. An
+exchange says what each frame means for its command, and keeps its deadlines. The session acts
+on that.
 """
 
 from __future__ import annotations
@@ -18,29 +20,38 @@ if TYPE_CHECKING:
     from aiobc9x.wire.framer import Payload
 
 ANSWER_MARGIN_S: Final = 1.7
-"""Added to the note's 300 ms: echo, sleep lock and UART need more on real links (N4)."""
+"""Seconds added to the note's 300 ms, because real modules break that promise (N4, F53)."""
 
 REST_S: Final = 2.0
-"""Silence behind the first part of an answer that shows that the rest got lost: the note's
-300 ms with the margin."""
+"""Seconds of silence behind a part of an answer that show that the rest got lost.
+
+The note's 300 ms with :data:`ANSWER_MARGIN_S`.
+"""
 
 BITS_A_BYTE: Final = 10
-"""8N1."""
+"""A start bit, eight data bits and a stop bit (8N1)."""
 
 CUT_SLACK_S: Final = 20.0
-"""The most that arriving bytes can extend a deadline."""
+"""The most seconds by which arriving bytes can extend a deadline."""
 
 _CUT_SLACK_LIMITS: Final = 10
-"""The same in limits: whoever waits briefly has something else to try."""
+"""The most by which they can extend it, as a multiple of the command's own limit.
 
+A command with a short limit has an alternative that should be tried soon.
+"""
 
+# Line ends, and noise of a module that wakes up (F4).
 _BLANK: Final = b"\r\n\x00\xff"
 _FINALS: Final = frozenset({b"OK", b"ERROR"})
 _FINAL_ERRORS: Final = (b"+CME ERROR:", b"+CMS ERROR:")
 
 
 class Step(enum.Enum):
-    """What a frame means for the exchange in flight."""
+    """What a frame means for the exchange in flight.
+
+    ``TAKEN``: it is part of the answer. ``DONE``: it is the final result. ``NOT_MINE``: it does
+    not belong to the answer. ``LOST``: it shows that command and module are out of step.
+    """
 
     TAKEN = "taken"
     DONE = "done"
@@ -48,56 +59,57 @@ class Step(enum.Enum):
     LOST = "lost"
 
 
-TAKEN, DONE, NOT_MINE, LOST = Step  # to look an attribute of an enum up takes its time
+# Looking up a member of an enum is slow, and one of these is the result for each line.
+TAKEN, DONE, NOT_MINE, LOST = Step
 
 
 def is_final(text: bytes) -> bool:
-    """Whether a line is a final result (27.007; the note's commands give the first two)."""
+    """Whether a line is a final result. The note's commands give ``OK`` and ``ERROR`` alone."""
     return text in _FINALS or text.startswith(_FINAL_ERRORS)
 
 
 def wire_time(size_bytes: int, baudrate: int) -> float:
-    """Seconds that so many bytes take on the line."""
+    """Return the seconds that so many bytes take on the line."""
     return size_bytes * BITS_A_BYTE / baudrate
 
 
 class Exchange:
-    """A command line and what came of it.
+    """One command line, and what the module has answered so far.
 
     Attributes:
         command: The command.
-        meaning: What it does beside having an answer.
-        is_plain: It changes nothing in how bytes are read, and the answer is lines alone.
-        purpose: What the session wants it for; never looked at here.
+        meaning: What the command does besides having an answer.
+        is_plain: The command changes nothing about how bytes are read, has no prompt, and its
+            answer is lines alone.
+        purpose: What the session wants the command for; this class never looks at it.
         started: When the line was written.
-        size_bytes: How long it is.
-        traffic_before: All bytes of the link until then, both ways; ``None`` if the time that
-            it takes tells nothing of the line.
-        negatives_before: The framer's count of negative remaining lengths until then.
-        due: When the final result must have come.
-        deadline: The same, if nothing has come before.
-        rest_due: The same because a part of the answer has come; infinity before.
-        cut_at: When bytes last came that end amid a line or payload, which may be a part of the
-            answer; infinity if what has come since is whole.
-        rest_s: How long the rest of the answer has behind each part of it; infinity for a
-            command whose answer may take its time.
-        lines: Information lines so far.
+        size_bytes: Length of the line.
+        traffic_before: Bytes of the link, both ways, when the line was written; ``None`` if the
+            time of this exchange tells nothing about the line.
+        negatives_before: The framer's count of negative remaining lengths at that moment.
+        due: When the final result must have come: the earlier of the next two.
+        deadline: When the first part of the answer must have come.
+        rest_due: When the next part must have come; infinity before the first part.
+        cut_at: When bytes last came that end in the middle of a line or payload, which may be
+            a part of the answer; infinity if no such bytes are pending.
+        rest_s: Seconds that may pass between two parts of the answer; infinity for a command
+            that may pause in the middle of its answer.
+        lines: The information lines so far.
         payload: The payload of a ``+QIRD``, once it has come.
-        negative: Its header had a negative remaining length; relatives print one.
+        negative: The header of that payload had a negative remaining length (F16).
         final: The final result, once it has come.
-        echoed: The module echoed the line.
-        prompted: The prompt has come, or the data were written without it.
-        damage: Why the answer can't be trusted, if it can't.
-        torn_line: The only line that can't be read, if there is just one and nothing else.
-        is_doubtful: What looks like its end may be received data.
-        turned_away: A line that it would have taken came while no line could be trusted.
-        is_framed_at_once: The data of the socket that it opens are framed from when it was
-            written.
+        echoed: Whether the module has echoed the line.
+        prompted: Whether the data may be or were written: the prompt has come, or is overdue.
+        damage: Why the answer can't be trusted; ``None`` if it can.
+        torn_line: The damaged line, if the answer so far is one damaged line and nothing else.
+        is_doubtful: The line that looks like the final result may be received data.
+        turned_away: A line that the answer could have had came while no line could be trusted.
+        is_framed_at_once: The framer expects data of the socket that this command opens since
+            the command was written.
 
     """
 
-    # Defaults live on the class and an instance overrides them: one is made a command, and
-    # this saves a dozen attribute writes for each.
+    # Class-level defaults; instances override them. Saves a dozen attribute writes per command.
     meaning: Meaning = PLAIN
     is_plain = True
     payload: Payload | None = None
@@ -135,6 +147,7 @@ class Exchange:
         self.due = self.deadline = now + limit
         self.rest_s = rest_s
         self.size_bytes = size_bytes
+        # A send without a prompt is plain as well: its result comes behind its end.
         if meaning is not PLAIN:
             self.meaning, self.is_plain = meaning, meaning is SEND
         if outgoing is not None:
@@ -143,17 +156,17 @@ class Exchange:
 
     @property
     def prompt_is_due(self) -> bool:
-        """Whether a prompt must come next."""
+        """Whether the command has a prompt that has not come yet."""
         return self._outgoing is not None and not self.prompted
 
     @property
     def outgoing(self) -> bytes:
-        """What goes out at the prompt."""
+        """The bytes to write at the prompt."""
         return self._outgoing or b""
 
     @property
     def has_data(self) -> bool:
-        """Whether the answer proper has begun."""
+        """Whether a part of the answer has come besides the echo and the prompt."""
         return self.payload is not None or bool(self.lines)
 
     @property
@@ -163,24 +176,27 @@ class Exchange:
 
     @property
     def cme(self) -> str | None:
-        """What follows ``+CME ERROR:`` or ``+CMS ERROR:``."""
+        """The text behind ``+CME ERROR:`` or ``+CMS ERROR:``; ``None`` for other results."""
         if self.final is None or not self.final.startswith(b"+"):
             return None
         return self.final.partition(b":")[2].strip().decode("ascii", "backslashreplace")
 
     def on_line(self, text: bytes, sure_only: bool = False) -> Step:
-        """Say what a line means.
+        """Take a line if it belongs to the answer, and return what it means.
 
         Args:
             text: The line.
-            sure_only: Take an information line with the command's own prefix alone: this
-                may be received data.
+            sure_only: Take information lines only if they have the command's own prefix,
+                because the line may be received data (F5).
 
         """
         if text in _FINALS or text.startswith(_FINAL_ERRORS):
             self.final = text
+            # OK before the data were written: the module took something else for the data, or
+            # answers an earlier command (N10). ERROR is a refusal, also without a prompt (N38).
             too_early = self._outgoing is not None and not self.prompted
             return LOST if too_early and text == b"OK" else DONE
+        # Behind an information line, the same text would be data or a line of its own.
         if not self.lines and text == self.command.encode()[:-1]:
             self.echoed = True
             return TAKEN
@@ -193,13 +209,14 @@ class Exchange:
         return NOT_MINE
 
     def blanks_behind(self, data: bytes) -> bytes | None:
-        """Collect the line ends and noise right behind the first information line.
+        """Collect the line ends and noise that stand right behind ``+QIRD: 0`` (F18).
 
         Args:
-            data: What comes next behind that line.
+            data: The bytes that come next behind that line, in chunks of any size.
 
         Returns:
-            All of them, once, when something else comes; ``None`` before and afterwards.
+            Everything up to the first other byte, once that byte has come; ``None`` in each
+            other call.
 
         """
         if self._blanks is None:
@@ -213,11 +230,12 @@ class Exchange:
         return blanks[: len(blanks) - len(others)]
 
     def on_payload(self, payload: Payload, negatives: int = 0) -> Step:
-        """Say what a counted payload means: one is due for AT+QIRD, and only one.
+        """Take the payload of an AT+QIRD; a second one damages the answer.
 
         Args:
             payload: The payload.
-            negatives: The framer's count of negative remaining lengths by now.
+            negatives: The framer's present count of negative remaining lengths. A frame does
+                not tell a negative length from a missing one, but the count does (F16).
 
         """
         if self.payload is not None:
@@ -227,26 +245,33 @@ class Exchange:
         return TAKEN
 
     def on_prompt(self) -> bytes:
-        """Return the payload, which is due now."""
+        """Note that the data may be written now, and return them."""
         self.prompted = True
         return self._outgoing or b""
 
     def ends_at(self) -> float:
-        """Return when it has come to nothing: what is half here is a part of the answer."""
+        """Return when to give the exchange up.
+
+        Bytes of an incomplete line or payload count as a part of the answer.
+        """
         cut_due = self.cut_at + self.rest_s
         return cut_due if cut_due < self.due else self.due
 
     def part(self, now: float) -> None:
-        """Note that a part of the answer has come: the rest is not far."""
+        """Note that a part of the answer has come, so that the rest must come soon."""
         self.rest_due = now + self.rest_s
         self.due = min(self.deadline, self.rest_due)
 
     def progress(self, now: float) -> None:
-        """Bytes are arriving: an answer that is on its way may finish, within bounds."""
+        """Extend the deadline, within bounds, because bytes are arriving.
+
+        The answer may stand behind them: a module prints one thing at a time.
+        """
         if self.rest_due < math.inf:
             self.part(now)
         if now + ANSWER_MARGIN_S <= self.deadline:
             return
+        # A bound, because a peer that sends without a pause would keep a lost answer due for ever.
         hard = self._hard_deadline
         if hard is None:
             slack = min(CUT_SLACK_S, _CUT_SLACK_LIMITS * (self.deadline - self.started))
@@ -256,17 +281,17 @@ class Exchange:
             self.due = min(self.deadline, self.rest_due)
 
     def await_last(self, deadline: float, slack: float) -> None:
-        """Wait a moment for another final result; see :meth:`extend`. The last one counts."""
+        """Wait until then for another final result, because the last one counts (F45)."""
         if not self._awaits_last:
             self._awaits_last = True
             self.extend(deadline, slack)
 
     def extend(self, deadline: float, slack: float = CUT_SLACK_S) -> None:
-        """Set another deadline for what comes next, such as the result of a payload.
+        """Set a new deadline for the next part, for example the ``OK`` behind a send's data.
 
         Args:
-            deadline: When it must have come.
-            slack: The most that arriving bytes can extend that.
+            deadline: When the next part must have come.
+            slack: The most seconds by which arriving bytes can extend the deadline.
 
         """
         self.due = self.deadline = deadline
@@ -275,10 +300,10 @@ class Exchange:
 
 
 def _name_attributes(first: Exchange) -> None:
-    """Give the first instance every attribute.
+    """Set every attribute of the first instance.
 
-    CPython keeps the attributes in place, where it finds them fastest, whose names the first
-    instances of a class have had. The first commands of a session set few of these.
+    CPython stores attributes inside the object, where access is fastest, for names that the
+    first instances of a class had. The first commands of a session would set only a few.
     """
     for name, value in vars(Exchange).items():
         if not (name.startswith("__") or callable(value) or isinstance(value, property)):

@@ -1,6 +1,9 @@
-"""How long the module and the host take beyond the bytes on the line.
+"""Measure how long the module and the host take, and how fast the line is (F30).
 
 Layer: core. Does no I/O; time comes in as ``now``.
+
+The session chooses the form of each send by these figures, and recognizes by them a result
+that comes too early to be the result of this send (F24).
 """
 
 from __future__ import annotations
@@ -13,26 +16,34 @@ from aiobc9x.core.exchange import BITS_A_BYTE, Exchange
 from aiobc9x.core.statistics import Statistics
 
 _WEIGHT: Final = 1 / 8
-"""Of a new sample in the average, as in RFC 6298; the first one counts in full."""
+"""Weight of a new sample in the average, as in RFC 6298; the first sample counts in full."""
 
 _SHORT_BYTES: Final = 100
-"""An exchange of more tells of the line's rate rather than of latency."""
+"""The most bytes of an exchange that is a sample of the latency.
+
+In a longer one, the time on the line outweighs the latency.
+"""
 
 _LONG_BYTES: Final = 500
-"""An exchange of more tells little of latency."""
+"""The fewest bytes of an exchange that is a sample of the line's rate.
+
+In a shorter one, the latency outweighs the time on the line.
+"""
 
 _RATES_KEPT: Final = 8
-"""Long exchanges whose best rate counts: whatever delays one only takes away from it."""
+"""How many samples of the rate are kept; the best counts, because delays only make one worse."""
 
 _CLEARLY_LESS: Final = 0.7
-"""Of the rate that was told: a measured one below that is believed."""
+"""A measured rate counts if it is below this part of the rate that the user gave."""
 
 
-class LineTiming(NamedTuple):  # one is made a send, and a frozen dataclass takes twice as long
-    """What the line and its two ends take.
+# A NamedTuple, because one is made for each send and a frozen dataclass takes twice as long.
+class LineTiming(NamedTuple):
+    """The speed of the line, and the delays at its two ends.
 
     Attributes:
-        bytes_per_s: Rate of the serial line: as told, or as measured if that is clearly less.
+        bytes_per_s: Rate of the serial line: as the user gave it, or as measured if that is
+            clearly less.
         latency_s: From the last byte of a command to the first of its answer.
         turnaround_s: From the prompt to the payload: the host's own time.
 
@@ -44,10 +55,11 @@ class LineTiming(NamedTuple):  # one is made a send, and a frozen dataclass take
 
 
 class Stopwatch:
-    """Averages the latency of the module and the turnaround of the host.
+    """Average the latency of the module and the turnaround of the host.
 
     Attributes:
-        fastest: Bytes per second that have crossed the line once; so it has no less.
+        fastest: The highest rate seen so far, in bytes per second; the line is at least that
+            fast.
 
     """
 
@@ -62,43 +74,51 @@ class Stopwatch:
     def crossing_s(self, size_bytes: int, baudrate: int) -> float:
         """Return the least time that so many bytes take to cross the line.
 
-        A line may be faster than it was said to be, as one in memory is. What has crossed it
-        so far shows that, so the fastest exchange counts.
+        A line may be faster than the user said, as one in memory is (F30). The fastest
+        exchange so far shows that.
         """
         return size_bytes / max(self.fastest, baudrate / BITS_A_BYTE)
 
     def line(self, baudrate: int) -> LineTiming:
-        """Return what has been measured; 0 where nothing has.
+        """Return the present figures; 0 for a delay that has not been measured.
 
-        A serial server's port may be slower than ``baudrate``, which nobody has checked.
+        The port of a serial server may be slower than ``baudrate``, which is only what the
+        user said (F30).
         """
         rate = self._rate(baudrate)
         return LineTiming(rate, self._latency or 0.0, self._turnaround or 0.0)
 
     def _rate(self, baudrate: int) -> float:
         told = baudrate / BITS_A_BYTE
+        # One sample may have met a busy module; two that agree are the line.
         if len(self._rates) < 2 or (best := max(self._rates)) >= _CLEARLY_LESS * told:
             return told
         return best
 
     def crossed(self, size_bytes: int, took_s: float) -> None:
-        """See how fast the line is at least: an answer came behind the whole command.
+        """Note that a whole command has crossed the line in some time, as its answer shows.
 
-        What else has arrived meanwhile tells nothing: links deliver in chunks, and a line
-        carries both directions at once.
+        Bytes of the answer don't count: links deliver in chunks, and a line carries both
+        directions at once.
+
+        Args:
+            size_bytes: Size of the command.
+            took_s: Seconds from writing it to its answer.
+
         """
         self.fastest = size_bytes / took_s if took_s > 0 else math.inf
 
     def answered(self, exchange: Exchange, now: float, baudrate: int) -> None:
-        """Take a sample of the latency at a prompt, or at the end of an exchange without one.
+        """Take a sample at a prompt, or at the end of an exchange without a prompt.
 
         Args:
-            exchange: What the module answered. A long one tells of the rate: if the line is
-                slower than it was said to be, that is no latency.
+            exchange: The exchange. A short one is a sample of the latency, a long one of the
+                rate: a line that is slower than the user said must not count as latency.
             now: The time.
             baudrate: Bits per second.
 
         """
+        # Behind a prompt the host's own turnaround is part of the time.
         if exchange.prompted or exchange.traffic_before is None:
             return
         size = self._statistics.traffic_bytes - exchange.traffic_before
@@ -110,7 +130,7 @@ class Stopwatch:
             self._rates.append(size / (took - latency))
 
     def prompted(self, now: float) -> None:
-        """Note that a prompt has come: the payload is due."""
+        """Note that a prompt has arrived, so that the host must write the payload."""
         self._prompt_at = now
 
     def written(self, now: float) -> None:
@@ -121,5 +141,6 @@ class Stopwatch:
 
 
 def _averaged(average: float | None, sample: float) -> float:
+    # A line that is faster than assumed gives samples below 0.
     sample = sample if sample > 0.0 else 0.0
     return sample if average is None else average + _WEIGHT * (sample - average)

@@ -1,4 +1,4 @@
-"""What a particular module is known to do where note and field differ.
+"""Describe how a particular module behaves where modules differ from the note.
 
 Layer: core. Does no I/O, reads no clock.
 """
@@ -28,20 +28,23 @@ class ModuleProfile:
             connection with :class:`BrokenPipeError`.
         concurrent_opens: Opens that may be under way at once, 1–6. A relative (BC25) has
             one watchdog for all opens: 1 serializes them.
-        command_gap_ms: Silence between a final result and the next command, in
-            milliseconds. Some hosts needed 4–20.
+        command_gap_ms: Pause between a final result and the next command, in milliseconds.
+            Drivers of relatives needed 4–20 (F31).
         inline_limit_bytes: Longest payload that goes inside quotes on the command line.
-            Learned downwards when the module refuses one.
-        hex_inline_limit_bytes: The same for AT+QISENDEX.
-        keeps_unread: A socket that the peer has closed can be read until it is closed here
-            (§2.3.1). ``False``: relatives (BC25) free it with what it holds, and refuse the
-            read; then a socket that was found empty before is at its end, and any other
-            ends with an error.
-        suspect_after_send: A data-mode send may swallow ``"recv"`` URCs (BC25), so
-            sockets are read once after a burst of sends.
+            Learned downwards when the module refuses one (F29).
+        hex_inline_limit_bytes: Longest payload that goes as hex digits on the command line
+            (AT+QISENDEX). Learned downwards like the other.
+        keeps_unread: The data of a socket that the peer has closed can be read until we close
+            the socket (§2.3.1). ``False``: the module frees the socket and its unread data at
+            once, and refuses to read, as a relative does (BC25, F21). The connection then
+            ends with an EOF if its last read found nothing, else with an error.
+        suspect_after_send: A send behind a prompt may swallow ``"recv"`` URCs (BC25, F14), so
+            sockets are read once after a burst of such sends.
 
     """
 
+    # Every default is what the note says. This is the exception: the note says only that the
+    # buffer is full (§2.3.3), and the relatives that were measured lose bytes (N27, F20).
     on_buffer_full: Literal["fail", "continue"] = "fail"
     send_fail_is_atomic: bool = True
     concurrent_opens: int = 6
@@ -65,9 +68,10 @@ def profile_for(identity: Sequence[str]) -> ModuleProfile:
     """Choose the profile of a module by its answer to ATI.
 
     Args:
-        identity: The information lines, such as ``("Quectel", "BC65", "Revision: …")``.
+        identity: The information lines, for example ``("Quectel", "BC65", "Revision: …")``.
 
     """
+    # No real module is told apart: none of the family has been seen to need another default.
     if _VIRTUAL.search("\n".join(identity)):
         return replace(ModuleProfile(), on_buffer_full="continue")
     return ModuleProfile()

@@ -1,28 +1,31 @@
-"""The one send that may be outstanding on the module (§2.2.4, §2.2.5, §4.1.2).
+"""Carry one send from its command to its result (§2.2.4, §2.2.5, §4.1.2).
 
 Layer: core. Does no I/O; time comes in as ``now``.
 
-``SEND OK`` carries no connect ID, so whatever comes belongs to the outstanding send, and
-no other begins before it is over. A send is one state machine (:data:`TRANSITIONS`); of
-fixed length it begins as ASKED, and with the data on its line as WRITTEN::
+``SEND OK`` names no socket, so at most one send is *outstanding* on the module: no other send
+begins before it is over, and a result always belongs to the outstanding one. Each send is a
+state machine (:data:`TRANSITIONS`). A send of fixed length begins as ASKED; a send with the
+data on its command line begins as WRITTEN::
 
     state      happens      becomes    note
-    ASKED      PROMPT       PROMPTED   the data go out; for an OK it is too early: LOSE
+    ASKED      PROMPT       PROMPTED   the data are to be written; an OK now is a LOSE
     PROMPTED   WRITE        WRITTEN    the last byte of the data has gone out
     WRITTEN    ACCEPT       ACCEPTED   OK: the module has the data
     WRITTEN    RESULT       SETTLED    SEND OK before OK, or without it
     ACCEPTED   RESULT       OVER       as the note has it: OK, then SEND OK or SEND FAIL
-    SETTLED    RESULT       SETTLED    the first was of the send before, doubled: the last counts
-    SETTLED    ACCEPT       OVER       the OK behind SEND OK
-    SETTLED    DISTRUST     ACCEPTED   the same, of a module that prints OK first: most likely
-                                       SEND OK was of the send before, so another is waited for
-    SETTLED    EXPIRE       OVER       no OK: this module omits it, or it comes late
-    not LOST   REFUSE       OVER       ERROR: no byte was taken
+    SETTLED    RESULT       SETTLED    a second result; the first was a doubled result of the
+                                       send before, so the last one counts (F24)
+    SETTLED    ACCEPT       OVER       OK behind SEND OK
+    SETTLED    DISTRUST     ACCEPTED   OK behind SEND OK, although this module prints OK first:
+                                       SEND OK was most likely of the send before, so wait for
+                                       another
+    SETTLED    EXPIRE       OVER       no OK: this module omits it, or prints it late (F23)
+    not LOST   REFUSE       OVER       ERROR: the module has taken no byte
     not OVER   LOSE         LOST       nobody knows whether the module has the data
-    LOST       EXPIRE       OVER       its result is due no more
+    LOST       EXPIRE       OVER       the module can't print the result of this send any more
 
-A LOST send keeps its place until the module can't print its result any more: that result
-names no socket, and must not count for the next send.
+A LOST send stays outstanding until its EXPIRE. If the next send began before, the late result
+of the LOST one would count for it.
 """
 
 from __future__ import annotations
@@ -55,38 +58,52 @@ RESULT_LIMIT_S: Final = 15.0
 """Seconds from the payload to ``SEND OK``. Ours: the note states none."""
 
 RESULT_SLACK_S: Final = 60.0
-"""The most that other traffic on the line can extend that: the result stands behind it."""
+"""The most seconds by which other traffic can extend :data:`RESULT_LIMIT_S`.
+
+The result may be waiting on the module behind that traffic.
+"""
 
 GRACE_S: Final = 0.3
-"""How long ``OK`` may stay away when ``SEND OK`` came first; relatives omit it."""
+"""Seconds to wait for ``OK`` when ``SEND OK`` came first; some relatives omit ``OK`` (F23)."""
 
 EARLY_S: Final = 2.0
-"""How long another result is waited for where the first came sooner than the send itself can
-have crossed the line: the last one counts. Ours."""
+"""Seconds to wait for another result where the first one came too early (F24). Ours.
+
+Too early is sooner than the send itself can have crossed the line. Of two results the last
+one counts.
+"""
 
 SECOND_RESULT_S: Final = 2.0
-"""The same behind ``OK``, from a module that prints ``OK`` first. Ours."""
+"""Seconds to wait for another result behind ``OK``, if a module that prints ``OK`` first has
+printed a result before it (F24). Ours."""
 
 AFTERMATH_S: Final = 2.0
-"""Seconds from the end of a socket until the result of its last send is due no more. Ours:
-the note doesn't say whether a module that closes a socket still prints it."""
+"""Seconds behind the end of a socket in which the result of its last send may still come. Ours:
+the note doesn't say whether a module that closes a socket still prints it (F25)."""
 
 STALL_LIMIT_S: Final = 60.0
-"""Seconds of ``SEND FAIL`` without progress before the connection ends."""
+"""Seconds of ``SEND FAIL`` without progress before the connection ends (F26). Ours."""
 
 BACKOFF_S: Final = (0.1, 5.0)
-"""First and longest wait after ``SEND FAIL``; each is twice the one before."""
+"""First and longest wait after ``SEND FAIL``; each wait is twice the one before. Ours."""
 
 QUIET_S: Final = 0.1
-"""After the last data-mode send of a burst, sockets are read once (rule 5)."""
+"""Seconds behind the last prompted send of a burst after which sockets are read once (F14)."""
 
 BURST_S: Final = 1.0
-"""In a long burst of data-mode sends, sockets are read once in this time (rule 5)."""
+"""Seconds between such reads in a long burst of prompted sends (F14).
+
+A read behind each send would cost a third of the line with 32-byte sends.
+"""
 
 FORM_REST_S: Final = (60.0, 86400.0)
-"""How long a form that was refused is not tried again: a busy module may refuse one that it
-knows. Each refusal in a row doubles it, up to a day. Ours."""
+"""First and longest time in seconds for which a refused form of send is not used (F29). Ours.
 
+A busy module may refuse a form that it knows, so the form is tried again. Each refusal in a
+row doubles the time.
+"""
+
+# Codes that may mean "I don't know such a line", or "it is too long", without more.
 _FORM_REFUSED: Final = {
     None,
     Err.UNKNOWN,
@@ -94,14 +111,16 @@ _FORM_REFUSED: Final = {
     Err.NO_MEMORY,
     Err.NOT_SUPPORTED,
 }
+# Codes that may mean that the module has no room or no time now.
 _PASSING: Final = {None, Err.BLOCKED, Err.BUSY, Err.NO_MEMORY}
 
-# A module that misses its command takes a payload for command lines, and V.250 has it look
-# for AT at the beginning of each.
+# A module that has missed the send command takes the payload for command lines. V.250 has it
+# look for AT at the beginning of each line, and relatives skip noise and blanks before it (F27).
 _COMMAND_LIKE: Final = re.compile(rb"(?:^|[\r\n])[\x00-\x20\x7f-\xff]*AT", re.IGNORECASE)
 
 
-class SendForm(enum.StrEnum):  # whose members hash as fast as strings
+# A StrEnum, because its members hash as fast as strings, and each send is looked up by one.
+class SendForm(enum.StrEnum):
     """How a payload goes to the module (§2.2.4, §2.2.5)."""
 
     INLINE = "inline"
@@ -109,24 +128,25 @@ class SendForm(enum.StrEnum):  # whose members hash as fast as strings
     FIXED = "fixed"
 
 
-# To look an attribute of an enum up takes its time.
+# Looking up a member of an enum is slow, and these are used in each send.
 _INLINE, _HEX, _FIXED = SendForm.INLINE, SendForm.HEX, SendForm.FIXED
 
 ANY_FORM: Final = frozenset(SendForm)
-"""What may be chosen from if nobody has pinned a form."""
+"""The forms that may be chosen from if the user has not named one."""
 
 
 def send_time(form: SendForm, size_bytes: int, line: LineTiming) -> float:
     """Return the seconds from the first byte of a send to the last of its ``OK``.
 
-    The costs are counted from the note's byte formats (§2.2.4, §2.2.5), with the echo off:
-    a command line and its answer cross the line once, and each turnaround waits for the
-    module, or for us. What follows ``OK`` is the same for every form, so it is left out.
+    The bytes are counted from the note's formats (§2.2.4, §2.2.5), with the echo off. The
+    command line and its answer cross the line once. Each change of direction costs the
+    latency of the module, or the turnaround of the host. What follows ``OK`` is the same for
+    every form, so it is left out.
 
     Args:
         form: How the payload goes.
-        size_bytes: Of the payload, 1–1440.
-        line: What the line takes.
+        size_bytes: Size of the payload, 1–1440.
+        line: The speed of the line and its delays.
 
     """
     digits = len(str(size_bytes))
@@ -140,7 +160,8 @@ def send_time(form: SendForm, size_bytes: int, line: LineTiming) -> float:
 
 
 def is_command_like(data: bytes) -> bool:
-    """Whether a module that awaits a command could take a line of a payload for one."""
+    """Whether a module that waits for a command could obey a line of this payload (F27)."""
+    # The cheap test first: most payloads have no AT at all.
     return b"AT" in data.upper() and _COMMAND_LIKE.search(data) is not None
 
 
@@ -152,23 +173,26 @@ def choose_form(
 ) -> SendForm:
     """Choose the cheapest form that can carry a payload.
 
-    What quotes, control characters and bytes above 0x7E do inside quotes is undocumented,
-    so only plain text goes inline. Fixed length takes any bytes, and is what remains. A
-    payload with a line that begins with AT goes as hex whatever that costs: behind a prompt
-    that got lost it could not be written without doubt (see :class:`Sender`).
+    Only plain text goes inline, because what quotes, control characters and bytes above 0x7E
+    do inside quotes is undocumented (F29). Fixed length takes any bytes, so it is used where
+    no other form will do. A payload with a line that begins with AT goes as hex digits even
+    if that takes longer: if its prompt got lost, it could not be written safely (F27, see
+    :class:`Sender`).
 
     Args:
         data: 1–1440 bytes.
-        line: What the line takes.
-        profile: Gives the longest payloads that the module takes on a command line.
+        line: The speed of the line and its delays.
+        profile: Has the longest payloads that the module takes on a command line.
         permitted: Forms that may be used; fixed length always may.
 
     """
     size = len(data)
     if _INLINE in permitted and size <= profile.inline_limit_bytes and inline_text_ok(data):
-        return _INLINE  # a byte and a turnaround less than fixed length, on any line
+        # One byte and one change of direction less than fixed length, so the best on any line.
+        return _INLINE
     if _HEX not in permitted or size > profile.hex_inline_limit_bytes:
         return _FIXED
+    # Twice the bytes against one more change of direction: the line's figures decide.
     if _FIXED not in permitted or send_time(_HEX, size, line) < send_time(_FIXED, size, line):
         return _HEX
     return _HEX if is_command_like(data) else _FIXED
@@ -178,11 +202,11 @@ def permitted_forms(name: str) -> frozenset[SendForm]:
     """Return the forms that ``open_modem(send_form=…)`` names.
 
     Args:
-        name: ``"auto"``: all. ``"inline"``: plain text inline, the rest by fixed length.
-            ``"hex"``: everything as hex. ``"fixed"``: everything by fixed length.
+        name: ``"auto"``: all forms. ``"inline"``: plain text inline, the rest by fixed length.
+            ``"hex"``: everything as hex digits. ``"fixed"``: everything by fixed length.
 
     Raises:
-        ValueError: Another name.
+        ValueError: There is no such name.
 
     """
     if name not in _NAMED:
@@ -198,8 +222,8 @@ _NAMED: Final[dict[str, frozenset[SendForm]]] = {
 }
 
 
-class SendState(enum.StrEnum):  # as above
-    """Where a send is; see the table at the top of this module."""
+class SendState(enum.StrEnum):
+    """The states of a send; see the table at the top of this module."""
 
     ASKED = "asked"
     PROMPTED = "prompted"
@@ -243,27 +267,29 @@ TRANSITIONS: Final[dict[tuple[SendState, SendStep], SendState]] = {
     **{(state, _LOSE): _LOST for state in SendState if state is not _OVER},
     (_LOST, _EXPIRE): _OVER,
 }
-"""What a step makes of a state; what is missing here changes nothing."""
+"""The state after each step. A step that is missing here changes nothing: see :meth:`Send.step`."""
 
 
 @dataclass(eq=False, slots=True)
 class Send:
-    """One AT+QISEND.
+    """One AT+QISEND or AT+QISENDEX.
 
     Attributes:
         slot: The socket.
-        data: What was sent.
-        form: How.
-        state: See :data:`TRANSITIONS`; it begins as its form says.
-        written_at: When the last of it was written: the line, or the data behind the prompt.
-        deadline: When the next thing must have happened that no exchange waits for.
-        result: ``True`` for ``SEND OK``, ``False`` for ``SEND FAIL``, once it has come before
-            ``OK``.
-        is_early: It came sooner than the send can have crossed the line, so it is most likely
-            of the send before.
-        job: The command that it is, for a send that no socket of ours asked for.
-        lines: Information lines of that command.
-        is_covered: The reads for lost URCs come behind its data mode.
+        data: The payload.
+        form: How the payload goes to the module.
+        state: See :data:`TRANSITIONS`; the first state depends on the form.
+        written_at: When the last byte was written: of the line, or of the data at the prompt.
+        deadline: When the ``OK`` or the result must have come that no exchange waits for;
+            ``None`` while an exchange does.
+        result: The result, if it came before ``OK``: ``True`` for ``SEND OK``, ``False`` for
+            ``SEND FAIL``; else ``None``.
+        is_early: The result came sooner than the send can have crossed the line, so it is most
+            likely the result of the send before (F24).
+        job: The caller's own command, for a send that a caller wrote; ``None`` for a send of a
+            socket of ours.
+        lines: The information lines of that command.
+        is_covered: The reads for swallowed URCs are due anyway, behind this send (F14).
 
     """
 
@@ -281,7 +307,7 @@ class Send:
     _hard_deadline: float = math.inf
 
     def step(self, step: SendStep) -> bool:
-        """Take a step; return whether the table has it for this state."""
+        """Take a step, and return ``True``; if the table lacks it for this state, ``False``."""
         after = TRANSITIONS.get((self.state, step))
         if after is None:
             return False
@@ -290,12 +316,12 @@ class Send:
 
     @property
     def is_waiting(self) -> bool:
-        """Whether its command has ended and its result is due."""
+        """Whether the module has said ``OK``, and the result is due."""
         return self.state is _ACCEPTED
 
     @property
     def is_lost(self) -> bool:
-        """Whether it only keeps its place."""
+        """Whether the send has been given up, and only stays outstanding."""
         return self.state is _LOST
 
     def command(self) -> Command[Any]:
@@ -308,43 +334,44 @@ class Send:
         return Qisend(self.slot.connect_id, size)
 
     def is_of(self, purpose: object) -> bool:
-        """Whether the exchange with this purpose is the send."""
+        """Whether an exchange with this purpose carries this send."""
         return purpose is self or (self.job is not None and purpose is self.job)
 
     def await_result(self, now: float) -> None:
-        """Set the time by which ``SEND OK`` must have come: the command has ended.
+        """Set the deadline for the result, because the command has ended with ``OK``.
 
-        Behind a result that came before ``OK``, another one comes soon or never, unless that
-        one was most likely of the send before.
+        If a result came before the ``OK``, a second one comes soon or never, so the deadline is
+        short. But if the first was too early, it belongs to the send before, and the deadline
+        is that of any result.
         """
         is_doubted = self.result is not None and not self.is_early
         self.deadline = now + (SECOND_RESULT_S if is_doubted else RESULT_LIMIT_S)
         self._hard_deadline = self.deadline + RESULT_SLACK_S
 
     def progress(self, now: float, margin: float) -> None:
-        """Bytes are arriving: a result that stands behind them may still come, within bounds."""
+        """Extend the deadline, within bounds, because bytes arrive that may precede the result."""
         if self.deadline is not None and self.state is _ACCEPTED and self.deadline < now + margin:
             self.deadline = min(now + margin, self._hard_deadline)
 
     def keep_place(self, until: float) -> None:
-        """Let no other send begin before then."""
+        """Stay outstanding until then, so that no other send begins."""
         self.deadline = until
 
 
 class Sender:
-    """Remembers the outstanding send, and whether URCs may have been swallowed.
+    """Keep the outstanding send, the forms that work, and the time of reads behind a burst.
 
-    A prompt that got lost leaves the module waiting for the data. Anything else that is
-    written then, such as ``AT``, would reach the peer as if the program had sent it. So the
-    data themselves are written (``Session`` does it), unless a line of them could be taken
-    for a command by a module that has missed AT+QISEND.
+    A prompt that gets lost leaves the module waiting for the data (F27). Anything else that is
+    written then, such as ``AT``, reaches the peer as if the program had sent it. So the session
+    writes the data themselves when the prompt is overdue, unless a line of the data begins like
+    a command: a module that missed AT+QISEND would obey that line.
 
     Attributes:
-        profile: Gives the inline limits, which are learned downwards for a while.
+        profile: The user's profile, with the inline limits as lowered by recent refusals.
         permitted: Forms that may be chosen.
-        outstanding: The send that is not over.
-        suspicion_due: When sockets are to be read, because a data-mode send may have swallowed
-            a URC; ``None`` if none has.
+        outstanding: The send that is not over, ``None`` if there is none.
+        suspicion_due: When sockets are to be read, because a prompted send may have swallowed a
+            URC (F14); ``None`` if no such send is behind us.
 
     """
 
@@ -354,16 +381,17 @@ class Sender:
         self.outstanding: Send | None = None
         self.suspicion_due: float | None = None
         self._burst_ends = 0.0
-        # The longest payload of each form that the module has taken.
+        # The longest payload that the module has taken so far, by form.
         self._taken = dict.fromkeys(SendForm, 0)
-        # The longest that it may be given, once it has refused one, until when, and how long
-        # the next refusal counts.
+        # Forms that the module has refused: the longest payload that may still go by the form,
+        # and the time when this limit ends.
         self._limits: dict[SendForm, tuple[int, float]] = {}
+        # How many seconds the next refusal of a form counts.
         self._rests = dict.fromkeys(SendForm, FORM_REST_S[0])
         self._heals_at = math.inf
 
     def use(self, profile: ModuleProfile) -> None:
-        """Take over a profile; what the module has refused lately stays known."""
+        """Use another profile; limits from recent refusals still apply."""
         self._told = profile
         self._apply_limits()
 
@@ -379,7 +407,7 @@ class Sender:
         self._heals_at = min((until for _, until in self._limits.values()), default=math.inf)
 
     def heal(self, now: float) -> None:
-        """Offer the module again what it refused long enough ago."""
+        """End the limits whose time is over, so that a refused form is tried again (F29)."""
         if now >= self._heals_at:
             self._limits = {f: limit for f, limit in self._limits.items() if now < limit[1]}
             self._apply_limits()
@@ -390,27 +418,30 @@ class Sender:
         data = slot.next_quantum()
         form = choose_form(data, line, self.profile, self.permitted)
         if form is _FIXED and self.suspicion_due is not None:
-            self.suspicion_due = self._burst_ends  # the burst goes on
+            # This send prolongs the burst, so the reads wait, but for a second at most.
+            self.suspicion_due = self._burst_ends
         self.outstanding = Send(slot, data, form, _FIRST[form], now)
         return self.outstanding
 
     def begin_job(self, job: Job, now: float) -> None:
-        """Note a send that a caller has worded: its ``SEND OK`` must not be ours."""
+        """Note that a caller's own command is a send: its ``SEND OK`` must not count for ours."""
+        # Its socket is none of our slots, so it gets one that is in no table.
         nobody = Slot(-1, 0, ServiceType.TCP, state=SlotState.FREE)
         form = _INLINE if job.data is None else _FIXED
         self.outstanding = Send(nobody, job.data or b"", form, _FIRST[form], now, job=job)
 
     def forget_job(self, job: Job) -> None:
-        """Drop the outstanding send if it is this job's: its command has ended without data."""
+        """Drop the outstanding send if it is this job, whose command was refused."""
         if self.outstanding is not None and self.outstanding.job is job:
             self.outstanding.step(_REFUSE)
             self.outstanding = None
 
     def lose(self, send: Send, now: float) -> None:
-        """Give a send up; it keeps its place while its result may still come.
+        """Give a send up, which stays outstanding while its result may still come (F25).
 
-        A stream ends by that, so its send waits for the end of the socket. A datagram socket
-        and a caller's own command go on.
+        A stream connection fails with its lost send, so the send stays until the socket is
+        closed. The socket of a datagram, or of a caller's own command, goes on; such a send
+        stays for :data:`AFTERMATH_S`.
         """
         send.step(_LOSE)
         slot = send.slot
@@ -418,12 +449,13 @@ class Sender:
         send.keep_place(math.inf if ends else now + AFTERMATH_S)
 
     def drop_dead(self, now: float) -> Send | None:
-        """Let a send whose socket is free keep its place for a moment only.
+        """Give the outstanding send up if its socket has been freed.
 
-        The result names no socket: one that still comes must not count for another.
+        The send then stays outstanding for :data:`AFTERMATH_S` only, so that a late result
+        does not count for another socket.
 
         Returns:
-            The send, if it has been given up by this.
+            The send, if this call has given it up; else ``None``.
 
         """
         send = self.outstanding
@@ -431,7 +463,8 @@ class Sender:
             return None
         if send.slot.state is not SlotState.FREE:
             return None
-        if send.is_lost:  # it has been waited for long enough
+        if send.is_lost:
+            # Given up while the socket was still open, and kept until its end, which is now.
             if math.isinf(send.deadline):
                 self.expire_lost()
             return None
@@ -439,29 +472,32 @@ class Sender:
         return send
 
     def expire_lost(self) -> None:
-        """Free the place of a lost send whose time has come."""
+        """End a lost send whose result can't come any more, so that the next send may begin."""
         send = self.outstanding
         assert send is not None
         send.step(_EXPIRE)
         self.outstanding = None
 
     def finish(self, *, sent: bool, now: float) -> Event | None:
-        """Account for the result of the outstanding send.
+        """End the outstanding send with its result.
 
         Args:
             sent: ``SEND OK`` came, not ``SEND FAIL``.
             now: The time.
 
         Returns:
-            What it means for the socket; ``None`` if the socket has gone meanwhile.
+            What the result means for the socket; ``None`` if the socket has ended meanwhile.
 
         """
         send = self.outstanding
         assert send is not None
         self.outstanding = None
+        # SEND FAIL proves as well that the module knows the form.
         self._taken[send.form] = max(self._taken[send.form], len(send.data))
+        # The form works without a limit, so its next refusal is a first one again.
         if send.form not in self._limits:
-            self._rests[send.form] = FORM_REST_S[0]  # it works, at any length
+            self._rests[send.form] = FORM_REST_S[0]
+        # Only sends behind a prompt swallow URCs (F14).
         if send.form is _FIXED and not send.is_covered:
             self._suspect(now)
         slot = send.slot
@@ -470,6 +506,7 @@ class Sender:
         if sent:
             slot.confirm(len(send.data))
             return Sent(slot, len(send.data))
+        # No repetition for a datagram: a protocol on UDP repeats by itself, and wants the newest.
         if slot.is_datagram:
             slot.confirm(len(send.data))
             return DatagramLost(slot, "SEND FAIL: the module could not take the datagram")
@@ -478,9 +515,19 @@ class Sender:
         return self._stall(slot, Err.WRITE_FAILED, now)
 
     def refused(self, err: int | None, now: float) -> Event | None:
-        """Account for ``ERROR`` to the outstanding send: no byte was taken.
+        """End the outstanding send because the module answered ``ERROR``.
 
-        Behind the data it may mean anything, unless its code says more.
+        Before the data were written, ``ERROR`` means that the module has taken no byte. Behind
+        the data it may mean anything, unless its code says more.
+
+        Args:
+            err: The code that AT+QIGETERROR gave; ``None`` if it gave none.
+            now: The time.
+
+        Returns:
+            What that means for the socket; ``None`` if the same bytes go again by another form,
+            or if the socket has ended meanwhile.
+
         """
         send = self.outstanding
         assert send is not None
@@ -490,9 +537,12 @@ class Sender:
         slot = send.slot
         if not slot.is_live:
             return None
+        # A form without a prompt may be unknown to the module, or its line too long (F29). The
+        # bytes stay in the slot, so the next turn sends them by another form.
         if send.form is not _FIXED and err in _FORM_REFUSED:
             self._avoid(send, now)
             return None
+        # Nobody knows what the module did with the data, so a stream can't go on.
         if was_written and err is None and not slot.is_datagram:
             return Failed(slot, StreamBroken("sent bytes may be lost: ERROR came behind them"))
         if err in _PASSING and not slot.is_datagram:
@@ -502,14 +552,14 @@ class Sender:
         return SendRefused(slot, err)
 
     def _avoid(self, send: Send, now: float) -> None:
-        """Send no such line for a while: only what has worked is used again."""
+        """Limit a form for a while to the payloads that have worked, and that are shorter."""
         form, rest = send.form, self._rests[send.form]
         self._limits[form] = min(self._taken[form], len(send.data) - 1), now + rest
         self._rests[form] = min(2 * rest, FORM_REST_S[1])
         self._apply_limits()
 
     def _stall(self, slot: Slot, err: int | None, now: float) -> Event:
-        """Send the same bytes again later, within :data:`STALL_LIMIT_S`."""
+        """Have the same bytes sent again later; end the connection after :data:`STALL_LIMIT_S`."""
         if slot.stalled_since is None:
             slot.stalled_since = now
         if now - slot.stalled_since >= STALL_LIMIT_S:
@@ -517,10 +567,13 @@ class Sender:
             return Failed(slot, StreamBroken(text))
         first, longest = BACKOFF_S
         slot.backoff = min(max(2 * slot.backoff, first), longest)
+        # Not before the layer above has asked AT+QISTATE whether the socket still stands (F26);
+        # Session.retry_send() then sets the time.
         slot.retry_at = math.inf
         return SendStalled(slot, err)
 
     def _suspect(self, now: float) -> None:
+        """Note that a prompted send may have swallowed a URC: sockets are to be read (F14)."""
         if not self.profile.suspect_after_send:
             return
         if self.suspicion_due is None:
@@ -528,11 +581,13 @@ class Sender:
         self.suspicion_due = min(now + QUIET_S, self._burst_ends)
 
     def end_burst(self, now: float, *, sends_wait: bool = False) -> bool:
-        """End a burst of data-mode sends whose time has come; return whether one has ended.
+        """End a burst of prompted sends if its time has come; return whether that was so.
+
+        The caller then has each socket read once (F14).
 
         Args:
             now: The time.
-            sends_wait: Somebody has more to send, so the burst is not over.
+            sends_wait: A socket has more to send, so the burst goes on if it may.
 
         """
         if self.suspicion_due is None or now < self.suspicion_due:
@@ -541,6 +596,7 @@ class Sender:
             self.suspicion_due = self._burst_ends
             return False
         self.suspicion_due = None
+        # The reads can't start before this send is over, so they come behind its data too.
         if self.outstanding is not None:
             self.outstanding.is_covered = True
         return True

@@ -1,4 +1,4 @@
-"""Counters of one link.
+"""Count what happens on one link.
 
 Layer: core. Does no I/O, reads no clock.
 """
@@ -18,36 +18,38 @@ class Statistics:
         bytes_sent: Bytes written to the link.
         commands: Command lines written.
         errors: Final results other than ``OK``.
-        timeouts: Commands without a final result in time; a ``SEND OK`` that did not come
-            is none.
+        timeouts: Commands without a final result in time. A ``SEND OK`` that did not come is
+            not counted here.
         urcs: Unsolicited result codes understood.
         unknown_lines: Lines that nobody awaited and nobody knew.
         damages: Stretches of bytes that could not be framed.
         recoveries: Times that commands and answers were brought back in step.
-        resets: Boot banners of a module that was in step before, and restarts that show
-            without one.
-        opens: Sockets opened, those of datagrams and listeners among them.
+        resets: Restarts of a module whose answers matched our commands before, with or
+            without a boot banner.
+        opens: Sockets opened: TCP, UDP and listeners.
         open_failures: Sockets that failed to open.
         closes: Sockets closed here, once the module has confirmed it.
         reads: AT+QIRD sent.
         empty_reads: AT+QIRD that found nothing.
         sends: ``SEND OK`` received, doubled ones left out.
-        sends_inline: Of those, as text on the command line.
-        sends_hex: Of those, as hex on the command line.
-        sends_fixed: Of those, at the prompt.
+        sends_inline: Sends as text on the command line.
+        sends_hex: Sends as hex digits on the command line.
+        sends_fixed: Sends of fixed length, behind a prompt.
         send_failures: ``SEND FAIL`` received.
         payload_bytes_received: Bytes that sockets delivered.
         payload_bytes_sent: Bytes that the module has taken.
         buffer_overflows: ``"buff full"`` received.
-        datagrams_lost: Datagrams lost to ``"buff full"``, ``SEND FAIL``, or lost bytes and
-            answers.
+        datagrams_lost: Datagrams lost by ``"buff full"``, by ``SEND FAIL``, or because bytes or
+            answers got lost on the line.
         incoming: Incoming connections accepted.
         incoming_full: ``"incoming full"`` received.
-        unowned_bytes: Pushed bytes of sockets that nobody owned.
+        unowned_bytes: Pushed bytes of sockets that had no owner here, for example those of a
+            program that crashed (F45).
         nvram_writes: Settings written that the module keeps in flash memory.
 
     """
 
+    # Plain integers, without a lock: only the loop that owns the modem counts.
     bytes_received: int = 0
     bytes_sent: int = 0
     commands: int = 0
@@ -79,7 +81,7 @@ class Statistics:
 
     @property
     def traffic_bytes(self) -> int:
-        """Bytes of the link, both ways."""
+        """Bytes received and sent on the link."""
         return self.bytes_received + self.bytes_sent
 
     def count_send(self, form: Literal["inline", "hex", "fixed"], size_bytes: int) -> None:

@@ -1,26 +1,28 @@
-"""What can't be believed yet, and what can't be believed at all (rule 6).
+"""Decide which frames can be believed when bytes may have been lost on the line.
 
 Layer: core. Does no I/O; time comes in as ``now``.
 
-Nothing on the line has a checksum, so whether bytes mean what they seem to mean is judged
-here, and nowhere else:
+Nothing on the line has a checksum (F5), so this module judges whether bytes mean what they
+seem to mean:
 
 torn lines
-    A header that lost a byte is an unknown line, and the payload behind it is framed as
-    lines, which may hold anything, even ``RDY``. :func:`judge` tells such lines from words
-    that a module says of its own accord.
+    A header that lost a byte arrives as an unknown line. The payload behind it is then framed
+    as lines, and the peer decides what they say: ``RDY``, for example. :func:`judge` tells
+    torn lines from words that modules print unasked.
 doubt
-    Once bytes were lost, no URC, result or pushed data count until the line has been silent.
+    Once bytes were lost, the session ignores URCs, results and pushed data until the line has
+    been silent for a moment.
 withheld URCs
-    What comes during a read counts once the read has its data: before that, it may be data
-    whose header got lost.
+    A line that looks like a URC during a read may be received data whose header got lost.
+    The session acts on it only once the read has its data.
 held pushes
-    Nothing behind pushed data says that they are whole; see :class:`PushGate`.
+    Nothing behind pushed data says that they are whole, so they are delivered when the next
+    frame, or silence, shows it: see :class:`PushGate`.
 habits of the module
-    Whether it ends pushed data by a CRLF of its own, when it prints ``OK`` for a send, and
-    how many line ends it prints behind ``+QIRD: 0``.
+    Whether this module prints a CRLF behind pushed data (F19), when it prints ``OK`` for a
+    send (F23), and how many line ends stand behind its ``+QIRD: 0`` (F18).
 late results
-    An ``OK`` that belongs to a send which has ended without it.
+    An ``OK`` that belongs to a send which has ended without it (F23).
 """
 
 from __future__ import annotations
@@ -36,34 +38,43 @@ from aiobc9x.wire.frames import NO_PUSH_END, NO_READ_END
 from aiobc9x.wire.urcs import Urc
 
 QUIET_S: Final = 0.3
-"""Silence behind a loss after which lines count again: the rest of a payload comes at once."""
+"""Seconds of silence behind a loss after which lines are believed again.
+
+The rest of a torn payload would have come without a pause. Ours.
+"""
 
 SILENCE_S: Final = 0.03
-"""Silence behind pushed data that shows that they are whole; 30 bytes at 9600 baud."""
+"""Seconds of silence that show that pushed data are whole. Ours: 30 bytes at 9600 baud."""
 
 PATIENCE_S: Final = 1.0
-"""How long a line end that the module always prints may stay away."""
+"""Seconds to wait for a line end that this module always prints. Ours."""
 
 UNSURE_MAX_S: Final = 5.0
-"""How long pushed data are held at most while nobody knows how this module ends them."""
+"""The most seconds that pushed data are held while it is not known how this module ends them.
+Ours."""
 
 LATE_OK_S: Final = 5.0
-"""How much later the ``OK`` of a send may come, and must not be taken for another's. Ours."""
+"""Seconds behind the end of a send in which its missing ``OK`` may still come (F23). Ours."""
 
 NO_EMPTY_END: Final = "more than a line end between +QIRD: 0 and what follows"
-"""What shows that ``+QIRD: 0`` has lost its length, and that its data are line ends or noise."""
+"""Reason of a damaged read: its ``+QIRD: 0`` was a header that lost digits of its length, and its
+data are nothing but line ends or noise (F18)."""
 
 _LINE_END: Final = b"\r\n"
 _SWALLOWED: Final = "pushed data swallowed the line end behind them: they lost bytes"
 
+# The sign and a letter: what every module prints in front of a line of its own.
 _VENDOR_LINE: Final = re.compile(rb"[+*^#%&][A-Z]", re.IGNORECASE)
+# "+QIRD: 10,0" with any bytes missing from its beginning or its middle.
 _TORN_READ: Final = re.compile(rb"\+?Q?I?R?D?:? ?[0-9]*,?-?[0-9]*")
+# What a header of pushed data still has when it has lost a few bytes.
 _HEADER_LIKE: Final = re.compile(rb'\+Q|"|recv|URC', re.IGNORECASE)
-# Lines that are no headers though some have quotes (quirk 63): those of 3GPP TS 27.007, whose
-# names no header becomes by losing bytes, and those of relatives.
+# Lines that are no headers, although some have quotes (F6): those of 27.007, because no header
+# turns into one of its names by losing bytes, and those that relatives are known to print.
 _KNOWN_VENDOR: Final = re.compile(
     rb"\+(?:C[A-Z]{2,}|DBGINFO|LWM2M|LOWVBAT|QLWEVTIND|QIND|IP)\b|\*MATREADY"
 )
+# Plain words, such as a module prints unasked and no header consists of.
 _WORDS: Final = re.compile(rb"[A-Za-z]+(?: [A-Za-z]+)*")
 _KNOWN_WORDS: Final = frozenset(
     {
@@ -82,9 +93,10 @@ _KNOWN_WORDS: Final = frozenset(
     }
 )
 NOISE: Final = b"\x00\xff"
-"""What a UART makes of a module that wakes up, or loses power (quirk 62)."""
+"""Bytes that a UART receives while a module wakes up or loses power (F4)."""
 
 _NOISE_FIRST: Final = (b"\x00", b"\xff")
+# "OK" and "ERROR" with one byte missing.
 _TORN_FINALS: Final = frozenset(
     final[:at] + final[at + 1 :] for final in (b"OK", b"ERROR") for at in range(len(final))
 )
@@ -96,10 +108,10 @@ class Loss(NamedTuple):
     """Bytes were lost on the line.
 
     Attributes:
-        reason: What shows it, in words and without what a peer has sent.
-        spares_read: The read in flight is not concerned: its answer may still come whole.
-        spares_pushes: No pushed data are concerned.
-        connect_id: The only push socket that is concerned, ``None`` if it may be any.
+        reason: What shows the loss, in words, without any byte that a peer has sent.
+        spares_read: The loss does not concern the read in flight, which may still be whole.
+        spares_pushes: The loss does not concern pushed data.
+        connect_id: The only push socket that the loss concerns; ``None`` if it may be any.
 
     """
 
@@ -112,39 +124,48 @@ class Loss(NamedTuple):
 def judge(
     text: bytes, *, awaited: bool, reading: bool, emptied: bool, pushing: bool
 ) -> Loss | None:
-    """Say whether a line that nobody knows shows that bytes were lost, and whose.
+    """Decide whether an unknown line shows that bytes were lost, and whose bytes (F5).
 
     Args:
         text: The line.
         awaited: The final result of a command is due.
         reading: An AT+QIRD is in flight, and its data have not come.
-        emptied: It has been answered by ``+QIRD: 0``, which may be ``+QIRD: 10`` without its 1:
-            then its data are such lines.
-        pushing: Sockets in push mode are open: a torn header of theirs leaves its payload to
-            be framed as lines.
+        emptied: An AT+QIRD is in flight and has been answered by ``+QIRD: 0``, which may be
+            ``+QIRD: 10`` that lost its 1: its data would then arrive as unknown lines.
+        pushing: Sockets in push mode are open. If the header of their data is torn, the data
+            arrive as unknown lines.
+
+    Returns:
+        The loss; ``None`` if the line is harmless.
 
     """
+    # Noise at wake-up (F4), and words that modules are known to print (F6), prove nothing.
     if not text.strip(NOISE) or text.upper() in _KNOWN_WORDS:
         return None
     reason = f"a line of {len(text)} bytes that can't be read"
     torn_read = _TORN_READ.fullmatch(text) is not None
+    # Between "+QIRD: 0" and its OK no line has a place, except one of a vendor.
     if emptied and not _KNOWN_VENDOR.match(text):
         return Loss(reason, spares_pushes=not is_header_like(text))
+    # The line is what is left of the header or the end of the command in flight.
     if (reading and torn_read) or (awaited and _is_torn_final(text)):
         return Loss(reason, spares_pushes=True)
     known = _KNOWN_VENDOR.match(text) is not None
+    # "+Q…" with a damaged name: the header of the read, or of pushed data; nobody can tell.
     if reading and text.startswith(b"+Q") and not (known or _is_push_header(text)):
         return Loss(reason)
+    # A sign and a letter: a vendor's line, which concerns no socket. But a header of pushed data
+    # that lost bytes looks the same.
     if _VENDOR_LINE.match(text) is not None and not torn_read:
         return Loss(reason, spares_read=True) if pushing and is_header_like(text) else None
-    # A lost header of a read leaves digits, signs or letters of +QIRD: other words are a
-    # module's own, and the read shows by itself whether it comes whole.
+    # A torn header of a read leaves digits, signs, or letters of "+QIRD". Other words are the
+    # module's own, and if they aren't, the read in flight won't come whole and shows the loss.
     words = _WORDS.fullmatch(text) is not None and not torn_read
     return Loss(reason, spares_read=words or _is_push_header(text))
 
 
 def is_header_like(text: bytes) -> bool:
-    """Whether a line may be the header of pushed data that has lost bytes."""
+    """Whether a line may be a header of pushed data that has lost bytes (F5)."""
     return _HEADER_LIKE.search(text) is not None and _KNOWN_VENDOR.match(text) is None
 
 
@@ -158,7 +179,14 @@ def _is_push_header(text: bytes) -> bool:
 
 
 def blame(damage: Damage, push_sockets: AbstractSet[int], last_push: int | None) -> Loss:
-    """Say whose bytes a damaged stretch holds, as far as it can be told."""
+    """Decide whose bytes the framer's damage concerns, as far as the bytes tell.
+
+    Args:
+        damage: What could not be framed.
+        push_sockets: The sockets whose data are framed as pushed ones.
+        last_push: The socket of the pushed data that came last.
+
+    """
     data, reason = damage.data, damage.reason
     if reason == NO_PUSH_END:
         return Loss(reason, spares_read=True, connect_id=last_push)
@@ -170,19 +198,23 @@ def blame(damage: Damage, push_sockets: AbstractSet[int], last_push: int | None)
 
 
 class PushGate:
-    """Holds pushed data back until they are known to be whole (§2.3.2); one payload at most.
+    """Hold a pushed payload back until it is known to be whole (§2.3.2, F19).
 
-    Data that lost bytes on the line swallow as many of what follows, so the traces come at
-    once: no line end behind them, another one than this module prints, or a line that is not
-    silent. A payload is therefore delivered when the next frame shows no trace, or after a
-    moment of silence. Silence tells nothing while nobody knows whether this module prints a
-    CRLF of its own behind pushed data: then something is asked, so that a frame comes.
+    The framer counts a payload's bytes. If the payload lost some on the line, the framer takes
+    as many of the bytes that follow, and that leaves a trace at once: there is no line end
+    behind the payload, or another one than this module prints, or the line is not silent. So a
+    payload is delivered when the next frame shows no such trace, or after a moment of silence.
+    Silence proves nothing as long as it is not known whether this module prints a CRLF of its
+    own behind pushed data. The session then sends AT, so that a frame comes.
+
+    At most one payload is held.
 
     Attributes:
         due: When :meth:`expire` must be called; ``None`` if nothing is held.
-        is_unchecked: A payload's end is still to come, whether or not it was delivered.
-        wants_frame: Silence won't tell: have the module say something.
-        last_push: Whose data came last.
+        is_unchecked: The end of the last payload has not been seen yet, whether that payload is
+            held or was delivered after silence.
+        wants_frame: Silence proves nothing, so the session must make the module print a line.
+        last_push: The socket of the last payload; ``None`` if there was none.
 
     """
 
@@ -195,16 +227,19 @@ class PushGate:
         self._held: Payload | None = None
         self._since = 0.0
         self._patience_s = PATIENCE_S
+        # No line end was found behind the payload; the next frame, or silence, may explain that.
         self._is_accused = False
+        # Whether this module prints a CRLF of its own behind pushed data; None if not known yet.
         self._ends_own_line: bool | None = None
 
     def hold(self, payload: Payload, now: float, frame_s: float = 0.0) -> None:
-        """Keep a payload back.
+        """Start to hold a payload.
 
         Args:
             payload: The payload.
             now: The time.
-            frame_s: Seconds that a long frame takes on the line: what is half here may be one.
+            frame_s: Seconds that the longest frame takes on the line, because the next frame
+                may be half here already.
 
         """
         self._patience_s = PATIENCE_S + frame_s
@@ -212,20 +247,22 @@ class PushGate:
         self.is_unchecked, self.last_push = True, payload.connect_id
 
     def check(self, frame: Frame) -> tuple[Payload | None, str | None, bool]:
-        """Look at the frame behind a payload; there must be one that :attr:`is_unchecked`.
+        """Judge the last payload by the frame behind it; :attr:`is_unchecked` must be true.
 
         Returns:
-            The payload if it is whole; what is wrong if it, or one that was delivered after
-            silence, is not; and whether the frame has served its purpose by that.
+            The payload if it is whole and was held; the reason if the payload is not whole;
+            and whether the frame was only about the payload, so that it means nothing more.
 
         """
         if self._is_accused:
             self._is_accused = False
             held = self._let_go()
-            # A module that prints no CRLF behind pushed data, and noise or an echo, which
-            # have none in front: nothing was swallowed.
+            # No line end stood behind the payload. If the frame is one that has no CRLF in
+            # front (noise, an echo), this module simply prints none, and nothing was lost.
             return (held, None, False) if _is_noise(frame) else (None, NO_PUSH_END, False)
         if isinstance(frame, Damage) and frame.reason == NO_PUSH_END:
+            # The next frame decides. The framer has noted an end for this payload, which means
+            # nothing now.
             if self._framer.push_ends:
                 self._framer.push_ends.popleft()
             self._is_accused, self.due = True, self._since + self._patience_s
@@ -233,9 +270,16 @@ class PushGate:
         return *self._settle(is_noise=_is_noise(frame)), False
 
     def expire(self, now: float) -> tuple[Payload | None, str | None]:
-        """Deliver what silence has shown to be whole; see :meth:`check`."""
+        """Judge the payload by the silence behind it, if it has lasted long enough.
+
+        Returns:
+            The payload if it is whole, and the reason if it is not; ``(None, None)`` if it is
+            still held.
+
+        """
         if self.due is None or now < self.due:
             return None, None
+        # Bytes that are half here belong to a frame that is not noise: so the line end is missing.
         if self._is_accused:
             self._is_accused = False
             held = self._let_go()
@@ -243,17 +287,20 @@ class PushGate:
         behind, waited = self._framer.behind_push, now - self._since
         if behind is None and self._framer.push_ends:
             if self._ends_own_line is not self._framer.push_ends[0] and waited < self._patience_s:
-                self.due = self._since + self._patience_s  # the next frame may be noise
+                # The end differs from the usual one, which noise in the next frame would explain.
+                self.due = self._since + self._patience_s
                 return None, None
-            # The end is known, but the next frame is slow, or is noise without a line end.
+            # The end is as usual, but the next frame is slow, or is noise without a line end.
             return self._settle(is_noise=not self._framer.is_cut)
         usual = _LINE_END if self._ends_own_line else b""
+        # The habit is known, and what stands behind the payload is neither that nor nothing.
         if self._ends_own_line is not None and behind not in {usual, None}:
             if waited < self._patience_s:
                 self.due = self._since + self._patience_s
                 return None, None
             self.clear()
             return None, _SWALLOWED
+        # The habit is not known, so silence may just mean that no CRLF of its own comes.
         if self._ends_own_line is None and waited < UNSURE_MAX_S:
             self.due, self.wants_frame = self._since + UNSURE_MAX_S, True
             return None, None
@@ -267,9 +314,11 @@ class PushGate:
         return held
 
     def _settle(self, *, is_noise: bool) -> tuple[Payload | None, str | None]:
-        """Judge the oldest payload by its end; see :meth:`check`.
+        """Judge the payload by its end; learn the module's habit from the first one (F19).
 
-        What has no CRLF in front, as noise, tells nothing of the end.
+        Args:
+            is_noise: The next frame has no CRLF in front, so it tells nothing about the end.
+
         """
         held = self._let_go()
         end = self._framer.push_ends.popleft() if self._framer.push_ends else None
@@ -278,11 +327,13 @@ class PushGate:
         if self._ends_own_line is None or self._ends_own_line is end:
             self._ends_own_line = end
             return held, None
+        # A change of habit: the payload lost two bytes, and took the line end instead of them. Or
+        # what was learned before was wrong, so it is learned again.
         self._ends_own_line = None
         return None, _SWALLOWED
 
     def clear(self) -> None:
-        """Drop what is held, and what is known of the ends in progress."""
+        """Drop the held payload, and the ends that the framer has noted."""
         self._let_go()
         self._is_accused = False
         self._framer.push_ends.clear()
@@ -296,7 +347,7 @@ def _is_noise(frame: Frame) -> bool:
 
 
 class OkHabit(enum.Enum):
-    """When a module prints ``OK`` for a send: relatives differ (quirk 22)."""
+    """When a module prints ``OK`` for a send: relatives differ (N10, F23)."""
 
     FIRST = "before SEND OK"
     BEHIND = "behind SEND OK"
@@ -304,19 +355,22 @@ class OkHabit(enum.Enum):
 
 
 class Trust:
-    """Keeps what is to be known to judge the next frame.
+    """Keep what must be known to judge the next frame.
 
     Attributes:
-        in_doubt: Bytes were lost, and the line has not been silent since: no URC, no result
-            and no pushed data count.
-        withheld: URCs that came during a read which has no data yet.
-        gate: Holds pushed data.
-        ok_habits: When this module prints ``OK`` for a send, by the form of the send: relatives
-            omit it behind a prompt alone. A form that has not been used has none.
+        in_doubt: Bytes were lost, and the line has not been silent since. The session ignores
+            URCs, results and pushed data.
+        withheld: URCs that came during a read whose data have not come.
+        gate: The gate that holds pushed data.
+        ok_habits: When this module prints ``OK`` for a send, by the form of the send, because
+            some relatives omit it only behind a prompt. A form that has not been used is not
+            in the dict.
         awaits_late_ok: A send has ended without its ``OK``, which may still come.
-        accused: Damage behind the payload of a read that the next frame may explain.
-        pushed_at: When data last seemed to be pushed that nobody has asked for; only while
-            the session is suspended and nobody knows which sockets push.
+        accused: Damage behind the payload of a read, until the next frame has explained it or
+            not; ``None`` if there is none.
+        pushed_at: When a line last looked like pushed data for which no socket of ours asked.
+            Noted only while the session is suspended, because it does not know then which
+            sockets push (F45).
 
     """
 
@@ -329,54 +383,61 @@ class Trust:
         self.pushed_at = -math.inf
         self.awaits_late_ok = False
         self._late_ok_until = 0.0
+        # Whether this module has ever printed exactly one CRLF behind "+QIRD: 0".
         self._is_empty_plain = False
 
     def doubt(self) -> None:
-        """Believe nothing until the line has been silent; forget what was withheld."""
+        """Begin to doubt: drop withheld URCs, and believe no line until the line is silent."""
         self.in_doubt = True
         self.withheld.clear()
 
     def silent(self, seconds: float) -> None:
-        """Note how long the line has been silent: doubt ends with the rest of a payload."""
+        """End the doubt if the line has been silent long enough for a payload to have ended."""
         if seconds >= QUIET_S:
             self.in_doubt = False
 
     def accuse(self, damage: Damage) -> bool:
-        """Keep back what may be explained by the next frame; return whether it may.
+        """Put a damage aside if the next frame may explain it, and return whether it may.
 
-        A CRLF has ended the payload of a read, so the payload has swallowed none. What follows
-        is not the CRLF of ``OK``: noise at wake-up, which has none, or a loss.
+        That is so where one CRLF stands behind the payload of a read, and not the second one in
+        front of ``OK`` (§2.2.6). The payload has taken no byte of what follows. What follows is
+        either noise at wake-up (F4), which has no CRLF in front, or bytes were lost.
         """
         if damage.reason == NO_READ_END and damage.data == _LINE_END:
             self.accused = damage
         return self.accused is not None
 
     def acquit(self, frame: Frame) -> Damage | None:
-        """Look at the next frame; return the damage unless the frame explains it."""
+        """Return the damage that was put aside, unless this next frame explains it."""
         damage, self.accused = self.accused, None
         return None if _is_noise(frame) else damage
 
     def mistrusts_empty(self, blanks: bytes) -> bool:
-        """Look at what stands between ``+QIRD: 0`` and the next line; say whether it is data.
+        """Return whether the bytes behind ``+QIRD: 0`` must be data; learn the module's habit.
 
-        It is one CRLF (§4.1.3), and noise at times. A relative may print another number of
-        blank lines, as some do elsewhere (quirk 29): it has never printed just one.
+        One CRLF stands there (§4.1.3), and noise at times. A module that has once printed one
+        CRLF prints no more than one, so more are data of a header that lost its length (F18).
+        A module that always prints more is left alone.
+
+        Args:
+            blanks: The line ends and noise between ``+QIRD: 0`` and the next line.
+
         """
         line_ends = blanks.translate(None, NOISE)
         self._is_empty_plain |= line_ends == _LINE_END
         return self._is_empty_plain and len(line_ends) > len(_LINE_END)
 
     def withhold(self, urc: Urc) -> None:
-        """Keep a URC back until the read in flight has its data."""
+        """Put a URC aside until the read in flight has its data."""
         self.withheld.append(urc)
 
     def release(self) -> list[Urc]:
-        """Give back what was withheld."""
+        """Return the withheld URCs, and keep none."""
         urcs, self.withheld = self.withheld, []
         return urcs
 
     def omit_ok(self, form: str, now: float) -> None:
-        """Note that a send has ended without its ``OK``."""
+        """Note that this module omits ``OK`` for a form of send, or prints it late."""
         self.ok_habits[form] = OkHabit.OMITTED
         self.awaits_late_ok, self._late_ok_until = True, now + LATE_OK_S
 
@@ -385,17 +446,17 @@ class Trust:
         return self.awaits_late_ok and text == b"OK" and now <= self._late_ok_until
 
     def take_late_ok(self) -> None:
-        """Note that it has come: there is one for each send."""
+        """Note that the late ``OK`` has come; each send has one at most."""
         self.awaits_late_ok = False
 
     def in_step(self) -> None:
-        """Start afresh: commands and answers match, and nothing is on its way."""
+        """End all doubt, because answers belong to their commands again; keep the habits."""
         self.in_doubt = False
         self.withheld.clear()
         self.awaits_late_ok = False
 
     def clear(self) -> None:
-        """Forget everything but the habits: the module has restarted, or the link is gone."""
+        """Forget everything but the habits, because the module restarted or the link is gone."""
         self.in_step()
         self.accused = None
         self.gate.clear()

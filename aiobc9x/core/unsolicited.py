@@ -1,6 +1,9 @@
-"""What URCs and pushed payloads mean for the sockets.
+"""Apply URCs and pushed payloads to the sockets.
 
 Layer: core. Does no I/O; time comes in as ``now``.
+
+A URC is a line that the module prints unasked (§2.3). A pushed payload is data of a socket in
+push mode, which the module prints as soon as they arrive (§2.3.2).
 """
 
 from __future__ import annotations
@@ -39,7 +42,8 @@ from aiobc9x.wire.urcs import (
     Urc,
 )
 
-_OPEN: Final = SlotState.OPEN  # to look an attribute of an enum up takes its time
+# Looking up a member of an enum is slow, and this one is compared for each payload.
+_OPEN: Final = SlotState.OPEN
 
 HELD_MAX_BYTES: Final = 64 * 1024
 """Pushed bytes that may wait until a switch to push mode is complete. Ours."""
@@ -52,14 +56,15 @@ _OVERFLOW = (
 
 
 class Unsolicited:
-    """Applies what the module says of its own accord to the socket table."""
+    """Apply what the module reports unasked to the socket table and to the framer's rules."""
 
     def __init__(self, sockets: SocketTable, framer: Framer, statistics: Statistics) -> None:
         self._sockets, self._framer, self._statistics = sockets, framer, statistics
+        # The socket whose CLOSE OK is due; CLOSE OK itself names none.
         self._closing_id: int | None = None
 
     def on_urc(self, urc: Urc, profile: ModuleProfile) -> Iterator[Event]:
-        """Act on a URC; yield what it means for the sockets."""
+        """Apply a URC to the socket that it names, and yield what happened."""
         match urc:
             case Received(connect_id, length):
                 slot, events = self._proven(connect_id)
@@ -83,9 +88,10 @@ class Unsolicited:
                 self._statistics.incoming_full += 1
 
     def is_doubled(self, urc: Urc) -> bool:
-        """Whether this is an ``"incoming"`` that has come before, of a connection in use."""
+        """Whether this is an ``"incoming"`` for a connection that is in use already (F35)."""
         if not isinstance(urc, Incoming):
             return False
+        # A new connection of the same client would have another port.
         slot = self._sockets.get(urc.connect_id)
         peer = (urc.remote_ip, urc.remote_port)
         return slot is not None and slot.peer == peer
@@ -94,9 +100,11 @@ class Unsolicited:
         """Deliver a pushed payload (§2.3.2)."""
         assert payload.connect_id is not None
         slot = self._sockets.get(payload.connect_id)
+        # The usual case is an open socket; everything else takes the longer way.
         if slot is None or slot.state is not _OPEN:
             slot, events = self._proven(payload.connect_id, is_own=True)
             yield from events
+        # Data of a connection that has failed here, or of a program that crashed (F45).
         if slot is None or not slot.is_live:
             self._statistics.unowned_bytes += len(payload.data)
             return
@@ -104,68 +112,79 @@ class Unsolicited:
         if slot.held is None:
             yield DataReceived(slot, payload.data)
             return
-        slot.held.append(payload.data)  # behind what the buffer still holds
+        # A switch to push mode is under way. The buffer still holds older data, which must be
+        # delivered first.
+        slot.held.append(payload.data)
         if sum(map(len, slot.held)) > HELD_MAX_BYTES:
-            yield Failed(slot, StreamBroken("the switch to push mode did not come to its end"))
+            yield Failed(slot, StreamBroken("the switch to push mode was not completed"))
 
     def apply(
         self, effect: ReceiveHex | ShowLength | SwitchMode | OpenSocket | CloseSocket
     ) -> None:
-        """Take note of a setting that changes how received data are framed."""
+        """Apply what a successful command has changed about how received data are framed."""
         match effect:
             case ReceiveHex(on):
                 self._framer.hex_receive = on
             case ShowLength(on):
                 self._framer.length_shown = on
             case CloseSocket(connect_id):
+                # The data end at CLOSE OK, not at the OK of the command.
                 self._closing_id = connect_id
             case _:
                 self.set_access_mode(effect.connect_id, effect.access_mode)
 
     def set_access_mode(self, connect_id: int, mode: AccessMode) -> None:
-        """Note how a socket's data arrive from now on."""
+        """Set the access mode of a socket here, as the module has it from now on."""
         slot = self._sockets.get(connect_id)
         if slot is not None:
             slot.access_mode = mode
-            # A buffer may have collected something without a word.
+            # While the socket pushed, nothing was announced; what arrived around the switch may
+            # be in the buffer, unannounced.
             slot.readable = slot.readable or (mode is AccessMode.BUFFER and slot.is_live)
         self.frame_pushes(connect_id, on=mode is AccessMode.PUSH)
 
     def frame_pushes(self, connect_id: int, *, on: bool) -> None:
-        """Have a socket's data framed as pushed ones, or as announcements."""
+        """Tell the framer whether ``"recv"`` of a socket is followed by data, or announces them."""
         if on:
             self._framer.push_sockets.add(connect_id)
         else:
             self._framer.push_sockets.discard(connect_id)
 
     def end_pushes(self, urc: Urc) -> None:
-        """Frame no more pushed data of a socket that is gone, also while its URC is withheld."""
+        """Tell the framer that a socket pushes no more, if this URC says that the socket is gone.
+
+        This is done as soon as the URC arrives, even if the session acts on it later: the bytes
+        behind the URC are framed now.
+        """
         if isinstance(urc, CloseOk) and self._closing_id is not None:
             self.frame_pushes(self._closing_id, on=False)
             self._closing_id = None
         elif isinstance(urc, Incoming):
+            # An incoming connection starts in buffer mode (N30). A live slot with its ID shows
+            # that the URC is a doubled one (F35).
             slot = self._sockets.get(urc.connect_id)
             if slot is None or not slot.is_live:
                 self.frame_pushes(urc.connect_id, on=False)
 
     def suspect(self) -> None:
-        """Have every live buffer-mode socket read once: a URC may have been lost."""
+        """Have each live socket with a buffer read once, because a URC may have got lost."""
         for slot in self._sockets:
             if slot.is_live and slot.has_buffer:
                 slot.readable = True
 
     def break_pushes(self, loss: Loss, since: float | None = None) -> Iterator[Event]:
-        """End the push-mode connections whose bytes may have been lost.
+        """End the push-mode connections whose bytes may have been lost on the line.
 
-        Of datagrams one may be lost, which ends nothing.
+        A UDP socket goes on: at most one datagram is lost, and that is reported.
 
         Args:
-            loss: What shows it, and whose bytes it may have been.
-            since: Only those that got data since then.
+            loss: The loss, and which sockets it may concern.
+            since: End only connections that got data since then; ``None`` for all.
 
         """
         text = f"pushed bytes may be lost: {loss.reason}"
         for slot in self._sockets:
+            # While a socket opens, its peer may have sent already (§2.2.1).
             pushes = slot.is_live or slot.state is SlotState.OPENING
             if not pushes or slot.connect_id not in self._framer.push_sockets:
                 continue
@@ -181,13 +200,14 @@ class Unsolicited:
         return bool(self._framer.push_sockets)
 
     def opened(self, slot: Slot) -> Iterator[Event]:
-        """Note that a socket is connected."""
+        """Make an opening socket open; do nothing to a socket in another state."""
         if slot.state is SlotState.OPENING:
             slot.move(SlotState.OPEN)
             yield Opened(slot)
 
     def remote_closed(self, slot: Slot) -> Iterator[Event]:
-        """Note that the peer has closed; what it sent before is still there (§2.3.1)."""
+        """Note that the peer has closed; what it sent before can still be read (§2.3.1)."""
+        # A second "closed" says nothing new.
         if slot.state is not SlotState.OPEN:
             return
         slot.move(SlotState.REMOTE_CLOSED)
@@ -197,28 +217,36 @@ class Unsolicited:
         elif slot.has_buffer or slot.wanted_mode is not None:
             slot.readable = True
         elif slot.is_mode_doubtful:
-            pass  # it may have a buffer: QISTATE tells
-        else:  # nothing was buffered, and what was pushed came before this
+            # The socket may have a buffer or not. QISTATE shows its access mode, and then it is
+            # read, or is drained.
+            pass
+        else:
+            # In push mode nothing was buffered, and all that was pushed came before this URC.
             yield Drained(slot)
 
     def _proven(
         self, connect_id: int, *, is_own: bool = False
     ) -> tuple[Slot | None, Iterator[Event]]:
-        """Return who uses an ID that the module has just shown to be connected.
+        """Find the slot of a connect ID that the module has just shown to be connected.
 
-        Its ``+QIOPEN`` may be withheld or lost: data, or an end, prove as much. An ID that
-        nobody uses has a connection whose ``"incoming"`` got lost.
+        Data, or the end of a connection, prove that an opening socket is connected, even if
+        its ``+QIOPEN`` is late or lost (F32). If no slot has the ID, the ID belongs to a
+        connection whose ``"incoming"`` got lost (F35).
 
         Args:
             connect_id: The ID.
-            is_own: It can't be of the ID's former owner: its data are framed by what was asked.
+            is_own: What came can't belong to a former owner of the ID, because only this slot
+                has asked for pushed data.
+
+        Returns:
+            The slot, ``None`` if the ID has none that is alive; and events to yield.
 
         """
         slot = self._sockets.get(connect_id)
         if slot is None:
             return None, iter((Orphaned(connect_id),))
-        # With a listener the ID may be an incoming connection's whose URC got lost: only +QIOPEN,
-        # or the module's table, tells.
+        # Beside a listener, the ID may belong to an incoming connection whose URC got lost. Only
+        # +QIOPEN, or the module's own table (AT+QISTATE), tells (F33).
         is_proof = is_own or (slot.is_asked and not self._sockets.listeners)
         if slot.state is SlotState.OPENING and is_proof and not slot.is_listener:
             return slot, self.opened(slot)
@@ -226,9 +254,11 @@ class Unsolicited:
 
     def _open_result(self, connect_id: int, err: int) -> Iterator[Event]:
         slot = self._sockets.get(connect_id)
+        # A result for a socket that has been given up, or whose data proved its opening.
         if slot is None or slot.state is not SlotState.OPENING:
             return
         if err:
+            # What still comes for this ID does not belong to this slot.
             slot.is_asked = False
             yield OpenRefused(slot, err)
         else:
@@ -239,7 +269,10 @@ class Unsolicited:
         self._statistics.buffer_overflows += 1
         if slot is None:
             return
+        # A full buffer holds data, although the URC has no length.
         announce(slot, None)
+        # F20: the module has most likely dropped bytes that it had acknowledged. A checked stream
+        # (TLS) finds the hole by itself, and may be lucky.
         if slot.is_datagram:
             yield DatagramLost(slot, 'the module reported "buff full" and dropped a datagram')
         elif profile.on_buffer_full == "fail" and not slot.is_checked:
@@ -251,10 +284,12 @@ class Unsolicited:
         was_opening = old is not None and old.state is SlotState.OPENING
         self._sockets.usurp(urc.connect_id)
         if old is not None and was_open:
-            yield Failed(old, StreamBroken("its connect ID went to an incoming connection"))
-        elif old is not None and was_opening:  # another ID will do (§2.3.5)
+            yield Failed(old, StreamBroken("the module gave its connect ID to another connection"))
+        elif old is not None and was_opening:
+            # The caller opens with another ID: the one that it had reserved was still free on
+            # the module, which gave it to a client (§2.3.5, F34).
             yield OpenRefused(old, Err.IDENTITY_IN_USE)
-        # An incoming connection always starts in Buffer Access Mode (§2.3.5).
+        # An incoming connection starts in buffer mode, whatever its listener's mode (§2.3.5, N30).
         self._framer.push_sockets.discard(urc.connect_id)
         peer = (urc.remote_ip, urc.remote_port)
         self._sockets.adopt(urc.connect_id, ServiceType.TCP_INCOMING, AccessMode.BUFFER, peer)
