@@ -29,7 +29,7 @@ from aiobc9x.core.events import (
     SwitchRefused,
 )
 from aiobc9x.core.exchange import Exchange
-from aiobc9x.core.receiving import Read, absorb, distrust, is_passing, is_torn_empty, refuse
+from aiobc9x.core.receiving import Read, absorb, distrust, is_passing, is_torn_empty, note_refusal
 from aiobc9x.core.sending import Send, Sender
 from aiobc9x.core.slots import Slot, SlotState
 from aiobc9x.core.statistics import Statistics
@@ -403,7 +403,7 @@ def _read_refused(slot: Slot, err: int | None) -> Iterator[Event]:
     nothing, so the read is repeated (F22).
     """
     if slot.held is None or is_passing(slot, err):
-        yield refuse(slot, err)
+        yield note_refusal(slot, err)
     elif slot.holds_data:
         slot.wanted_mode = AccessMode.BUFFER
         yield SwitchRefused(slot, err)

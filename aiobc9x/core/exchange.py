@@ -208,7 +208,7 @@ class Exchange:
             return TAKEN
         return NOT_MINE
 
-    def blanks_behind(self, data: bytes) -> bytes | None:
+    def collect_blanks(self, data: bytes) -> bytes | None:
         """Collect the line ends and noise that stand right behind ``+QIRD: 0`` (F18).
 
         Args:
@@ -257,18 +257,18 @@ class Exchange:
         cut_due = self.cut_at + self.rest_s
         return cut_due if cut_due < self.due else self.due
 
-    def part(self, now: float) -> None:
+    def note_part(self, now: float) -> None:
         """Note that a part of the answer has come, so that the rest must come soon."""
         self.rest_due = now + self.rest_s
         self.due = min(self.deadline, self.rest_due)
 
-    def progress(self, now: float) -> None:
+    def extend_for_traffic(self, now: float) -> None:
         """Extend the deadline, within bounds, because bytes are arriving.
 
         The answer may stand behind them: a module prints one thing at a time.
         """
         if self.rest_due < math.inf:
-            self.part(now)
+            self.note_part(now)
         if now + ANSWER_MARGIN_S <= self.deadline:
             return
         # A bound, because a peer that sends without a pause would keep a lost answer due for ever.

@@ -79,7 +79,7 @@ class Stopwatch:
         """
         return size_bytes / max(self.fastest, baudrate / BITS_A_BYTE)
 
-    def line(self, baudrate: int) -> LineTiming:
+    def timing(self, baudrate: int) -> LineTiming:
         """Return the present figures; 0 for a delay that has not been measured.
 
         The port of a serial server may be slower than ``baudrate``, which is only what the
@@ -95,7 +95,7 @@ class Stopwatch:
             return told
         return best
 
-    def crossed(self, size_bytes: int, took_s: float) -> None:
+    def note_crossing(self, size_bytes: int, took_s: float) -> None:
         """Note that a whole command has crossed the line in some time, as its answer shows.
 
         Bytes of the answer don't count: links deliver in chunks, and a line carries both
@@ -108,7 +108,7 @@ class Stopwatch:
         """
         self.fastest = size_bytes / took_s if took_s > 0 else math.inf
 
-    def answered(self, exchange: Exchange, now: float, baudrate: int) -> None:
+    def sample(self, exchange: Exchange, now: float, baudrate: int) -> None:
         """Take a sample at a prompt, or at the end of an exchange without a prompt.
 
         Args:
@@ -129,11 +129,11 @@ class Stopwatch:
         elif size > _LONG_BYTES and took > (latency := self._latency or 0.0):
             self._rates.append(size / (took - latency))
 
-    def prompted(self, now: float) -> None:
+    def note_prompt(self, now: float) -> None:
         """Note that a prompt has arrived, so that the host must write the payload."""
         self._prompt_at = now
 
-    def written(self, now: float) -> None:
+    def note_written(self, now: float) -> None:
         """Take a sample of the turnaround, if a prompt came before these bytes."""
         if self._prompt_at is not None:
             self._turnaround = _averaged(self._turnaround, now - self._prompt_at)

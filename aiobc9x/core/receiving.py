@@ -132,7 +132,7 @@ def _absorb_nothing(slot: Slot) -> Event | None:
     return Drained(slot) if slot.state is SlotState.REMOTE_CLOSED else None
 
 
-def announce(slot: Slot, length: int | None) -> None:
+def note_announced(slot: Slot, length: int | None) -> None:
     """Note that a ``"recv"`` URC has announced data (§2.3.2).
 
     Args:
@@ -152,7 +152,7 @@ def is_passing(slot: Slot, err: int | None) -> bool:
     return err in _PASSING and slot.refusals < REFUSALS_MAX
 
 
-def refuse(slot: Slot, err: int | None) -> Event:
+def note_refusal(slot: Slot, err: int | None) -> Event:
     """Note in the slot that a read was refused with ``ERROR``, and return what that means.
 
     If the socket was known to hold data, those data are lost, unless the code says that the

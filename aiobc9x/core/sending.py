@@ -348,7 +348,7 @@ class Send:
         self.deadline = now + (SECOND_RESULT_S if is_doubted else RESULT_LIMIT_S)
         self._hard_deadline = self.deadline + RESULT_SLACK_S
 
-    def progress(self, now: float, margin: float) -> None:
+    def extend_for_traffic(self, now: float, margin: float) -> None:
         """Extend the deadline, within bounds, because bytes arrive that may precede the result."""
         if self.deadline is not None and self.state is _ACCEPTED and self.deadline < now + margin:
             self.deadline = min(now + margin, self._hard_deadline)
@@ -370,7 +370,7 @@ class Sender:
         profile: The user's profile, with the inline limits as lowered by recent refusals.
         permitted: Forms that may be chosen.
         outstanding: The send that is not over, ``None`` if there is none.
-        suspicion_due: When sockets are to be read, because a prompted send may have swallowed a
+        reads_due: When sockets are to be read, because a prompted send may have swallowed a
             URC (F14); ``None`` if no such send is behind us.
 
     """
@@ -379,7 +379,7 @@ class Sender:
         self.profile = self._told = profile
         self.permitted = permitted
         self.outstanding: Send | None = None
-        self.suspicion_due: float | None = None
+        self.reads_due: float | None = None
         self._burst_ends = 0.0
         # The longest payload that the module has taken so far, by form.
         self._taken = dict.fromkeys(SendForm, 0)
@@ -388,7 +388,7 @@ class Sender:
         self._limits: dict[SendForm, tuple[int, float]] = {}
         # How many seconds the next refusal of a form counts.
         self._rests = dict.fromkeys(SendForm, FORM_REST_S[0])
-        self._heals_at = math.inf
+        self._limits_end_at = math.inf
 
     def use(self, profile: ModuleProfile) -> None:
         """Use another profile; limits from recent refusals still apply."""
@@ -404,22 +404,22 @@ class Sender:
             inline_limit_bytes=min(told.inline_limit_bytes, inline),
             hex_inline_limit_bytes=min(told.hex_inline_limit_bytes, in_hex),
         )
-        self._heals_at = min((until for _, until in self._limits.values()), default=math.inf)
+        self._limits_end_at = min((until for _, until in self._limits.values()), default=math.inf)
 
-    def heal(self, now: float) -> None:
+    def lift_limits(self, now: float) -> None:
         """End the limits whose time is over, so that a refused form is tried again (F29)."""
-        if now >= self._heals_at:
+        if now >= self._limits_end_at:
             self._limits = {f: limit for f, limit in self._limits.items() if now < limit[1]}
             self._apply_limits()
 
     def begin(self, slot: Slot, line: LineTiming, now: float) -> Send:
         """Make the next send of a socket that has something to send."""
-        self.heal(now)
+        self.lift_limits(now)
         data = slot.next_quantum()
         form = choose_form(data, line, self.profile, self.permitted)
-        if form is _FIXED and self.suspicion_due is not None:
+        if form is _FIXED and self.reads_due is not None:
             # This send prolongs the burst, so the reads wait, but for a second at most.
-            self.suspicion_due = self._burst_ends
+            self.reads_due = self._burst_ends
         self.outstanding = Send(slot, data, form, _FIRST[form], now)
         return self.outstanding
 
@@ -499,7 +499,7 @@ class Sender:
             self._rests[send.form] = FORM_REST_S[0]
         # Only sends behind a prompt swallow URCs (F14).
         if send.form is _FIXED and not send.is_covered:
-            self._suspect(now)
+            self._schedule_reads(now)
         slot = send.slot
         if not slot.is_live:
             return None
@@ -572,13 +572,13 @@ class Sender:
         slot.retry_at = math.inf
         return SendStalled(slot, err)
 
-    def _suspect(self, now: float) -> None:
+    def _schedule_reads(self, now: float) -> None:
         """Note that a prompted send may have swallowed a URC: sockets are to be read (F14)."""
         if not self.profile.suspect_after_send:
             return
-        if self.suspicion_due is None:
+        if self.reads_due is None:
             self._burst_ends = now + BURST_S
-        self.suspicion_due = min(now + QUIET_S, self._burst_ends)
+        self.reads_due = min(now + QUIET_S, self._burst_ends)
 
     def end_burst(self, now: float, *, sends_wait: bool = False) -> bool:
         """End a burst of prompted sends if its time has come; return whether that was so.
@@ -590,12 +590,12 @@ class Sender:
             sends_wait: A socket has more to send, so the burst goes on if it may.
 
         """
-        if self.suspicion_due is None or now < self.suspicion_due:
+        if self.reads_due is None or now < self.reads_due:
             return False
         if sends_wait and now < self._burst_ends:
-            self.suspicion_due = self._burst_ends
+            self.reads_due = self._burst_ends
             return False
-        self.suspicion_due = None
+        self.reads_due = None
         # The reads can't start before this send is over, so they come behind its data too.
         if self.outstanding is not None:
             self.outstanding.is_covered = True
@@ -604,4 +604,4 @@ class Sender:
     def forget(self) -> None:
         """Drop everything: the module has restarted, or the link is gone."""
         self.outstanding = None
-        self.suspicion_due = None
+        self.reads_due = None

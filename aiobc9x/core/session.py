@@ -1,16 +1,18 @@
-"""The session with one module: bytes in, events and bytes out.
+"""Run the dialogue with one module: bytes in, events and bytes out.
 
 Layer: core. Does no I/O; time comes in as ``now``.
 
-One command is in flight at a time (rule 4). Between its final result and a deferred
-one (``SEND OK``) other commands may run. A session starts suspended: only jobs of
-the recovery lane run until :meth:`Session.resume`, as after every loss of step.
+One command is *in flight* at a time: no line is written before the final result (``OK``,
+``ERROR``) of the last one. Some commands have a second, later result, such as ``SEND OK``; other
+commands may run before it comes. The line is *in step* while each answer belongs to the command
+before it. A session is *suspended* at its start, and whenever the line is out of step: until
+:meth:`Session.resume`, only commands of the recovery lane run.
 
-The session alone writes a slot (:mod:`aiobc9x.core.slots`): what is above asks for it by
-the methods below. It is long because it is where everything meets, and decides nothing by
-itself: :mod:`~aiobc9x.core.trust` says what counts, :mod:`~aiobc9x.core.turns` who is next,
-:mod:`~aiobc9x.core.endings` what an answer means, :mod:`~aiobc9x.core.unsolicited` what
-comes unasked.
+The session alone changes slots (:mod:`aiobc9x.core.slots`); the layers above call the methods
+below for that. The class is long, because everything meets here. The decisions are made
+elsewhere: :mod:`~aiobc9x.core.trust` decides which frames can be believed,
+:mod:`~aiobc9x.core.turns` what the line is used for next, :mod:`~aiobc9x.core.endings` what the
+end of a command means, :mod:`~aiobc9x.core.unsolicited` what URCs mean for the sockets.
 """
 
 from __future__ import annotations
@@ -130,76 +132,90 @@ from aiobc9x.wire.urcs import (
 )
 
 ANSWER_TIMEOUT_S: Final = 10.0
-"""Seconds without a byte of an answer until it counts as lost. The note says 300 ms; a module
-that writes flash or searches a cell takes seconds."""
+"""Seconds without a byte of an answer after which the answer counts as lost (N4, F53).
 
-# Half the time of a NamedTuple's own constructor, which is written in Python.
+The note says 300 ms, but a module that writes flash or searches a cell takes seconds.
+"""
+
+# Takes half the time of a NamedTuple's own constructor, which is written in Python.
 _new: Final = tuple.__new__
 
+# Answers to these always have a line or data before their OK.
 _ASKING: Final = (Read, Explain)
 _BANNERS: Final = (Restart, PowerDown)
 _RESULTS: Final = (SendOk, SendFail)
+# Events that need no more than to be passed on; nearly all are of these classes.
 _USUAL: Final = frozenset({DataReceived, Finished, Sent, SendOver})
-# To look an attribute of an enum up takes its time.
+# Looking up a member of an enum is slow, and these are compared for each command.
 _RECOVERY: Final = Lane.RECOVERY
 _PROMPT, _WRITE, _ACCEPT = SendStep.PROMPT, SendStep.WRITE, SendStep.ACCEPT
 _RESULT: Final = SendStep.RESULT
 _FIRST: Final = OkHabit.FIRST
 
+# Commands that never differ, made once.
 _READS: Final = {number: Qird(number, READ_MAX_BYTES) for number in CONNECT_IDS}
 _SWITCHES: Final = {(n, mode): Qiswtmd(n, mode) for n in CONNECT_IDS for mode in AccessMode}
 
 _ANSWER_BYTES: Final = 2 * READ_MAX_BYTES
-"""The most that an answer has: a read, in hex."""
+"""Size of the longest answer: the data of a read, as hex digits (§2.2.6, §2.2.11)."""
 
 _ANSWER_BITS: Final = _ANSWER_BYTES * BITS_A_BYTE
 
 _SLOWEST_BAUDRATE: Final = 9600
-"""What a long command line is given time for: behind a serial server, or on a virtual
-line, the real rate is not known."""
+"""The rate, in bit/s, that sets the time which a long command line is given.
 
-_HAS_DATA: Final = re.compile(rb"\r\n\+QIRD: ?[1-9]").match  # which is nearly always so
+Behind a serial server the real rate is not known (F30), so the slowest usual one counts.
+"""
+
+# The answer to a read begins with data, as nearly all do, so nothing in it needs a closer look.
+_HAS_DATA: Final = re.compile(rb"\r\n\+QIRD: ?[1-9]").match
+# Lines behind which a chunk is split: see Session._cut().
 _EMPTY: Final = re.compile(rb"\+QIRD: {0,8}0[^\n]*\n")
 _OWNER_OR_EMPTY: Final = re.compile(
     rb'(?:"incoming"[^\n]*|CLOSE OK\r?|\+QI(?:OPEN|RD: {0,8}0)[^\n]*)\n'
 )
 
 _PUSHED: Final = b'+QIURC: "recv",'
-"""What pushed data begin with, in the same line or the one before (§2.2.11)."""
+"""The header of pushed data, which stand in the same line or behind it (§2.2.11)."""
 
 _DOUBT_S: Final = 0.3
-"""How long another final result may stay away (§2.1.2) where the first may be received data:
-before start-up has asked, nobody knows which sockets a program before left in push mode."""
+"""Seconds to wait for another final result where the first may be received data (F45).
+
+Before start-up has asked, we don't know which sockets an earlier program left in push mode. A
+real answer comes within this time (§2.1.2).
+"""
 
 _DOUBT_SLACK_S: Final = 1.7
-"""How much longer if bytes come all the time. Ours."""
+"""The most seconds by which arriving bytes can extend :data:`_DOUBT_S`. Ours."""
 
 
 class Session:
-    """Turns bytes into events, and jobs, reads and sends into bytes.
+    """Turn received bytes into events, and jobs, reads and sends into bytes to write.
 
     Attributes:
-        sockets: The six connect IDs.
-        queue: Commands that wait; a :class:`Finished` event tells what came of each.
+        sockets: The table of the six connect IDs.
+        queue: Commands that wait; a :class:`Finished` event has the answer of each.
         statistics: Counters.
-        poll_interval: Seconds without a read before an open socket is read to find lost
-            URCs (rule 5); 0 switches that off.
-        answer_timeout: Seconds without a byte of an answer until it counts as lost.
-        suspended: Only the recovery lane runs.
-        echo_expected: Echoed lines are normal; after ATE0 one shows a restart.
-        echo_seen: One has shown that.
-        idle_limit: After so many seconds of silence the step counts as lost: it may sleep.
-        stray_answers: Final results that nobody awaited; it only rises.
-        boots: Boot banners so far, that of a module just switched on included.
-        data_due: Bytes that the module may still wait for, because their prompt never came;
-            ``None`` while that is unknown, as at the start.
+        poll_interval: Seconds without a read after which an open socket is read, in case a URC
+            got lost (F15); 0 switches that off.
+        answer_timeout: Seconds without a byte of an answer after which it counts as lost.
+        suspended: Only the recovery lane runs, because the line is out of step.
+        echo_expected: Echoed lines are normal. After ATE0 they are not: an echo then shows
+            that the module has restarted (F42).
+        echo_seen: An echo has shown that the module has restarted.
+        idle_limit: Seconds of silence after which the module may be asleep, so that it must be
+            woken before the next command (F48); infinity if it never sleeps.
+        stray_answers: Final results that came while no command was in flight; only rises.
+        boots: Boot banners so far, including that of a module that was just switched on.
+        data_due: Bytes for which the module may still be waiting, because their prompt never
+            came (F28); ``None`` if that is unknown, as at the start.
         is_format_doubtful: A command that changes how payloads are framed got no answer, so
-            AT+QICFG must be asked before anything is read.
-        events: What has happened since :meth:`take_events`.
+            the layer above must ask AT+QICFG before anything is read.
+        events: The events since :meth:`take_events`.
 
     """
 
-    # So many attributes are slow without (CPython keeps 29 in place), and nobody adds one.
+    # CPython keeps 29 attributes inside an object with a dict, and this class has more.
     __slots__ = (
         "_answer_s",
         "_baudrate",
@@ -278,7 +294,7 @@ class Session:
 
     @property
     def profile(self) -> ModuleProfile:
-        """What this module is known to do."""
+        """How this module behaves where modules differ."""
         return self._sender.profile
 
     @profile.setter
@@ -288,7 +304,7 @@ class Session:
 
     @property
     def baudrate(self) -> int:
-        """Bits per second of the line, as far as is known; deadlines go by it."""
+        """Bits per second of the line, as the user gave it; deadlines depend on it."""
         return self._baudrate
 
     @baudrate.setter
@@ -299,8 +315,8 @@ class Session:
 
     @property
     def line(self) -> LineTiming:
-        """What the line and its two ends have been measured to take."""
-        return self._stopwatch.line(self.baudrate)
+        """The measured speed of the line and the delays at its two ends."""
+        return self._stopwatch.timing(self.baudrate)
 
     @property
     def length_shown(self) -> bool:
@@ -309,32 +325,36 @@ class Session:
 
     @property
     def pushed_at(self) -> float:
-        """When data last seemed to be pushed that nobody has asked for; only while suspended."""
+        """When a line last looked like pushed data that we did not ask for (F45).
+
+        Noted only while the session is suspended.
+        """
         return self._trust.pushed_at
 
     @property
     def answer_due(self) -> float:
-        """When the answer in flight must have come; infinity if there is none."""
+        """When the answer to the command in flight must have come; infinity if there is none."""
         return math.inf if self._exchange is None else self._exchange.ends_at()
 
     def is_sending(self, slot: Slot) -> bool:
-        """Whether a send of this socket is not over; :class:`SendOver` tells when it is."""
+        """Whether a send of this socket is outstanding; :class:`SendOver` reports its end."""
         send = self._sender.outstanding
         return send is not None and send.slot is slot and not send.is_lost
 
     def deadline(self, before: float = math.inf) -> float | None:
-        """Say when :meth:`advance` or :meth:`next_output` must be called at the latest.
+        """Return when :meth:`advance` or :meth:`next_output` must be called at the latest.
 
         Args:
             before: When one of them will be called anyway.
 
         Returns:
-            The time; ``None`` if that is never, or not sooner than ``before``.
+            The time; ``None`` if neither needs to be called before ``before``.
 
         """
         first, send, gate = before, self._sender.outstanding, self._trust.gate
         if self._exchange is not None:
-            # Behind its end it is seen what the sockets want.
+            # While a command is in flight nothing can be written, so only its end counts; the
+            # sockets are looked at behind it.
             if (due := self._exchange.ends_at()) < first:
                 first = due
         else:
@@ -342,10 +362,10 @@ class Session:
                 first = self._gap_until
             if self.sockets.in_use:
                 first = self._turns.deadline(self.poll_interval, first)
-        # While URCs are withheld, the result may be among them.
+        # While URCs are withheld, the result of the send may be among them, so the send waits.
         if send is not None and send.deadline is not None and not self._trust.withheld:
             first = min(first, send.deadline)
-        if (quiet := self._sender.suspicion_due) is not None and quiet < first:
+        if (quiet := self._sender.reads_due) is not None and quiet < first:
             first = quiet
         if gate.due is not None and gate.due < first:
             first = gate.due
@@ -354,63 +374,68 @@ class Session:
     # -- what the layers above ask of a socket -------------------------------------------
 
     def own(self, slot: Slot, owner: object) -> None:
-        """Attach whatever the layer above keeps for a socket."""
+        """Attach an object of the layer above to a socket."""
         slot.owner = owner
 
     def write(self, slot: Slot, data: bytes | bytearray | memoryview) -> None:
-        """Queue bytes of a stream."""
+        """Queue bytes of a stream for sending."""
         slot.outgoing += data
         self._turns.is_quiet = False
 
     def send_datagram(self, slot: Slot, data: bytes) -> None:
-        """Queue a datagram."""
+        """Queue a datagram for sending."""
         slot.queue_datagram(data)
         self._turns.is_quiet = False
 
     def want_reads(self, slot: Slot, wants: bool, now: float) -> None:
-        """Let the module's buffer be read for a socket, or not: there is room, or none."""
+        """Set whether the owner of a socket has room for received data, so that it may be read."""
         slot.wants_read = wants
         self._turns.is_quiet = False
+        # The poll interval runs from here, not from the start of the clock.
         if wants and not slot.last_read:
             slot.last_read = now
 
     def check_above(self, slot: Slot) -> None:
-        """Go on after ``"buff full"``: what is above finds a hole by itself, as TLS does."""
+        """Note that the layer above detects missing bytes: ``"buff full"`` ends nothing (F20)."""
         slot.is_checked = True
 
     def opened(self, slot: Slot) -> None:
-        """Note that a socket is connected, though its ``+QIOPEN`` got lost (QISTATE says so)."""
+        """Note that a socket is connected, as AT+QISTATE shows: its ``+QIOPEN`` got lost (F32)."""
         self._act(self._unsolicited.opened(slot))
         self._turns.is_quiet = False
+        # A "recv" behind the lost +QIOPEN may have got lost as well.
         if slot.is_live and slot.has_buffer:
-            slot.readable = True  # so did what was announced behind it
+            slot.readable = True
 
     def remote_closed(self, slot: Slot) -> None:
-        """Note a ``"closed"`` that got lost: QISTATE says so, or the row is gone."""
+        """Note that the peer has closed, as AT+QISTATE shows: the ``"closed"`` got lost (F15)."""
         self._act(self._unsolicited.remote_closed(slot))
 
     def retry_send(self, slot: Slot, now: float) -> None:
-        """Send again after a back-off: the module took nothing, and still has the socket."""
+        """Have a refused send repeated after a back-off: the socket still stands (F26)."""
         slot.retry_at = now + slot.backoff
 
     def retry_read(self, slot: Slot, now: float) -> None:
-        """Read again after a while what the module has refused: it still has the socket."""
+        """Have a refused read repeated after a while: the socket still stands (F22)."""
         slot.last_read = now
         slot.read_at = now + refused_wait(slot)
 
     def switch_mode(self, slot: Slot, mode: AccessMode) -> None:
-        """Have the access mode of a socket switched.
+        """Have the access mode of a socket switched (§2.2.7).
 
-        :class:`ModeSwitched` or :class:`SwitchRefused` tells what came of it. To push mode, the
-        module's buffer is read empty first, and AT+QISWTMD follows ``+QIRD: 0`` at once. It is
-        read once more behind that, because a byte may have come between the two.
+        :class:`ModeSwitched` or :class:`SwitchRefused` reports the result. Before a switch to
+        push mode, the module's buffer is read empty, and AT+QISWTMD follows ``+QIRD: 0`` at
+        once. Behind the switch the buffer is read once more, because a byte may have arrived
+        between the two commands.
         """
         self._turns.is_quiet = False
         is_known = slot.held is None and not slot.is_mode_doubtful
         if slot.access_mode is mode and is_known and not self._is_switching(slot):
-            slot.wanted_mode = None  # an earlier wish that was not written yet is withdrawn
+            # Nothing to do but to withdraw an earlier wish whose command has not been written. The
+            # end of a socket that the peer has closed may have waited for that switch.
+            slot.wanted_mode = None
             self.events.append(ModeSwitched(slot))
-            self._act(end_of_closed(slot))  # which had waited for it
+            self._act(end_of_closed(slot))
             return
         if slot.is_drained:
             self.events.append(SwitchRefused(slot, None, "the peer has closed the connection"))
@@ -420,28 +445,30 @@ class Session:
             slot.readable, slot.found_empty = True, False
 
     def _is_switching(self, slot: Slot) -> bool:
-        """Whether AT+QISWTMD of this socket is in flight, or is to be explained."""
+        """Whether AT+QISWTMD of this socket is in flight, or its refusal is to be explained."""
         purposes = [self._exchange and self._exchange.purpose, self._explain]
         subjects = [p.subject if isinstance(p, Explain) else p for p in purposes]
         return any(isinstance(s, Switch) and s.slot is slot for s in subjects)
 
     def found_mode(self, slot: Slot, mode: AccessMode) -> None:
-        """Note the access mode that QISTATE gives, where nobody knew it."""
+        """Note the access mode that AT+QISTATE shows, if it was not known."""
         if slot.is_mode_doubtful:
             self._turns.is_quiet = slot.is_mode_doubtful = False
             self._unsolicited.set_access_mode(slot.connect_id, mode)
-            if slot.wanted_mode is mode:  # somebody has asked for it again meanwhile
+            # The caller may have asked for this mode again in the meantime.
+            if slot.wanted_mode is mode:
                 slot.wanted_mode = None
                 self.events.append(ModeSwitched(slot))
+            # A socket that the peer has closed could not end before its mode was known.
             if slot.wanted_mode is None:
-                self._act(end_of_closed(slot))  # which had waited to be sure of the mode
+                self._act(end_of_closed(slot))
 
     def abandon(self, slot: Slot) -> None:
-        """Note that nobody wants a socket any more that is still being opened."""
+        """Note that the caller who opens a socket has gone; it is closed once it has opened."""
         slot.is_abandoned = True
 
     def begin_close(self, slot: Slot) -> None:
-        """Note that a socket is being closed; what was to be sent or read is dropped."""
+        """Begin to close a socket; drop all bytes that were to be sent or read."""
         if slot.wanted_mode is not None:
             self.events.append(SwitchRefused(slot, None, "the connection was closed"))
         if slot.state is not SlotState.CLOSING:
@@ -449,22 +476,30 @@ class Session:
         slot.clear()
 
     def drained(self, slot: Slot) -> None:
-        """Note that a closed socket has nothing to read, though no ``+QIRD: 0`` can say so."""
+        """Note that a socket has nothing more to read, although no ``+QIRD: 0`` said so (F21)."""
         self._report(Drained(slot))
 
     def break_off(self, slot: Slot, error: ModemError) -> None:
-        """End a connection for a reason that its own bytes don't show."""
+        """Fail a connection for a reason that lies outside its own bytes."""
         if slot.state is not SlotState.FREE and not slot.failed:
             self._report(Failed(slot, error))
 
     def adopt_orphan(self, connect_id: int) -> Slot | None:
-        """Take an ID on which the module has a connection that nobody owns, to close it."""
+        """Make a slot for a connection of the module that has no owner, to close it (F35).
+
+        Returns:
+            The slot; ``None`` if the connect ID has an owner by now.
+
+        """
         if self.sockets.get(connect_id) is not None:
             return None
         return self.sockets.adopt(connect_id, ServiceType.TCP_INCOMING, AccessMode.BUFFER)
 
     def release(self, slot: Slot, now: float, rest_s: float = 0.0) -> None:
-        """Free a connect ID whose close the module has confirmed; see SocketTable.release()."""
+        """Free a connect ID whose close the module has confirmed.
+
+        See :meth:`~aiobc9x.core.slots.SocketTable.release` for the arguments.
+        """
         if self.sockets.get(slot.connect_id) is not slot:
             return
         self.sockets.release(slot, now, rest_s)
@@ -472,11 +507,11 @@ class Session:
         self._drop_dead_send(now)
 
     def set_access_mode(self, connect_id: int, mode: AccessMode) -> None:
-        """Note how a socket's data arrive from now on."""
+        """Set the access mode of a socket here, as the module has it from now on."""
         self._unsolicited.set_access_mode(connect_id, mode)
 
     def apply(self, effect: Effect) -> None:
-        """Take note of a setting that changes what later bytes mean."""
+        """Apply what a successful command changed: access mode, echo, data format."""
         if isinstance(effect, EchoLines):
             self.echo_expected, self.echo_seen = effect.on, False
         else:
@@ -485,27 +520,29 @@ class Session:
     # -- in and out of step --------------------------------------------------------------
 
     def resync(self) -> list[Event]:
-        """Give up what the framer has in progress: the line has been silent."""
+        """Drop an incomplete line or payload, because the line has been silent; end all doubt."""
         self._turns.is_quiet = False
         for frame in self._framer.resync():
             self._on_frame(frame, self._last_fed)
-        self._trust.in_step()
+        self._trust.end_doubt()
         return self.take_events()
 
     def resume(self) -> None:
-        """Let everything run: commands and answers are in step; lost URCs are made up for."""
+        """End the suspension: the line is in step again. Read each socket once for lost URCs."""
         self.suspended, self._was_in_step = False, True
         self.data_due = 0
         self._turns.is_quiet = False
-        self._trust.in_step()
-        self._framer.read_due = 0  # nothing is asked: no header announces a payload
-        self._unsolicited.suspect()
+        self._trust.end_doubt()
+        # No read is in flight, so the framer must take no "+QIRD: …" for a header.
+        self._framer.read_due = 0
+        self._unsolicited.read_all_once()
 
     def fail(self, error: Callable[[], ModemError], now: float) -> list[Event]:
-        """Fail everything at once: the link is gone, or the module has restarted.
+        """Fail all jobs and connections, because the link is gone or the module has restarted.
 
         Args:
-            error: Makes one exception for each waiter.
+            error: Makes an exception; called once for each waiter, because a traceback grows
+                with each place that raises one.
             now: The time.
 
         """
@@ -527,11 +564,11 @@ class Session:
         return self.take_events()
 
     def write_raw(self, data: bytes) -> None:
-        """Write bytes outside any command, to end a data mode that is stuck."""
+        """Write bytes outside any command, to end a data mode that is stuck (F28)."""
         self._outbox += data
 
     def take_events(self) -> list[Event]:
-        """Return what has happened since the last call, and forget it."""
+        """Return the events since the last call, and remove them."""
         events = self.events
         self.events = []
         return events
@@ -539,30 +576,39 @@ class Session:
     # -- bytes in ------------------------------------------------------------------------
 
     def feed(self, data: bytes, now: float) -> list[Event]:
-        """Take received bytes; return what they mean."""
+        """Take received bytes, and return the events that they cause.
+
+        Args:
+            data: Any number of bytes, cut anywhere.
+            now: The time.
+
+        """
         self.statistics.bytes_received += len(data)
         framer, trust, gate = self._framer, self._trust, self._trust.gate
         if trust.in_doubt:
-            trust.silent(now - self._last_fed)
+            trust.note_silence(now - self._last_fed)
         self._last_traffic = self._last_fed = now
         self._turns.is_quiet = False
         exchange, send = self._exchange, self._sender.outstanding
         if exchange is not None and now + ANSWER_MARGIN_S > exchange.due:
-            exchange.progress(now)
+            exchange.extend_for_traffic(now)
         if send is not None and send.deadline is not None:
-            send.progress(now, ANSWER_MARGIN_S)
+            send.extend_for_traffic(now, ANSWER_MARGIN_S)
+        # Most chunks are framed in one call, which is where the speed is.
         must_cut = self.sockets.listeners or (
             exchange is not None and type(exchange.purpose) is Read and not _HAS_DATA(data)
         )
         for piece in self._cut(data, now) if must_cut else (data,):
             may_hold = framer.hold_after_final
             for frame in framer.feed(piece):
-                if frame.__class__ is Line and not gate.is_unchecked and trust.accused is None:
+                # The usual frame takes the short way; _on_frame() looks at the rest.
+                if frame.__class__ is Line and not gate.is_unchecked and trust.deferred is None:
                     self._on_line(frame.text, now)
                 else:
                     self._on_frame(frame, now)
             if may_hold and not framer.hold_after_final:
-                # What was held came behind an answer that has changed a rule.
+                # The framer stopped behind the final result, whose effect (§2.2.7, §2.2.11) holds
+                # for the rest of the chunk.
                 for frame in framer.feed(b""):
                     self._on_frame(frame, now)
         if self._exchange is not None:
@@ -572,41 +618,42 @@ class Session:
         return events
 
     def _cut(self, data: bytes, now: float) -> Iterator[bytes]:
-        """Cut a chunk behind each line behind which more than its frames must be known.
+        """Split a chunk behind each line that changes how the bytes behind it must be read.
 
-        Behind some an ID may belong to an incoming connection. It may have been that of a
-        socket in push mode, and what comes behind in the same chunk is announced, not pushed.
-        Behind ``+QIOPEN`` it is the other way round. Behind ``+QIRD: 0`` the bytes themselves
-        are looked at. To cut elsewhere, as in a payload, changes nothing.
+        Behind ``"incoming"`` and ``CLOSE OK``, a connect ID that pushed may belong to another
+        connection, whose data are announced. Behind ``+QIOPEN`` an ID may begin to push. Behind
+        ``+QIRD: 0``, :meth:`_check_behind_empty` must see the bytes themselves. A split in
+        another place, such as inside a payload, changes nothing.
         """
         pattern = _OWNER_OR_EMPTY if self.sockets.listeners else _EMPTY
+        # The line that the last chunk began may be one of these; its beginning is not here.
         start = data.find(b"\n") + 1 if self._framer.is_cut else 0
         if start:
             yield data[:start]
         while (match := pattern.search(data, start)) is not None:
-            self._look_behind_empty(data[start : match.end()], now)
+            self._check_behind_empty(data[start : match.end()], now)
             yield data[start : match.end()]
             start = match.end()
-        self._look_behind_empty(data[start:], now)
+        self._check_behind_empty(data[start:], now)
         yield data[start:]
 
-    def _look_behind_empty(self, data: bytes, now: float) -> None:
-        """Distrust ``+QIRD: 0`` if what stands behind it is received data.
+    def _check_behind_empty(self, data: bytes, now: float) -> None:
+        """Damage the read in flight if the bytes behind its ``+QIRD: 0`` must be data (F18).
 
-        It may be ``+QIRD: 1,0`` without its ``1,``. Data that are no more than line ends or
-        noise make no frame.
+        The line may be ``+QIRD: 1,0`` that lost ``1,``. If its data are nothing but line ends
+        or noise, they make no frame, so only the bytes themselves show the loss.
         """
         exchange = self._exchange
-        if exchange is None or not exchange.lines or not self._reads():
+        if exchange is None or not exchange.lines or not self._is_reading():
             return
-        blanks = exchange.blanks_behind(data)
-        if blanks is not None and self._trust.mistrusts_empty(blanks):
+        blanks = exchange.collect_blanks(data)
+        if blanks is not None and self._trust.check_blanks(blanks):
             self.statistics.damages += 1
             self.events.append(Damaged(NO_EMPTY_END, blanks))
             self._on_loss(Loss(NO_EMPTY_END, spares_pushes=True), now)
 
     def advance(self, now: float) -> list[Event]:
-        """Let time pass; return what it means."""
+        """Handle each deadline that has passed, and return the events that this causes."""
         self._turns.is_quiet = False
         exchange, send = self._exchange, self._sender.outstanding
         if exchange is not None and now >= self.answer_due:
@@ -615,9 +662,9 @@ class Session:
             self._expire_send(send, now)
         self._settle_push(*self._trust.gate.expire(now), now)
         if self._sender.end_burst(now, sends_wait=self._turns.sends_wait(now)):
-            self._unsolicited.suspect()
-        self._sender.heal(now)
-        self._turns.wake(now, self.poll_interval)
+            self._unsolicited.read_all_once()
+        self._sender.lift_limits(now)
+        self._turns.mark_due(now, self.poll_interval)
         if now >= self._gap_until:
             self._gap_until = 0.0
         return self.take_events()
@@ -629,26 +676,30 @@ class Session:
             self._settle_push(payload, reason, now)
             if is_used:
                 return
-        if self._trust.accused is not None and (damage := self._trust.acquit(frame)) is not None:
+        if (
+            self._trust.deferred is not None
+            and (damage := self._trust.settle_deferred(frame)) is not None
+        ):
             self._on_damage(damage, now)
         if isinstance(frame, Line):
             self._on_line(frame.text, now)
         elif isinstance(frame, Payload):
             self._on_payload(frame, now)
         elif isinstance(frame, Damage):
-            if not self._trust.accuse(frame):
+            if not self._trust.defer(frame):
                 self._on_damage(frame, now)
         elif self._exchange is not None and self._exchange.prompt_is_due:
             self._on_prompt(self._exchange, now)
 
     def _on_prompt(self, exchange: Exchange, now: float) -> None:
+        # Start-up and recovery talk to a module that may be asleep or busy: no sample.
         if not self.suspended:
-            self._stopwatch.answered(exchange, now, self._baudrate)
-        self._stopwatch.prompted(now)
+            self._stopwatch.sample(exchange, now, self._baudrate)
+        self._stopwatch.note_prompt(now)
         self._write_payload(exchange, now)
 
     def _write_payload(self, exchange: Exchange, now: float) -> None:
-        """Write the data of a send; the result comes once they have crossed the line."""
+        """Write the data of a send, and give its result time until they have crossed the line."""
         data = exchange.on_prompt()
         if self._sender.outstanding is not None:
             self._sender.outstanding.step(_PROMPT)
@@ -658,11 +709,13 @@ class Session:
     def _on_line(self, text: bytes, now: float) -> None:
         exchange, trust = self._exchange, self._trust
         if exchange is not None:
+            # While sockets push, a line that looks like a torn header may be their data (F5).
             unsure = trust.in_doubt
             if self._framer.push_sockets and not unsure:
                 unsure = is_header_like(text)
             step = exchange.on_line(text, unsure)
             if step is not NOT_MINE:
+                # The usual end of an answer takes the short way.
                 special = trust.in_doubt or trust.awaits_late_ok or exchange.is_doubtful
                 if step is DONE and not (special or (exchange.prompted and self._outbox)):
                     self._end(exchange, now, lost=False)
@@ -670,6 +723,8 @@ class Session:
                     self._on_answer_line(exchange, text, step, now)
                 return
         elif is_final(text):
+            # No command is in flight. The result may be the late OK of a send (F23), or part of
+            # data that lost their header. Else an answer got a wrong command: out of step.
             if trust.is_late_ok(text, now):
                 trust.take_late_ok()
             elif not trust.in_doubt:
@@ -682,45 +737,50 @@ class Session:
             self._on_unknown(text, now)
 
     def _on_answer_line(self, exchange: Exchange, text: bytes, step: Step, now: float) -> None:
+        """Handle a line of the answer in flight that is not simply its end."""
         trust = self._trust
-        if trust.is_late_ok(text, now) and self._asks(exchange, step):
+        # The OK belongs to a send that ended without it, and comes too early for this command.
+        # Where a prompt is due, that OK has made the framer forget it, so it is set again.
+        if trust.is_late_ok(text, now) and self._is_too_early_for_ok(exchange, step):
             trust.take_late_ok()
-            self._framer.prompt_due = step is LOST  # which the OK has ended
+            self._framer.prompt_due = step is LOST
             exchange.final = None
         elif step is DONE and self._may_be_data(exchange):
             exchange.is_doubtful = True
             exchange.await_last(now + _DOUBT_S, _DOUBT_SLACK_S)
         elif step is not TAKEN:
+            # A result before the host has written the data, which are still in the outbox.
             unwritten = exchange.prompted and bool(self._outbox)
             self._end(exchange, now, lost=step is LOST or unwritten)
         else:
-            exchange.part(now)
+            exchange.note_part(now)
             if exchange.echoed and not self.echo_expected:
                 self.echo_seen = self.echo_expected = True
+                # ATE0 is not stored, so the module has most likely restarted (F42).
                 self._lose_step("the module echoes again, as it does after a restart")
 
     def _may_be_data(self, exchange: Exchange) -> bool:
-        """Whether a final result may be received data, so that the last one counts."""
+        """Whether a final result may be received data, so that a later result would count."""
         return exchange.is_doubtful or (self._trust.in_doubt and exchange.damage is None)
 
-    def _reads(self) -> bool:
-        """Whether a read of ours is in flight, which shows by itself whether it comes whole."""
+    def _is_reading(self) -> bool:
+        """Whether a read of ours is in flight; its answer shows whether it is whole."""
         return self._exchange is not None and isinstance(self._exchange.purpose, Read)
 
-    def _asks(self, exchange: Exchange, step: Step) -> bool:
-        """Whether an ``OK`` would come too soon for what is in flight."""
+    def _is_too_early_for_ok(self, exchange: Exchange, step: Step) -> bool:
+        """Whether an ``OK`` now can't be the answer in flight, which has a line or prompt first."""
         asks = step is LOST or isinstance(exchange.purpose, _ASKING)
         return asks and not exchange.has_data
 
-    def _suspect_push(self, now: float) -> None:
-        """Note that what comes next may be data: nobody knows yet which sockets are pushing."""
+    def _note_possible_push(self, now: float) -> None:
+        """Note that the next line may be data of a socket that an earlier program left (F45)."""
         self._trust.pushed_at = now
         if self._exchange is not None:
             self._exchange.is_doubtful = True
 
     def _on_unknown(self, text: bytes, now: float) -> None:
         if self.suspended and text.startswith(_PUSHED):
-            self._suspect_push(now)
+            self._note_possible_push(now)
         self.statistics.unknown_lines += 1
         exchange, in_doubt = self._exchange, self._trust.in_doubt
         reading = exchange is not None and exchange.meaning.is_read and exchange.payload is None
@@ -729,28 +789,34 @@ class Session:
             text,
             awaited=exchange is not None,
             reading=reading,
-            emptied=exchange is not None and self._reads() and bool(exchange.lines),
+            emptied=exchange is not None and self._is_reading() and bool(exchange.lines),
             pushing=pushing,
         )
         if in_doubt and loss is not None:
             loss = self._blame_in_doubt(text, loss)
-        elif loss is None or not (reading or pushing):  # else it may be a part of somebody's data
+        # While sockets read or push, a line that shows a loss may be a peer's data, which must not
+        # end up in events and logs.
+        elif loss is None or not (reading or pushing):
             self.events.append(UnknownLine(text))
         if loss is None:
             return
         if exchange is not None and isinstance(exchange.purpose, Switch):
-            # The OK may have got lost, and what seemed announced be pushed already.
+            # The OK of the switch may have got lost: then "recv" lines since then were pushed data
+            # and not announcements.
             exchange.is_doubtful |= exchange.purpose.slot.readable
+        # One torn line alone may have been "+QIRD: 0", which loses nothing. A second one makes it
+        # b"", which says that it was more.
         if exchange is not None and not loss.spares_read:
             exchange.torn_line = text if exchange.torn_line is None else b""
-            exchange.part(now)
+            exchange.note_part(now)
         self._on_loss(loss, now)
 
     def _blame_in_doubt(self, text: bytes, loss: Loss) -> Loss:
-        """Say whose line this is behind lost bytes, as far as it can be told.
+        """Decide whom a line behind lost bytes concerns, as far as the line tells.
 
-        Behind a damaged header of a read these are its data, unless they hold the header of
-        pushed data. Behind another loss they are what was pushed, or the header of another's.
+        Behind a damaged header of a read, such lines are the data of that read, unless they
+        look like a header of pushed data. Behind another loss, they are pushed data, or the
+        torn header of a read.
         """
         exchange = self._exchange
         if exchange is not None and exchange.damage is not None:
@@ -761,38 +827,45 @@ class Session:
     def _on_damage(self, damage: Damage, now: float) -> None:
         self.statistics.damages += 1
         self.events.append(Damaged(damage.reason, damage.data))
+        # Noise of a module that wakes up holds no data (F4).
         if damage.data and not damage.data.strip(NOISE):
             return
         loss = blame(damage, self._framer.push_sockets, self._trust.gate.last_push)
         if self._exchange is not None and not loss.spares_read:
-            self._exchange.torn_line = b""  # it was more than a torn line
+            # This was no torn "+QIRD: 0".
+            self._exchange.torn_line = b""
         self._on_loss(loss, now)
 
     def _on_loss(self, loss: Loss, now: float) -> None:
-        """Act on lost bytes: those whom they may concern end, and lines are doubted."""
+        """End the connections that lost bytes may concern, and begin to doubt what follows."""
         exchange = self._exchange
-        hits_read = not loss.spares_read and self._reads()
+        hits_read = not loss.spares_read and self._is_reading()
         if hits_read and exchange is not None:
             exchange.damage = exchange.damage or loss.reason
         hits_pushes = not loss.spares_pushes and self._unsolicited.is_pushing
         if hits_pushes:
             self._act(self._unsolicited.break_pushes(loss))
+        # Without a socket there are no data that lines could be made of.
         if (hits_read or hits_pushes) and self.sockets.in_use:
-            self._trust.doubt()  # at the start there is nobody's data to protect
+            self._trust.begin_doubt()
+        # A lost answer may stand inside pushed data, so nobody knows which answer is next.
         if hits_pushes:
             self._lose_step(loss.reason)
-        self._unsolicited.suspect()
+        # A "recv" may have been among the lost bytes.
+        self._unsolicited.read_all_once()
 
     def _on_payload(self, payload: Payload, now: float) -> None:
         if payload.connect_id is not None:
-            if self._trust.in_doubt:  # it may be a part of what another peer has sent
+            # Behind a loss, this may be inside what another peer has sent, so it is not delivered.
+            if self._trust.in_doubt:
                 loss = Loss("data came behind lost bytes", True, connect_id=payload.connect_id)
                 self._act(self._unsolicited.break_pushes(loss))
             else:
                 self._trust.gate.hold(payload, now, self._answer_s)
         elif self._exchange is not None and self._exchange.meaning.is_read:
             self._exchange.on_payload(payload, self._framer.negative_remainings)
-            self._exchange.part(now)
+            self._exchange.note_part(now)
+            # The read has its data, so what was withheld is no part of them.
             if self._trust.withheld:
                 self._release_urcs(now)
         else:
@@ -809,37 +882,42 @@ class Session:
 
     def _on_urc(self, urc: Urc, now: float) -> None:
         self.statistics.urcs += 1
+        # The module says that it goes to sleep: the next command must wake it (F48).
         if isinstance(urc, SleepEvent) and urc.text.upper().startswith("ENTER"):
             self._last_traffic = -math.inf
         exchange = self._exchange
         banner = urc.text if isinstance(urc, _BANNERS) else None
-        emptied = exchange is not None and self._reads() and bool(exchange.lines)
+        emptied = exchange is not None and self._is_reading() and bool(exchange.lines)
         if exchange is not None and (exchange.damage is not None or (banner and emptied)):
-            if banner is not None:  # true or not, this answer won't end any more
+            # A banner inside a damaged read may be data that say RDY. True or not, this answer will
+            # not come to its end, so the read is given up and the module asked (F41).
+            if banner is not None:
                 self._expire(exchange, now, f"{banner!r} came instead of its end")
         elif self._trust.in_doubt:
             return
         elif banner is not None:
             self._restart(banner, now)
             self.events.append(UrcSeen(urc))
-        elif exchange is None or not self._reads() or exchange.payload is not None:
-            self._obey(urc, now)
+        elif exchange is None or not self._is_reading() or exchange.payload is not None:
+            self._apply_urc(urc, now)
         else:
+            # A read is in flight and has no data yet: this may be data whose header got lost (F5).
             self._unsolicited.end_pushes(urc)
             self._trust.withhold(urc)
 
     def _release_urcs(self, now: float) -> None:
         for urc in self._trust.release():
-            self._obey(urc, now)
+            self._apply_urc(urc, now)
 
-    def _obey(self, urc: Urc, now: float) -> None:
+    def _apply_urc(self, urc: Urc, now: float) -> None:
         if isinstance(urc, _RESULTS):
             self._on_send_result(sent=isinstance(urc, SendOk), now=now)
         elif self._unsolicited.is_doubled(urc):
             return
         else:
+            # At the start "recv" may be the header of data that are pushed (F45).
             if self.suspended and isinstance(urc, Received):
-                self._suspect_push(now)
+                self._note_possible_push(now)
             self._act(self._unsolicited.on_urc(urc, self.profile))
             self._drop_dead_send(now)
             if isinstance(urc, Incoming):
@@ -852,9 +930,10 @@ class Session:
             self.events.append(SendOver(send.slot))
 
     def _refuse_usurped(self) -> None:
-        """Refuse jobs that wait for a socket whose ID went to an incoming connection.
+        """Refuse the jobs of sockets whose connect ID went to an incoming connection (F34).
 
-        Written, they would concern the newcomer. The module would refuse them alike.
+        Their commands would reach the incoming connection. 563, "identity in use", is what the
+        module itself would answer.
         """
         for job in self.queue:
             if job.slot is not None and job.slot.is_usurped:
@@ -863,44 +942,59 @@ class Session:
 
     def _restart(self, banner: str, now: float) -> None:
         self.boots += 1
-        self.statistics.resets += self._was_in_step  # else it was just switched on
+        # A module that was never in step was just switched on; that is no restart.
+        self.statistics.resets += self._was_in_step
         self.suspended = self.echo_expected = True
+        # A module that has booted waits for no data.
         self.data_due = 0
         events = self.fail(lambda: ModuleReset(f"the module restarted ({banner})"), now)
         self.events = [*events, Restarted(banner)]
 
     def _on_send_result(self, *, sent: bool, now: float) -> None:
         send, exchange = self._sender.outstanding, self._exchange
+        # Late or doubled: the send that the result belongs to is over (F24).
         if send is None:
-            return  # late or doubled: what it belonged to has been settled
+            return
+        # The send that was given up can print no more, so the next may begin.
         if send.is_lost:
             self._sender.expire_lost()
             return
         if not send.is_waiting:
+            # This send was refused, and its reason is being asked for: the result is that of the
+            # send before.
             if exchange is None or not send.is_of(exchange.purpose):
-                return  # it was refused, and this is of the send before
+                return
             was_settled = send.state is SendState.SETTLED
             if send.step(_RESULT):
                 send.result = sent
                 self._await_ok(send, exchange, now, is_second=was_settled)
             return
+        # The result came behind OK, and no other before it: so this module prints OK first (F23).
         if send.result is None:
             self._trust.ok_habits[send.form] = _FIRST
         send.step(_RESULT)
         self._act(self._endings.send_result(sent=sent, now=now))
 
     def _await_ok(self, send: Send, exchange: Exchange, now: float, *, is_second: bool) -> None:
-        """Decide how long ``OK`` may stay away behind a result that came before it.
+        """Set how long to wait for ``OK`` behind a result that came before it (F23, F24).
 
-        A result may be a doubled one of the send before, so it counts for this one only where
-        this module prints it so.
+        The result may be a doubled one of the send before. It counts for this send only if
+        this module is known to print results so, or if ``OK`` does not come.
+
+        Args:
+            send: The outstanding send.
+            exchange: Its exchange, which is still in flight.
+            now: The time.
+            is_second: This is the second result, so it belongs to this send.
+
         """
         habit, crossed = self._trust.ok_habits.get(send.form), self._crossed_at(send)
         send.is_early = not is_second and now < crossed
         if is_second:
             exchange.extend(now, GRACE_S)
         elif habit is _FIRST:
-            pass  # its OK has the time that every answer has
+            # The OK of this send is still to come, and has the time that every answer has.
+            pass
         elif send.is_early:
             exchange.extend(crossed + EARLY_S, GRACE_S)
         else:
@@ -908,7 +1002,7 @@ class Session:
             exchange.extend(now + grace, GRACE_S)
 
     def _crossed_at(self, send: Send) -> float:
-        """Return the time before which the send can't have crossed the line."""
+        """Return the time before which the send can't have crossed the line (F24)."""
         if send.form is SendForm.FIXED:
             size = len(send.data)
         else:
@@ -918,41 +1012,45 @@ class Session:
     # -- the end of an exchange ----------------------------------------------------------
 
     def _end(self, exchange: Exchange, now: float, *, lost: bool) -> None:
+        """End the exchange in flight with its final result."""
         self._exchange = None
+        # A plain exchange has told the framer nothing, so there is nothing to undo.
         if self._gap_s or not exchange.is_plain:
-            self._leave(exchange, now)
+            self._disarm(exchange, now)
         purpose, meaning, took = exchange.purpose, exchange.meaning, now - exchange.started
         succeeded = exchange.final == b"OK"
         if took * self._stopwatch.fastest < exchange.size_bytes:
-            self._stopwatch.crossed(exchange.size_bytes, took)
+            self._stopwatch.note_crossing(exchange.size_bytes, took)
         if not succeeded:
             self.statistics.errors += 1
             if isinstance(meaning.effect, OpenSocket):
-                self._take_back_open(meaning.effect, framed=exchange.is_framed_at_once)
+                self._undo_open(meaning.effect, framed=exchange.is_framed_at_once)
         else:
-            if exchange.traffic_before is not None and not self.suspended:  # else others delay it
-                self._stopwatch.answered(exchange, now, self._baudrate)
+            # A command that waits for the network, or a module in trouble, is no sample.
+            if exchange.traffic_before is not None and not self.suspended:
+                self._stopwatch.sample(exchange, now, self._baudrate)
             if meaning is not PLAIN:
-                self._heed(exchange, meaning, lost=lost)
+                self._apply_success(exchange, meaning, lost=lost)
         if (
             succeeded
-            and purpose.__class__ is Job  # type() is a call
+            # Not type(), which is a call.
+            and purpose.__class__ is Job
             and self._sender.outstanding is None
             and not (lost or exchange.turned_away)
         ):
-            # Nearly always.
+            # The short way, which nearly every command takes.
             plain = not exchange.lines and exchange.payload is None
             self.events.append(_new(Finished, (purpose, OK)) if plain else done(purpose, exchange))
         else:
             shown = self.length_shown
             self._act(self._endings.answered(exchange, now, lost=lost, length_shown=shown))
         if exchange.damage is not None:
-            self._trust.doubt()
+            self._trust.begin_doubt()
         elif self._trust.withheld:
             self._release_urcs(now)
 
-    def _heed(self, exchange: Exchange, meaning: Meaning, *, lost: bool) -> None:
-        """Note what a command that succeeded has done: a send accepted, or a setting changed."""
+    def _apply_success(self, exchange: Exchange, meaning: Meaning, *, lost: bool) -> None:
+        """Apply what a successful command did: it was a send, or it changed a setting."""
         if meaning.is_send:
             if (send := self._sender.outstanding) is not None and not lost:
                 self._accept(send)
@@ -962,12 +1060,12 @@ class Session:
             return
         self.apply(effect)
         if exchange.is_doubtful and isinstance(effect, OpenSocket):
-            # Its data began to be pushed while nothing could be believed.
+            # The OK was not believed at first, and what was pushed since then was not either.
             loss = Loss("its first data came behind lost bytes", True, connect_id=effect.connect_id)
             self._act(self._unsolicited.break_pushes(loss))
 
-    def _take_back_open(self, effect: OpenSocket, *, framed: bool) -> None:
-        """Take back what was noted when AT+QIOPEN was written, because of its ``ERROR``."""
+    def _undo_open(self, effect: OpenSocket, *, framed: bool) -> None:
+        """Undo what was noted when AT+QIOPEN was written, because the module refused it."""
         slot = self.sockets.get(effect.connect_id)
         if slot is not None and slot.state is SlotState.OPENING:
             slot.is_asked = False
@@ -975,15 +1073,19 @@ class Session:
             self._unsolicited.frame_pushes(effect.connect_id, on=False)
 
     def _accept(self, send: Send) -> None:
-        """Note the ``OK`` of a send."""
+        """Note the ``OK`` of a send: the module has the data."""
         if send.result is not None:
+            # A result stands before this OK. It was too early, or this module prints OK first: so
+            # it belongs to the send before, and another result comes (F24).
             if send.is_early or self._trust.ok_habits.get(send.form) is _FIRST:
-                send.step(SendStep.DISTRUST)  # it is of another
+                send.step(SendStep.DISTRUST)
                 return
             self._trust.ok_habits[send.form] = OkHabit.BEHIND
         send.step(_ACCEPT)
 
     def _expire(self, exchange: Exchange, now: float, reason: str = "") -> None:
+        """End the exchange in flight without a final result, or with one that was doubted."""
+        # No other final result came, so the one that might have been data counts.
         if exchange.is_doubtful and exchange.final is not None:
             self._end(exchange, now, lost=False)
             return
@@ -991,33 +1093,42 @@ class Session:
         if exchange.prompt_is_due and not reason and self._write_unprompted(exchange, now):
             return
         self._exchange = None
-        self._leave(exchange, now)
+        self._disarm(exchange, now)
+        # SEND OK or SEND FAIL has come, and OK has not: this module omits it (F23).
         if send is not None and send.result is not None and send.is_of(exchange.purpose):
-            self._trust.omit_ok(send.form, now)
+            self._trust.note_omitted_ok(send.form, now)
             send.step(SendStep.EXPIRE)
             self._act(self._endings.send_result(sent=send.result, now=now))
             return
         self.statistics.timeouts += 1
         self.is_format_doubtful |= isinstance(exchange.meaning.effect, ReceiveHex | ShowLength)
+        # The module may be waiting for the data, and would take the next command for them (F27).
         if exchange.prompt_is_due:
             self.data_due = len(exchange.outgoing)
         self._act(self._endings.expired(exchange, now, reason))
-        # The answer may stand inside what was pushed meanwhile.
+        # Pushed data that lost bytes may have taken the answer with them. In recovery, answers are
+        # missing for other reasons.
         if not (isinstance(exchange.purpose, Job) and exchange.purpose.lane is _RECOVERY):
             loss = Loss("an answer got lost while they came", spares_read=True)
             self._act(self._unsolicited.break_pushes(loss, since=exchange.started))
         if exchange.damage is not None:
-            self._trust.doubt()
+            self._trust.begin_doubt()
         else:
             self._release_urcs(now)
+        # What the framer has of an incomplete line or payload was part of the lost answer.
         for frame in self._framer.resync():
             self._on_frame(frame, now)
 
     def _write_unprompted(self, exchange: Exchange, now: float) -> bool:
-        """Write the data of a send whose prompt is overdue; see :class:`~.sending.Sender`.
+        """Write the data of a send whose prompt is overdue, if that is safe (F27).
 
-        The prompt has most likely got lost, and the module waits. A module that has missed the
-        command reads the data as command lines, which must not look like commands.
+        The prompt has most likely got lost, and the module waits for the data. If instead the
+        module has missed the command, it reads the data as command lines, so no line of them
+        may look like a command.
+
+        Returns:
+            Whether the data were written.
+
         """
         if is_command_like(exchange.outgoing):
             return False
@@ -1025,12 +1136,16 @@ class Session:
         return True
 
     def _expire_send(self, send: Send, now: float) -> None:
+        """End or give up the outstanding send, because its deadline has passed."""
+        # Its result may be among the withheld URCs. The read in flight has a limit of its own, and
+        # releases them.
         if self._trust.withheld:
-            return  # its result may be among them, and the read in flight has a limit of its own
+            return
         if send.is_lost:
             self._sender.expire_lost()
             return
-        if send.result is not None:  # it was this send's after all, though it came before OK
+        # No second result came: the one before OK was that of this send after all.
+        if send.result is not None:
             self._trust.ok_habits[send.form] = OkHabit.BEHIND
             send.step(SendStep.RESULT)
             self._act(self._endings.send_result(sent=send.result, now=now))
@@ -1039,14 +1154,16 @@ class Session:
         loss = Loss("SEND OK got lost while they came", spares_read=True)
         self._act(self._unsolicited.break_pushes(loss, since=send.written_at))
 
-    def _leave(self, exchange: Exchange, now: float) -> None:
-        """Take back what :meth:`_arm` has told the framer, and begin the gap if there is one."""
+    def _disarm(self, exchange: Exchange, now: float) -> None:
+        """Undo what :meth:`_arm` told the framer, and begin the pause between commands (F31)."""
         if self._gap_s:
             self._gap_until = now + self._gap_s
+        # A module that waits for a command must not get the data of a send that has ended.
         if exchange.prompted:
-            self._outbox.clear()  # a module that awaits a command must not get data
+            self._outbox.clear()
         framer = self._framer
         framer.prompt_due = framer.hold_after_final = False
+        # Behind a read that failed, its payload may still come, and must be framed.
         if exchange.meaning.is_read and exchange.succeeded and not self.suspended:
             framer.read_due = 0
 
@@ -1063,7 +1180,8 @@ class Session:
 
     def _report(self, event: Event) -> None:
         if isinstance(event, Failed):
-            event.slot.failed = True  # it never goes on with a hole (rule 6)
+            # From now on nothing of this connection is read, delivered or sent.
+            event.slot.failed = True
         elif isinstance(event, Drained):
             event.slot.is_drained = True
         self.statistics.datagrams_lost += isinstance(event, DatagramLost)
@@ -1078,10 +1196,14 @@ class Session:
     # -- bytes out -----------------------------------------------------------------------
 
     def submit(self, job: Job, now: float) -> bytes | None:
-        """Take a job; return its line, to be written now, if nobody else wants the line.
+        """Take a job, and return its command line if it may be written now.
 
-        Otherwise it is ``None``: the job is queued, and :meth:`next_output` has its turn.
+        Returns:
+            The line; ``None`` if something else wants the line first. The job is then queued,
+            and :meth:`next_output` returns its line later.
+
         """
+        # This short way saves a single command the queue and the choice between turns.
         if (
             self._exchange is None
             and not self.suspended
@@ -1090,7 +1212,7 @@ class Session:
             and self._explain is None
             and now - self._last_traffic <= self.idle_limit
             and not self._outbox
-            and self._turns.pass_by(job.lane)
+            and self._turns.claim_turn(job.lane)
         ):
             line = self._begin_job(job, now)
             self.statistics.bytes_sent += len(line)
@@ -1100,12 +1222,12 @@ class Session:
         return None
 
     def next_output(self, now: float) -> bytes | None:
-        """Return what to write now, ``None`` if nothing; call until it gives ``None``."""
+        """Return bytes to write now; call again until it returns ``None``, which is nothing."""
         data: bytes | None
         if self._outbox:
             data = bytes(self._outbox)
             self._outbox.clear()
-            self._stopwatch.written(now)
+            self._stopwatch.note_written(now)
             if (send := self._sender.outstanding) is not None and send.step(_WRITE):
                 send.written_at = now
         elif (
@@ -1119,8 +1241,10 @@ class Session:
         return data
 
     def _begin_next(self, now: float) -> bytes | None:
+        """Begin the next command, if one may begin; return its line."""
         if now < self._gap_until:
             return None
+        # Ahead of everything, because AT+QIGETERROR tells of the last command alone (§2.2.12).
         if self._explain is not None:
             explain, self._explain = self._explain, None
             return self._begin(Qigeterror(), PLAIN, explain, now)
@@ -1130,6 +1254,7 @@ class Session:
         turn = self._turns.next(now)
         if turn is None:
             return self._begin(At(), PLAIN, Probe(), now) if self._trust.gate.wants_frame else None
+        # A sleeping module would take the command for a wake-up call, and lose it (F48).
         if now - self._last_traffic > self.idle_limit:
             self._lose_step("the module may be asleep", is_sleep=True)
             return None
@@ -1143,7 +1268,8 @@ class Session:
         assert slot is not None
         if turn.kind is TurnKind.READ:
             self.statistics.reads += 1
-            slot.readable, slot.last_read = False, now  # what comes from now on sets it again
+            # A "recv" that arrives from now on sets readable again, and counts (N28).
+            slot.readable, slot.last_read = False, now
             return self._begin(_READS[slot.connect_id], READ, Read(slot), now)
         if turn.kind is TurnKind.SWITCH:
             assert slot.wanted_mode is not None
@@ -1171,10 +1297,11 @@ class Session:
         outgoing: bytes | None = None,
     ) -> bytes:
         line, usual, answer_s = command.encode(), command.time_limit, self._answer_s
-        # What the note gives more time may wait for the network.
+        # A command with more than the note's 300 ms waits for the network or the SIM, and may pause
+        # in the middle of its answer.
         is_quick, rest_s = usual <= MAX_RESPONSE_TIME_S, math.inf
         if limit is None:
-            # Out of step, answers get lost, and asking again costs nothing.
+            # While out of step, answers get lost, and asking again does no harm.
             patience = self.answer_timeout / 2 if self.suspended else self.answer_timeout
             limit = usual + ANSWER_MARGIN_S
             limit = patience if patience > limit else limit
@@ -1186,16 +1313,18 @@ class Session:
         exchange = Exchange(command, purpose, now, limit, outgoing, traffic, rest_s, meaning, size)
         self._exchange = exchange
         if self.suspended:
+            # Pushed data of an earlier program's socket may look like this command's OK (F45).
             exchange.is_doubtful = now - self._trust.pushed_at < _DOUBT_S
         elif self._framer.read_due and not isinstance(purpose, Explain):
-            self._framer.read_due = 0  # until a read sets it: no header announces a payload
+            # Behind a failed read its payload may still come, until another command begins.
+            self._framer.read_due = 0
         if not exchange.is_plain:
             self._arm(exchange)
         self.statistics.commands += 1
         return line
 
     def _arm(self, exchange: Exchange) -> None:
-        """Tell the framer what the answer may hold, and where a rule changes."""
+        """Tell the framer what the answer may hold, and where its rules change."""
         framer, effect = self._framer, exchange.meaning.effect
         if exchange.meaning.is_read:
             framer.read_due = READ_MAX_BYTES
@@ -1206,20 +1335,29 @@ class Session:
         if isinstance(effect, OpenSocket) and self._begin_open(effect):
             exchange.is_framed_at_once = True
             return
-        # The prompt may come right behind an OK of the send before.
+        # The late OK of the send before ends the framer's wait for the prompt, and the prompt may
+        # stand right behind that OK. So the framer stops there, to be told again of the prompt.
         after_late_ok = has_prompt and self._trust.awaits_late_ok
         framer.hold_after_final = effect is not None or after_late_ok
 
     def _begin_open(self, effect: OpenSocket) -> bool:
-        """Note that AT+QIOPEN is written; return whether its data are framed from now on.
+        """Note that AT+QIOPEN is being written.
 
-        A peer may speak as soon as it is connected, and the ``OK`` may get lost.
+        The framer expects data of the socket from now on, because a peer may send as soon as it
+        is connected, and the ``OK`` may get lost.
+
+        Returns:
+            Whether the framer does; if not, its rules change at the ``OK``.
+
         """
         slot = self.sockets.get(effect.connect_id)
+        # A caller's own AT+QIOPEN. If a socket of ours has the ID, the module refuses it (563).
         if slot is None or slot.state is not SlotState.OPENING:
-            return False  # a caller's own command: if its ID is in use, the module refuses it
+            return False
         slot.is_asked = True
+        # Beside a listener, the ID may belong to an incoming connection whose URC got lost, and
+        # whose data are announced (F33).
         if self.sockets.listeners:
-            return False  # an incoming connection whose URC got lost may have the ID
+            return False
         self._unsolicited.apply(effect)
         return True

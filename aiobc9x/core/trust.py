@@ -228,7 +228,7 @@ class PushGate:
         self._since = 0.0
         self._patience_s = PATIENCE_S
         # No line end was found behind the payload; the next frame, or silence, may explain that.
-        self._is_accused = False
+        self._lacks_end = False
         # Whether this module prints a CRLF of its own behind pushed data; None if not known yet.
         self._ends_own_line: bool | None = None
 
@@ -254,8 +254,8 @@ class PushGate:
             and whether the frame was only about the payload, so that it means nothing more.
 
         """
-        if self._is_accused:
-            self._is_accused = False
+        if self._lacks_end:
+            self._lacks_end = False
             held = self._let_go()
             # No line end stood behind the payload. If the frame is one that has no CRLF in
             # front (noise, an echo), this module simply prints none, and nothing was lost.
@@ -265,7 +265,7 @@ class PushGate:
             # nothing now.
             if self._framer.push_ends:
                 self._framer.push_ends.popleft()
-            self._is_accused, self.due = True, self._since + self._patience_s
+            self._lacks_end, self.due = True, self._since + self._patience_s
             return None, None, True
         return *self._settle(is_noise=_is_noise(frame)), False
 
@@ -280,8 +280,8 @@ class PushGate:
         if self.due is None or now < self.due:
             return None, None
         # Bytes that are half here belong to a frame that is not noise: so the line end is missing.
-        if self._is_accused:
-            self._is_accused = False
+        if self._lacks_end:
+            self._lacks_end = False
             held = self._let_go()
             return (None, NO_PUSH_END) if self._framer.is_cut else (held, None)
         behind, waited = self._framer.behind_push, now - self._since
@@ -335,7 +335,7 @@ class PushGate:
     def clear(self) -> None:
         """Drop the held payload, and the ends that the framer has noted."""
         self._let_go()
-        self._is_accused = False
+        self._lacks_end = False
         self._framer.push_ends.clear()
 
 
@@ -366,7 +366,7 @@ class Trust:
             some relatives omit it only behind a prompt. A form that has not been used is not
             in the dict.
         awaits_late_ok: A send has ended without its ``OK``, which may still come.
-        accused: Damage behind the payload of a read, until the next frame has explained it or
+        deferred: Damage behind the payload of a read, until the next frame has explained it or
             not; ``None`` if there is none.
         pushed_at: When a line last looked like pushed data for which no socket of ours asked.
             Noted only while the session is suspended, because it does not know then which
@@ -378,7 +378,7 @@ class Trust:
         self.in_doubt = False
         self.withheld: list[Urc] = []
         self.gate = PushGate(framer)
-        self.accused: Damage | None = None
+        self.deferred: Damage | None = None
         self.ok_habits: dict[str, OkHabit] = {}
         self.pushed_at = -math.inf
         self.awaits_late_ok = False
@@ -386,17 +386,17 @@ class Trust:
         # Whether this module has ever printed exactly one CRLF behind "+QIRD: 0".
         self._is_empty_plain = False
 
-    def doubt(self) -> None:
+    def begin_doubt(self) -> None:
         """Begin to doubt: drop withheld URCs, and believe no line until the line is silent."""
         self.in_doubt = True
         self.withheld.clear()
 
-    def silent(self, seconds: float) -> None:
+    def note_silence(self, seconds: float) -> None:
         """End the doubt if the line has been silent long enough for a payload to have ended."""
         if seconds >= QUIET_S:
             self.in_doubt = False
 
-    def accuse(self, damage: Damage) -> bool:
+    def defer(self, damage: Damage) -> bool:
         """Put a damage aside if the next frame may explain it, and return whether it may.
 
         That is so where one CRLF stands behind the payload of a read, and not the second one in
@@ -404,15 +404,15 @@ class Trust:
         either noise at wake-up (F4), which has no CRLF in front, or bytes were lost.
         """
         if damage.reason == NO_READ_END and damage.data == _LINE_END:
-            self.accused = damage
-        return self.accused is not None
+            self.deferred = damage
+        return self.deferred is not None
 
-    def acquit(self, frame: Frame) -> Damage | None:
+    def settle_deferred(self, frame: Frame) -> Damage | None:
         """Return the damage that was put aside, unless this next frame explains it."""
-        damage, self.accused = self.accused, None
+        damage, self.deferred = self.deferred, None
         return None if _is_noise(frame) else damage
 
-    def mistrusts_empty(self, blanks: bytes) -> bool:
+    def check_blanks(self, blanks: bytes) -> bool:
         """Return whether the bytes behind ``+QIRD: 0`` must be data; learn the module's habit.
 
         One CRLF stands there (§4.1.3), and noise at times. A module that has once printed one
@@ -436,7 +436,7 @@ class Trust:
         urcs, self.withheld = self.withheld, []
         return urcs
 
-    def omit_ok(self, form: str, now: float) -> None:
+    def note_omitted_ok(self, form: str, now: float) -> None:
         """Note that this module omits ``OK`` for a form of send, or prints it late."""
         self.ok_habits[form] = OkHabit.OMITTED
         self.awaits_late_ok, self._late_ok_until = True, now + LATE_OK_S
@@ -449,7 +449,7 @@ class Trust:
         """Note that the late ``OK`` has come; each send has one at most."""
         self.awaits_late_ok = False
 
-    def in_step(self) -> None:
+    def end_doubt(self) -> None:
         """End all doubt, because answers belong to their commands again; keep the habits."""
         self.in_doubt = False
         self.withheld.clear()
@@ -457,6 +457,6 @@ class Trust:
 
     def clear(self) -> None:
         """Forget everything but the habits, because the module restarted or the link is gone."""
-        self.in_step()
-        self.accused = None
+        self.end_doubt()
+        self.deferred = None
         self.gate.clear()

@@ -1,10 +1,10 @@
-"""Who waits for the line, and whose turn it is.
+"""Choose what the line is used for next.
 
 Layer: core. Does no I/O; time comes in as ``now``.
 
-:class:`JobQueue` holds the commands that wait, :func:`next_turn` chooses, as a pure
-function, and :class:`Turns` asks everyone who may want the line and keeps where the
-rounds stand.
+:class:`JobQueue` holds the commands that wait. :func:`next_turn`, a pure function, chooses
+between commands, reads and sends. :class:`Turns` collects who wants the line, calls
+:func:`next_turn`, and keeps the state of the rounds between two calls.
 """
 
 from __future__ import annotations
@@ -24,14 +24,18 @@ if TYPE_CHECKING:
     from aiobc9x.core.slots import SocketTable
 
 SMALL_SEND_BYTES: Final = 256
-"""A socket with no more than this to send doesn't wait for all that have a quantum."""
+"""The most bytes of a send that counts as small.
+
+Small sends alternate with the others, so that a short message does not wait for every socket
+that has 1440 bytes to send. Ours.
+"""
 
 
 class JobQueue:
-    """First come, first served in each lane.
+    """Hold the jobs that wait, first come first served in each lane.
 
     Attributes:
-        waiting: How many jobs there are in all lanes.
+        waiting: The number of jobs in all lanes.
 
     """
 
@@ -62,7 +66,8 @@ class JobQueue:
 
         Args:
             lane: The lane.
-            sending: A send is outstanding, so that no other may start (C3).
+            sending: A send is outstanding, so a job that is a send may not start: ``SEND OK``
+                names no socket (§4.1.2).
 
         """
         jobs = self._lanes[lane]
@@ -71,10 +76,11 @@ class JobQueue:
         return next((job for job in jobs if not job.command.meaning.is_send), None)
 
     def take(self, lane: Lane, *, sending: bool = False) -> Job:
-        """Remove and return what :meth:`next` returns; something must be there."""
+        """Remove the job that :meth:`next` returns, and return it; there must be one."""
         job = self.next(lane, sending=sending)
         assert job is not None
-        self._lanes[lane].remove(job)  # by identity: no two jobs are equal
+        # remove() compares by identity here, because Job has no __eq__ of its own.
+        self._lanes[lane].remove(job)
         self.waiting -= 1
         return job
 
@@ -86,7 +92,7 @@ class JobQueue:
 
 
 class TurnKind(enum.Enum):
-    """What the line is used for next."""
+    """The uses of the line."""
 
     CLOSE = "close"
     COMMAND = "command"
@@ -100,9 +106,9 @@ class Turn:
     """One use of the line.
 
     Attributes:
-        kind: What for.
-        connect_id: The socket, -1 where none is meant.
-        lane: Where its command waits, ``None`` for a read or a send.
+        kind: What the line is used for.
+        connect_id: The socket; -1 for a close or a command, whose job names its own.
+        lane: The lane of the job; ``None`` for a read, a send or a switch, which have no job.
 
     """
 
@@ -111,7 +117,7 @@ class Turn:
     lane: Lane | None = field(default=None, compare=False)
 
 
-# Made beforehand: one is needed a command.
+# All turns there can be, made beforehand: making one for each command would take time.
 _CLOSE: Final = Turn(TurnKind.CLOSE, lane=Lane.CLOSE)
 _COMMAND: Final = Turn(TurnKind.COMMAND, lane=Lane.COMMAND)
 _SWITCHES: Final = {i: Turn(TurnKind.SWITCH, i) for i in CONNECT_IDS}
@@ -121,19 +127,20 @@ _SENDS: Final = {i: Turn(TurnKind.SEND, i) for i in CONNECT_IDS}
 
 _NOBODY: Final[frozenset[int]] = frozenset()
 
-# A third of the time of a NamedTuple's own constructor, a sixth of _replace().
+# Takes a third of the time of a NamedTuple's own constructor, and a sixth of _replace().
 _new: Final = tuple.__new__
 
 
-class Cursor(NamedTuple):  # one is made a turn, and a dataclass takes three times as long
-    """Where the rounds stand.
+# A NamedTuple, because one is made for each turn and a dataclass takes three times as long.
+class Cursor(NamedTuple):
+    """The state of the rounds: who has had a turn.
 
     Attributes:
-        read_in_round: Sockets that have had their read in this round.
+        read_in_round: Connect IDs that have been read in this round.
         send_is_due: The round of reads is over, so one send comes next.
-        last_send: The socket that sent last, of those with much to send.
-        last_small: The socket that sent last, of those with little to send.
-        small_was_last: The last send was one of those.
+        last_send: The connect ID of the last send that was not small.
+        last_small: The connect ID of the last send that was small.
+        small_was_last: The last send was a small one.
         command_was_last: The last turn was a command, so the sockets come next.
 
     """
@@ -158,26 +165,29 @@ def next_turn(
     """Choose the next use of the line.
 
     Closes go first. Commands alternate with the sockets. Among the sockets, each
-    readable one is read once, then one sends, so that neither direction starves. Sends
-    that are small alternate with the others, so that a short message waits for one
-    quantum, not for one of each bulk writer.
+    readable one is read once, then one sends, so that neither direction starves. Small sends
+    alternate with the others, so that a short message waits for one send of 1440 bytes at
+    most, and not for one of each bulk writer.
 
     Args:
-        cursor: Where the rounds stand.
+        cursor: The state of the rounds.
         closes: A close is waiting.
         commands: A command is waiting.
-        readable: Connect IDs that may hold data and have room for it, the most urgent first.
-        sendable: Connect IDs with bytes to send, ascending; none while one is outstanding.
-        small: Those of them that have at most :data:`SMALL_SEND_BYTES`, ascending.
+        readable: Connect IDs to read, the most urgent first.
+        sendable: Connect IDs with bytes to send, ascending; empty while a send is outstanding.
+        small: Those of ``sendable`` that have at most :data:`SMALL_SEND_BYTES`, ascending.
 
     Returns:
-        The turn, ``None`` if nothing waits, and where the rounds stand after it.
+        The turn, ``None`` if nothing waits; and the state of the rounds after it.
 
     """
+    # A close frees a connect ID, for which an open may be waiting.
     if closes:
         return _CLOSE, cursor
+    # A caller who sends commands without a pause must not stop the data of the sockets.
     sockets = bool(readable or sendable)
     if commands and not (cursor.command_was_last and sockets):
+        # _replace() is slow, and behind a command nothing changes.
         if not cursor.command_was_last:
             cursor = cursor._replace(command_was_last=True)
         return _COMMAND, cursor
@@ -192,8 +202,8 @@ def next_turn(
 def _send_turn(
     cursor: Cursor, sendable: Sequence[int], small: Sequence[int]
 ) -> tuple[Turn, Cursor]:
-    """Let one socket send; a new round of reads begins behind it."""
-    # Nearly always all are small, or none is.
+    """Give the turn to a socket that sends; a new round of reads begins behind it."""
+    # Nearly always all sends are small, or none is, and then nothing has to be sorted out.
     few = small if len(small) == len(sendable) else [i for i in sendable if i in small]
     many = sendable if not small else [i for i in sendable if i not in small]
     last_send, last_small = cursor.last_send, cursor.last_small
@@ -206,7 +216,8 @@ def _send_turn(
 
 
 def _read_turn(cursor: Cursor, left: Sequence[int], readable: Sequence[int]) -> tuple[Turn, Cursor]:
-    if not left:  # a new round
+    # Every readable socket has had its read: a new round begins.
+    if not left:
         left = readable
         read = frozenset({left[0]})
     else:
@@ -223,25 +234,25 @@ def _read_turn(cursor: Cursor, left: Sequence[int], readable: Sequence[int]) -> 
 
 
 def _after(last: int, waiting: Sequence[int]) -> int:
-    """Return the first ID behind ``last``, going round."""
+    """Return the next ID above ``last``, or the lowest if there is none above."""
     if len(waiting) == 1:
         return waiting[0]
     return next((i for i in waiting if i > last), waiting[0])
 
 
-# To look an attribute of an enum up takes its time.
+# Looking up a member of an enum is slow, and these are compared for each command.
 _CLOSE_LANE, _COMMAND_LANE = Lane.CLOSE, Lane.COMMAND
 _REMOTE: Final = SlotState.REMOTE_CLOSED
 
 
 class Turns:
-    """Asks everyone who may want the line, and keeps where the rounds stand.
+    """Collect who wants the line, and keep the state of the rounds.
 
     Attributes:
-        is_quiet: No socket wants the line: :meth:`next` has looked, and no socket has changed
-            since. Whoever changes one clears it. A command that is asked for by itself then
-            needn't look at six sockets once more; were it not cleared, that command would go
-            ahead of a socket whose turn it is, and nothing worse.
+        is_quiet: No socket wants the line: :meth:`next` has looked at all six, and no socket
+            has changed since. The session sets it to ``False`` whenever it changes a slot. A
+            single command is then written without another look at the sockets. If the session
+            forgot to do so, one command would go ahead of a socket, and nothing worse.
 
     """
 
@@ -250,13 +261,15 @@ class Turns:
         self._cursor = Cursor()
         self.is_quiet = False
 
-    def pass_by(self, lane: Lane) -> bool:
-        """Let a job go at once if nobody else wants the line, now or after a send.
+    def claim_turn(self, lane: Lane) -> bool:
+        """Take the next turn for a job of this lane, if nothing else wants the line.
 
         Returns:
-            Whether it may. Then it has had its turn; behind a command the sockets come next.
+            Whether the job may be written at once. If so, it has had its turn: behind a
+            command the sockets come next.
 
         """
+        # Behind an outstanding send its socket mostly has more to send, and comes first then.
         if self._queue.waiting or self._sender.outstanding is not None:
             return False
         if self._sockets.in_use and not self.is_quiet and self._sockets_wait():
@@ -266,14 +279,15 @@ class Turns:
         return True
 
     def next(self, now: float) -> Turn | None:
-        """Return the next use of the line, ``None`` if nobody waits."""
+        """Return the next use of the line; ``None`` if nothing waits."""
         queue = self._queue
         if not (queue.waiting or self._sockets_wait()):
             self.is_quiet = True
             return None
         sockets = self._sockets.in_use
         for slot in sockets:
-            # At once: nothing must come between a read that found nothing and the switch.
+            # Ahead of everything: the switch must follow "+QIRD: 0" at once, before more data get
+            # into the buffer (see Slot.switch_is_due).
             if slot.wanted_mode is not None and slot.switch_is_due:
                 return _SWITCHES[slot.connect_id]
         sending = self._sender.outstanding is not None
@@ -283,7 +297,8 @@ class Turns:
             commands = queue.next(_COMMAND_LANE, sending=sending) is not None
         waiting = [slot for slot in sockets if slot.readable and slot.may_read]
         if len(waiting) > 1:
-            # What is known to wait goes before what is only looked after (rule 5).
+            # Sockets that are known to hold data go before those that are read in case a URC got
+            # lost (F14, F15).
             waiting.sort(key=lambda slot: not slot.holds_data)
         readable = [slot.connect_id for slot in waiting]
         sendable, small = [], []
@@ -306,7 +321,7 @@ class Turns:
         return turn
 
     def _sockets_wait(self) -> bool:
-        """Whether some socket wants the line, though it may not be its time yet."""
+        """Whether a socket wants the line now, or will once its back-off is over."""
         for slot in self._sockets.in_use:
             if slot.outgoing or slot.datagrams or slot.wanted_mode is not None:
                 return True
@@ -315,24 +330,26 @@ class Turns:
         return False
 
     def sends_wait(self, now: float) -> bool:
-        """Whether some socket has more to send."""
+        """Whether a socket has bytes to send now."""
         return any(slot.may_send(now) for slot in self._sockets)
 
-    def wake(self, now: float, poll_interval: float) -> None:
-        """Have silent sockets read, and refused ones try again, whose time has come."""
+    def mark_due(self, now: float, poll_interval: float) -> None:
+        """Mark the sockets whose time has come: for a poll (F15), a second read, or a send."""
         for slot in self._sockets.in_use:
             if (due := slot.poll_due(poll_interval)) is not None and now >= due:
                 slot.readable = True
             if slot.read_at and now >= slot.read_at:
                 slot.read_at, slot.readable = 0.0, True
             if now >= slot.retry_at:
-                slot.retry_at = 0.0  # nobody need wake up for it again
+                # So that deadline() doesn't name a time in the past for ever.
+                slot.retry_at = 0.0
 
     def deadline(self, poll_interval: float, before: float) -> float:
-        """Return when :meth:`wake` has something to do, or ``before`` if that is sooner."""
+        """Return when :meth:`mark_due` has something to do, or ``before`` if that is sooner."""
         first = before
         for slot in self._sockets.in_use:
-            # What was read later is due later, but for one that the peer has closed.
+            # The cheap comparison first. It misses sockets that the peer has closed, because those
+            # are read more often than poll_interval says.
             if (poll_interval and slot.last_read + poll_interval < first) or slot.state is _REMOTE:
                 due = slot.poll_due(poll_interval)
                 if due is not None and due < first:

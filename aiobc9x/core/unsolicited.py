@@ -23,7 +23,7 @@ from aiobc9x.core.events import (
     RemoteClosed,
 )
 from aiobc9x.core.profile import ModuleProfile
-from aiobc9x.core.receiving import announce
+from aiobc9x.core.receiving import note_announced
 from aiobc9x.core.slots import Slot, SlotState, SocketTable
 from aiobc9x.core.statistics import Statistics
 from aiobc9x.core.trust import Loss
@@ -67,17 +67,17 @@ class Unsolicited:
         """Apply a URC to the socket that it names, and yield what happened."""
         match urc:
             case Received(connect_id, length):
-                slot, events = self._proven(connect_id)
+                slot, events = self._connected_slot(connect_id)
                 yield from events
                 if slot is not None:
-                    announce(slot, length)
+                    note_announced(slot, length)
             case Closed(connect_id):
-                slot, events = self._proven(connect_id)
+                slot, events = self._connected_slot(connect_id)
                 yield from events
                 if slot is not None:
                     yield from self.remote_closed(slot)
             case BufferFull(connect_id):
-                slot, events = self._proven(connect_id)
+                slot, events = self._connected_slot(connect_id)
                 yield from events
                 yield from self._overflow(slot, profile)
             case OpenResult(connect_id, err):
@@ -102,7 +102,7 @@ class Unsolicited:
         slot = self._sockets.get(payload.connect_id)
         # The usual case is an open socket; everything else takes the longer way.
         if slot is None or slot.state is not _OPEN:
-            slot, events = self._proven(payload.connect_id, is_own=True)
+            slot, events = self._connected_slot(payload.connect_id, is_own=True)
             yield from events
         # Data of a connection that has failed here, or of a program that crashed (F45).
         if slot is None or not slot.is_live:
@@ -166,7 +166,7 @@ class Unsolicited:
             if slot is None or not slot.is_live:
                 self.frame_pushes(urc.connect_id, on=False)
 
-    def suspect(self) -> None:
+    def read_all_once(self) -> None:
         """Have each live socket with a buffer read once, because a URC may have got lost."""
         for slot in self._sockets:
             if slot.is_live and slot.has_buffer:
@@ -224,7 +224,7 @@ class Unsolicited:
             # In push mode nothing was buffered, and all that was pushed came before this URC.
             yield Drained(slot)
 
-    def _proven(
+    def _connected_slot(
         self, connect_id: int, *, is_own: bool = False
     ) -> tuple[Slot | None, Iterator[Event]]:
         """Find the slot of a connect ID that the module has just shown to be connected.
@@ -270,7 +270,7 @@ class Unsolicited:
         if slot is None:
             return
         # A full buffer holds data, although the URC has no length.
-        announce(slot, None)
+        note_announced(slot, None)
         # F20: the module has most likely dropped bytes that it had acknowledged. A checked stream
         # (TLS) finds the hole by itself, and may be lucky.
         if slot.is_datagram:

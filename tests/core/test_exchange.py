@@ -150,7 +150,7 @@ class TestBlanks:
     def test_they_are_given_once(self, chunks: list[bytes]) -> None:
         """When something else comes, however the stream was cut."""
         exchange = Exchange(Qird(0), None, 0.0, 2.0)
-        found = [exchange.blanks_behind(chunk) for chunk in (*chunks, b"K\r\n", b"\r\nOK")]
+        found = [exchange.collect_blanks(chunk) for chunk in (*chunks, b"K\r\n", b"\r\nOK")]
         assert [blanks for blanks in found if blanks is not None] == [b"\r\n\x00\r\n\r\n"]
 
 
@@ -180,34 +180,34 @@ class TestDeadline:
     def test_early_bytes_change_nothing(self) -> None:
         """There is time enough."""
         exchange = query()
-        exchange.progress(10.1)
+        exchange.extend_for_traffic(10.1)
         assert exchange.deadline == 12.0
 
     def test_late_bytes_put_it_off(self) -> None:
         """An answer that is on its way may finish."""
         exchange = query()
-        exchange.progress(11.9)
+        exchange.extend_for_traffic(11.9)
         assert exchange.deadline == 11.9 + ANSWER_MARGIN_S
 
     def test_a_trickle_does_not_put_it_off_for_ever(self) -> None:
         """A module that babbles without an answer is late as well."""
         exchange = query()
         for tenth in range(1000):
-            exchange.progress(10.0 + tenth / 10)
+            exchange.extend_for_traffic(10.0 + tenth / 10)
         assert exchange.deadline == 12.0 + CUT_SLACK_S
 
     def test_a_trickle_puts_a_short_limit_off_by_less(self) -> None:
         """Whoever waits briefly has something else to try."""
         exchange = Exchange(At(), "purpose", 10.0, 0.5)
         for tenth in range(1000):
-            exchange.progress(10.0 + tenth / 10)
+            exchange.extend_for_traffic(10.0 + tenth / 10)
         assert exchange.deadline == 15.5
 
     def test_what_comes_next_may_have_less_slack(self) -> None:
         """Such as a final result that a module may omit."""
         exchange = query()
         exchange.extend(30.0, 0.5)
-        exchange.progress(30.0)
+        exchange.extend_for_traffic(30.0)
         assert exchange.deadline == 30.5
 
     def test_what_comes_next_has_its_own(self) -> None:
@@ -215,7 +215,7 @@ class TestDeadline:
         exchange = query()
         exchange.extend(30.0)
         assert exchange.deadline == 30.0
-        exchange.progress(100.0)
+        exchange.extend_for_traffic(100.0)
         assert exchange.deadline == 30.0 + CUT_SLACK_S
 
     def test_the_line_takes_ten_bits_a_byte(self) -> None:

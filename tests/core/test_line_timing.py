@@ -24,8 +24,8 @@ def answer(
     exchange.prompted = prompted
     statistics.bytes_sent += 40
     statistics.bytes_received += 60
-    watch.answered(exchange, 5.0 + seconds, BAUDRATE)
-    return watch.line(BAUDRATE).latency_s
+    watch.sample(exchange, 5.0 + seconds, BAUDRATE)
+    return watch.timing(BAUDRATE).latency_s
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ class TestLatency:
 
     def test_nothing_measured(self, watch: Stopwatch) -> None:
         """The rate is known, the times are 0."""
-        assert watch.line(BAUDRATE) == LineTiming(100.0, 0.0, 0.0)
+        assert watch.timing(BAUDRATE) == LineTiming(100.0, 0.0, 0.0)
 
     def test_the_first_answer_counts_in_full(
         self, watch: Stopwatch, statistics: Statistics
@@ -76,15 +76,15 @@ class TestLatency:
 
     def test_what_waits_for_the_network_tells_nothing(self, watch: Stopwatch) -> None:
         """Nobody knows how long that takes."""
-        watch.answered(Exchange(Qird(0), None, 5.0, 1.0, traffic=None), 10.0, BAUDRATE)
-        assert watch.line(BAUDRATE).latency_s == 0
+        watch.sample(Exchange(Qird(0), None, 5.0, 1.0, traffic=None), 10.0, BAUDRATE)
+        assert watch.timing(BAUDRATE).latency_s == 0
 
     def test_a_long_exchange_tells_nothing(self, watch: Stopwatch, statistics: Statistics) -> None:
         """The line may be slower than it is thought to be."""
         exchange = Exchange(Qird(0), None, 5.0, 1.0, traffic=statistics.traffic_bytes)
         statistics.bytes_sent += 101
-        watch.answered(exchange, 15.0, BAUDRATE)
-        assert watch.line(BAUDRATE).latency_s == 0
+        watch.sample(exchange, 15.0, BAUDRATE)
+        assert watch.timing(BAUDRATE).latency_s == 0
 
     def test_an_end_behind_a_prompt_tells_nothing_new(
         self, watch: Stopwatch, statistics: Statistics
@@ -101,7 +101,7 @@ class TestRate:
         """Let bytes cross the line in an exchange that takes so long."""
         exchange = Exchange(Qird(0), None, 5.0, 1.0, traffic=statistics.traffic_bytes)
         statistics.bytes_received += size
-        watch.answered(exchange, 5.0 + seconds, BAUDRATE)
+        watch.sample(exchange, 5.0 + seconds, BAUDRATE)
 
     def test_long_exchanges_show_a_slower_line(
         self, watch: Stopwatch, statistics: Statistics
@@ -110,12 +110,12 @@ class TestRate:
         for _ in range(2):
             self.cross(watch, statistics, 50, 5.5)
             self.cross(watch, statistics, 1000, 100.5)
-        assert watch.line(BAUDRATE).bytes_per_s == pytest.approx(10, rel=0.06)
+        assert watch.timing(BAUDRATE).bytes_per_s == pytest.approx(10, rel=0.06)
         for _ in range(60):
             self.cross(watch, statistics, 50, 5.5)
             self.cross(watch, statistics, 1000, 100.5)
-        assert watch.line(BAUDRATE).bytes_per_s == pytest.approx(10, rel=0.01)
-        assert watch.line(BAUDRATE).latency_s == pytest.approx(0.5, rel=0.1)
+        assert watch.timing(BAUDRATE).bytes_per_s == pytest.approx(10, rel=0.01)
+        assert watch.timing(BAUDRATE).latency_s == pytest.approx(0.5, rel=0.1)
 
     @pytest.mark.parametrize("latency", [0.0, 0.5, 5.0])
     def test_a_line_as_fast_as_it_was_said(
@@ -125,13 +125,13 @@ class TestRate:
         for late in [0, 0, 20, 0, 0, 0, 0]:
             self.cross(watch, statistics, 50, 0.5 + latency)
             self.cross(watch, statistics, 1000, 10 + latency + late)
-        assert watch.line(BAUDRATE).bytes_per_s == 100
+        assert watch.timing(BAUDRATE).bytes_per_s == 100
 
     def test_one_delay_shows_nothing(self, watch: Stopwatch, statistics: Statistics) -> None:
         """The host may have been busy."""
         self.cross(watch, statistics, 50, 0.5)
         self.cross(watch, statistics, 1000, 30)
-        assert watch.line(BAUDRATE).bytes_per_s == 100
+        assert watch.timing(BAUDRATE).bytes_per_s == 100
 
 
 class TestTurnaround:
@@ -139,16 +139,16 @@ class TestTurnaround:
 
     def test_it_is_averaged(self, watch: Stopwatch) -> None:
         """Like the latency."""
-        watch.prompted(1.0)
-        watch.written(1.25)
-        assert watch.line(BAUDRATE).turnaround_s == 0.25
-        watch.prompted(2.0)
-        watch.written(2.25 + 0.08)
-        assert watch.line(BAUDRATE).turnaround_s == pytest.approx(0.26)
+        watch.note_prompt(1.0)
+        watch.note_written(1.25)
+        assert watch.timing(BAUDRATE).turnaround_s == 0.25
+        watch.note_prompt(2.0)
+        watch.note_written(2.25 + 0.08)
+        assert watch.timing(BAUDRATE).turnaround_s == pytest.approx(0.26)
 
     def test_other_writes_are_none(self, watch: Stopwatch) -> None:
         """Only what follows a prompt."""
-        watch.prompted(1.0)
-        watch.written(1.25)
-        watch.written(99.0)
-        assert watch.line(BAUDRATE).turnaround_s == 0.25
+        watch.note_prompt(1.0)
+        watch.note_written(1.25)
+        watch.note_written(99.0)
+        assert watch.timing(BAUDRATE).turnaround_s == 0.25

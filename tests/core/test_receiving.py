@@ -11,10 +11,10 @@ from aiobc9x.core.receiving import (
     REFUSED_WAIT_S,
     Read,
     absorb,
-    announce,
     distrust,
     is_torn_empty,
-    refuse,
+    note_announced,
+    note_refusal,
     refused_wait,
 )
 from aiobc9x.core.slots import Slot, SlotState
@@ -101,7 +101,7 @@ class TestEdge:
     def test_nothing_means_nothing(self) -> None:
         """From now on the module announces again."""
         slot = socket()
-        announce(slot, 9)
+        note_announced(slot, 9)
         slot.readable = False
         assert absorb(slot, None, 5.0) is None
         assert not slot.readable
@@ -118,7 +118,7 @@ class TestEdge:
     def test_what_is_announced_during_a_read_is_read_next(self) -> None:
         """It came behind ``+QIRD: 0``, and the module won't say it again (N28)."""
         slot = socket()
-        announce(slot, 5)
+        note_announced(slot, 5)
         assert absorb(slot, None, 5.0) is None
         assert slot.readable
         assert slot.holds_data
@@ -137,8 +137,8 @@ class TestKnowing:
     def test_announcements_add_up_and_reads_take_away(self) -> None:
         """And never below what the last header said."""
         slot = socket()
-        announce(slot, 5)
-        announce(slot, 3)
+        note_announced(slot, 5)
+        note_announced(slot, 3)
         assert slot.announced == 8
         absorb(slot, Payload(None, 0, b"12345"), 0.0)
         assert slot.announced == 3
@@ -150,8 +150,8 @@ class TestKnowing:
     def test_an_announcement_without_length_is_some(self) -> None:
         """With ``showlength`` 0; a later number can't tell how much it is in all."""
         slot = socket()
-        announce(slot, None)
-        announce(slot, 3)
+        note_announced(slot, None)
+        note_announced(slot, 3)
         assert slot.announced is None
         assert slot.readable
 
@@ -203,7 +203,7 @@ class TestRefusal:
         """The connection ends, and the error says why."""
         slot = socket(state=SlotState.REMOTE_CLOSED)
         slot.announced = announced
-        event = refuse(slot, 567)
+        event = note_refusal(slot, 567)
         assert isinstance(event, Failed)
         assert isinstance(event.error, StreamBroken)
         assert "lost received bytes" in str(event.error)
@@ -213,7 +213,7 @@ class TestRefusal:
         """Its rest is lost; without a code there is none in the text."""
         slot = socket(ServiceType.UDP)
         slot.fragments += b"ab"
-        event = refuse(slot, None)
+        event = note_refusal(slot, None)
         assert isinstance(event, Failed)
         assert str(event.error).endswith("ERROR to AT+QIRD")
 
@@ -223,7 +223,7 @@ class TestRefusal:
         """The module is asked whether it still has the socket, at its end too."""
         slot = socket(state=state)
         slot.readable = True
-        assert refuse(slot, err) == ReadRefused(slot, err)
+        assert note_refusal(slot, err) == ReadRefused(slot, err)
         assert not slot.readable
         assert not slot.is_drained
 
@@ -235,12 +235,12 @@ class TestRefusal:
         """Blocked, out of memory, busy: nothing has left its buffer."""
         slot = socket()
         slot.announced = announced
-        assert refuse(slot, err) == ReadRefused(slot, err)
+        assert note_refusal(slot, err) == ReadRefused(slot, err)
 
     def test_eight_in_a_row_are_enough(self) -> None:
         """A module that never reads a socket again has lost what it holds."""
         slot = socket()
-        events = [refuse(slot, 568) for _ in range(REFUSALS_MAX + 1)]
+        events = [note_refusal(slot, 568) for _ in range(REFUSALS_MAX + 1)]
         assert {type(event) for event in events[:-1]} == {ReadRefused}
         assert isinstance(events[-1], Failed)
 
@@ -248,15 +248,15 @@ class TestRefusal:
         """A module that is busy now and then is no broken one."""
         slot = socket()
         for _ in range(REFUSALS_MAX):
-            refuse(slot, 568)
+            note_refusal(slot, 568)
         absorb(slot, None, 5.0)
-        assert refuse(slot, 568) == ReadRefused(slot, 568)
+        assert note_refusal(slot, 568) == ReadRefused(slot, 568)
 
     def test_each_wait_is_twice_the_last_within_limits(self) -> None:
         """From half a second to five."""
         slot, waits = socket(), []
         for _ in range(REFUSALS_MAX):
-            refuse(slot, 568)
+            note_refusal(slot, 568)
             waits.append(refused_wait(slot))
         assert (waits[0], waits[-1]) == REFUSED_WAIT_S
         assert waits[1:3] == [1.0, 2.0]

@@ -260,10 +260,10 @@ class TestSuspicion:
         """Not after each: that would cost a third of the line."""
         made = sender()
         self.sends(made, 10.0, 10.05, 10.1)
-        assert made.suspicion_due == pytest.approx(10.2)
+        assert made.reads_due == pytest.approx(10.2)
         assert not made.end_burst(10.19)
         assert made.end_burst(10.2)
-        assert made.suspicion_due is None
+        assert made.reads_due is None
         assert not made.end_burst(20.0)
 
     def test_a_send_under_way_goes_on_with_the_burst(self) -> None:
@@ -271,17 +271,17 @@ class TestSuspicion:
         made = sender()
         self.sends(made, 10.0)
         made.begin(stream(b"\x00"), LINE, 0.0)
-        assert made.suspicion_due == pytest.approx(11.0)
+        assert made.reads_due == pytest.approx(11.0)
         assert not made.end_burst(10.14)
         made.finish(sent=True, now=10.15)
-        assert made.suspicion_due == pytest.approx(10.25)
+        assert made.reads_due == pytest.approx(10.25)
 
     def test_sends_that_wait_go_on_with_the_burst(self) -> None:
         """The reads of six sockets may take longer than 100 ms."""
         made = sender()
         self.sends(made, 10.0)
         assert not made.end_burst(10.1, sends_wait=True)
-        assert made.suspicion_due == pytest.approx(11.0)
+        assert made.reads_due == pytest.approx(11.0)
         assert made.end_burst(11.0, sends_wait=True)
 
     def test_an_inline_send_does_not_put_it_off(self) -> None:
@@ -289,7 +289,7 @@ class TestSuspicion:
         made = sender()
         self.sends(made, 10.0)
         made.begin(stream(b"text"), LINE, 0.0)
-        assert made.suspicion_due == pytest.approx(10.1)
+        assert made.reads_due == pytest.approx(10.1)
 
     def test_a_long_burst_is_interrupted_once_a_second(self) -> None:
         """Else a peer that answers could wait for its end."""
@@ -307,28 +307,28 @@ class TestSuspicion:
         made.begin(stream(b"\x00"), LINE, 0.0)
         assert made.end_burst(11.0)
         made.finish(sent=True, now=11.1)
-        assert made.suspicion_due is None
+        assert made.reads_due is None
         self.sends(made, 11.2)
-        assert made.suspicion_due == pytest.approx(11.3)
+        assert made.reads_due == pytest.approx(11.3)
 
     def test_inline_sends_are_not_suspect(self) -> None:
         """They have no data mode."""
         made = sender()
         self.sends(made, 10.0, data=b"text")
-        assert made.suspicion_due is None
+        assert made.reads_due is None
 
     def test_a_module_may_be_known_to_swallow_nothing(self) -> None:
         """The profile says so."""
         made = sender(ModuleProfile(suspect_after_send=False))
         self.sends(made, 10.0)
-        assert made.suspicion_due is None
+        assert made.reads_due is None
 
     def test_send_fail_is_as_suspect(self) -> None:
         """The module was in data mode."""
         made = sender()
         made.begin(stream(b"\x00"), LINE, 0.0)
         made.finish(sent=False, now=10.0)
-        assert made.suspicion_due == pytest.approx(10.1)
+        assert made.reads_due == pytest.approx(10.1)
 
 
 class TestWorded:
@@ -359,4 +359,4 @@ def test_a_restart_forgets_everything() -> None:
     TestSuspicion.sends(made, 10.0)
     made.begin(stream(), LINE, 0.0)
     made.forget()
-    assert (made.outstanding, made.suspicion_due) == (None, None)
+    assert (made.outstanding, made.reads_due) == (None, None)

@@ -224,23 +224,23 @@ class TestDoubt:
 
     def test_it_ends_with_a_silence(self, trust: Trust) -> None:
         """The rest of a payload comes at once."""
-        trust.doubt()
-        trust.silent(QUIET_S - 0.01)
+        trust.begin_doubt()
+        trust.note_silence(QUIET_S - 0.01)
         assert trust.in_doubt
-        trust.silent(QUIET_S)
+        trust.note_silence(QUIET_S)
         assert not trust.in_doubt
 
     def test_it_forgets_what_was_withheld(self, trust: Trust) -> None:
         """That may have been data, too."""
         trust.withhold(Closed(1))
-        trust.doubt()
+        trust.begin_doubt()
         assert trust.release() == []
 
     def test_it_ends_in_step(self, trust: Trust) -> None:
         """Commands and answers match again; nothing of before comes back."""
-        trust.doubt()
+        trust.begin_doubt()
         trust.withhold(Closed(2))
-        trust.in_step()
+        trust.end_doubt()
         assert not trust.in_doubt
         assert trust.release() == []
 
@@ -258,15 +258,15 @@ class TestBehindARead:
     def test_noise_explains_that_the_next_is_missing(self, trust: Trust) -> None:
         """A module that wakes up makes some; nothing was swallowed."""
         damage = Damage(NO_READ_END, b"\r\n")
-        assert trust.accuse(damage)
-        assert trust.acquit(Line(b"\x00\xff")) is None
-        assert trust.accused is None
+        assert trust.defer(damage)
+        assert trust.settle_deferred(Line(b"\x00\xff")) is None
+        assert trust.deferred is None
 
     def test_any_other_frame_shows_a_loss(self, trust: Trust) -> None:
         """The damage counts, a moment later."""
         damage = Damage(NO_READ_END, b"\r\n")
-        assert trust.accuse(damage)
-        assert trust.acquit(Line(b"K")) == damage
+        assert trust.defer(damage)
+        assert trust.settle_deferred(Line(b"K")) == damage
 
     @pytest.mark.parametrize(
         "damage", [Damage(NO_READ_END, b"\r"), Damage(NO_READ_END, b"OK"), Damage("odd", b"\r\n")]
@@ -275,13 +275,13 @@ class TestBehindARead:
         self, trust: Trust, damage: Damage
     ) -> None:
         """The payload has lost bytes."""
-        assert not trust.accuse(damage)
+        assert not trust.defer(damage)
 
     def test_a_restart_forgets_it(self, trust: Trust) -> None:
         """The read is history."""
-        trust.accuse(Damage(NO_READ_END, b"\r\n"))
+        trust.defer(Damage(NO_READ_END, b"\r\n"))
         trust.clear()
-        assert trust.accused is None
+        assert trust.deferred is None
 
 
 class TestBlankLines:
@@ -290,21 +290,21 @@ class TestBlankLines:
     @pytest.mark.parametrize("blanks", [b"\r\n", b"\r", b"", b"\x00\r\n", b"\r\n\xff"])
     def test_one_line_end_is_no_data(self, trust: Trust, blanks: bytes) -> None:
         """Noise aside, and whether or not a byte of it got lost."""
-        assert not trust.mistrusts_empty(b"\r\n")
-        assert not trust.mistrusts_empty(blanks)
+        assert not trust.check_blanks(b"\r\n")
+        assert not trust.check_blanks(blanks)
 
     @pytest.mark.parametrize("blanks", [b"\r\r\n", b"\n\r\n", b"\x00\r\n\r\n"])
     def test_more_is_data(self, trust: Trust, blanks: bytes) -> None:
         """Of a module that has printed just one, also before a restart."""
-        trust.mistrusts_empty(b"\r\n")
+        trust.check_blanks(b"\r\n")
         trust.clear()
-        assert trust.mistrusts_empty(blanks)
+        assert trust.check_blanks(blanks)
 
     @pytest.mark.parametrize("first", [None, b"\r\n\r\n", b"\r"])
     def test_a_way_of_its_own(self, trust: Trust, first: bytes | None) -> None:
         """A module that has never printed just one may print more."""
-        assert first is None or not trust.mistrusts_empty(first)
-        assert not trust.mistrusts_empty(b"\r\n\r\n")
+        assert first is None or not trust.check_blanks(first)
+        assert not trust.check_blanks(b"\r\n\r\n")
 
 
 class TestLateOk:
@@ -313,7 +313,7 @@ class TestLateOk:
     def test_it_is_awaited_for_a_while(self, trust: Trust) -> None:
         """Only OK, and only so long."""
         assert not trust.awaits_late_ok
-        trust.omit_ok("inline", 10.0)
+        trust.note_omitted_ok("inline", 10.0)
         assert trust.awaits_late_ok
         assert trust.is_late_ok(b"OK", 10.0 + LATE_OK_S)
         assert not trust.is_late_ok(b"OK", 10.1 + LATE_OK_S)
@@ -321,14 +321,14 @@ class TestLateOk:
 
     def test_there_is_one_for_each_send(self, trust: Trust) -> None:
         """The next OK is somebody's own."""
-        trust.omit_ok("inline", 10.0)
+        trust.note_omitted_ok("inline", 10.0)
         trust.take_late_ok()
         assert not trust.awaits_late_ok
         assert not trust.is_late_ok(b"OK", 10.0)
 
     def test_a_restart_ends_the_wait_but_not_the_habit(self, trust: Trust) -> None:
         """The module words its answers as before."""
-        trust.omit_ok("inline", 10.0)
+        trust.note_omitted_ok("inline", 10.0)
         habits = dict(trust.ok_habits)
         trust.clear()
         assert not trust.awaits_late_ok

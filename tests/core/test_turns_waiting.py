@@ -112,16 +112,16 @@ class TestTimes:
         slot = line.open()
         slot.last_read = 100.0
         assert line.scheduler.deadline(10.0, math.inf) == 110.0
-        line.scheduler.wake(109.9, 10.0)
+        line.scheduler.mark_due(109.9, 10.0)
         assert line.next() is None
-        line.scheduler.wake(110.0, 10.0)
+        line.scheduler.mark_due(110.0, 10.0)
         assert line.next() == (TurnKind.READ, 0)
 
     def test_polling_can_be_off(self, line: Line) -> None:
         """Then nobody is ever due."""
         line.open()
         assert line.scheduler.deadline(0, math.inf) == math.inf
-        line.scheduler.wake(1e9, 0)
+        line.scheduler.mark_due(1e9, 0)
         assert line.next() is None
 
     def test_a_stalled_socket_is_waited_for(self, line: Line) -> None:
@@ -129,5 +129,5 @@ class TestTimes:
         slot = line.open(unsent=1)
         slot.retry_at = 5.0
         assert line.scheduler.deadline(0, math.inf) == 5.0
-        line.scheduler.wake(5.0, 0)
+        line.scheduler.mark_due(5.0, 0)
         assert slot.retry_at == 0.0

@@ -392,7 +392,7 @@ def test_suspicion_concerns_what_may_have_been_announced() -> None:
         desk.reserve(),
     )
     ended.move(SlotState.REMOTE_CLOSED)
-    desk.routing.suspect()
+    desk.routing.read_all_once()
     assert [s.readable for s in (buffered, pushed, ended, opening)] == [True, False, True, False]
 
 
