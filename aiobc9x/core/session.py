@@ -395,21 +395,21 @@ class Session:
         if wants and not slot.last_read:
             slot.last_read = now
 
-    def check_above(self, slot: Slot) -> None:
+    def mark_checked(self, slot: Slot) -> None:
         """Note that the layer above detects missing bytes: ``"buff full"`` ends nothing (F20)."""
         slot.is_checked = True
 
-    def opened(self, slot: Slot) -> None:
+    def note_opened(self, slot: Slot) -> None:
         """Note that a socket is connected, as AT+QISTATE shows: its ``+QIOPEN`` got lost (F32)."""
-        self._act(self._unsolicited.opened(slot))
+        self._act(self._unsolicited.note_opened(slot))
         self._turns.is_quiet = False
         # A "recv" behind the lost +QIOPEN may have got lost as well.
         if slot.is_live and slot.has_buffer:
             slot.readable = True
 
-    def remote_closed(self, slot: Slot) -> None:
+    def note_remote_closed(self, slot: Slot) -> None:
         """Note that the peer has closed, as AT+QISTATE shows: the ``"closed"`` got lost (F15)."""
-        self._act(self._unsolicited.remote_closed(slot))
+        self._act(self._unsolicited.note_remote_closed(slot))
 
     def retry_send(self, slot: Slot, now: float) -> None:
         """Have a refused send repeated after a back-off: the socket still stands (F26)."""
@@ -450,7 +450,7 @@ class Session:
         subjects = [p.subject if isinstance(p, Explain) else p for p in purposes]
         return any(isinstance(s, Switch) and s.slot is slot for s in subjects)
 
-    def found_mode(self, slot: Slot, mode: AccessMode) -> None:
+    def note_mode(self, slot: Slot, mode: AccessMode) -> None:
         """Note the access mode that AT+QISTATE shows, if it was not known."""
         if slot.is_mode_doubtful:
             self._turns.is_quiet = slot.is_mode_doubtful = False
@@ -475,7 +475,7 @@ class Session:
             slot.move(SlotState.CLOSING)
         slot.clear()
 
-    def drained(self, slot: Slot) -> None:
+    def note_drained(self, slot: Slot) -> None:
         """Note that a socket has nothing more to read, although no ``+QIRD: 0`` said so (F21)."""
         self._report(Drained(slot))
 

@@ -75,7 +75,7 @@ class Unsolicited:
                 slot, events = self._connected_slot(connect_id)
                 yield from events
                 if slot is not None:
-                    yield from self.remote_closed(slot)
+                    yield from self.note_remote_closed(slot)
             case BufferFull(connect_id):
                 slot, events = self._connected_slot(connect_id)
                 yield from events
@@ -199,13 +199,13 @@ class Unsolicited:
         """Whether sockets in push mode are in use."""
         return bool(self._framer.push_sockets)
 
-    def opened(self, slot: Slot) -> Iterator[Event]:
+    def note_opened(self, slot: Slot) -> Iterator[Event]:
         """Make an opening socket open; do nothing to a socket in another state."""
         if slot.state is SlotState.OPENING:
             slot.move(SlotState.OPEN)
             yield Opened(slot)
 
-    def remote_closed(self, slot: Slot) -> Iterator[Event]:
+    def note_remote_closed(self, slot: Slot) -> Iterator[Event]:
         """Note that the peer has closed; what it sent before can still be read (§2.3.1)."""
         # A second "closed" says nothing new.
         if slot.state is not SlotState.OPEN:
@@ -249,7 +249,7 @@ class Unsolicited:
         # +QIOPEN, or the module's own table (AT+QISTATE), tells (F33).
         is_proof = is_own or (slot.is_asked and not self._sockets.listeners)
         if slot.state is SlotState.OPENING and is_proof and not slot.is_listener:
-            return slot, self.opened(slot)
+            return slot, self.note_opened(slot)
         return (slot if slot.is_live or slot.is_listener else None), iter(())
 
     def _open_result(self, connect_id: int, err: int) -> Iterator[Event]:
@@ -263,7 +263,7 @@ class Unsolicited:
             yield OpenRefused(slot, err)
         else:
             self.frame_pushes(connect_id, on=slot.access_mode is AccessMode.PUSH)
-            yield from self.opened(slot)
+            yield from self.note_opened(slot)
 
     def _overflow(self, slot: Slot | None, profile: ModuleProfile) -> Iterator[Event]:
         self._statistics.buffer_overflows += 1

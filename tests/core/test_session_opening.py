@@ -106,7 +106,7 @@ class TestPushedDataProveIt:
         """What was announced behind a lost ``+QIOPEN`` may have got lost with it."""
         peer = Peer()
         slot = opening(peer, TCP, AccessMode.BUFFER, OK)
-        peer.session.opened(slot)
+        peer.session.note_opened(slot)
         peer.turn(b"AT+QIRD=0,1024", received(b"220"))
         assert peer.session.take_events() == []
         assert got(peer, slot) == b"220"
@@ -116,7 +116,7 @@ class TestPushedDataProveIt:
         peer = Peer()
         slot = opening(peer, TCP, PUSH, OK)
         peer.say(pushed(0, b"220"), line(b"+QIOPEN: 0,0"))
-        peer.session.opened(slot)
+        peer.session.note_opened(slot)
         assert peer.kept(Opened) + peer.session.take_events() == [Opened(slot)]
 
     @pytest.mark.parametrize("mode", AccessMode)

@@ -97,9 +97,9 @@ class TestEmptiness:
         """No ``+QIRD: 0`` can say so any more."""
         peer = Peer()
         slot = peer.open()
-        peer.session.remote_closed(slot)
+        peer.session.note_remote_closed(slot)
         refused(peer, 567)
-        peer.session.drained(slot)
+        peer.session.note_drained(slot)
         assert peer.session.take_events() == [Drained(slot)]
         peer.wait(60)
         peer.expect()
@@ -159,7 +159,7 @@ class TestClosedSockets:
         """The owner notes it, and the buffer is read up to the end."""
         peer = Peer()
         slot = peer.open()
-        peer.session.remote_closed(slot)
+        peer.session.note_remote_closed(slot)
         peer.turn(READ, received(b"last"))
         peer.turn(READ, EMPTY)
         assert peer.kept(Drained) == [Drained(slot)]

@@ -95,10 +95,10 @@ class TestDoubtfulMode:
         assert slot.is_mode_doubtful
         if again:
             peer.session.switch_mode(slot, AccessMode.BUFFER)
-        peer.session.found_mode(slot, AccessMode.BUFFER)
+        peer.session.note_mode(slot, AccessMode.BUFFER)
         assert slot.access_mode is AccessMode.BUFFER
         assert peer.session.take_events() == ([ModeSwitched(slot)] if again else [])
-        peer.session.found_mode(slot, AccessMode.PUSH)  # nobody doubts it any more
+        peer.session.note_mode(slot, AccessMode.PUSH)  # nobody doubts it any more
         assert slot.access_mode is AccessMode.BUFFER
 
     @pytest.mark.parametrize("found", AccessMode)
@@ -107,7 +107,7 @@ class TestDoubtfulMode:
         peer, slot = unanswered_switch()
         peer.session.switch_mode(slot, AccessMode.PUSH)
         assert peer.kept(ModeSwitched) == peer.session.take_events() == []
-        peer.session.found_mode(slot, found)
+        peer.session.note_mode(slot, found)
         peer.session.resume()
         if found is AccessMode.BUFFER:
             peer.turn(b"AT+QIRD=0,1024", line(b"+QIRD: 0") + OK)
@@ -144,7 +144,7 @@ class TestDoubtfulMode:
         peer, slot = unanswered_switch()
         peer.say(line(b'+QIURC: "closed",0'))
         assert peer.kept(Drained) == []
-        peer.session.found_mode(slot, mode)
+        peer.session.note_mode(slot, mode)
         peer.session.resume()
         peer.wait(0)
         if mode is AccessMode.BUFFER:
@@ -158,7 +158,7 @@ class TestDoubtfulMode:
         peer, slot = unanswered_switch()
         peer.say(line(b'+QIURC: "closed",0'))
         peer.session.switch_mode(slot, AccessMode.BUFFER)
-        peer.session.found_mode(slot, AccessMode.PUSH)
+        peer.session.note_mode(slot, AccessMode.PUSH)
         peer.session.resume()
         assert peer.kept(Drained) == []
         peer.turn(b"AT+QISWTMD=0,0", OK)

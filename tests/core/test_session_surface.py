@@ -53,7 +53,7 @@ class TestAsked:
         """TLS."""
         peer = Peer()
         slot = peer.open()
-        peer.session.check_above(slot)
+        peer.session.mark_checked(slot)
         peer.say(line(b'+QIURC: "recv",0,"buff full"'))
         peer.turn(READ, received(b"ab"))
         assert peer.kept(Failed) == []
@@ -109,7 +109,7 @@ class TestAsked:
         peer = Peer()
         slot = peer.open(access_mode=mode)
         peer.session.begin_close(slot)
-        peer.session.opened(slot)
+        peer.session.note_opened(slot)
         assert peer.session.take_events() == []
         peer.expect()
 

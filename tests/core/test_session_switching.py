@@ -254,7 +254,7 @@ class TestRefused:
         assert len(peer.kept(SwitchRefused)) == 1
         assert len(peer.kept(OutOfStep)) == 1
         assert slot.is_mode_doubtful
-        peer.session.found_mode(slot, found)
+        peer.session.note_mode(slot, found)
         peer.session.resume()
         assert slot.access_mode is found
         if found is BUFFER:
@@ -267,7 +267,7 @@ class TestRefused:
         """A row may have been printed before the switch."""
         peer = Peer()
         slot = peer.open()
-        peer.session.found_mode(slot, PUSH)
+        peer.session.note_mode(slot, PUSH)
         assert slot.access_mode is BUFFER
 
     def test_what_was_announced_in_that_silence_may_be_lost(self) -> None:

@@ -63,7 +63,7 @@ class Examiner:
             self._end_vanished(slot, err)
             return
         if row.socket_state in ENDING:
-            self._session.remote_closed(slot)
+            self._session.note_remote_closed(slot)
         if isinstance(event, ReadRefused):
             self._session.retry_read(slot, self._driver.time())
         elif row.socket_state in ENDING:
@@ -82,7 +82,7 @@ class Examiner:
         """
         closed = slot.state is SlotState.REMOTE_CLOSED
         if closed and not self._session.profile.keeps_unread and slot.found_empty:
-            self._session.drained(slot)
+            self._session.note_drained(slot)
         else:
             self._session.break_off(slot, copy.copy(reason) or _vanished(slot, err))
         self._driver.kick()
@@ -138,9 +138,9 @@ class Examiner:
         if slot.state is SlotState.OPENING:
             own = row is not None and row.service_type == slot.service_type
             if row is not None and own and row.socket_state in {SocketState.CONNECTED, *ENDING}:
-                self._session.opened(slot)
+                self._session.note_opened(slot)
                 if row.socket_state in ENDING:
-                    self._session.remote_closed(slot)
+                    self._session.note_remote_closed(slot)
         elif slot.state in {SlotState.OPEN, SlotState.REMOTE_CLOSED}:
             if row is None or (row.socket_state in GONE and not slot.is_listener):
                 if isinstance(reason, ModuleReset):
@@ -149,9 +149,9 @@ class Examiner:
                     self._end_vanished(slot, None, reason)
                 return
             if row.access_mode in list(AccessMode):
-                self._session.found_mode(slot, AccessMode(row.access_mode))
+                self._session.note_mode(slot, AccessMode(row.access_mode))
             if row.socket_state in ENDING:
-                self._session.remote_closed(slot)
+                self._session.note_remote_closed(slot)
 
     async def why_closed(self) -> ModemError | None:
         """Say why connections end: ``None`` for the peer, an error for a lost network."""

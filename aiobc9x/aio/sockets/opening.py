@@ -282,7 +282,7 @@ class Opener:
             return False
         if row.service_type != slot.service_type:
             return False  # it has failed, and an incoming connection has got its ID
-        self._session.opened(slot)
+        self._session.note_opened(slot)
         if row.socket_state in ENDING:
-            self._session.remote_closed(slot)
+            self._session.note_remote_closed(slot)
         return True

@@ -90,7 +90,7 @@ class SocketTransport(ModuleTransport, asyncio.Transport):
         improve(protocol)
         super().set_protocol(protocol)
         if is_tls(protocol):  # it finds a hole by itself, so "buff full" need not end it
-            self._keeper.session.check_above(self._slot)
+            self._keeper.session.mark_checked(self._slot)
         self._is_buffered = isinstance(protocol, asyncio.BufferedProtocol)
         self._check_writer()
 
