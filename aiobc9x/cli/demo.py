@@ -1,6 +1,7 @@
-"""``python -m aiobc9x demo``: the main job, to look at.
+"""``python -m aiobc9x demo``: show how a page is fetched through a module.
 
-Layer: cli. A web server on loopback, a virtual module between it and us, one page.
+Layer: cli. A web server on loopback, a virtual module between the server and this program, and
+one page.
 """
 
 from __future__ import annotations
@@ -69,16 +70,16 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 async def show(screen: Terminal, *, baud: int, latency: float) -> None:
-    """Fetch the page and write down how.
+    """Fetch the page and print each step.
 
     Args:
-        screen: Where to.
+        screen: Where to print.
         baud: Speed of the virtual line in bits per second, 0 for no limit.
         latency: Seconds before the module answers.
 
     Raises:
         ValueError: A number is negative.
-        ModemError: Something is badly wrong with this package.
+        ModemError: The page could not be fetched, which is a bug of this package.
         OSError: The text can't be written.
 
     """
@@ -168,7 +169,7 @@ async def web_server() -> AsyncIterator[int]:
 
 
 def totals(page: Page, statistics: Statistics, elapsed: float) -> list[str]:
-    """Say what it took, as rows to print."""
+    """Return the totals as rows to print: bytes, commands, time."""
     line_bytes = statistics.bytes_sent + statistics.bytes_received
     payload = statistics.payload_bytes_sent + statistics.payload_bytes_received
     rows = [

@@ -1,6 +1,6 @@
-"""The AT dialogue, a line at a time, in a form to read.
+"""Print the AT dialogue in a form that people can read.
 
-Layer: cli. Each row has the time, an arrow, the line, and what it means.
+Layer: cli. Each row has the time, an arrow, the line, and the meaning of the line.
 """
 
 from __future__ import annotations
@@ -67,11 +67,11 @@ _MEANINGS: Final[list[tuple[str, str]]] = [
     (r"CLOSE OK", "closed"),
     (r"RDY$", "the module has started"),
 ]
-"""What a line says, by how it begins; ``{1}`` is the first group."""
+"""The meaning of a line, by its beginning; ``{1}`` is the first group of the pattern."""
 
 
 def meaning(text: str) -> str:
-    """Say in a few words what a line of the dialogue is for; empty if unknown."""
+    """Return the meaning of a line in a few words; empty if it is not known."""
     for pattern, words in _MEANINGS:
         if match := re.match(pattern, text):
             return words.format(match[0], *match.groups())
@@ -107,10 +107,10 @@ class Dialogue:
     """Write the lines of a dialogue as they come.
 
     Args:
-        terminal: Where to.
+        terminal: Where to print.
         fold: Put ``OK`` and ``ERROR`` at the end of the row before. That row is then
             written only when the next line comes, or at :meth:`finish`.
-        on_failure: Called once if a row can't be written; no more rows are then.
+        on_failure: Called once if a row can't be written; no more rows are written then.
         clock: Seconds; the first row's time is 0.
 
     Attributes:
@@ -137,7 +137,7 @@ class Dialogue:
     def line(self, direction: str, text: str) -> None:
         """Write one line; ``direction`` is ``>`` for to the module, ``<`` for from it.
 
-        Raises nothing: the module, which calls this, has done no wrong.
+        Raises nothing, because the module calls this, and must go on if nobody reads the rows.
         """
         if self.error is not None:
             return

@@ -1,7 +1,7 @@
 """``python -m aiobc9x simulate``: the virtual module, for programs in any language.
 
-Layer: cli. The first line on stdout is the device to open, and nothing else; what is
-for people goes to stderr, the dialogue of ``--verbose`` to stdout behind it.
+Layer: cli. The first line on stdout is the device to open, and nothing else. Text for people
+goes to stderr. The dialogue of ``--verbose`` goes to stdout, behind the first line.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ async def _serve(
 
 
 class _Watch:
-    """Print what happens, the device first, although the module speaks before that has a name."""
+    """Print the device, then the dialogue. Lines from before the device is known are kept."""
 
     def __init__(self, screen: Terminal, words: str) -> None:
         self._screen, self._words = screen, words

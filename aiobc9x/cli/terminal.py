@@ -1,4 +1,4 @@
-"""What the terminal can show: colour, width, arrows.
+"""Find out what a terminal can show, and print to it: colour, width, arrows.
 
 Layer: cli.
 """

@@ -1,4 +1,4 @@
-"""What all parts of the module share: time, timers, output, settings.
+"""Hold what all parts of the virtual module share: time, timers, output, settings.
 
 Layer: sim. Reads no clock: :attr:`Board.now` is the time of the event at hand.
 """
@@ -17,13 +17,16 @@ from aiobc9x.sim.timers import Timer, Timers
 from aiobc9x.spec import OPEN_TIME_DEFAULT_S
 
 HIGH_WATER = 16384
-"""Output bytes at which the module stops to take commands and datagrams."""
+"""Bytes of waiting output at which the module takes no more commands and datagrams."""
 
 STREAM_WATER = 4096
-"""Output bytes at which it holds TCP peers back: answers wait behind what is pushed."""
+"""Bytes of waiting output at which the module holds TCP peers back.
+
+Without this, answers would wait behind an endless row of pushed data.
+"""
 
 LOW_WATER = 2048
-"""Output bytes at which it goes on."""
+"""Bytes of waiting output at which TCP peers may go on."""
 
 
 @dataclass(slots=True)
@@ -31,9 +34,9 @@ class Statistics:
     """Counters since the module was made; a reset leaves them alone.
 
     Attributes:
-        broken_rules: What the host got wrong, not the network: it wrote while a command
-            was being carried out (§2.1.2), sent before ``SEND OK`` (§4.1.2), or gave a
-            command that the note rules out. It got its answer all the same.
+        broken_rules: Mistakes of the host: it wrote while a command was being carried out
+            (§2.1.2), sent before ``SEND OK`` (§4.1.2), or gave a command that the note rules
+            out. The module answers all the same.
 
     """
 
@@ -55,7 +58,10 @@ class Statistics:
 
 @dataclass(slots=True)
 class Settings:
-    """What a reset puts back to its default; deep sleep keeps all but ``open_time``."""
+    """The settings that a reset puts back to their defaults.
+
+    Deep sleep keeps them, except ``open_time`` (§2.2.11).
+    """
 
     echo: bool = True
     cmee: int = 0
@@ -72,10 +78,10 @@ class Board:
     Attributes:
         now: Time of the event at hand, in seconds on the caller's clock.
         started: When power came, on the same clock.
-        up: False from a reset to the boot banner: nothing is said or heard.
-        mute_until: Nothing is said or heard before this time.
+        up: False from a reset to the boot banner. The module then neither prints nor reads.
+        mute_until: The module neither prints nor reads before this time.
         last_error: What AT+QIGETERROR reports (§2.2.12).
-        restart: Resets the module; set by it.
+        restart: Resets the module; the module sets this attribute.
 
     """
 
@@ -107,12 +113,12 @@ class Board:
 
     @property
     def flooded(self) -> bool:
-        """Whether the host has too much output to read."""
+        """Whether so much output waits that the module takes no more commands."""
         return len(self.output) >= HIGH_WATER
 
     @property
     def is_behind(self) -> bool:
-        """Whether the host has enough to read already."""
+        """Whether so much output waits that TCP peers are held back."""
         return len(self.output) >= STREAM_WATER
 
     def later(self, delay: float, callback: Callable[[], None]) -> Timer | None:

@@ -1,6 +1,6 @@
-"""Chapter 2 of the note, apart from sending and the network's services.
+"""Answer the commands of the note's chapter 2, except sends and the network's services.
 
-Layer: sim. Each handler says its own answer, or raises :class:`Refused`.
+Layer: sim. Each handler prints its own answer, or raises :class:`Refused`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from aiobc9x.spec import (
 )
 
 Handler = Callable[[Command], None]
-"""Carries out one command: says the answer or raises :class:`Refused`."""
+"""Carries out one command: prints the answer, or raises :class:`Refused`."""
 
 QIOPEN_TEST = (
     '+QIOPEN: (1-3),(0-5),"TCP/UDP/TCP LISTENER/UDP SERVICE",'

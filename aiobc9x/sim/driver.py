@@ -1,4 +1,4 @@
-"""Between a module and whatever carries its bytes: pacing, cutting, back-pressure.
+"""Move bytes between a virtual module and its link: pacing, cutting, back-pressure.
 
 Layer: sim. Imports no asyncio: the loop's ``time``, ``call_soon`` and ``call_at`` come
 in through :class:`Loop`.
@@ -15,7 +15,10 @@ from aiobc9x.sim.options import SimOptions
 from aiobc9x.sim.pacing import Lane
 
 OUT_ROOM = 4096
-"""Most output bytes outside of the module; the rest holds the network back."""
+"""The most output bytes outside the module.
+
+More stay inside it, where they hold the network back.
+"""
 
 IN_HIGH, IN_LOW = 16384, 4096
 """Input bytes at which the host is stopped, and at which it may go on."""
@@ -58,7 +61,7 @@ class Driver:
     """Move bytes and time between a module and the end of a link.
 
     Attributes:
-        garble: Whether bytes cross the line as noise (the host's baud rate is wrong).
+        garble: Tells whether bytes arrive as noise, because the host's baud rate is wrong.
 
     """
 
@@ -80,7 +83,7 @@ class Driver:
         module.wake = self.schedule
 
     def attach(self, end: End) -> None:
-        """Connect a host; what was said before is lost to it, as on a real line."""
+        """Connect a host. Output from before is lost to it, as on a real line."""
         self._end = end
         self.schedule()
 
@@ -92,7 +95,7 @@ class Driver:
             self.schedule()
 
     def stop(self) -> None:
-        """Cancel what is scheduled; the driver is of no use afterwards."""
+        """Cancel all scheduled calls; the driver can't be used afterwards."""
         self._end = None
         for handle in (self._soon, self._timer):
             if handle is not None:
@@ -111,7 +114,7 @@ class Driver:
             self._pump(self._loop.time())
 
     def schedule(self) -> None:
-        """Look at everything in the loop's next turn."""
+        """Have bytes and timers looked at in the loop's next turn."""
         if self._soon is None and not self._stopped:
             self._soon = self._loop.call_soon(self._run_soon)
 
@@ -147,7 +150,7 @@ class Driver:
                 self._unsent = self._random.randbytes(len(self._unsent))
 
     def _flush(self) -> bool:
-        """Hand over what is taken already; return whether nothing is left of it."""
+        """Hand over output that has crossed the line; return whether all of it is gone."""
         if self._end is None:
             self._unsent = b""
         if not self._unsent:
@@ -156,7 +159,8 @@ class Driver:
         taken = self._end.deliver(piece) if self._end is not None else len(piece)
         self._unsent = self._unsent[taken:]
         if self._unsent and taken == len(piece):
-            self.schedule()  # the next piece in another turn, so that the host sees the cut
+            # The next piece goes in another turn, so that the host gets two chunks.
+            self.schedule()
         return not self._unsent
 
     def _cut(self, size: int) -> int:

@@ -1,6 +1,7 @@
-"""Identity, echo, errors, clock and power saving: the commands around the radio.
+"""Answer the commands about identity, echo, errors, clock and power saving.
 
-Layer: sim. The module says ``BC65VIRTUAL`` in its revision, so that a host can tell.
+Layer: sim. The revision has ``BC65VIRTUAL`` in it, so that a host can tell this module from a
+real one.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Names, addresses and round trip times of the simulated network.
+"""Look up names, addresses and round trip times of the simulated network.
 
 Layer: sim.
 """
@@ -18,7 +18,7 @@ _BLACK_HOLES = ipaddress.ip_network(f"{BLACK_HOLE}/24", strict=False)
 
 
 class HostTable:
-    """What the options say about names and addresses."""
+    """Answer for names and addresses, as the options say."""
 
     def __init__(self, options: SimOptions) -> None:
         self._hosts = {"localhost": LOCALHOST, **options.hosts}
@@ -51,7 +51,11 @@ class HostTable:
         return literal is not None and (self._outside or literal.is_loopback)
 
     def ping(self, address: str) -> float | None:
-        """Return a round trip time in seconds from the table, or by the seed."""
+        """Return a round trip time in seconds; ``None`` for no answer.
+
+        An address in the options' table gives its times in turn, others a random one that
+        depends on the seed.
+        """
         if address in self._ping_table:
             times = self._ping_table[address]
             turn = self._pings.get(address, 0)

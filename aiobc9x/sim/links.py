@@ -1,4 +1,4 @@
-"""Links to the virtual module: a pty, a TCP port, or a transport in memory.
+"""Give the virtual module a link: a pty, a TCP port, or a transport in memory.
 
 Layer: sim; imports asyncio. ::
 
@@ -39,7 +39,8 @@ class MemoryTransport(asyncio.Transport):
         super().__init__()
         self._driver = driver
         self._loop = asyncio.get_running_loop()
-        # The module acts in the context of whoever plugged it in, not of whoever writes to it.
+        # The module runs in the context (contextvars) of the caller who connected it. In the
+        # context of a writer, redirection could send the module's own sockets through the module.
         self._context = contextvars.copy_context()
         self._protocol = cast(asyncio.Protocol, protocol)
         self._outgoing = bytearray()
@@ -248,12 +249,12 @@ class VirtualModule:
 
     Args:
         options: How it behaves; see docs/virtual-module.md.
-        network: The far side; real sockets on loopback if left out.
-        nvram: What it remembers; give on another module's to restart that one.
+        network: The far side of the module's sockets; real sockets on loopback if left out.
+        nvram: The settings that survive a restart; pass another module's to restart that one.
 
     Attributes:
-        module: The brain, for inspection.
-        network: The far side.
+        module: The module itself, for inspection.
+        network: The far side of its sockets.
 
     """
 
@@ -274,7 +275,7 @@ class VirtualModule:
         self._server: asyncio.Server | None = None
 
     async def __aenter__(self) -> VirtualModule:
-        """Return the module itself; nothing is started."""
+        """Return this object; nothing is started."""
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
@@ -352,7 +353,8 @@ class VirtualModule:
             self._pty = None
         if isinstance(self.network, LoopbackNetwork):
             await self.network.aclose()
-        for _turn in range(2):  # an aborted transport closes its socket in the second one
+        # An aborted transport closes its socket in the second turn of the loop.
+        for _turn in range(2):
             await asyncio.sleep(0)
 
     def _act(self, action: Callable[[float], None]) -> None:
@@ -389,7 +391,7 @@ async def serve(
 
     Args:
         options: How it behaves.
-        link: What it is reached by.
+        link: The kind of link.
         host: For ``tcp``, the address to listen on.
         port: For ``tcp``, the port; 0 for any.
         on_ready: Called once with the device's path, or ``socket://host:port``.

@@ -1,4 +1,4 @@
-r"""The virtual module's brain: bytes from the host in, bytes to the host out.
+r"""Run one virtual module: bytes from the host in, bytes to the host out.
 
 Layer: sim. Does no I/O, reads no clock: ``now`` is passed in, and
 :meth:`Module.deadline` says when the module wants to be called next. ::
@@ -8,9 +8,9 @@ Layer: sim. Does no I/O, reads no clock: ``now`` is passed in, and
     module.feed(b"AT\r", now=0.0)
     module.take_output()            # b"\r\nRDY\r\nAT\r\r\nOK\r\n"
 
-Lines that arrive while a command is being carried out wait and are handled in
-order, each after the final result of the one before. Their echo comes at once, but
-not that of what follows a send with a prompt: that is payload.
+Command lines that arrive while a command is being carried out wait, and are handled in order,
+each after the final result of the one before. They are echoed at once. What follows a send with
+a prompt is the payload of that send, so it is not echoed as a command line.
 """
 
 from __future__ import annotations
@@ -35,26 +35,28 @@ from aiobc9x.sim.sockets import Sockets
 from aiobc9x.spec import CME_TEXT, OPEN_TIME_DEFAULT_S, Err
 
 NOTE_COMMANDS = ("+QI", "+QPING", "+QNTP", "+QNTF")
-"""How the commands of the note begin: they set AT+QIGETERROR and ignore AT+CMEE."""
+"""How the commands of the note begin. A refusal of one answers plain ``ERROR``, whatever AT+CMEE
+says, and its reason is kept for AT+QIGETERROR (§2.2.12)."""
 
 HOST_AT_FAULT = frozenset(
     (Err.INVALID_PARAMETERS, Err.BUSY, Err.DNS_BUSY, Err.IDENTITY_IN_USE, Err.NOT_ALLOWED)
 )
-"""Refusals that a host which keeps to the note never hears."""
+"""Refusals that a host never gets if it keeps to the note; each counts as a broken rule."""
 
 
 class Module:
     """One virtual module.
 
     Args:
-        options: How it behaves.
-        network: The far side of its sockets.
-        nvram: What it remembers; given on to the next module, it is that one's memory too.
+        options: How the module behaves.
+        network: The far side of the module's sockets.
+        nvram: The settings that survive a restart. Pass the same object to another module to
+            restart this one with its memory.
 
     Attributes:
-        sockets: The connectIDs.
+        sockets: The connectIDs in use.
         radio: Registration, attach and context.
-        asleep: Whether it is in deep sleep.
+        asleep: Whether the module is in deep sleep.
 
     """
 
@@ -101,7 +103,7 @@ class Module:
 
     @property
     def wake(self) -> Callable[[], None]:
-        """Called after an event of the network, so that output and deadline are looked at."""
+        """Called after each event of the network: the caller then takes output and deadline."""
         return self.sockets.wake
 
     @wake.setter
@@ -160,7 +162,8 @@ class Module:
         self.radio.reset()
         self._general.reset()
         board.timers.at(board.now + board.options.boot_time, self._boot)
-        self._await_coverage()  # the network doesn't care about the module's restart
+        # An outage goes on although the module has restarted.
+        self._await_coverage()
 
     def _await_coverage(self) -> None:
         if self._outage_ends is not None:
@@ -183,7 +186,7 @@ class Module:
         if self.board.settings.nbiot_event:
             self.board.urc('+QNBIOTEVENT: "ENTER DEEPSLEEP"')
         self.asleep = True
-        # TCP is gone without a word, UDP lives on (§2.2.1, note 3).
+        # TCP connections end without a URC, UDP sockets stay (§2.2.1, note 3; N32).
         self.sockets.lose(streams_only=True)
         self.board.settings.open_time = OPEN_TIME_DEFAULT_S  # §2.2.11
 
@@ -206,6 +209,7 @@ class Module:
         self._last_heard = now
         if self.asleep:
             data = self._eaten(data)
+        # §2.1.2: a host must wait for the final result before it writes another command.
         too_early = self._busy and not self._sends.in_data_mode and data.strip(b"\r\n")
         self._input += data
         self._pump()
@@ -214,7 +218,7 @@ class Module:
         self._run_timers()
 
     def _eaten(self, data: bytes) -> bytes:
-        """Lose the line that only wakes the module; return what is behind it."""
+        """Drop the line that only wakes the module (F48); return what stands behind it."""
         end = data.find(b"\r")
         if end < 0:
             return b""
@@ -259,7 +263,7 @@ class Module:
         return taken
 
     def _advance(self, now: float) -> None:
-        """Run what was due before ``now``, each at its own time."""
+        """Run each timer that was due before ``now``, with the time set to when it was due."""
         while (timer := self.board.timers.pop_due(now)) is not None:
             self.board.now = max(self.board.now, timer.when)
             if timer.callback is not None:
@@ -336,6 +340,7 @@ class Module:
         self.statistics.broken_rules += refused.err in HOST_AT_FAULT
         if refused.err is not None:
             self.board.last_error = refused.err
+        # 100 is "unknown" (27.007, 9.2).
         code = refused.cme if refused.cme is not None else 100
         level = (
             0

@@ -1,4 +1,4 @@
-"""The far side with real sockets, on loopback unless the options say otherwise.
+"""Connect the module's sockets to real ones, on loopback unless the options say otherwise.
 
 Layer: sim; imports asyncio. Names come from the host table, pings from a table or
 the seed; connections, listeners and datagrams are real.

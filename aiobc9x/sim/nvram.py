@@ -1,4 +1,4 @@
-"""The settings that survive a restart (§2.2.1, §2.2.7, §2.2.11).
+"""Keep the settings that survive a restart (§2.2.1, §2.2.7, §2.2.11).
 
 Layer: sim. Touches a file only if it was given one.
 """
@@ -25,7 +25,7 @@ class Nvram:
         show_length: ``<show_length_mode>``.
         access_mode: The last ``<access_mode>``: the default of an AT+QIOPEN without one.
         baud: The rate of AT+IPR, in bits a second; 0 stands for the link's own.
-        path: The file behind it, or ``None``.
+        path: The file that keeps the settings, or ``None`` for memory alone.
 
     """
 
@@ -39,10 +39,10 @@ class Nvram:
 
     @classmethod
     def load(cls, path: Path) -> Nvram:
-        """Read a file that :meth:`save` wrote; defaults if it doesn't exist.
+        """Read a file that :meth:`save` wrote; take the defaults if it doesn't exist.
 
-        It is written again at once, so that one that can't be fails here, and not when the
-        host first changes a setting.
+        The file is written again at once. If that fails, it fails here, and not later when the
+        host changes a setting.
 
         Raises:
             ValueError: The file holds something else, or can't be read or written.

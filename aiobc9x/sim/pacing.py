@@ -1,4 +1,4 @@
-"""The speed of the serial line: which bytes have crossed it by now.
+"""Pace the serial line: decide which bytes have crossed it by now.
 
 Layer: sim. Reads no clock: ``now`` is passed in.
 """
@@ -6,7 +6,7 @@ Layer: sim. Reads no clock: ``now`` is passed in.
 from __future__ import annotations
 
 BITS_PER_BYTE = 10
-"""8N1: a start bit, eight data bits, a stop bit."""
+"""A start bit, eight data bits and a stop bit (8N1)."""
 
 GRANULE_S = 0.005
 """Bytes of one burst are handed over in pieces of at most this many seconds."""

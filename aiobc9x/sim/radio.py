@@ -1,4 +1,4 @@
-"""SIM, registration, attach and context: the 27.007 commands a gateway uses.
+"""Answer the 27.007 commands about SIM, registration, attach and context.
 
 Layer: sim. The note names AT+CGATT, AT+CGPADDR and AT+CGACT (§4.1.1, §4.3.1); the
 shapes of the rest are 27.007's.

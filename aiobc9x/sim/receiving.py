@@ -1,6 +1,7 @@
-"""Received data on its way to the host: nodes, limits, URCs, push (§2.2.6, §2.3).
+"""Buffer, announce and push received data on their way to the host (§2.2.6, §2.3).
 
-Layer: sim. A segment or datagram becomes a node of the buffer, or is pushed at once.
+Layer: sim. A *node* is one TCP segment or one datagram in the buffer of a socket: one AT+QIRD
+reads from one node (§2.2.6, note 3). A socket in push mode has no nodes.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ class Receiver:
 
     Attributes:
         data_mode: Whether a send waits for its payload; set by the sends.
-        rouse: Called for data that comes in deep sleep.
+        rouse: Called when data arrive, to end deep sleep.
 
     """
 

@@ -48,7 +48,7 @@ class Sends:
     Attributes:
         pending: Whether ``SEND OK`` is still to come; a further send is then an
             ``ERROR``, whatever its socket (§4.1.2).
-        done: Called when the final result of a data-mode send was said.
+        done: Called when the final result of a send behind a prompt has been printed.
 
     """
 
@@ -62,7 +62,7 @@ class Sends:
 
     @property
     def in_data_mode(self) -> bool:
-        """Whether what the host writes is payload."""
+        """Whether the next bytes of the host are payload."""
         return self._mode is not None
 
     def reset(self) -> None:

@@ -1,6 +1,6 @@
-"""AT+QPING, AT+QNTP and AT+QIDNSGIP: what the network answers for (§2.2.8–§2.2.10).
+"""Answer AT+QPING, AT+QNTP and AT+QIDNSGIP, which ask the network (§2.2.8–§2.2.10).
 
-Layer: sim. One of each kind runs at a time; a second one meanwhile is an ``ERROR``.
+Layer: sim. One command of each kind runs at a time; a second one is answered by ``ERROR``.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Services:
     """The three commands that ask the network instead of a peer.
 
     Attributes:
-        set_clock: Called with the time and zone that AT+QNTP shall set.
+        set_clock: Called with the time and zone to which AT+QNTP sets the clock.
 
     """
 

@@ -1,4 +1,4 @@
-"""The connectIDs: what is open, what is buffered, what the host is told (§1.2, §2.3).
+"""Keep the connectIDs in use: opening, closing, and the URCs about them (§1.2, §2.3).
 
 Layer: sim. Gets network events, gives URCs; commands act on it.
 """
@@ -87,10 +87,10 @@ class Sockets:
         return self._busy_ports.get(port, self.board.now) > self.board.now
 
     def close(self, socket: Socket) -> None:
-        """Begin a local close; the connectID stays taken until ``CLOSE OK`` (§2.2.2).
+        """Begin a local close; the connectID stays in use until ``CLOSE OK`` (§2.2.2).
 
-        Whoever closes first has to wait: a port whose connection the peer or the network has
-        ended is free.
+        The local port rests only if this side closes first (§2.2.1, note 5). If the peer or
+        the network has ended the connection, the port is free at once.
         """
         self._cancel_watchdog(socket)
         if socket.local_port and socket.state == SocketState.CONNECTED:
@@ -108,13 +108,18 @@ class Sockets:
         self._unhook(socket)
 
     def regulate_all(self) -> None:
-        """Look at every socket again after the host has read, or has not."""
+        """Hold each socket's peer back, or let it go on, by how much output waits."""
         if self.board.is_behind or len(self.board.output) <= LOW_WATER:
             for socket in self.by_id.values():
                 self.receiver.regulate(socket)
 
     def lose(self, *, streams_only: bool) -> None:
-        """Drop sockets without a word: a reset, or deep sleep (§2.2.1, note 3)."""
+        """Drop sockets without a URC, as a reset or deep sleep does (§2.2.1, note 3).
+
+        Args:
+            streams_only: Keep UDP sockets, as deep sleep does.
+
+        """
         for socket in list(self.by_id.values()):
             if not streams_only or socket.service is not ServiceType.UDP:
                 self._cancel_watchdog(socket)
