@@ -652,7 +652,7 @@ _CONNECT_CLASS: Final[dict[int | None, type[ConnectFailed]]] = {
 
 
 def table_2_err(command: str, cme: str | None) -> int | None:
-    """Return the ``<err>`` that a module gives behind ``+CME ERROR:`` at once, if it does.
+    """Return the ``<err>`` that a module gives after ``+CME ERROR:`` at once, if it does.
 
     Some firmwares say ``+CME ERROR: 563`` where the note has ``ERROR`` and AT+QIGETERROR
     (§2.2.12). The codes of 27.007 end below 550.

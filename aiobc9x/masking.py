@@ -24,7 +24,7 @@ SHOWN_PARAMETERS: Final[dict[str, int]] = {
     "CLCK": 2,  # the password of a lock
     "CPWD": 1,  # the old and the new password of a lock
     "CGAUTH": 2,  # user and password of an APN
-    "QICSGP": 3,  # likewise, behind the APN
+    "QICSGP": 3,  # likewise, after the APN
     "QCGDEFCONT": 2,
     "NPIN": 1,  # what relatives have in place of +CPIN, +CLCK and +CPWD
     "QMTCONN": 2,  # user and password of a broker
@@ -36,7 +36,7 @@ SHOWN_PARAMETERS: Final[dict[str, int]] = {
     "QSSLCFG": 2,  # a pre-shared key
     "QSETPSK": 1,
 }
-"""How many parameters of a command may be shown; behind them there is a secret or a payload."""
+"""How many parameters of a command may be shown; after them there is a secret or a payload."""
 
 KNOWN_NAMES: Final = frozenset(
     {

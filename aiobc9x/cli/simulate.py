@@ -1,7 +1,7 @@
 """``python -m aiobc9x simulate``: the virtual module, for programs in any language.
 
 Layer: cli. The first line on stdout is the device to open, and nothing else. Text for people
-goes to stderr. The dialogue of ``--verbose`` goes to stdout, behind the first line.
+goes to stderr. The dialogue of ``--verbose`` goes to stdout, after the first line.
 """
 
 from __future__ import annotations

@@ -261,7 +261,7 @@ class Endings:
             self._statistics.payload_bytes_received += len(exchange.payload.data)
         if slot.is_live:
             event = absorb(slot, exchange.payload, now)
-            # The buffer's last byte is delivered: now comes what was pushed behind it.
+            # The buffer's last byte is delivered: now comes what was pushed after it.
             if slot.held is not None and slot.found_empty:
                 yield from _complete_switch(slot)
             if event is not None:
@@ -301,7 +301,7 @@ class Endings:
         if switch.mode is AccessMode.PUSH:
             # If the OK came long ago and was not believed, pushed data were framed as lines.
             if exchange.is_doubtful:
-                yield _lost(slot, "received bytes may be lost: the switch came behind lost bytes")
+                yield _lost(slot, "received bytes may be lost: the switch came after lost bytes")
             # Data pushed from now on are held until the buffer has been read empty.
             slot.held = []
             return
@@ -437,7 +437,7 @@ def done(job: Job, exchange: Exchange) -> Finished:
 
 
 def _table_2(cme: str | None) -> int | None:
-    """Return the ``<err>`` of table 2 that a module put behind ``+CME ERROR:``, if it did (F54)."""
+    """Return the ``<err>`` of table 2 that a module put after ``+CME ERROR:``, if it did (F54)."""
     # The codes of table 2 have three digits; int() of thousands would be slow.
     if cme is None or not cme.isdecimal() or len(cme) > 3:
         return None

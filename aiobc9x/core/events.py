@@ -59,7 +59,7 @@ class Answer:
     Attributes:
         ok: Whether the final result was ``OK``.
         lines: The information lines.
-        err: The ``<err>`` code behind an ``ERROR``, if the module gave one.
+        err: The ``<err>`` code after an ``ERROR``, if the module gave one.
         cme: What followed ``+CME ERROR:``.
         failure: Why there was no final result at all; ``None`` if there was one.
 

@@ -23,7 +23,7 @@ ANSWER_MARGIN_S: Final = 1.7
 """Seconds added to the note's 300 ms, because real modules break that promise (N4, F53)."""
 
 REST_S: Final = 2.0
-"""Seconds of silence behind a part of an answer that show that the rest got lost.
+"""Seconds of silence after a part of an answer that show that the rest got lost.
 
 The note's 300 ms with :data:`ANSWER_MARGIN_S`.
 """
@@ -147,7 +147,7 @@ class Exchange:
         self.due = self.deadline = now + limit
         self.rest_s = rest_s
         self.size_bytes = size_bytes
-        # A send without a prompt is plain as well: its result comes behind its end.
+        # A send without a prompt is plain as well: its result comes after its end.
         if meaning is not PLAIN:
             self.meaning, self.is_plain = meaning, meaning is SEND
         if outgoing is not None:
@@ -176,7 +176,7 @@ class Exchange:
 
     @property
     def cme(self) -> str | None:
-        """The text behind ``+CME ERROR:`` or ``+CMS ERROR:``; ``None`` for other results."""
+        """The text after ``+CME ERROR:`` or ``+CMS ERROR:``; ``None`` for other results."""
         if self.final is None or not self.final.startswith(b"+"):
             return None
         return self.final.partition(b":")[2].strip().decode("ascii", "backslashreplace")
@@ -196,7 +196,7 @@ class Exchange:
             # answers an earlier command (N10). ERROR is a refusal, also without a prompt (N38).
             too_early = self._outgoing is not None and not self.prompted
             return LOST if too_early and text == b"OK" else DONE
-        # Behind an information line, the same text would be data or a line of its own.
+        # After an information line, the same text would be data or a line of its own.
         if not self.lines and text == self.command.encode()[:-1]:
             self.echoed = True
             return TAKEN
@@ -209,10 +209,10 @@ class Exchange:
         return NOT_MINE
 
     def collect_blanks(self, data: bytes) -> bytes | None:
-        """Collect the line ends and noise that stand right behind ``+QIRD: 0`` (F18).
+        """Collect the line ends and noise that stand right after ``+QIRD: 0`` (F18).
 
         Args:
-            data: The bytes that come next behind that line, in chunks of any size.
+            data: The bytes that come next after that line, in chunks of any size.
 
         Returns:
             Everything up to the first other byte, once that byte has come; ``None`` in each
@@ -265,7 +265,7 @@ class Exchange:
     def extend_for_traffic(self, now: float) -> None:
         """Extend the deadline, within bounds, because bytes are arriving.
 
-        The answer may stand behind them: a module prints one thing at a time.
+        The answer may stand after them: a module prints one thing at a time.
         """
         if self.rest_due < math.inf:
             self.note_part(now)
@@ -287,7 +287,7 @@ class Exchange:
             self.extend(deadline, slack)
 
     def extend(self, deadline: float, slack: float = CUT_SLACK_S) -> None:
-        """Set a new deadline for the next part, for example the ``OK`` behind a send's data.
+        """Set a new deadline for the next part, for example the ``OK`` after a send's data.
 
         Args:
             deadline: When the next part must have come.

@@ -118,7 +118,7 @@ class Stopwatch:
             baudrate: Bits per second.
 
         """
-        # Behind a prompt the host's own turnaround is part of the time.
+        # After a prompt the host's own turnaround is part of the time.
         if exchange.prompted or exchange.traffic_before is None:
             return
         size = self._statistics.traffic_bytes - exchange.traffic_before

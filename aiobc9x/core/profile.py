@@ -38,7 +38,7 @@ class ModuleProfile:
             the socket (§2.3.1). ``False``: the module frees the socket and its unread data at
             once, and refuses to read, as a relative does (BC25, F21). The connection then
             ends with an EOF if its last read found nothing, else with an error.
-        suspect_after_send: A send behind a prompt may swallow ``"recv"`` URCs (BC25, F14), so
+        suspect_after_send: A send after a prompt may swallow ``"recv"`` URCs (BC25, F14), so
             sockets are read once after a burst of such sends.
 
     """

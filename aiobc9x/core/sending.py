@@ -15,8 +15,8 @@ data on its command line begins as WRITTEN::
     ACCEPTED   RESULT       OVER       as the note has it: OK, then SEND OK or SEND FAIL
     SETTLED    RESULT       SETTLED    a second result; the first was a doubled result of the
                                        send before, so the last one counts (F24)
-    SETTLED    ACCEPT       OVER       OK behind SEND OK
-    SETTLED    DISTRUST     ACCEPTED   OK behind SEND OK, although this module prints OK first:
+    SETTLED    ACCEPT       OVER       OK after SEND OK
+    SETTLED    DISTRUST     ACCEPTED   OK after SEND OK, although this module prints OK first:
                                        SEND OK was most likely of the send before, so wait for
                                        another
     SETTLED    EXPIRE       OVER       no OK: this module omits it, or prints it late (F23)
@@ -60,7 +60,7 @@ RESULT_LIMIT_S: Final = 15.0
 RESULT_SLACK_S: Final = 60.0
 """The most seconds by which other traffic can extend :data:`RESULT_LIMIT_S`.
 
-The result may be waiting on the module behind that traffic.
+The result may be waiting on the module after that traffic.
 """
 
 GRACE_S: Final = 0.3
@@ -74,11 +74,11 @@ one counts.
 """
 
 SECOND_RESULT_S: Final = 2.0
-"""Seconds to wait for another result behind ``OK``, if a module that prints ``OK`` first has
+"""Seconds to wait for another result after ``OK``, if a module that prints ``OK`` first has
 printed a result before it (F24). Ours."""
 
 AFTERMATH_S: Final = 2.0
-"""Seconds behind the end of a socket in which the result of its last send may still come. Ours:
+"""Seconds after the end of a socket in which the result of its last send may still come. Ours:
 the note doesn't say whether a module that closes a socket still prints it (F25)."""
 
 STALL_LIMIT_S: Final = 60.0
@@ -88,12 +88,12 @@ BACKOFF_S: Final = (0.1, 5.0)
 """First and longest wait after ``SEND FAIL``; each wait is twice the one before. Ours."""
 
 QUIET_S: Final = 0.1
-"""Seconds behind the last prompted send of a burst after which sockets are read once (F14)."""
+"""Seconds after the last prompted send of a burst after which sockets are read once (F14)."""
 
 BURST_S: Final = 1.0
 """Seconds between such reads in a long burst of prompted sends (F14).
 
-A read behind each send would cost a third of the line with 32-byte sends.
+A read after each send would cost a third of the line with 32-byte sends.
 """
 
 FORM_REST_S: Final = (60.0, 86400.0)
@@ -289,7 +289,7 @@ class Send:
         job: The caller's own command, for a send that a caller wrote; ``None`` for a send of a
             socket of ours.
         lines: The information lines of that command.
-        is_covered: The reads for swallowed URCs are due anyway, behind this send (F14).
+        is_covered: The reads for swallowed URCs are due anyway, after this send (F14).
 
     """
 
@@ -359,7 +359,7 @@ class Send:
 
 
 class Sender:
-    """Keep the outstanding send, the forms that work, and the time of reads behind a burst.
+    """Keep the outstanding send, the forms that work, and the time of reads after a burst.
 
     A prompt that gets lost leaves the module waiting for the data (F27). Anything else that is
     written then, such as ``AT``, reaches the peer as if the program had sent it. So the session
@@ -497,7 +497,7 @@ class Sender:
         # The form works without a limit, so its next refusal is a first one again.
         if send.form not in self._limits:
             self._rests[send.form] = FORM_REST_S[0]
-        # Only sends behind a prompt swallow URCs (F14).
+        # Only sends after a prompt swallow URCs (F14).
         if send.form is _FIXED and not send.is_covered:
             self._schedule_reads(now)
         slot = send.slot
@@ -517,7 +517,7 @@ class Sender:
     def refused(self, err: int | None, now: float) -> Event | None:
         """End the outstanding send because the module answered ``ERROR``.
 
-        Before the data were written, ``ERROR`` means that the module has taken no byte. Behind
+        Before the data were written, ``ERROR`` means that the module has taken no byte. After
         the data it may mean anything, unless its code says more.
 
         Args:
@@ -544,7 +544,7 @@ class Sender:
             return None
         # Nobody knows what the module did with the data, so a stream can't go on.
         if was_written and err is None and not slot.is_datagram:
-            return Failed(slot, StreamBroken("sent bytes may be lost: ERROR came behind them"))
+            return Failed(slot, StreamBroken("sent bytes may be lost: ERROR came after them"))
         if err in _PASSING and not slot.is_datagram:
             return self._stall(slot, err, now)
         if slot.is_datagram:
@@ -596,7 +596,7 @@ class Sender:
             self.reads_due = self._burst_ends
             return False
         self.reads_due = None
-        # The reads can't start before this send is over, so they come behind its data too.
+        # The reads can't start before this send is over, so they come after its data too.
         if self.outstanding is not None:
             self.outstanding.is_covered = True
         return True

@@ -169,14 +169,14 @@ Behind a serial server the real rate is not known (F30), so the slowest usual on
 
 # The answer to a read begins with data, as nearly all do, so nothing in it needs a closer look.
 _HAS_DATA: Final = re.compile(rb"\r\n\+QIRD: ?[1-9]").match
-# Lines behind which a chunk is split: see Session._cut().
+# Lines after which a chunk is split: see Session._cut().
 _EMPTY: Final = re.compile(rb"\+QIRD: {0,8}0[^\n]*\n")
 _OWNER_OR_EMPTY: Final = re.compile(
     rb'(?:"incoming"[^\n]*|CLOSE OK\r?|\+QI(?:OPEN|RD: {0,8}0)[^\n]*)\n'
 )
 
 _PUSHED: Final = b'+QIURC: "recv",'
-"""The header of pushed data, which stand in the same line or behind it (§2.2.11)."""
+"""The header of pushed data, which stand in the same line or after it (§2.2.11)."""
 
 _DOUBT_S: Final = 0.3
 """Seconds to wait for another final result where the first may be received data (F45).
@@ -354,7 +354,7 @@ class Session:
         first, send, gate = before, self._sender.outstanding, self._trust.gate
         if self._exchange is not None:
             # While a command is in flight nothing can be written, so only its end counts; the
-            # sockets are looked at behind it.
+            # sockets are looked at after it.
             if (due := self._exchange.ends_at()) < first:
                 first = due
         else:
@@ -403,7 +403,7 @@ class Session:
         """Note that a socket is connected, as AT+QISTATE shows: its ``+QIOPEN`` got lost (F32)."""
         self._act(self._unsolicited.note_opened(slot))
         self._turns.is_quiet = False
-        # A "recv" behind the lost +QIOPEN may have got lost as well.
+        # A "recv" after the lost +QIOPEN may have got lost as well.
         if slot.is_live and slot.has_buffer:
             slot.readable = True
 
@@ -425,7 +425,7 @@ class Session:
 
         :class:`ModeSwitched` or :class:`SwitchRefused` reports the result. Before a switch to
         push mode, the module's buffer is read empty, and AT+QISWTMD follows ``+QIRD: 0`` at
-        once. Behind the switch the buffer is read once more, because a byte may have arrived
+        once. After the switch the buffer is read once more, because a byte may have arrived
         between the two commands.
         """
         self._turns.is_quiet = False
@@ -607,7 +607,7 @@ class Session:
                 else:
                     self._on_frame(frame, now)
             if may_hold and not framer.hold_after_final:
-                # The framer stopped behind the final result, whose effect (§2.2.7, §2.2.11) holds
+                # The framer stopped after the final result, whose effect (§2.2.7, §2.2.11) holds
                 # for the rest of the chunk.
                 for frame in framer.feed(b""):
                     self._on_frame(frame, now)
@@ -618,10 +618,10 @@ class Session:
         return events
 
     def _cut(self, data: bytes, now: float) -> Iterator[bytes]:
-        """Split a chunk behind each line that changes how the bytes behind it must be read.
+        """Split a chunk after each line that changes how the bytes after it must be read.
 
-        Behind ``"incoming"`` and ``CLOSE OK``, a connect ID that pushed may belong to another
-        connection, whose data are announced. Behind ``+QIOPEN`` an ID may begin to push. Behind
+        After ``"incoming"`` and ``CLOSE OK``, a connect ID that pushed may belong to another
+        connection, whose data are announced. After ``+QIOPEN`` an ID may begin to push. After
         ``+QIRD: 0``, :meth:`_check_behind_empty` must see the bytes themselves. A split in
         another place, such as inside a payload, changes nothing.
         """
@@ -638,7 +638,7 @@ class Session:
         yield data[start:]
 
     def _check_behind_empty(self, data: bytes, now: float) -> None:
-        """Damage the read in flight if the bytes behind its ``+QIRD: 0`` must be data (F18).
+        """Damage the read in flight if the bytes after its ``+QIRD: 0`` must be data (F18).
 
         The line may be ``+QIRD: 1,0`` that lost ``1,``. If its data are nothing but line ends
         or noise, they make no frame, so only the bytes themselves show the loss.
@@ -812,10 +812,10 @@ class Session:
         self._on_loss(loss, now)
 
     def _blame_in_doubt(self, text: bytes, loss: Loss) -> Loss:
-        """Decide whom a line behind lost bytes concerns, as far as the line tells.
+        """Decide whom a line after lost bytes concerns, as far as the line tells.
 
-        Behind a damaged header of a read, such lines are the data of that read, unless they
-        look like a header of pushed data. Behind another loss, they are pushed data, or the
+        After a damaged header of a read, such lines are the data of that read, unless they
+        look like a header of pushed data. After another loss, they are pushed data, or the
         torn header of a read.
         """
         exchange = self._exchange
@@ -856,9 +856,9 @@ class Session:
 
     def _on_payload(self, payload: Payload, now: float) -> None:
         if payload.connect_id is not None:
-            # Behind a loss, this may be inside what another peer has sent, so it is not delivered.
+            # After a loss, this may be inside what another peer has sent, so it is not delivered.
             if self._trust.in_doubt:
-                loss = Loss("data came behind lost bytes", True, connect_id=payload.connect_id)
+                loss = Loss("data came after lost bytes", True, connect_id=payload.connect_id)
                 self._act(self._unsolicited.break_pushes(loss))
             else:
                 self._trust.gate.hold(payload, now, self._answer_s)
@@ -969,14 +969,14 @@ class Session:
                 send.result = sent
                 self._await_ok(send, exchange, now, is_second=was_settled)
             return
-        # The result came behind OK, and no other before it: so this module prints OK first (F23).
+        # The result came after OK, and no other before it: so this module prints OK first (F23).
         if send.result is None:
             self._trust.ok_habits[send.form] = _FIRST
         send.step(_RESULT)
         self._act(self._endings.send_result(sent=sent, now=now))
 
     def _await_ok(self, send: Send, exchange: Exchange, now: float, *, is_second: bool) -> None:
-        """Set how long to wait for ``OK`` behind a result that came before it (F23, F24).
+        """Set how long to wait for ``OK`` after a result that came before it (F23, F24).
 
         The result may be a doubled one of the send before. It counts for this send only if
         this module is known to print results so, or if ``OK`` does not come.
@@ -1061,7 +1061,7 @@ class Session:
         self.apply(effect)
         if exchange.is_doubtful and isinstance(effect, OpenSocket):
             # The OK was not believed at first, and what was pushed since then was not either.
-            loss = Loss("its first data came behind lost bytes", True, connect_id=effect.connect_id)
+            loss = Loss("its first data came after lost bytes", True, connect_id=effect.connect_id)
             self._act(self._unsolicited.break_pushes(loss))
 
     def _undo_open(self, effect: OpenSocket, *, framed: bool) -> None:
@@ -1163,7 +1163,7 @@ class Session:
             self._outbox.clear()
         framer = self._framer
         framer.prompt_due = framer.hold_after_final = False
-        # Behind a read that failed, its payload may still come, and must be framed.
+        # After a read that failed, its payload may still come, and must be framed.
         if exchange.meaning.is_read and exchange.succeeded and not self.suspended:
             framer.read_due = 0
 
@@ -1316,7 +1316,7 @@ class Session:
             # Pushed data of an earlier program's socket may look like this command's OK (F45).
             exchange.is_doubtful = now - self._trust.pushed_at < _DOUBT_S
         elif self._framer.read_due and not isinstance(purpose, Explain):
-            # Behind a failed read its payload may still come, until another command begins.
+            # After a failed read its payload may still come, until another command begins.
             self._framer.read_due = 0
         if not exchange.is_plain:
             self._arm(exchange)
@@ -1336,7 +1336,7 @@ class Session:
             exchange.is_framed_at_once = True
             return
         # The late OK of the send before ends the framer's wait for the prompt, and the prompt may
-        # stand right behind that OK. So the framer stops there, to be told again of the prompt.
+        # stand right after that OK. So the framer stops there, to be told again of the prompt.
         after_late_ok = has_prompt and self._trust.awaits_late_ok
         framer.hold_after_final = effect is not None or after_late_ok
 

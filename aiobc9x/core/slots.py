@@ -129,7 +129,7 @@ class Slot:
         wanted_mode: The access mode that the socket is being switched to; ``None`` if no
             switch is under way.
         held: During the last part of a switch to push mode, pushed data that must be
-            delivered behind what the module's buffer still holds; ``None`` at other times.
+            delivered after what the module's buffer still holds; ``None`` at other times.
         pushed_at: When pushed data last arrived.
 
     """
@@ -218,7 +218,7 @@ class Slot:
             # After a switch to push mode that is not complete, the buffer has older data than
             # what is held; those are read first.
             return not (self.held and self.readable)
-        # Only right behind "+QIRD: 0": what is still in the buffer when the mode changes may
+        # Only right after "+QIRD: 0": what is still in the buffer when the mode changes may
         # never be announced again.
         return self.state is _OPEN and self.found_empty and not self.readable
 
@@ -407,7 +407,7 @@ class SocketTable:
         Args:
             slot: The socket. Nothing happens if another slot has its ID already.
             now: The time.
-            rest_s: Seconds before its fixed local port may be used again: the note's 120 behind
+            rest_s: Seconds before its fixed local port may be used again: the note's 120 after
                 AT+QICLOSE (§2.2.1, note 5), 0 if the module or the network ended the socket
                 (N33).
 

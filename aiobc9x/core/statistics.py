@@ -34,7 +34,7 @@ class Statistics:
         sends: ``SEND OK`` received, doubled ones left out.
         sends_inline: Sends as text on the command line.
         sends_hex: Sends as hex digits on the command line.
-        sends_fixed: Sends of fixed length, behind a prompt.
+        sends_fixed: Sends of fixed length, after a prompt.
         send_failures: ``SEND FAIL`` received.
         payload_bytes_received: Bytes that sockets delivered.
         payload_bytes_sent: Bytes that the module has taken.

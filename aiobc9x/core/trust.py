@@ -6,7 +6,7 @@ Nothing on the line has a checksum (F5), so this module judges whether bytes mea
 seem to mean:
 
 torn lines
-    A header that lost a byte arrives as an unknown line. The payload behind it is then framed
+    A header that lost a byte arrives as an unknown line. The payload after it is then framed
     as lines, and the peer decides what they say: ``RDY``, for example. :func:`judge` tells
     torn lines from words that modules print unasked.
 doubt
@@ -16,11 +16,11 @@ withheld URCs
     A line that looks like a URC during a read may be received data whose header got lost.
     The session acts on it only once the read has its data.
 held pushes
-    Nothing behind pushed data says that they are whole, so they are delivered when the next
+    Nothing after pushed data says that they are whole, so they are delivered when the next
     frame, or silence, shows it: see :class:`PushGate`.
 habits of the module
-    Whether this module prints a CRLF behind pushed data (F19), when it prints ``OK`` for a
-    send (F23), and how many line ends stand behind its ``+QIRD: 0`` (F18).
+    Whether this module prints a CRLF after pushed data (F19), when it prints ``OK`` for a
+    send (F23), and how many line ends stand after its ``+QIRD: 0`` (F18).
 late results
     An ``OK`` that belongs to a send which has ended without it (F23).
 """
@@ -38,7 +38,7 @@ from aiobc9x.wire.frames import NO_PUSH_END, NO_READ_END
 from aiobc9x.wire.urcs import Urc
 
 QUIET_S: Final = 0.3
-"""Seconds of silence behind a loss after which lines are believed again.
+"""Seconds of silence after a loss after which lines are believed again.
 
 The rest of a torn payload would have come without a pause. Ours.
 """
@@ -54,14 +54,14 @@ UNSURE_MAX_S: Final = 5.0
 Ours."""
 
 LATE_OK_S: Final = 5.0
-"""Seconds behind the end of a send in which its missing ``OK`` may still come (F23). Ours."""
+"""Seconds after the end of a send in which its missing ``OK`` may still come (F23). Ours."""
 
 NO_EMPTY_END: Final = "more than a line end between +QIRD: 0 and what follows"
 """Reason of a damaged read: its ``+QIRD: 0`` was a header that lost digits of its length, and its
 data are nothing but line ends or noise (F18)."""
 
 _LINE_END: Final = b"\r\n"
-_SWALLOWED: Final = "pushed data swallowed the line end behind them: they lost bytes"
+_SWALLOWED: Final = "pushed data swallowed the line end after them: they lost bytes"
 
 # The sign and a letter: what every module prints in front of a line of its own.
 _VENDOR_LINE: Final = re.compile(rb"[+*^#%&][A-Z]", re.IGNORECASE)
@@ -202,10 +202,10 @@ class PushGate:
 
     The framer counts a payload's bytes. If the payload lost some on the line, the framer takes
     as many of the bytes that follow, and that leaves a trace at once: there is no line end
-    behind the payload, or another one than this module prints, or the line is not silent. So a
+    after the payload, or another one than this module prints, or the line is not silent. So a
     payload is delivered when the next frame shows no such trace, or after a moment of silence.
     Silence proves nothing as long as it is not known whether this module prints a CRLF of its
-    own behind pushed data. The session then sends AT, so that a frame comes.
+    own after pushed data. The session then sends AT, so that a frame comes.
 
     At most one payload is held.
 
@@ -227,9 +227,9 @@ class PushGate:
         self._held: Payload | None = None
         self._since = 0.0
         self._patience_s = PATIENCE_S
-        # No line end was found behind the payload; the next frame, or silence, may explain that.
+        # No line end was found after the payload; the next frame, or silence, may explain that.
         self._lacks_end = False
-        # Whether this module prints a CRLF of its own behind pushed data; None if not known yet.
+        # Whether this module prints a CRLF of its own after pushed data; None if not known yet.
         self._ends_own_line: bool | None = None
 
     def hold(self, payload: Payload, now: float, frame_s: float = 0.0) -> None:
@@ -247,7 +247,7 @@ class PushGate:
         self.is_unchecked, self.last_push = True, payload.connect_id
 
     def check(self, frame: Frame) -> tuple[Payload | None, str | None, bool]:
-        """Judge the last payload by the frame behind it; :attr:`is_unchecked` must be true.
+        """Judge the last payload by the frame after it; :attr:`is_unchecked` must be true.
 
         Returns:
             The payload if it is whole and was held; the reason if the payload is not whole;
@@ -257,7 +257,7 @@ class PushGate:
         if self._lacks_end:
             self._lacks_end = False
             held = self._let_go()
-            # No line end stood behind the payload. If the frame is one that has no CRLF in
+            # No line end stood after the payload. If the frame is one that has no CRLF in
             # front (noise, an echo), this module simply prints none, and nothing was lost.
             return (held, None, False) if _is_noise(frame) else (None, NO_PUSH_END, False)
         if isinstance(frame, Damage) and frame.reason == NO_PUSH_END:
@@ -270,7 +270,7 @@ class PushGate:
         return *self._settle(is_noise=_is_noise(frame)), False
 
     def expire(self, now: float) -> tuple[Payload | None, str | None]:
-        """Judge the payload by the silence behind it, if it has lasted long enough.
+        """Judge the payload by the silence after it, if it has lasted long enough.
 
         Returns:
             The payload if it is whole, and the reason if it is not; ``(None, None)`` if it is
@@ -293,7 +293,7 @@ class PushGate:
             # The end is as usual, but the next frame is slow, or is noise without a line end.
             return self._settle(is_noise=not self._framer.is_cut)
         usual = _LINE_END if self._ends_own_line else b""
-        # The habit is known, and what stands behind the payload is neither that nor nothing.
+        # The habit is known, and what stands after the payload is neither that nor nothing.
         if self._ends_own_line is not None and behind not in {usual, None}:
             if waited < self._patience_s:
                 self.due = self._since + self._patience_s
@@ -350,7 +350,7 @@ class OkHabit(enum.Enum):
     """When a module prints ``OK`` for a send: relatives differ (N10, F23)."""
 
     FIRST = "before SEND OK"
-    BEHIND = "behind SEND OK"
+    BEHIND = "after SEND OK"
     OMITTED = "never"
 
 
@@ -363,10 +363,10 @@ class Trust:
         withheld: URCs that came during a read whose data have not come.
         gate: The gate that holds pushed data.
         ok_habits: When this module prints ``OK`` for a send, by the form of the send, because
-            some relatives omit it only behind a prompt. A form that has not been used is not
+            some relatives omit it only after a prompt. A form that has not been used is not
             in the dict.
         awaits_late_ok: A send has ended without its ``OK``, which may still come.
-        deferred: Damage behind the payload of a read, until the next frame has explained it or
+        deferred: Damage after the payload of a read, until the next frame has explained it or
             not; ``None`` if there is none.
         pushed_at: When a line last looked like pushed data for which no socket of ours asked.
             Noted only while the session is suspended, because it does not know then which
@@ -383,7 +383,7 @@ class Trust:
         self.pushed_at = -math.inf
         self.awaits_late_ok = False
         self._late_ok_until = 0.0
-        # Whether this module has ever printed exactly one CRLF behind "+QIRD: 0".
+        # Whether this module has ever printed exactly one CRLF after "+QIRD: 0".
         self._is_empty_plain = False
 
     def begin_doubt(self) -> None:
@@ -399,7 +399,7 @@ class Trust:
     def defer(self, damage: Damage) -> bool:
         """Put a damage aside if the next frame may explain it, and return whether it may.
 
-        That is so where one CRLF stands behind the payload of a read, and not the second one in
+        That is so where one CRLF stands after the payload of a read, and not the second one in
         front of ``OK`` (§2.2.6). The payload has taken no byte of what follows. What follows is
         either noise at wake-up (F4), which has no CRLF in front, or bytes were lost.
         """
@@ -413,7 +413,7 @@ class Trust:
         return None if _is_noise(frame) else damage
 
     def check_blanks(self, blanks: bytes) -> bool:
-        """Return whether the bytes behind ``+QIRD: 0`` must be data; learn the module's habit.
+        """Return whether the bytes after ``+QIRD: 0`` must be data; learn the module's habit.
 
         One CRLF stands there (§4.1.3), and noise at times. A module that has once printed one
         CRLF prints no more than one, so more are data of a header that lost its length (F18).

@@ -187,7 +187,7 @@ def next_turn(
     # A caller who sends commands without a pause must not stop the data of the sockets.
     sockets = bool(readable or sendable)
     if commands and not (cursor.command_was_last and sockets):
-        # _replace() is slow, and behind a command nothing changes.
+        # _replace() is slow, and after a command nothing changes.
         if not cursor.command_was_last:
             cursor = cursor._replace(command_was_last=True)
         return _COMMAND, cursor
@@ -202,7 +202,7 @@ def next_turn(
 def _send_turn(
     cursor: Cursor, sendable: Sequence[int], small: Sequence[int]
 ) -> tuple[Turn, Cursor]:
-    """Give the turn to a socket that sends; a new round of reads begins behind it."""
+    """Give the turn to a socket that sends; a new round of reads begins after it."""
     # Nearly always all sends are small, or none is, and then nothing has to be sorted out.
     few = small if len(small) == len(sendable) else [i for i in sendable if i in small]
     many = sendable if not small else [i for i in sendable if i not in small]
@@ -265,11 +265,11 @@ class Turns:
         """Take the next turn for a job of this lane, if nothing else wants the line.
 
         Returns:
-            Whether the job may be written at once. If so, it has had its turn: behind a
+            Whether the job may be written at once. If so, it has had its turn: after a
             command the sockets come next.
 
         """
-        # Behind an outstanding send its socket mostly has more to send, and comes first then.
+        # After an outstanding send its socket mostly has more to send, and comes first then.
         if self._queue.waiting or self._sender.outstanding is not None:
             return False
         if self._sockets.in_use and not self.is_quiet and self._sockets_wait():

@@ -154,7 +154,7 @@ class Unsolicited:
         """Tell the framer that a socket pushes no more, if this URC says that the socket is gone.
 
         This is done as soon as the URC arrives, even if the session acts on it later: the bytes
-        behind the URC are framed now.
+        after the URC are framed now.
         """
         if isinstance(urc, CloseOk) and self._closing_id is not None:
             self.frame_pushes(self._closing_id, on=False)

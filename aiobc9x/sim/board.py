@@ -22,7 +22,7 @@ HIGH_WATER = 16384
 STREAM_WATER = 4096
 """Bytes of waiting output at which the module holds TCP peers back.
 
-Without this, answers would wait behind an endless row of pushed data.
+Without this, answers would wait after an endless row of pushed data.
 """
 
 LOW_WATER = 2048

@@ -59,5 +59,5 @@ class LineEditor:
 
 
 def may_prompt(line: str) -> bool:
-    """Tell whether a line is a send whose payload comes behind a prompt."""
+    """Tell whether a line is a send whose payload comes after a prompt."""
     return line[2:].upper().startswith("+QISEND") and '"' not in line and "?" not in line

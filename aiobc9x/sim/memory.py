@@ -58,7 +58,7 @@ class Peer:
             self._flush()
 
     def close(self) -> None:
-        """Close this end behind what was sent."""
+        """Close this end after what was sent."""
         self._finished = True
         self._flush()
 

@@ -218,7 +218,7 @@ class Module:
         self._run_timers()
 
     def _eaten(self, data: bytes) -> bytes:
-        """Drop the line that only wakes the module (F48); return what stands behind it."""
+        """Drop the line that only wakes the module (F48); return what stands after it."""
         end = data.find(b"\r")
         if end < 0:
             return b""

@@ -20,7 +20,7 @@ class Lane:
     late call delays nothing but itself.
 
     Args:
-        cut_at: A byte behind which a piece always ends, so that its end is known to
+        cut_at: A byte after which a piece always ends, so that its end is known to
             the byte: the ``<CR>`` that starts a command.
 
     Attributes:
@@ -38,7 +38,7 @@ class Lane:
         return len(self._bytes)
 
     def put(self, data: bytes, now: float) -> None:
-        """Begin to send ``data`` at ``now``, or behind what is still on its way."""
+        """Begin to send ``data`` at ``now``, or after what is still on its way."""
         if not self._bytes:
             self._free = max(self._free, now)
         self._bytes += data

@@ -72,7 +72,7 @@ def split_parameters(arguments: str) -> list[Parameter]:
     """Split a parameter list at the commas outside of quotes.
 
     Raises:
-        Refused: 552; a quote is not closed, or something stands behind it.
+        Refused: 552; a quote is not closed, or something stands after it.
 
     """
     found: list[Parameter] = []
@@ -86,7 +86,7 @@ def split_parameters(arguments: str) -> list[Parameter]:
 
 
 def _one_parameter(arguments: str, start: int) -> tuple[Parameter, int]:
-    """Return the parameter at ``start`` and the index of the comma, or end, behind it."""
+    """Return the parameter at ``start`` and the index of the comma, or end, after it."""
     while start < len(arguments) and arguments[start] == " ":
         start += 1
     if start < len(arguments) and arguments[start] == '"':

@@ -48,7 +48,7 @@ class Sends:
     Attributes:
         pending: Whether ``SEND OK`` is still to come; a further send is then an
             ``ERROR``, whatever its socket (§4.1.2).
-        done: Called when the final result of a send behind a prompt has been printed.
+        done: Called when the final result of a send after a prompt has been printed.
 
     """
 

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 from typing import Final, TypeAlias
 
-NO_PUSH_END: Final = "no line end behind pushed data: it lost bytes"
+NO_PUSH_END: Final = "no line end after pushed data: it lost bytes"
 """Reason of a Damage that follows a pushed payload: that payload is not whole (F19)."""
 
-NO_READ_END: Final = "no two CRLFs behind a +QIRD payload"
+NO_READ_END: Final = "no two CRLFs after a +QIRD payload"
 """Reason of a Damage that follows a payload of AT+QIRD: that payload is not whole.
 
 Its ``data`` are the bytes that stood where the CRLFs should be (§2.2.6).

@@ -217,7 +217,7 @@ def parse_urc(text: bytes) -> Urc | None:
         # By the exact name: a search for digits would read "+QIOPEN: 1,0" in many wrong lines.
         parse = _PREFIXES.get(name)
         if parse is not None:
-            # strip(), because the space behind the colon is optional (N1, F1).
+            # strip(), because the space after the colon is optional (N1, F1).
             return parse(rest.strip())
     return _PLAIN.get(text) or signalling.parse_banner(text)
 

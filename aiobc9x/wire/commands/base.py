@@ -40,7 +40,7 @@ __all__ = [
 
 T_co = TypeVar("T_co", covariant=True)
 
-# Letters in either case, and spaces behind AT, because people write raw lines by hand.
+# Letters in either case, and spaces after AT, because people write raw lines by hand.
 _NAME: Final = re.compile(r"[Aa][Tt]\s*(&?[A-Za-z]|[+*^#$%][A-Za-z][A-Za-z0-9_]*)")
 _TEST_NAME: Final = re.compile(r"[A-Z][A-Z0-9]*")
 _SIGNS: Final = (b"+", b"*", b"^", b"#", b"$", b"%")
@@ -334,7 +334,7 @@ def _meaning_of(line: str) -> Meaning:
         return SEND
     if _READ.match(line):
         return READ
-    # viewmode has no effect here: the framer looks at the byte behind the header (F2, N24).
+    # viewmode has no effect here: the framer looks at the byte after the header (F2, N24).
     stored = any(p.fullmatch(line) for p in (_DATA_FORMAT, _SHOW_LENGTH, _VIEW_MODE, _SWITCH))
     effect = _effect_of(line)
     return Meaning(effect, writes_nvram=stored) if effect or stored else PLAIN

@@ -59,7 +59,7 @@ _SWITCH: Final = range(2)
 _ANSWER_S: Final = 1.0
 # For commands that wait for the SIM: a public log has AT+CPIN? answered after 4 s (F51).
 _SIM_ANSWER_S: Final = 5.0
-# An IMSI has 6 to 15 digits, an IMEI 15, an ICCID 19 or 20 and perhaps a hex filler behind them.
+# An IMSI has 6 to 15 digits, an IMEI 15, an ICCID 19 or 20 and perhaps a hex filler after them.
 _DIGITS: Final = re.compile(rb"[0-9]{6,22}[0-9A-Fa-f]?")
 
 
@@ -287,7 +287,7 @@ class Cpin(NetworkCommand[str]):
         return "AT+CPIN?" if self.pin is None else 'AT+CPIN="****"'
 
     def claims(self, text: bytes) -> bool:
-        """Claim ``+CPIN:`` where the state was asked for; behind a PIN it is a URC (F10)."""
+        """Claim ``+CPIN:`` where the state was asked for; after a PIN it is a URC (F10)."""
         return self.pin is None and text.startswith(self.prefix)
 
     def parse(self, lines: Sequence[bytes]) -> str:

@@ -128,7 +128,7 @@ class Cfun(NetworkCommand[int]):
         )
 
     def claims(self, text: bytes) -> bool:
-        """Claim ``+CFUN:`` where the state was asked for; behind a write it is a URC (F10)."""
+        """Claim ``+CFUN:`` where the state was asked for; after a write it is a URC (F10)."""
         return self.fun is None and text.startswith(self.prefix)
 
     def parse(self, lines: Sequence[bytes]) -> int:
@@ -431,7 +431,7 @@ class Cgpaddr(NetworkCommand[tuple[tuple[int, tuple[str, ...]], ...]]):
     def parse(self, lines: Sequence[bytes]) -> tuple[tuple[int, tuple[str, ...]], ...]:
         """Give each context with its addresses, which may be none."""
         rows = []
-        # A context without an address has its ID alone, or an empty string behind it.
+        # A context without an address has its ID alone, or an empty string after it.
         for line in lines:
             number, *fields = split_params(self._params(line))
             context_id = number_or_none(number)
