@@ -88,7 +88,7 @@ class Modem:
     """One module; made by :func:`open_modem`.
 
     Every public method stands here, with its contract; the rooms of :mod:`aiobc9x.aio` do the
-    work. A method that is cancelled leaves the line in step and no connect ID behind. Queries
+    work. A method that is cancelled leaves the line in step and no connect ID after. Queries
     raise :class:`CommandError` if the module refuses, :class:`LinkTimeout` if it doesn't answer
     in time, and :class:`LinkLost` if the link fails.
     """
@@ -203,7 +203,7 @@ class Modem:
 
         Connections that are still being opened are closed too. Closing twice is harmless.
         Cancellation doesn't stop it: it goes on in the background. A cancelled scope of anyio
-        waits for it, so that the port is free behind ``async with``.
+        waits for it, so that the port is free after ``async with``.
 
         Raises:
             RuntimeError: The modem belongs to another event loop; nothing is closed.
@@ -295,7 +295,7 @@ class Modem:
             flags: Ignored.
             sock: Must be ``None``: the socket is the module's.
             local_addr: Only its port counts.
-            local_port: 0 lets the module choose; a fixed one rests behind its close, see
+            local_port: 0 lets the module choose; a fixed one rests after its close, see
                 ``port_quarantine`` of :func:`open_modem`.
             server_hostname: For TLS; ``host`` by default.
             ssl_handshake_timeout: Seconds; ``None``: 180.
@@ -370,7 +370,7 @@ class Modem:
             flags: Ignored.
             sock: Must be ``None``: the socket is the module's.
             local_addr: Only its port counts.
-            local_port: 0 lets the module choose; a fixed one rests behind its close, see
+            local_port: 0 lets the module choose; a fixed one rests after its close, see
                 ``port_quarantine`` of :func:`open_modem`.
             server_hostname: For TLS; ``host`` by default.
             ssl_handshake_timeout: Seconds; ``None``: 180.
@@ -440,7 +440,7 @@ class Modem:
             reuse_port: Ignored.
             allow_broadcast: Ignored.
             sock: Must be ``None``: the socket is the module's.
-            local_port: 0 lets the module choose; a fixed one rests behind its close, see
+            local_port: 0 lets the module choose; a fixed one rests after its close, see
                 ``port_quarantine`` of :func:`open_modem`.
             access_mode: How received data reach the host (§1.2).
             timeout: Seconds for the whole call; see :meth:`create_connection`.

@@ -26,13 +26,16 @@ from aiobc9x.modem import Modem
 from aiobc9x.spec import LOCAL_PORT_QUARANTINE_S, OPEN_TIME_DEFAULT_S
 
 AWAKE_S: Final = 8.0
-"""Silence after which a module that may sleep is woken first: it misses its first AT."""
+"""Seconds of silence after which a module that may sleep is woken before a command (F48).
+
+A sleeping module does not hear the first AT.
+"""
 
 _HOW: Final = "write 'async with open_modem(...) as modem:' or 'modem = await open_modem(...)'"
 
 
 class ModemOpening:
-    """What :func:`open_modem` returns: await it, or use it in ``async with``."""
+    """The result of :func:`open_modem`: await it, or use it in ``async with``."""
 
     def __init__(self, options: Options) -> None:
         self._options = options
@@ -43,20 +46,21 @@ class ModemOpening:
         where = address if isinstance(address, str) else "create()"
         return f"<ModemOpening {where}: not a modem yet; {_HOW}>"
 
-    if not TYPE_CHECKING:  # a type checker says it better, and before anything runs
+    # Hidden from type checkers, which report the same mistakes better, and before anything runs.
+    if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
-            """Explain to whoever takes this for a modem what is missing (``Any``: raises)."""
+            """Explain the missing ``await`` to a caller who takes this for a modem."""
             raise AttributeError(
                 f"open_modem() has not opened anything yet, so there is no {name!r}: {_HOW}"
             )
 
         def __enter__(self) -> NoReturn:
-            """Refuse ``with``, for which there is no time to open anything."""
+            """Refuse ``with``, because only ``async with`` can wait for the module."""
             raise TypeError(f"'with' can't open a modem: {_HOW}")
 
         def __exit__(self, *_exc: object) -> None:
-            """Do nothing: there is no way in."""
+            """Do nothing; ``__enter__`` always raises."""
 
     def __await__(self) -> Generator[object, None, Modem]:
         return self._open().__await__()
@@ -65,7 +69,7 @@ class ModemOpening:
         """Open the modem.
 
         Raises:
-            RuntimeError: The one that it has opened before is still open.
+            RuntimeError: The modem that this object has opened before is still open.
 
         """
         if self._modem is not None:
@@ -79,7 +83,7 @@ class ModemOpening:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Close it; see :meth:`Modem.aclose`."""
+        """Close the modem; see :meth:`Modem.aclose`."""
         modem, self._modem = self._modem, None
         if modem is not None:
             await modem.aclose()
@@ -93,7 +97,8 @@ class ModemOpening:
         options = self._options
         stage.name = "opening the port"
         link = await _open_link(options)
-        sleeps = options.settings.allow_sleep  # polls would keep it awake (rule 5)
+        # Polls would keep a module awake that may sleep.
+        sleeps = options.settings.allow_sleep
         poll_interval = 0.0 if sleeps else options.poll_interval
         session = Session(
             baudrate=link.baudrate,
@@ -108,7 +113,7 @@ class ModemOpening:
             started = await start(driver, options.settings)
         except BaseException as exc:
             stage.name, stage.hint = driver.hub.stage, _why_silent(driver)
-            # The port is closed when this returns, so that the next try finds it free.
+            # Closed before this returns, so that the next try finds the port free.
             await until_done(asyncio.create_task(driver.stop(), name="aiobc9x stop"))
             if (told := link.explain(exc)) is not exc:
                 raise told from exc
@@ -140,7 +145,8 @@ def _check_asyncio_runs() -> None:
 async def _open_link(options: Options) -> Link:
     """Open the link in a context of its own.
 
-    It must not go through another modem that the caller's context is routed through.
+    The caller's context may redirect connections through another modem, and the connection to a
+    serial server must not take that way.
     """
     opening = asyncio.create_task(
         open_link(options.address, options.serial), context=contextvars.Context()
@@ -151,7 +157,7 @@ async def _open_link(options: Options) -> Link:
         opening.cancel()
         await until_done(opening)
         if not opening.cancelled() and opening.exception() is None:
-            # It came in the same turn as the cancellation.
+            # The link was open in the same turn of the loop as the cancellation.
             await until_done(asyncio.create_task(opening.result().aclose()))
         raise
 
@@ -186,9 +192,9 @@ def open_modem(
 ) -> ModemOpening:
     """Open a module; await the result, or use it in ``async with``.
 
-    It is open once commands and answers are in step, the radio is on, sockets that an
-    earlier program left are closed and the settings are right. The network may not be
-    there yet: see :meth:`Modem.wait_ready`.
+    The modem is open once the module answers, its radio is on, sockets that an earlier program
+    left are closed, and its settings are right. The network may not be there yet: see
+    :meth:`Modem.wait_ready`.
 
     Args:
         address: A serial device (``/dev/ttyUSB0``, ``COM3``), ``socket://host:port`` (a
@@ -208,15 +214,16 @@ def open_modem(
         dtr: Level of DTR after opening; ``None`` for the system's.
         rts: Level of RTS after opening; ``None`` for the system's.
         context_id: ``<contextID>`` of every socket, 1–3.
-        profile: Facts about the module; ``None`` chooses by its answer to ATI, and refuses a
-            module that names itself another one.
-        sync_timeout: Seconds until the module must have answered, and as many again until it
-            must have taken the settings that nothing works without.
+        profile: Facts about the module; ``None`` chooses them by its answer to ATI, and refuses
+            a module that is no BC65 or BC92.
+        sync_timeout: Seconds for the module's first answer, and as many again for the settings
+            that nothing works without.
         timeout: Seconds for the whole opening: the port, the first answer and the settings.
             ``None``: as long as its parts take.
-        pin: For a SIM that wants one; given once after each restart, not again once refused.
-        receive_hex: Have received data come as hex digits (§2.2.11): twice the bytes, for
-            lines where a module's text mode can't be trusted.
+        pin: The PIN, for a SIM that wants one. It is sent once after each restart of the module,
+            and never again once the SIM has refused it.
+        receive_hex: Have received data sent as hex digits (§2.2.11). They take twice the bytes
+            on the line; for modules whose text mode can't be trusted.
         open_time: Seconds that the module tries to connect, 1–36 (§2.2.11).
         allow_sleep: Leave the module's sleep and power saving settings alone, stop the
             polls, and wake the module before a command after 8 s of silence. TCP
@@ -224,40 +231,41 @@ def open_modem(
         read_ahead_bytes: Bytes that a socket may hold here while its protocol has paused.
         poll_interval: Seconds between reads of a silent socket, which find lost URCs;
             0 for never. Each costs a few bytes on the line and power.
-        state_interval: Seconds between AT+QISTATE while somebody reads, and of silence until a
-            serial server or a stream from ``create``, which could vanish without a word, is
-            asked by AT; 0 for never.
-        answer_timeout: Seconds without a byte of an answer until it counts as lost, which
-            ends a connection whose bytes it concerns. The note says 300 ms; modules that
-            write flash or search a cell take seconds.
-        send_form: ``"auto"``: each payload by the form that takes least time on this line
-            (§2.2.4, §2.2.5). ``"inline"``: never as hex. ``"hex"``: always as hex.
-            ``"fixed"``: always at the prompt. What the module refuses goes at the prompt.
-        port_quarantine: Seconds that a fixed local port, a listener's too, isn't used again
-            once AT+QICLOSE has closed its socket: what the note recommends (§2.2.1, note 5).
-            0 asks the module at once, and its refusal is ``AddressBusy``. A port whose socket
-            a restart or the network has ended can always be used at once.
+        state_interval: Seconds between two AT+QISTATE while a program reads; 0 for never. Also
+            the seconds of silence after which AT is sent over a link that could vanish
+            silently: a serial server, or a stream from ``create``.
+        answer_timeout: Seconds without a byte of an answer after which it counts as lost. A
+            connection whose bytes may be in that answer then ends. The note says 300 ms, but
+            modules that write flash or search a cell take seconds.
+        send_form: ``"auto"``: send each payload by the form that takes least time on this line
+            (§2.2.4, §2.2.5). ``"inline"``: never as hex digits. ``"hex"``: always as hex
+            digits. ``"fixed"``: always after a prompt. A payload whose form the module refuses
+            goes after a prompt.
+        port_quarantine: Seconds before a fixed local port is used again after AT+QICLOSE has
+            closed its socket, as the note recommends (§2.2.1, note 5). With 0 the module
+            decides, and its refusal is ``AddressBusy``. A port whose socket was ended by a
+            restart or by the network can be used at once.
 
     Returns:
         An awaitable that gives a :class:`Modem`, and an async context manager.
 
     Raises:
-        TypeError: An argument is of another type, at the call.
-        ValueError: An argument is out of range, at the call. When awaited:
+        TypeError: An argument has a wrong type; raised by the call itself.
+        ValueError: An argument is out of range; raised by the call itself. When awaited:
         PortNotFound: There is no such device.
         PortDenied: The device may not be opened by this user.
         PortBusy: Another program has locked the device, or the serial server says that another
             client has it.
-        LinkLost: Opening failed in another way, or the link failed. What ``create``
-            raises passes unchanged, unless it is an :class:`OSError`.
+        LinkLost: The link could not be opened, or failed. Exceptions of ``create`` pass
+            unchanged, unless they are an :class:`OSError`.
         LinkTimeout: The module did not answer in ``sync_timeout``.
-        StageTimeout: It was not open in ``timeout``; the message names the stage.
+        StageTimeout: The modem was not open in ``timeout``; the message names the stage.
         ModuleReset: The module restarts again and again.
-        SettingRefused: The module refused for ``sync_timeout`` what nothing works without.
-        WrongModule: Another module answers; ``profile`` has it taken for a BC65 or BC92.
+        SettingRefused: The module refused a needed setting for ``sync_timeout``.
+        WrongModule: The module is no BC65 or BC92; pass ``profile`` to use it all the same.
         RuntimeError: No event loop of asyncio runs, as under trio.
 
-    Cancellation closes what was opened, before it passes: the port is free then.
+    Cancellation closes what was opened before it passes, so the port is free then.
     """
     speed = baudrate if baudrate is not None else BAUDRATES[0]
     serial = SerialSettings(

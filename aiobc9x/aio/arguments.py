@@ -1,8 +1,8 @@
-"""Look at what callers pass, before anything is opened or sent.
+"""Check the arguments of callers before anything is opened or sent.
 
-Layer: aio. What goes into a command line is looked at where that is written
-(:mod:`aiobc9x.wire.params`); this is for the rest. Each message begins with the name of
-the argument. A wrong type is a ``TypeError``, a value out of range a ``ValueError``.
+Layer: aio. :mod:`aiobc9x.wire.params` checks what goes into a command line; this module checks
+the rest. Each message begins with the name of the argument. A wrong type is a ``TypeError``, a
+value out of range a ``ValueError``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _SHOWN_CHARACTERS: Final = 40
 
 
 def check_seconds(argument: str, value: object) -> None:
-    """Insist on a number of seconds; below 0 the time is up at once.
+    """Check that a value is a number of seconds; a negative one is allowed, and is up at once.
 
     Raises:
         TypeError: It is no number.
@@ -31,7 +31,7 @@ def check_seconds(argument: str, value: object) -> None:
 
 
 def check_positive_seconds(argument: str, value: object) -> None:
-    """Insist on more than 0 s.
+    """Check that a value is a number of seconds above 0.
 
     Raises:
         TypeError: It is no number.
@@ -44,11 +44,11 @@ def check_positive_seconds(argument: str, value: object) -> None:
 
 
 def check_integer(argument: str, value: object, least: int | None = None) -> None:
-    """Insist on a whole number.
+    """Check that a value is an integer, and not below the least.
 
     Raises:
-        TypeError: It is none.
-        ValueError: It is too low.
+        TypeError: It is no integer.
+        ValueError: It is below ``least``.
 
     """
     if isinstance(value, bool) or not isinstance(value, int):
@@ -58,7 +58,7 @@ def check_integer(argument: str, value: object, least: int | None = None) -> Non
 
 
 def check_flag(argument: str, value: object) -> None:
-    """Insist on ``True`` or ``False``: any text would count as ``True``.
+    """Check that a value is ``True`` or ``False``, because any text would count as ``True``.
 
     Raises:
         TypeError: It is neither, nor 1 or 0.
@@ -69,10 +69,10 @@ def check_flag(argument: str, value: object) -> None:
 
 
 def check_text(argument: str, value: object) -> None:
-    """Insist on text.
+    """Check that a value is text.
 
     Raises:
-        TypeError: It is something else.
+        TypeError: It is not.
 
     """
     if not isinstance(value, str):
@@ -81,7 +81,7 @@ def check_text(argument: str, value: object) -> None:
 
 
 def check_callable(argument: str, value: object) -> None:
-    """Insist on something that can be called.
+    """Check that a value can be called.
 
     Raises:
         TypeError: It can't.
@@ -106,7 +106,7 @@ def member(argument: str, kind: type[E], value: object) -> E:
 
 
 def _shown(value: object) -> str:
-    """Show what was passed, or only its type where that may be long."""
+    """Show a value for a message, or only its type if the value may be long."""
     plain = value is None or isinstance(value, bool | int | float | str | enum.Enum)
     text = repr(value)
     return text if plain and len(text) <= _SHOWN_CHARACTERS else type(value).__name__

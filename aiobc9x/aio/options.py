@@ -1,4 +1,4 @@
-"""What :func:`open_modem` takes, checked.
+"""Check and keep the arguments of :func:`open_modem`.
 
 Layer: aio.
 """
@@ -24,10 +24,10 @@ from aiobc9x.spec import CONTEXT_IDS, LOCAL_PORT_QUARANTINE_S
 from aiobc9x.wire.commands.radio import Cpin
 
 ANSWER_TIMEOUT_MIN_S: Final = 2.0
-"""Less than the note's 300 ms with a margin would end connections for nothing."""
+"""The least ``answer_timeout``: the note's 300 ms with a margin. Less ends good connections."""
 
 READ_AHEAD_BYTES: Final = 256 * 1024
-"""Bytes a socket that may wait here for a protocol that has paused reading."""
+"""Default of the bytes that a socket may hold here while its protocol has paused reading."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Options:
     Attributes:
         address: What to open.
         serial: How to open a serial device.
-        settings: What start-up brings about.
+        settings: The settings that start-up makes.
         context_id: ``<contextID>`` of every socket, 1–3.
         pin: For a SIM that wants one.
         read_ahead_bytes: Bytes a socket may hold here while its protocol has paused.
@@ -46,7 +46,7 @@ class Options:
         answer_timeout: Seconds without a byte of an answer until it counts as lost.
         send_form: By which forms payloads may go, by name.
         timeout: Seconds for the whole opening; ``None`` for no limit but those of its parts.
-        port_quarantine: Seconds that a fixed local port rests behind AT+QICLOSE.
+        port_quarantine: Seconds that a fixed local port rests after AT+QICLOSE.
 
     """
 
@@ -64,7 +64,7 @@ class Options:
     port_quarantine: float = LOCAL_PORT_QUARANTINE_S
 
     def __post_init__(self) -> None:
-        """Refuse what can't work, before anything is opened."""
+        """Check all arguments, before anything is opened."""
         if not isinstance(self.address, str) and not callable(self.address):
             raise TypeError(
                 "address must be a str or a callable create(protocol_factory), not "

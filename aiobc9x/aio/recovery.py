@@ -1,4 +1,4 @@
-"""Bring commands and answers back in step, and look after the sockets.
+"""Bring the line back in step after a fault, and watch over silent sockets.
 
 Layer: aio. Plain coroutines over ``driver.run(command)``.
 """
@@ -29,27 +29,27 @@ from aiobc9x.wire.urcs import PacketEvent, PdpDeactivated, SleepEvent, Urc, Wake
 logger = logging.getLogger("aiobc9x.aio")
 
 RECOVERY_LIMIT_S: Final = 30.0
-"""Seconds until a module that stopped answering is given up."""
+"""Seconds after which a module that has stopped answering is given up."""
 
 QUESTION_S: Final = 5.0
-"""Seconds in which a line must answer that is asked because it is silent. Ours."""
+"""Seconds for the answer to an AT that is sent because the line is silent. Ours."""
 
 SHORT_RECOVERY_S: Final = 15.0
-"""The same as :data:`RECOVERY_LIMIT_S` behind such a question, on a link whose far side can
-vanish without a word: with the silence before, it is noticed within a minute."""
+"""Seconds, instead of :data:`RECOVERY_LIMIT_S`, after an AT that got no answer on a link whose
+far side can vanish silently. With the silence before, the loss is noticed within a minute."""
 
 _LAST_WORDS_S: Final = 1.0
-"""In which a module says "closed" of each socket that ends with its context. Ours."""
+"""Seconds in which a module prints a ``"closed"`` for each socket that ends with its context."""
 
 _PAUSE_S: Final = 0.5
-"""Between two repairs: a module that restarts needs a moment."""
+"""Seconds between two tries of a repair, because a restarting module needs a moment."""
 
 
 class Health:
-    """Keeps one module usable.
+    """Keep one module usable.
 
     Attributes:
-        settings: What a module that has restarted is configured with.
+        settings: The settings for a module that has restarted.
         on_unseen_restart: Called when a restart is found whose banner got lost.
 
     """
@@ -80,19 +80,20 @@ class Health:
             self._driver.spawn(self._after_context)
 
     async def _after_context(self) -> None:
-        """Look for the sockets that have ended with a context, and not with a "closed"."""
+        """Find the sockets that ended with a context, without a ``"closed"`` of their own (F40)."""
         if self._is_looking:
             return
         self._is_looking = True
         await asyncio.sleep(_LAST_WORDS_S)
-        self._is_looking = False  # what is said from now on may be news
+        # A context that ends from now on needs another look.
+        self._is_looking = False
         if any(slot.is_live or slot.is_listener for slot in self._driver.session.sockets):
             await self._ask(self._examiner.compare_after_loss)
 
     async def after_sleep(self) -> None:
-        """End the TCP connections, which deep sleep does not spare, and set what it forgets.
+        """End all TCP connections, and set ``open_time`` again, because deep sleep lost both.
 
-        UDP sockets go on as they were (§2.2.1, note 3); ``open_time`` is lost (§2.2.11).
+        UDP sockets go on as before (§2.2.1, note 3; §2.2.11; F49).
         """
         for slot in list(self._driver.session.sockets):
             if not slot.is_datagram:
@@ -103,16 +104,17 @@ class Health:
         try:
             await self._driver.run(step.command)
         except CommandError:
-            self._leftovers.add(step)  # just awake, it may have been too busy
+            # A module that has just woken up may be too busy; it is set again later.
+            self._leftovers.add(step)
 
     def _open_time(self) -> StartStep:
         return StartStep(Qicfg(ConfigKey.OPEN_TIME, self._opener.open_time), Need.SHOULD)
 
     async def regain_step(self, reason: str) -> None:
-        """Drain the line, send AT, compare the sockets, go on (rule: stray answers).
+        """Bring the line back in step: wait for silence, send AT, compare the sockets, go on.
 
-        A module that stays silent ends the link. Its time begins when AT can be sent: until
-        then the command in flight is waited for.
+        If the module stays silent, the link is given up. The time for that begins when AT can
+        be sent; before, the command in flight gets its own time.
         """
         session = self._driver.session
         async with self._one_recovery:
@@ -127,7 +129,8 @@ class Health:
                     lambda: self._regain(resets, limit), limit, SettingRefused
                 )
             except ModuleReset:
-                return  # the restart is handled by itself
+                # after_restart() handles it.
+                return
             except ModemError as exc:
                 self._driver.fail(f"the module stopped answering ({reason}): {exc.args[-1]}")
 
@@ -142,9 +145,10 @@ class Health:
         limit: float,
         *again: type[ModemError],
     ) -> None:
-        """Repeat a repair that got no answer, or failed by ``again``, while there is time.
+        """Repeat a repair that got no answer, or failed with ``again``, while there is time.
 
-        A short limit is that of silence: a module that says something is there.
+        The limit holds only while the line is silent. A module that prints anything exists, so
+        it gets the full :data:`RECOVERY_LIMIT_S`.
         """
         passing: tuple[type[ModemError], ...] = (LinkTimeout, *again)
         began = self._driver.time()
@@ -165,7 +169,8 @@ class Health:
         await settle(driver)
         driver.dispatch(driver.session.resync())
         await synchronize(driver, limit)
-        if driver.session.echo_seen:  # ATE0 forgets it
+        # Before ATE0, which clears the flag. A returned echo shows a restart (F42).
+        if driver.session.echo_seen:
             self._note_restart()
         steps = Steps(driver, PATIENCE_S)
         await steps.take(ECHO_OFF)
@@ -181,13 +186,13 @@ class Health:
         if self._must_start:
             await self._start()
         elif self._opener.open_time != OPEN_TIME_DEFAULT_S:
-            # It may have been asleep, which open_time does not survive (§2.2.11).
+            # The silence may have been deep sleep, which open_time does not survive (§2.2.11).
             await steps.take(self._open_time())
         if driver.session.boots == resets:
             self._go_on()
 
     def _note_restart(self) -> None:
-        """Note a restart whose banner got lost; a repair that begins anew must not forget it."""
+        """Note a restart whose banner got lost, so that a repeated repair does the whole start."""
         if self._must_start:
             return
         logger.warning("! the module echoes, or has no socket: it must have restarted")
@@ -200,7 +205,8 @@ class Health:
         """Configure a module that has restarted, so that new connections can be opened."""
         async with self._one_recovery:
             if not self._driver.session.suspended:
-                return  # the start after an earlier restart has covered this one
+                # The start after an earlier restart has dealt with this one.
+                return
             try:
                 await self._until_it_works(self._start, RECOVERY_LIMIT_S, ModuleReset)
             except ModemError as exc:
@@ -219,10 +225,10 @@ class Health:
         self._driver.kick()
 
     async def watch(self) -> None:
-        """Ask from time to time: a socket, or a far side, that ended in silence looks idle.
+        """Find sockets and links that have ended silently, which look the same as idle ones.
 
-        The sockets are compared while somebody reads or listens. A line that is silent is
-        asked by AT if its link can't tell that the far side has vanished.
+        The sockets are compared with AT+QISTATE while a program reads or listens (F15). A
+        silent line gets an AT if its link can't notice that the far side has vanished (F55).
         """
         interval = self._state_interval
         compared = asked = self._driver.time()
@@ -239,22 +245,23 @@ class Health:
                 await self._ask(lambda: self._driver.run(At(), limit=QUESTION_S))
 
     def _heard(self, asked: float) -> float:
-        """Return since when the line is silent, or when it was asked if that was later.
+        """Return when bytes last arrived or AT was last sent, whichever is later.
 
-        A far side that tells of its end is never asked.
+        Infinity for a link that reports the loss of its far side, so that no AT is sent.
         """
         return math.inf if self._driver.link.hangs_up else max(asked, self._driver.last_input)
 
     def _is_awaited(self) -> bool:
-        """Whether somebody waits for what a socket may bring."""
+        """Whether a caller waits for something that a socket may deliver."""
         return any(
-            slot.state is SlotState.OPENING  # its +QIOPEN may have got lost
+            # The +QIOPEN of an opening socket may have got lost (F32).
+            slot.state is SlotState.OPENING
             or (slot.is_live and (slot.wants_read or slot.is_listener))
             for slot in self._driver.session.sockets
         )
 
     async def _ask(self, question: Callable[[], Coroutine[Any, Any, object]]) -> None:
-        """Ask the module something, unless it is being brought back in step anyway."""
+        """Ask the module something, unless a repair is under way anyway."""
         if self._driver.session.suspended:
             return
         self._asked_at = self._driver.time()

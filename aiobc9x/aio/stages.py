@@ -1,4 +1,4 @@
-"""Calls that consist of stages: which one a call is in when its time is up.
+"""Limit calls that consist of several stages, and name the stage in the timeout.
 
 Layer: aio.
 """
@@ -16,10 +16,10 @@ from aiobc9x.errors import StageTimeout
 
 @dataclass(slots=True)
 class Stage:
-    """What a call that consists of stages is doing, for the message of its timeout.
+    """The present stage of a call, for the message of its timeout.
 
     Attributes:
-        name: What is being waited for.
+        name: What the call waits for, for example ``"registering on the network"``.
         hint: What to do about it, or ``""``.
 
     """

@@ -284,7 +284,9 @@ class Unsolicited:
         was_opening = old is not None and old.state is SlotState.OPENING
         self._sockets.usurp(urc.connect_id)
         if old is not None and was_open:
-            yield Failed(old, StreamBroken("the module gave its connect ID to another connection"))
+            yield Failed(
+                old, StreamBroken("the module gave its connect ID to an incoming connection")
+            )
         elif old is not None and was_opening:
             # The caller opens with another ID: the one that it had reserved was still free on
             # the module, which gave it to a client (§2.3.5, F34).

@@ -306,7 +306,7 @@ class TestWatch:
         async with Bench() as bench:
             (reader, _), _ = await bench.connect()
             bench.virtual.module.sockets.lose(streams_only=True)
-            with pytest.raises(aiobc9x.StreamBroken, match="without a word"):
+            with pytest.raises(aiobc9x.StreamBroken, match="without reporting it"):
                 await asyncio.wait_for(reader.read(), 45)
 
     @virtual

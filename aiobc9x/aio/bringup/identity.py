@@ -1,12 +1,12 @@
-"""Tell whether the module that answers is one that the note is about.
+"""Tell whether the module is one that the application note applies to.
 
 Layer: aio.
 
-Those that speak the note's commands: BC65 and BC92, and their relatives BC25, BC26, BC66
-and BC660K, whose logs and firmware have the same grammar and limits. Others of the maker
+The note's commands are spoken by BC65 and BC92, and by their relatives BC25, BC26, BC66 and
+BC660K, whose logs and firmware have the same grammar and limits. Other modules of the same maker
 have another socket interface (BC95, BC28, BC35, BC68: AT+NSOCR) or other limits and settings
-(BG96, EC2x, M66: no ``showlength``). A name that nobody knows is given a chance, until it
-refuses the settings that nothing works without.
+(BG96, EC2x, M66: no ``showlength``). A module with an unknown name is tried, and refused only if
+it lacks a setting that nothing works without.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _OTHERS: Final = re.compile(
     r")[A-Z0-9-]*",
     re.IGNORECASE,
 )
-"""The families that gateways meet; what follows a family's number is the variant's."""
+"""Names of module families that gateways meet; letters after the number name a variant."""
 
 _MAKERS: Final = re.compile(
     r"SIMCOM|U-BLOX|TELIT|SIERRA|CINTERION|GEMALTO|THALES|NORDIC|SEQUANS|NEOWAY|FIBOCOM|HUAWEI|ZTE"
@@ -43,15 +43,15 @@ _MAKERS: Final = re.compile(
 
 
 def is_ours(lines: Sequence[str]) -> bool:
-    """Whether what a module says of itself names one that the note is about."""
+    """Whether one of the lines names a module that the note applies to."""
     return any(_OURS.search(line) for line in lines)
 
 
 def foreign_model(lines: Sequence[str]) -> str | None:
-    """Return the model that a module names itself, if it is another one; else ``None``.
+    """Return the model's name if the note does not apply to it; else ``None``.
 
     Args:
-        lines: What it has answered to ATI, AT+CGMM and AT+CGMI.
+        lines: The module's answers to ATI, AT+CGMM and AT+CGMI.
 
     """
     if is_ours(lines):

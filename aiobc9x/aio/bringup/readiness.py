@@ -42,13 +42,13 @@ from aiobc9x.wire.urcs import (
 logger = logging.getLogger("aiobc9x.aio")
 
 READY_TIMEOUT_S: Final = 180.0
-"""Default of :meth:`Modem.wait_ready`: a cold registration took three minutes."""
+"""Default of :meth:`Modem.wait_ready`: a registration from cold took three minutes (F52)."""
 
 _FIRST_WAIT_S: Final = 0.2
 _LONGEST_WAIT_S: Final = 2.0
 
 _MISSING_AFTER_S: Final = 5.0
-"""Seconds of nothing but ERROR after which a module is taken not to know a command. Ours."""
+"""Seconds of nothing but ``ERROR`` after which a module counts as lacking a command (F50). Ours."""
 
 _LEVELS: Final = (5, 4, 3, 2, 1)
 """What AT+CEREG can be set to (27.007): 3 adds the cause of a refusal, 4 the timers, 5 both."""
@@ -60,10 +60,10 @@ _SILENT: Final = "the module gave no answer"
 
 
 class Readiness:
-    """Knows whether the module can open connections.
+    """Find out whether the module can open connections.
 
     Attributes:
-        ip_addresses: The module's own addresses, none before :meth:`wait`.
+        ip_addresses: The module's own addresses; empty before :meth:`wait`.
         on_ready: Called when connections can be opened, for the first time or again.
         sim: The SIM.
 
@@ -87,7 +87,7 @@ class Readiness:
         self._heard: Registration | None = None
 
     def on_urc(self, urc: Urc) -> None:
-        """Forget what a URC contradicts."""
+        """Note that the module may not be ready any more, if a URC says so."""
         match urc:
             case Registration(status=status):
                 self._heard = urc
@@ -105,12 +105,12 @@ class Readiness:
                 self.restarted()
 
     def forget(self) -> None:
-        """Ask the module again at the next :meth:`wait`."""
+        """Have the next :meth:`wait` ask the module again."""
         self._is_ready = False
         self._is_doubted = True
 
     def restarted(self) -> None:
-        """Begin anew: the module has forgotten all, and the SIM wants its PIN again."""
+        """Begin anew, because a restarted module has forgotten everything, the PIN included."""
         self.sim.forget()
         self._missing.clear()
         self._is_level_chosen = False
@@ -121,9 +121,10 @@ class Readiness:
         self._is_sim_doubted = True
 
     async def wait(self, timeout: float) -> None:
-        """Wait until connections can be opened; at once if nothing contradicts the last time.
+        """Wait until connections can be opened.
 
-        A query that is refused, answered too late or cut off by a restart is made again.
+        Returns at once if that was so before, and no URC has contradicted it. A query that is
+        refused, answered too late or cut off by a restart is repeated.
 
         Raises:
             StageTimeout: Not ready in ``timeout`` seconds; the message names the stage.
@@ -142,7 +143,8 @@ class Readiness:
                 await self._until_ready()
                 self.on_ready()
         except TimeoutError as exc:
-            if exc.args:  # not the one of asyncio.timeout()
+            # asyncio.timeout() raises without arguments; ours are passed on.
+            if exc.args:
                 raise
             raise StageTimeout(
                 self._stage or "waiting for the network", timeout, self._hint()
@@ -169,11 +171,12 @@ class Readiness:
 
     async def _check_sim(self) -> None:
         self._is_sim_doubted = False
-        await self._catch_up(is_ready=False)  # the radio may still be off
+        # The start may have left the radio off, because the module was too busy to switch it on.
+        await self._catch_up(is_ready=False)
         await self._wait_for(_SIM_STAGE, self._sim_is_ready)
 
     async def _catch_up(self, *, is_ready: bool) -> None:
-        """Try again what the start has left; what is not answered now is left once more."""
+        """Try again the settings that the start could not make; keep those that fail again."""
         try:
             await self._leftovers.catch_up(is_ready=is_ready)
         except (LinkTimeout, ModuleReset) as exc:
@@ -215,7 +218,10 @@ class Readiness:
         self._driver.hub.publish(Progress(stage))
 
     def _is_missing(self, stage: str, refused_at: float) -> bool:
-        """Whether the module doesn't know what a stage asks: one that starts says the same."""
+        """Whether the module lacks the command of a stage.
+
+        A module that has just booted answers the same ``ERROR``, so it must last (F50).
+        """
         if self._driver.time() - refused_at >= _MISSING_AFTER_S:
             self._missing.add(stage)
         return stage in self._missing
@@ -234,9 +240,9 @@ class Readiness:
         return status.registered
 
     async def _choose_level(self, status: RegistrationStatus) -> None:
-        """Have the module tell as much as it can of its registration.
+        """Set AT+CEREG to the highest level that the module knows, so that its URC tells most.
 
-        A level that somebody has chosen, from 2 on, is left alone.
+        A level from 2 on was chosen by a user, and stays.
         """
         if self._is_level_chosen or status.n is None:
             return
@@ -247,7 +253,8 @@ class Readiness:
                 await self._driver.run(self._registration_command(level))
             except CommandError as exc:
                 if meaning_of(exc) is not Refusal.MISSING:
-                    return  # not now
+                    # The module is busy; the next query tries again.
+                    return
             else:
                 break
         self._is_level_chosen = True
@@ -273,7 +280,7 @@ class Readiness:
         try:
             return await self._driver.run(query)
         except UnexpectedAnswer:
-            # An answer of one field can't be told from the URC.
+            # Some modules answer with one field, which looks like a URC and was read as one (F10).
             if self._heard is None or self._heard.kind not in query.text:
                 raise
             return self._heard.status
@@ -293,7 +300,10 @@ class Readiness:
         return await self._obeyed(Cgact(1, self._context_id)) and await self._find_address()
 
     async def _obeyed(self, command: Command[Any]) -> bool:
-        """Have something done; a refusal is what the module said last, and no missing command."""
+        """Run a command, and return whether the module has accepted it.
+
+        A refusal goes into the hint of the error that may follow.
+        """
         try:
             await self._driver.run(command)
         except CommandError as exc:

@@ -1,10 +1,10 @@
-"""What a refusal means: not now, not here, or not with this SIM.
+"""Decide what a refusal means: busy for now, command missing, or a problem of the SIM.
 
 Layer: aio.
 
-A module that has just been switched on refuses nearly everything for seconds, with
-``+CME ERROR: 14`` or with ``ERROR`` alone, and the same ``ERROR`` is all that a module
-says to a command that it doesn't know. The codes are those of 27.007, 9.2.
+A module that has just been switched on refuses nearly every command for seconds, with
+``+CME ERROR: 14`` or plain ``ERROR``. A module also answers plain ``ERROR`` to a command that it
+does not have (F50). The codes are those of 27.007, 9.2.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ from aiobc9x.spec import Err
 from aiobc9x.wire.commands.radio import Cpin
 
 _MISSING: Final = frozenset({3, 4, 50, 100})
-"""Not allowed, not supported, incorrect parameters, unknown: this module has no such command."""
+"""Codes that mean that the module has no such command: not allowed, not supported, incorrect
+parameters, unknown."""
 
 _SIM: Final = frozenset({5, 6, 7, 10, 11, 12, 13, 14, 15, 17, 18, *range(40, 48), 262})
 _SIM_BUSY: Final = 14
@@ -44,7 +45,8 @@ class Refusal(enum.Enum):
 
 
 def meaning_of(refused: CommandError) -> Refusal:
-    """Say what a refusal means; an answer that has no content is as good as none."""
+    """Decide what a refusal means."""
+    # An answer without content is as good as a missing command.
     if isinstance(refused, UnexpectedAnswer):
         return Refusal.MISSING
     if refused.cme is None:
@@ -56,20 +58,20 @@ def meaning_of(refused: CommandError) -> Refusal:
 
 
 def concerns_sim(refused: CommandError) -> bool:
-    """Whether the SIM is the reason, be it only busy."""
+    """Whether the SIM is the reason for a refusal, even if it is only busy."""
     return refused.cme is not None and cme_code(refused.cme) in _SIM
 
 
 def sim_trouble(said: str) -> SimError | None:
-    """Say what the state of a SIM means that is not ready.
+    """Return the error for a SIM that is not ready.
 
     Args:
         said: What followed ``+CPIN:``, in capitals, or ``+CME ERROR:``.
 
     Returns:
-        The error, ``None`` if waiting is all there is to do. :class:`SimMissing` and a plain
-        :class:`SimError` may pass while a module starts: one relative says "not inserted"
-        twice before it finds its SIM.
+        The error; ``None`` if waiting is enough. While a module starts, :class:`SimMissing` and
+        a plain :class:`SimError` may go away by themselves: one relative says "not inserted"
+        twice before it finds its SIM (F51).
 
     """
     command, code = Cpin().text, cme_code(said)

@@ -21,20 +21,22 @@ from aiobc9x.errors import (
 from aiobc9x.wire.commands.radio import Cpin
 
 PATIENCE_S: Final = 5.0
-"""Seconds that a SIM may seem to be missing or wrong before that is believed, and that it may
-still ask for a PIN which it has accepted. Ours: a relative says "not inserted" while it starts."""
+"""Seconds for which a SIM may seem to be missing or wrong before that is believed (F51). Ours.
+
+Also the seconds for which a SIM may still ask for a PIN that it has accepted.
+"""
 
 _PAUSE_S: Final = 0.5
 _SIM_PUK, _SIM_BUSY = 12, 14  # 27.007, 9.2
 _READY: Final = frozenset({"READY", "SIM PIN2", "SIM PUK2", "17", "18"})
-"""The second PIN is for services that no connection needs."""
+"""States in which connections can be opened. PIN2 protects services that no connection needs."""
 
 
 class SimCard:
-    """Knows what the SIM waits for.
+    """Find out what the SIM waits for, and give it its PIN.
 
     Attributes:
-        said: What it said last, in the module's words.
+        said: The last state of the SIM, in the module's words.
 
     """
 
@@ -45,11 +47,13 @@ class SimCard:
         self._unusable_since: float | None = None
 
     def forget(self) -> None:
-        """Begin anew: the module has restarted, and the SIM will want its PIN again."""
+        """Begin anew, because after a restart of the module the SIM wants its PIN again."""
         self._given_at = self._unusable_since = None
 
     async def is_ready(self) -> bool:
-        """Ask once; give the PIN if it is wanted, once after each restart.
+        """Return whether the SIM is ready; give it the PIN if it wants one.
+
+        The PIN is given once after each restart, because three wrong PINs lock a SIM.
 
         Raises:
             SimError: Waiting won't help; its class says why.
@@ -102,7 +106,7 @@ class SimCard:
             return exc.cme
 
     def _may_pass(self, trouble: SimError) -> bool:
-        """Whether it is too early to believe that a SIM is missing or wrong."""
+        """Whether the SIM may still turn out to be there, and right (F51)."""
         if type(trouble) not in (SimError, SimMissing):
             return False
         now = self._driver.time()
@@ -115,16 +119,19 @@ class SimCard:
             raise wanted
         if self._given_at is not None:
             if self._driver.time() - self._given_at < PATIENCE_S:
-                return  # accepted, and not yet in force
+                # The SIM has accepted the PIN, and needs a moment.
+                return
             raise wanted
         self._given_at = self._driver.time()
         try:
             await self._send(Cpin(self._pin))
         except SimError:
-            self._pin = None  # never again
+            # A wrong PIN is never sent again: the third one locks the SIM.
+            self._pin = None
             raise
         except CommandError:
-            self._given_at = None  # it was too busy to look at it
+            # The module was too busy to try the PIN, so it may be sent again.
+            self._given_at = None
 
     async def _send(self, command: Cpin) -> None:
         try:

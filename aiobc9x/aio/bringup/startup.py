@@ -54,7 +54,8 @@ _BOOT_PAUSE_S: Final = 0.1
 _NVRAM_GAP_S: Final = 0.05
 _STARTS: Final = 3
 _PUSH_RECENT_S: Final = 2.0
-"""Data that seemed to be pushed so lately show a socket that must be closed first. Ours."""
+"""Seconds for which a line that looked like pushed data counts: a socket that an earlier program
+left in push mode must then be closed first (F45). Ours."""
 
 _UNLISTED_CLOSE_S: Final = 2.0
 """Seconds for ``CLOSE OK`` of a connect ID that the module does not list. Mostly it answers
@@ -67,7 +68,7 @@ ECHO_OFF: Final = StartStep(
 )
 
 RESULTS_IN_WORDS: Final = StartStep(Verbose(), Need.MAY)
-"""The answer to AT has shown them; some profile that the module has stored may not."""
+"""Results came in words to AT already, but a profile that the module has stored may undo that."""
 
 ERROR_CODES: Final = StartStep(Cmee(1), Need.SHOULD)
 NO_SLEEP: Final = StartStep(Qsclk(0), Need.SHOULD)
@@ -111,11 +112,11 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """What a start came to.
+    """The outcome of a start.
 
     Attributes:
         identity: The lines that the module answered to ATI.
-        left: Settings that it refused, to be tried again later.
+        left: Settings that the module refused, to be tried again later.
 
     """
 
@@ -124,9 +125,9 @@ class Started:
 
 
 async def start(driver: Driver, settings: Settings) -> Started:
-    """Bring the module in step and configure it.
+    """Bring the line in step, and configure the module.
 
-    A restart, or silence, meanwhile starts over.
+    If the module restarts or falls silent, begin again (F43).
 
     Raises:
         LinkTimeout: The module did not answer in time; the message says what came.
@@ -158,7 +159,7 @@ async def start(driver: Driver, settings: Settings) -> Started:
 
 
 async def _get_in_step(driver: Driver, settings: Settings, end: float) -> None:
-    """Wait for the module's first answer; one boot may have several banners."""
+    """Wait for the module's first answer; begin again at each boot banner (F43)."""
     while True:
         try:
             return await synchronize(driver, settings.sync_timeout, scan=settings.baudrate is None)
@@ -171,7 +172,8 @@ async def _get_in_step(driver: Driver, settings: Settings, end: float) -> None:
 async def _set_up(driver: Driver, settings: Settings) -> Started:
     driver.hub.publish(Progress("configuring the module"))
     if driver.time() - driver.session.pushed_at < _PUSH_RECENT_S:
-        # Now: what they push may look like an answer. The second time they are closed anyhow.
+        # Before anything is asked, because pushed data may look like an answer. All sockets are
+        # closed once more below.
         await _close_leftovers(driver, Steps(driver, 0))
     steps = Steps(driver, settings.sync_timeout)
     identity = await _identify(driver, steps)
@@ -186,7 +188,7 @@ async def _set_up(driver: Driver, settings: Settings) -> Started:
 
 
 async def _identify(driver: Driver, steps: Steps) -> tuple[str, ...]:
-    """Switch the echo off and ask for the identity, which shows that answers match."""
+    """Switch the echo off, and ask for the identity; its answer shows that the line is in step."""
     for _ in range(3):
         for step in (ECHO_OFF, RESULTS_IN_WORDS, ERROR_CODES):
             await steps.take(step)
@@ -198,7 +200,7 @@ async def _identify(driver: Driver, steps: Steps) -> tuple[str, ...]:
 
 
 async def _find_stranger(driver: Driver, steps: Steps, identity: tuple[str, ...]) -> str | None:
-    """Return the name of a module that nobody knows; raise :class:`WrongModule` for another one."""
+    """Return the name of an unknown module; raise :class:`WrongModule` for a wrong one."""
     if is_ours(identity):
         return None
     commands: tuple[Command[str], ...] = (Cgmm(), Cgmi())
@@ -223,7 +225,7 @@ async def _prepare_radio(driver: Driver, steps: Steps, *, allow_sleep: bool) -> 
 
 
 async def read_settings(driver: Driver, steps: Steps) -> dict[ConfigKey, tuple[int, ...] | None]:
-    """Learn how payloads are framed: the last owner's settings live on in NVRAM (rule 3)."""
+    """Read how payloads are framed, because the last user's settings are in NVRAM (F44)."""
     found = {key: await steps.ask(Qicfg(key)) for key in ConfigKey}
     if data_format := found[ConfigKey.DATA_FORMAT]:
         driver.session.apply(ReceiveHex(data_format[-1] == 1))
@@ -241,10 +243,10 @@ async def _configure(
 ) -> None:
     """Write the settings that differ (§2.2.11); those in NVRAM are flash writes.
 
-    Hex digits are read as well as text once it is known which of them come; lengths are what
-    datagrams and pushed data are told apart by. Who passes a profile may have a module that has
-    no such setting: then its headers are taken to show no more than the length of the data.
-    A module whose name nobody knows, and which refuses what it must not, is another one.
+    Text or hex digits can both be read, if it is known which of them come. Lengths are needed
+    to find the end of datagrams and of pushed data. With a profile, the user vouches for a
+    module that may lack these settings; its headers are then taken to have the length of the
+    data alone. A module with an unknown name that refuses a needed setting is a wrong one.
     """
     is_known = settings.profile is None and stranger is None
     must = Need.MUST if is_known else Need.OUGHT
@@ -264,7 +266,8 @@ async def _configure(
                 if need is Need.OUGHT and stranger is not None:
                     raise WrongModule(stranger, driver.link.name)
                 _do_without(driver, key)
-            await asyncio.sleep(_NVRAM_GAP_S)  # back-to-back flash writes get lost
+            # Drivers of relatives lost flash writes that followed each other at once (F44).
+            await asyncio.sleep(_NVRAM_GAP_S)
 
 
 def _do_without(driver: Driver, key: ConfigKey) -> None:
@@ -273,10 +276,15 @@ def _do_without(driver: Driver, key: ConfigKey) -> None:
 
 
 async def _close_leftovers(driver: Driver, steps: Steps) -> None:
-    """Close what an earlier process left open; incoming sockets may not be listed."""
+    """Close the sockets that an earlier program left open (F45).
+
+    All six IDs are closed, listed or not, because some firmware does not list incoming
+    connections (F36).
+    """
     rows: tuple[SocketStatus, ...] = await steps.ask(Qistate()) or ()
     for row in rows:
-        if row.access_mode == AccessMode.PUSH:  # its data must be framed until it is closed
+        # Until such a socket is closed, its data must be framed.
+        if row.access_mode == AccessMode.PUSH:
             driver.session.set_access_mode(row.connect_id, AccessMode.PUSH)
     listed = [row.connect_id for row in rows if row.connect_id in CONNECT_IDS]
     for connect_id in [*listed, *(i for i in CONNECT_IDS if i not in listed)]:

@@ -1,4 +1,4 @@
-"""The settings of a start: what is done about one that the module refuses.
+"""Make the settings of a start, and deal with those that the module refuses (F50).
 
 Layer: aio.
 
@@ -10,8 +10,8 @@ Layer: aio.
     SHOULD   again for PATIENCE_S            left for later
     MAY      left for later                  left for later
 
-What is left is tried again at the end of a start that had to wait, whenever somebody waits
-for the network, and once more when that is there.
+A setting that is left for later is tried again at the end of a start that had to wait, whenever
+a caller waits for the network, and once more when the network is there.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from aiobc9x.wire.commands.base import Command
 T = TypeVar("T")
 
 PATIENCE_S: Final = 5.0
-"""Seconds, of a whole start, that are spent on settings which can wait. Ours; the longest
-busy time after power-up in a public report is shorter."""
+"""Seconds of a whole start that are spent on settings which can wait. Ours: the longest busy time
+after power-up in a public report is shorter."""
 
 _FIRST_PAUSE_S: Final = 0.2
 _LONGEST_PAUSE_S: Final = 1.0
@@ -41,7 +41,7 @@ _LEAST_S: Final = 5.0  # the time that any command is given
 
 
 class Need(enum.Enum):
-    """How much a start needs a setting."""
+    """How badly a start needs a setting."""
 
     MUST = "nothing works without it"
     OUGHT = "nothing works without it, unless the module differs as its user says"
@@ -54,9 +54,9 @@ class StartStep:
     """One setting.
 
     Attributes:
-        command: What sets it.
-        need: How much it is needed.
-        purpose: What can't be done without it, for the message.
+        command: The command that makes the setting.
+        need: How badly the setting is needed.
+        purpose: What goes wrong without the setting, for the error message.
 
     """
 
@@ -66,10 +66,10 @@ class StartStep:
 
 
 class Steps:
-    """Takes the steps of one start.
+    """Make the settings of one start.
 
     Attributes:
-        left: What was refused, to be tried again later.
+        left: Settings that were refused, to be tried again later.
 
     """
 
@@ -83,14 +83,14 @@ class Steps:
 
     @property
     def left(self) -> tuple[StartStep, ...]:
-        """What was refused, to be tried again later."""
+        """Settings that were refused, to be tried again later."""
         return tuple(self._left.values())
 
     async def take(self, step: StartStep) -> bool:
-        """Set something, as far as it is needed; return whether it is set.
+        """Make a setting, trying as often as its need allows; return whether it is made.
 
         Raises:
-            SettingRefused: The module refuses what it must not.
+            SettingRefused: The module refuses a setting that MUST be made.
             ModemError: The link failed, the module restarted, or gave no answer.
 
         """
@@ -108,7 +108,7 @@ class Steps:
         return True
 
     async def ask(self, command: Command[T], need: Need = Need.SHOULD) -> T | None:
-        """Ask something; ``None`` if the module doesn't tell.
+        """Ask something; return ``None`` if the module refuses to answer.
 
         Raises:
             ModemError: The link failed, the module restarted, or gave no answer.
@@ -120,7 +120,7 @@ class Steps:
             return None
 
     async def take_left(self) -> None:
-        """Try once more what was refused, if the module has turned out to be only starting."""
+        """Try refused settings once more, if waiting has helped with another one."""
         if self._has_waited:
             for step in self.left:
                 await self.take(step)
@@ -138,12 +138,12 @@ class Steps:
             await rest(self._driver, pause)
 
     def _cut(self, command: Command[Any]) -> float | None:
-        """Return what is left of the time, for a command that may take longer than that."""
+        """Return a limit for a command that may take longer than the start has left."""
         left = max(self._end - self._driver.time(), _LEAST_S)
         return left if command.time_limit > left else None
 
     def _limit(self, need: Need, refused: CommandError) -> float:
-        """When it is no use any more to try again."""
+        """Return the time after which a refused command is not tried again."""
         if need is Need.MUST:
             return self._end
         if need is Need.OUGHT:
@@ -160,7 +160,7 @@ def _pauses() -> Iterator[float]:
 
 
 class Leftovers:
-    """What a start has left for later."""
+    """The settings that a start has left for later."""
 
     def __init__(self, driver: Driver, steps: tuple[StartStep, ...] = ()) -> None:
         self._driver = driver
@@ -168,16 +168,16 @@ class Leftovers:
         self._tries: dict[StartStep, int] = {}
 
     def __bool__(self) -> bool:
-        """Whether anything is left."""
+        """Whether any setting is left."""
         return bool(self._steps)
 
     def replace(self, steps: tuple[StartStep, ...]) -> None:
-        """Take what a later start has left."""
+        """Replace all by the settings that a later start has left."""
         self._steps = steps
         self._tries.clear()
 
     def add(self, step: StartStep) -> None:
-        """Take what has been refused since."""
+        """Add a setting that was refused since then."""
         self._steps = (*self._steps, step)
         self._tries.pop(step, None)
 
@@ -185,8 +185,9 @@ class Leftovers:
         """Try again what was refused.
 
         Args:
-            is_ready: Nothing holds the module up any more: what it doesn't know now, or
-                refuses or ignores for the third time, it will never take.
+            is_ready: The network is there, so the module is not busy with its start any more. A
+                setting is then dropped if the module does not know it, or refuses or ignores
+                it for the third time.
 
         Raises:
             ModemError: The link failed, the module restarted, or gave no answer.

@@ -18,28 +18,33 @@ from aiobc9x.wire.commands.base import Command
 from aiobc9x.wire.commands.radio import At, Results, Verbose
 
 BAUDRATES: Final = (115200, 9600, 57600, 460800, 38400, 19200, 4800)
-"""Tried in this order when the speed is unknown (the defaults of relatives first)."""
+"""Speeds to try in this order when it is unknown; the defaults of relatives first (F47)."""
 
 QUIET_S: Final = 0.3
-"""Silence after which no late answer is expected."""
+"""Seconds of silence after which no late answer is expected. Ours."""
 
 SETTLE_LIMIT_S: Final = 3.0
-"""A line that never falls silent is pushing data; go on after this."""
+"""Seconds to wait for silence at most: a line that never falls silent is pushing data."""
 
 SCAN_S: Final = 3.0
 """Seconds for each speed of a scan."""
 
 _TRIES_S: Final = (0.3, 0.3, 0.5)
-"""Limits of the first commands; the first after sleep only wakes the module."""
+"""Seconds for the answers to the first commands; the first after sleep only wakes it (F48)."""
 
 _IN_SILENCE: Final[tuple[Command[None], ...]] = (At(), Results(), Verbose())
-"""Any of them gets an answer. An earlier program may have left no results (ATQ1), or numbers for
-results (ATV0), which end no line: then only what undoes that is answered. Each goes by itself,
-because not every module takes both in one line."""
+"""Commands to try in turn on a silent line (F46).
+
+If an earlier program has switched results off (ATQ1), or to numbers (ATV0), only the command that
+undoes this gets an answer that can be read. Each has a line of its own, because not every module
+takes both in one line.
+"""
 
 _BEHIND_BYTES: Final[tuple[Command[None], ...]] = (At(), Verbose(), Results())
-"""The same if something has come behind AT: a number is more likely then, and a scan of speeds
-has time for two of them."""
+"""Commands to try in turn if bytes have come after AT.
+
+Results in numbers are more likely then, and a scan of speeds has time for two commands only.
+"""
 
 _PATIENT_S: Final = 2.0
 _LATE_S: Final = 2.0
@@ -94,7 +99,8 @@ async def _scan(driver: Driver, end: float) -> bool:
 
 async def _synchronize(driver: Driver, end: float) -> bool:
     began = driver.time()
-    if driver.session.data_due:  # what it takes for data goes to a peer: no commands, then
+    # A module that waits for data would send our commands to a peer (F27, F28).
+    if driver.session.data_due:
         await _fill_up(driver, driver.session.data_due, end)
     order = _IN_SILENCE
     for unanswered, limit in enumerate(_limits()):
@@ -129,12 +135,13 @@ async def _answers(driver: Driver, command: Command[None], limit: float, end: fl
     except TimeoutError:
         return False
     except CommandError:
-        return True  # the rest of a line that was cut off: an answer all the same
+        # ERROR to a line that began with the rest of another one; it is an answer.
+        return True
     return True
 
 
 async def _await_late_answers(driver: Driver, unanswered: int, waited: float) -> None:
-    """Let the answers to earlier ATs pass, or every later answer would be off by one."""
+    """Wait for late answers to earlier ATs, which would be taken for those of later commands."""
     await settle(driver, min(max(QUIET_S, waited), _LATE_S) if unanswered else QUIET_S / 3)
 
 
@@ -149,16 +156,16 @@ async def settle(driver: Driver, quiet: float = QUIET_S) -> None:
 
 
 async def wait_for_line(driver: Driver) -> None:
-    """Wait until the command in flight has its answer, or can't get it any more."""
+    """Wait until the command in flight has its answer, or has been given up."""
     while (due := driver.session.answer_due) < math.inf:  # noqa: ASYNC110  (nothing tells)
         await asyncio.sleep(max(0.0, min(due - driver.time(), _LOOK_S)))
 
 
 async def _leave_data_mode(driver: Driver, end: float) -> None:
-    """End a data mode that an earlier program left behind.
+    """End a send that an earlier program left half done (F28).
 
-    Escape ends the variable-length form. The fixed-length form doesn't hear it, so
-    after silence carriage returns fill it up; to a module that only sleeps both are noise.
+    ESC ends the form without a length. The form with a length ignores ESC, so carriage returns
+    are written until it has its bytes. To a module that only sleeps, both are harmless.
     """
     session = driver.session
     answers = session.stray_answers
@@ -167,14 +174,14 @@ async def _leave_data_mode(driver: Driver, end: float) -> None:
     await asyncio.sleep(min(_ESC_WAIT_S, max(0.0, end - driver.time())))
     if session.stray_answers != answers or await _answers(driver, At(), _TRIES_S[0], end):
         return
-    # A module that was asked for so many bytes takes no more of them for data; nobody knows
-    # what a program before has asked for.
+    # If the send was ours, we know how many bytes the module still wants. If it was that of an
+    # earlier program, we don't.
     due = session.data_due
     await _fill_up(driver, _FILL_MAX_BYTES if due is None else due, end)
 
 
 async def _fill_up(driver: Driver, due: int, end: float) -> None:
-    """Write carriage returns for data that are due, until the module answers or has them all."""
+    """Write carriage returns as data until the module answers, or has as many as are due."""
     session = driver.session
     answers, written = session.stray_answers, 0
     while written < due and driver.time() < end:

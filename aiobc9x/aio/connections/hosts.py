@@ -40,7 +40,7 @@ _UNREACHED: Final = frozenset(
 """Errors of an address that was tried; another one of the same host may do."""
 
 _NOT_TAKEN: Final = frozenset({None, Err.UNKNOWN, Err.INVALID_PARAMETERS})
-"""Errors behind which nothing was tried: firmware that takes no names, or an address of the
+"""Errors after which nothing was tried: firmware that takes no names, or an address of the
 wrong family."""
 
 

@@ -1,21 +1,23 @@
-"""The reader, the watchdog, and the futures of those who wait.
+"""Run a session over a link: read, write, keep time, and wake those who wait.
 
 Layer: aio.
 
-The session owns every exchange; callers only await futures. A caller that is
-cancelled therefore leaves an exchange behind whose late answer is swallowed, and the
-line stays in step. One watchdog timer stands in for a timer a command.
+The session owns every exchange, and callers only await futures. If a caller is cancelled, the
+exchange goes on without it, and its late answer is dropped, so the line stays *in step*: each
+answer belongs to the command before it. One watchdog timer serves all commands.
 
 The single reader is :meth:`Driver._single_reader`, a callback of the link: nothing else gets
 bytes from the module. It is no task, because waking one costs a quarter of a command
 (docs/decisions).
 
-Everything happens in turns, and one at a time: bytes have come, a command is asked for, time
-has passed, or somebody wants the line. See :meth:`Driver._turn`.
+Everything that happens to the session happens in turns, one at a time: bytes have arrived, a
+command was requested, a deadline has passed, or a socket wants the line. See
+:meth:`Driver._turn`.
 
-Work is often started from a callback of the loop, where no task is the current one. An
-anyio task group refuses that (it asks sniffio who runs, and without a current task nobody
-does), so the driver keeps plain asyncio tasks, and the supervisor cancels and awaits them.
+Work is often started from a callback of the loop, where there is no current task. An anyio task
+group can't start a task from there, because it asks sniffio for the running library, and sniffio
+needs a current task. So the driver keeps plain asyncio tasks, and its supervisor cancels and
+awaits them.
 """
 
 from __future__ import annotations
@@ -60,30 +62,37 @@ logger = logging.getLogger("aiobc9x.aio")
 
 T = TypeVar("T")
 
-_RECOVERY = Lane.RECOVERY  # to look an attribute of an enum up takes its time
+# Looking up a member of an enum is slow, and this one is compared for each command.
+_RECOVERY = Lane.RECOVERY
 
 _RECANCEL_S = 1.0
-"""A task that has not ended by then is cancelled again: it may have mistaken one for a timeout."""
+"""Seconds after which a task that has not ended is cancelled again.
+
+A task may take a cancellation for the end of a timeout of its own.
+"""
 
 STALL_S = 0.25
-"""A watchdog that is later than this was held up with the whole event loop; what the
-module said meanwhile must be read before it is called late."""
+"""Seconds of delay that show that the whole event loop was held up, not the module.
+
+What the module printed in that time must be read before its answer is called late.
+"""
 
 
 class Driver:
-    """Runs one session over one link.
+    """Run one session over one link.
 
     Attributes:
         session: The state machine.
         home: The event loop that the modem belongs to.
-        hub: Where events go.
+        hub: Hands events to subscribers.
         on_urc: Called with each URC, after the session has acted on it.
-        on_out_of_step: Started as a task to bring commands and answers back in step.
+        on_out_of_step: Started as a task, to bring the line back in step.
         on_restarted: Started as a task when the module has restarted.
-        on_orphaned: Called with a connect ID on which the module has a connection that
-            nobody here owns.
+        on_orphaned: Called with a connect ID on which the module has a connection that has no
+            owner here (F35).
         on_sockets_lost: Called when every socket has ended at once.
-        is_forgotten: Nobody holds the modem any more, which has been told.
+        is_forgotten: The program has dropped its modem without closing it; the warning about
+            that has been given.
 
     """
 
@@ -101,7 +110,8 @@ class Driver:
         self._loop = asyncio.get_running_loop()
         self._expected = Expected()
         self._owners = Owners(session)
-        # Library code must not inherit the routing of whoever opens the modem.
+        # The modem's own tasks must not run in the opener's context: redirection, which is per
+        # context, could send them through a modem.
         self._context = contextvars.Context()
         self._handlers = self._event_handlers()
         self._watchdog: asyncio.TimerHandle | None = None
@@ -150,9 +160,10 @@ class Driver:
         await asyncio.shield(ready)
 
     async def stop(self) -> None:
-        """End every task, fail whoever still waits, and close the link."""
+        """End every task, fail every caller who still waits, and close the link."""
         self._stopping.set()
-        self.fail("the modem was closed")  # now, so that nothing new waits for what won't run
+        # At once, so that no new caller begins to wait for a link that is going away.
+        self.fail("the modem was closed")
         if self._supervisor is not None:
             await asyncio.wait([self._supervisor])
 
@@ -161,7 +172,8 @@ class Driver:
         if self._supervisor is None or self._stopping.is_set():
             return
         self.home.check_thread()
-        # Without eager factories: a coroutine must not run inside the callback that starts it.
+        # Not by the loop's task factory, which may be an eager one: the coroutine must not run
+        # inside the callback that starts it.
         task = asyncio.Task(
             self._guarded(function, args),
             loop=self._loop,
@@ -180,7 +192,7 @@ class Driver:
         explain: bool = True,
         slot: Slot | None = None,
     ) -> Answer:
-        """Send a command; return what came of it, an ``ERROR`` included.
+        """Send a command; return its answer, which may be an ``ERROR``.
 
         Raises:
             ModemError: There was no final result; the class says why.
@@ -215,7 +227,7 @@ class Driver:
 
         Cancellation is safe, as in :meth:`ask`.
         """
-        # As ask() does: a coroutine more would take its time.
+        # The same as in ask(), because one coroutine more would cost time.
         job = self._request(command, lane, limit, data, True, slot)
         try:
             answer: Answer = await job.owner
@@ -238,22 +250,24 @@ class Driver:
         if self._dead is not None:
             raise LinkLost(self._dead)
         if asyncio._get_running_loop() is not self._loop:
-            self.home.check_loop()  # which says so; to call it each time would take its time
+            # Raises. Called only here, because one call for each command would cost time.
+            self.home.check_loop()
         future: asyncio.Future[Answer] = self._loop.create_future()
-        # In an unknown state AT+QIGETERROR might tell of another command.
+        # While the line is out of step, AT+QIGETERROR might tell of another command.
         job = Job(command, lane, data, limit, explain and lane is not _RECOVERY, future, slot)
         if self._is_in_turn:
             self.session.queue.add(job)
             self.kick()
             return job
-        self._turn(self._begin, job)  # now: a turn of the loop costs more than the command itself
+        # At once: waiting for the loop's next turn would cost more than the command itself.
+        self._turn(self._begin, job)
+        # A bug of this package has ended the modem before the session knew the job.
         if self._dead is not None and not future.done():
-            # A bug of ours: the session did not get as far as to know the job.
             future.set_exception(LinkLost(self._dead))
         return job
 
     def _begin(self, job: Job) -> None:
-        """Write a command at once if nobody else wants the line."""
+        """Write a command at once if nothing else wants the line, else queue it."""
         now = self._loop.time()
         if (line := self.session.submit(job, now)) is None:
             self._pump(now)
@@ -301,13 +315,13 @@ class Driver:
         self._owners.disown(slot)
 
     def kick(self) -> None:
-        """Have the line looked at soon; many kicks in one turn of the loop are one."""
+        """Have the session asked soon what to write; many calls in one turn count once."""
         self._is_kicked = True
         if not self._is_in_turn:
             self._schedule()
 
     def dispatch(self, events: list[Event]) -> None:
-        """Hand out what the session reports."""
+        """Hand the session's events to their handlers, and answers to their callers."""
         for event in events:
             try:
                 if event.__class__ is not Finished:  # type() is a call
@@ -320,7 +334,7 @@ class Driver:
                 )
 
     def fail(self, reason: str) -> None:
-        """Give the link up: everything that waits fails now, and the port is closed."""
+        """Give the link up: fail everything that waits, and have the port closed."""
         if self._dead is not None:
             return
         self._dead = reason
@@ -332,7 +346,8 @@ class Driver:
         self._owners.clear()
         self.on_sockets_lost()
         self.hub.close()
-        self._stopping.set()  # nobody needs the port any more; others may
+        # The supervisor closes the port, so that another program can have it.
+        self._stopping.set()
 
     async def _supervise(self, ready: asyncio.Future[None]) -> None:
         try:
@@ -350,7 +365,7 @@ class Driver:
                 warnings.warn(text, ResourceWarning, stacklevel=1, source=self)
 
     async def _end_tasks(self) -> None:
-        """Cancel what still runs, and wait for it: closes free their IDs on the way out."""
+        """Cancel all tasks and wait for them: a close frees its connect ID on the way out."""
         while self._tasks:
             for task in self._tasks:
                 task.cancel()
@@ -369,12 +384,13 @@ class Driver:
             )
 
     def _single_reader(self, data: bytes) -> None:
-        """Take what has arrived: through the session, then callbacks, then the line.
+        """Take received bytes: through the session, to its callbacks, then write what is due.
 
-        It comes once a turn of the loop at most, as from any transport, so that a flood
+        A transport calls this once in a turn of the loop at most, so that a flood of bytes
         doesn't starve the rest of the program.
         """
-        if self._is_in_turn or self._backlog:  # a link that answers while it is written to
+        # A link in memory may answer while it is written to, which is in the middle of a turn.
+        if self._is_in_turn or self._backlog:
             self._backlog.append(data)
         else:
             self._context.run(self._turn, self._take, data)
@@ -382,14 +398,14 @@ class Driver:
     def _turn(self, act: Callable[[T], None], argument: T) -> None:
         """Let one thing happen to the session, with all that follows from it.
 
-        Callbacks of users run within a turn, and may call anything. What they ask for waits
-        until the turn is over, because the session is in the middle of it.
+        The program's callbacks run within a turn, and may call anything. What they request
+        waits until the turn is over, because the session is not ready for more before that.
         """
         self._is_in_turn = True
         try:
             act(argument)
         except Exception as exc:
-            # A bug of ours: without an end of the modem everything would wait for ever.
+            # A bug of this package. Unless the modem ends, its callers would wait for ever.
             context = {"message": "aiobc9x has failed", "exception": exc}
             self._loop.call_exception_handler(context)
             self.fail(f"an internal error: {exc!r}")
@@ -399,7 +415,7 @@ class Driver:
                 self._schedule()
 
     def _schedule(self) -> None:
-        """Have another turn in the loop's next round, unless one is due there already."""
+        """Have another turn in the loop's next round, unless one is scheduled already."""
         if self._next_turn is None and self._dead is None:
             self._next_turn = self._loop.call_soon(self._on_next_turn, context=self._context)
 
@@ -413,7 +429,7 @@ class Driver:
             self._turn(self._pump, self._loop.time())
 
     def _take(self, data: bytes) -> None:
-        """Act on bytes of the module."""
+        """Give received bytes to the session, then write what is due."""
         if self._dead is not None:
             return
         if logger.isEnabledFor(logging.DEBUG):
@@ -422,13 +438,14 @@ class Driver:
         self._has_sent = False
         self.dispatch(self.session.feed(data, now))
         if self._has_sent:
-            # Whoever waited to write has the next turn: a full quantum may come of it.
+            # The module has taken a send. The program that waited to write runs first, so that the
+            # next send can be a full one.
             self._is_kicked = True
         else:
             self._pump(now)
 
     def _advance(self, now: float) -> None:
-        """Let time pass."""
+        """Have the session handle its deadlines, then write what is due."""
         self.dispatch(self.session.advance(now))
         self._pump(now)
 
@@ -436,7 +453,8 @@ class Driver:
         """Write what is due, and set the watchdog."""
         if self._dead is not None:
             return
-        self._is_kicked = False  # whoever has kicked is served below
+        # Every request up to here is served below.
+        self._is_kicked = False
         session = self.session
         while (data := session.next_output(now)) is not None:
             self._write(data)
@@ -451,7 +469,10 @@ class Driver:
         self._link.write(data)
 
     def _watch(self, when: float) -> None:
-        """Have the watchdog come by then; one that comes earlier sets itself anew."""
+        """Set the watchdog to that time, unless it is set to an earlier one.
+
+        An early watchdog finds nothing to do, and is set again to the time that is right then.
+        """
         if when >= self._watchdog_at:
             return
         if self._watchdog is not None:
@@ -467,7 +488,7 @@ class Driver:
         else:
             self._turn(self._advance, now)
 
-    # Any: each handler takes the one class that it stands behind.
+    # Any: each handler takes the one class that it stands after.
     def _event_handlers(self) -> dict[type[Event], Callable[[Any], None]]:
         return {
             UrcSeen: lambda event: self._on_urc(event.urc),
@@ -489,7 +510,7 @@ class Driver:
         self.hub.publish(Unknown(event.text))
 
     def _on_damaged(self, event: Damaged) -> None:
-        # Whose bytes they are nobody knows: they may be anybody's payload.
+        # Without the bytes themselves, which may be the payload of a connection.
         logger.warning("! %s (%d bytes)", event.reason, len(event.data))
 
     def _on_step_lost(self, event: OutOfStep) -> None:
@@ -508,7 +529,8 @@ class Driver:
         self._owners.clear()
         self._expected.fail(lambda: ModuleReset(f"the module restarted ({banner})"))
         self.on_sockets_lost()
-        if self.on_restarted is None:  # start-up, and a module that was just switched on
+        # During start-up: the module was most likely just switched on.
+        if self.on_restarted is None:
             logger.info("= the module has started: %s", banner)
             return
         logger.warning("! restarted: %s", banner)

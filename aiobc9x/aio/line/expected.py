@@ -1,4 +1,4 @@
-"""Who waits for which unsolicited result code.
+"""Keep the futures of those who wait for a URC.
 
 Layer: aio.
 """
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class Expected:
-    """Futures for URCs to come (``Any``: each has its own result)."""
+    """Futures for URCs that are still to come (``Any``: each has a result of its own type)."""
 
     def __init__(self) -> None:
         self._waiting: dict[asyncio.Future[Any], Callable[[Urc], Any]] = {}
@@ -30,7 +30,7 @@ class Expected:
         future.add_done_callback(lambda done: self._waiting.pop(done, None))
 
     def tell(self, urc: Urc) -> None:
-        """Show a URC to whoever waits."""
+        """Give a URC to each future that matches it."""
         for future, match in list(self._waiting.items()):
             if not future.done() and (value := match(urc)) is not None:
                 future.set_result(value)
@@ -43,7 +43,8 @@ class Expected:
 
 
 def fail_quietly(future: asyncio.Future[Any], error: ModemError) -> None:
-    """Fail a future, unless it is done; that nobody waits for it is no error."""
+    """Fail a future, unless it is done, without a warning if nobody awaits it."""
     if not future.done():
         future.set_exception(error)
+        # asyncio logs an exception that was never retrieved; this counts as retrieving it.
         future.exception()

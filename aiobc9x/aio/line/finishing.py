@@ -2,9 +2,9 @@
 
 Layer: aio.
 
-A cancelled task hears of :meth:`asyncio.Task.cancel` once, and of a cancelled scope of
-anyio at every ``await``. A call that cleans up before it lets the cancellation pass needs
-to wait all the same.
+:meth:`asyncio.Task.cancel` interrupts one ``await`` of a task. A cancelled scope of anyio
+interrupts every ``await``. A call that must clean up before it raises ``CancelledError`` has to
+wait through both.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import anyio
 async def until_done(future: asyncio.Future[Any], limit: float | None = None) -> bool:
     """Wait until a future is done, however often the caller is cancelled meanwhile.
 
-    It is for callers that raise their own :class:`asyncio.CancelledError` behind it, because
-    the cancellations that come here are forgotten.
+    Cancellations that arrive while this waits are dropped, so only a caller that raises
+    :class:`asyncio.CancelledError` afterwards may use it.
 
     Args:
         future: A future or a task (``Any``: its result is of no interest).

@@ -1,9 +1,9 @@
-"""The event loop and the thread that a modem belongs to.
+"""Refuse calls from another event loop or thread than the modem's own.
 
 Layer: aio.
 
-Nothing of a modem can be used from two threads, and its futures wake nobody in another
-loop. A call from elsewhere is refused before it has touched anything.
+A modem can't be used from two threads, and its futures can't wake a task of another loop. A
+call from elsewhere is refused before it has changed anything.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import threading
 
 
 class HomeLoop:
-    """The loop that ran when this was made.
+    """The event loop that was running when this was made.
 
     Args:
-        what: What belongs to it, for messages.
+        what: What belongs to that loop, for error messages.
 
     """
 
@@ -26,7 +26,7 @@ class HomeLoop:
         self._thread = threading.get_ident()
 
     def check_loop(self) -> None:
-        """Raise unless the loop runs here: only there can anything be awaited.
+        """Raise unless this loop is running here, because only there a future can be awaited.
 
         Raises:
             RuntimeError: Another loop runs, or none, as under trio.
@@ -36,10 +36,12 @@ class HomeLoop:
             raise self._elsewhere()
 
     def check_thread(self) -> None:
-        """Raise where another loop runs, or in another thread; the loop itself may rest.
+        """Raise if another loop is running here, or if this is another thread.
+
+        The loop need not be running: ``close()`` may be called after it has stopped.
 
         Raises:
-            RuntimeError: It is so.
+            RuntimeError: Another loop is running here, or this is another thread.
 
         """
         running = asyncio._get_running_loop()

@@ -2,9 +2,10 @@
 
 Layer: aio.
 
-pyserial-asyncio reads and writes; the port object is ours, because pyserial's own
-blocks: its ``open`` runs in a thread here, its ``read`` is one system call, its
-``flush`` would wait for the UART inside the event loop.
+pyserial-asyncio does the reading and writing. The port object is a subclass of pyserial's,
+because pyserial's own blocks the event loop: ``open`` may take seconds, so it runs in a thread
+here; ``read`` is one system call here; ``flush`` would wait for the UART, so it does nothing
+here.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from aiobc9x.errors import LinkLost, PortBusy, PortDenied, PortNotFound
 logger = logging.getLogger("aiobc9x.aio")
 
 CONNECT_LIMIT_S: Final = 10.0
-"""Seconds until a serial server must accept."""
+"""Seconds for a serial server to accept the connection. Ours."""
 
 CLOSE_LIMIT_S: Final = 2.0
 """Seconds that closing may take before the rest of the output is dropped."""
@@ -41,7 +42,7 @@ CLOSE_LIMIT_S: Final = 2.0
 _READ_BYTES: Final = 4096
 
 _HOST_AND_PORT: Final = re.compile(r"(?:[\w.-]+|\[[0-9A-Fa-f:]+\]):[0-9]{1,5}")
-"""No device is called so, neither here nor on Windows."""
+"""``host:port`` without a scheme, a likely mistake: no system has devices with such names."""
 
 Create: TypeAlias = Callable[
     [Callable[[], asyncio.Protocol]],
@@ -93,7 +94,7 @@ class SerialSettings:
 
 
 class _LinkProtocol(asyncio.Protocol):
-    """Hands over what arrives; keeps it until somebody takes it."""
+    """Hand received bytes to the driver; keep those that arrive before it starts."""
 
     def __init__(self) -> None:
         self.closed = asyncio.Event()
@@ -128,7 +129,8 @@ class _LinkProtocol(asyncio.Protocol):
         if self._lost is None:
             self._lost = reason
             if self._on_lost is not None:
-                self._loop.call_soon(self._on_lost, reason)  # whoever writes is not ready for it
+                # Later, because this may be called in the middle of a write.
+                self._loop.call_soon(self._on_lost, reason)
 
 
 class Link:
@@ -137,8 +139,8 @@ class Link:
     Attributes:
         name: The address that was opened.
         baudrate: Bits per second, for deadlines.
-        hangs_up: Whether the end of the far side is always told, as the system tells it of a
-            device. A network doesn't: there a line that is silent has to be asked.
+        hangs_up: Whether the loss of the far side is always reported, as the system reports it
+            for a device. A network may not report it, so a silent line must be tested by AT.
 
     """
 
@@ -153,11 +155,11 @@ class Link:
         self._closing: asyncio.Task[None] | None = None
 
     def start(self, on_data: Callable[[bytes], None], on_lost: Callable[[str], None]) -> None:
-        """Hand over what arrives from now on, and what has arrived.
+        """Hand over received bytes, including those that have arrived before this call.
 
         Args:
             on_data: Called with bytes as they come.
-            on_lost: Called once, behind the last bytes, with the reason why the port closed
+            on_lost: Called once, after the last bytes, with the reason why the port closed
                 or failed.
 
         """
@@ -169,7 +171,7 @@ class Link:
         if transport is None or transport.is_closing():
             return
         if self._write_now is not None and not transport.get_write_buffer_size():
-            # pyserial-asyncio would wait for the loop to find that the port can be written to.
+            # At once: pyserial-asyncio would wait for the loop to report that the port is writable.
             try:
                 taken = self._write_now(data)
             except (BlockingIOError, InterruptedError):
@@ -180,12 +182,12 @@ class Link:
         transport.write(data)
 
     def explain(self, exc: BaseException) -> BaseException:
-        """Return why a start over this link failed, with what a serial server has said."""
+        """Return the error of a failed start, with the text of a serial server in it, if any."""
         greeting = self._protocol.greeting
         return (greeting.explain(exc, self.name) if greeting is not None else None) or exc
 
     def end_greeting(self) -> None:
-        """Take what comes from now on for the module's: it has answered."""
+        """Note that the module has answered, so that bytes from now on are its own."""
         if self._protocol.greeting is not None:
             self._protocol.greeting.end()
 
@@ -243,7 +245,8 @@ class Link:
             loop, lambda: self._protocol, port
         )
         self._transport, self._port = transport, port
-        await asyncio.sleep(0)  # connection_made and add_reader come by call_soon
+        # connection_made and add_reader are called in the loop's next turn.
+        await asyncio.sleep(0)
 
     async def _open_socket(self, host: str, port: int) -> None:
         loop = asyncio.get_running_loop()
@@ -289,7 +292,8 @@ class Link:
         else:
             device = await module.start_pty()
             await self._open_serial(device, SerialSettings())
-            self._port = None  # its speed means nothing
+            # The speed of a pty means nothing, so there is none to change.
+            self._port = None
 
 
 async def open_link(address: str | Create, settings: SerialSettings) -> Link:
@@ -381,7 +385,7 @@ def _open_port(device: str, settings: SerialSettings) -> Any:
 
 
 def _close_late(opening: asyncio.Future[Any]) -> None:
-    """Close a port that opened when nobody wanted it any more."""
+    """Close a port whose opening was cancelled before it was open."""
     if not opening.cancelled() and opening.exception() is None:
         opening.result().close()
 
@@ -409,8 +413,8 @@ else:
     class _Port(serial.Serial):  # type: ignore[misc]  # pyserial has no types
         """A port for an event loop: no call blocks, errors keep their errno.
 
-        A port that is gone reports so once, through ``on_gone``, and swallows what is
-        written to it: pyserial-asyncio would log a traceback for each.
+        When the device is gone, the port calls ``on_gone`` once, and ignores what is written
+        to it, because pyserial-asyncio would log a traceback for each write.
         """
 
         on_gone: Callable[[str], None] | None = None
@@ -444,10 +448,10 @@ else:
             """Do nothing: tcdrain() would block the event loop."""
 
         def close(self) -> None:
-            """Drop what the device has not sent yet, and close it.
+            """Drop output that the UART has not sent yet, and close the device.
 
-            The system would wait in ``close()`` until a UART has sent everything: 30 s if
-            flow control holds it back.
+            Else the system would wait in ``close()`` until everything is sent: for 30 s if flow
+            control stops the output.
             """
             if self.is_open:
                 with contextlib.suppress(termios.error):  # the device may be gone

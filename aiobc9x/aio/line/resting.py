@@ -1,4 +1,4 @@
-"""Rest, but no longer than makes sense.
+"""Sleep, but wake early if the link or the module goes.
 
 Layer: aio.
 """
@@ -12,7 +12,9 @@ from aiobc9x.wire.urcs import Urc
 
 
 async def rest(driver: Driver, seconds: float) -> None:
-    """Sleep; a lost link or a restart ends it early, and the next command tells of it.
+    """Sleep; return early if the link is lost or the module restarts.
+
+    The next command then raises what has happened.
 
     Cancellation is safe.
     """

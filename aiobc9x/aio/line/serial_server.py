@@ -1,9 +1,10 @@
-"""What is particular to a module behind a serial server (ser2net and its like).
+"""Deal with serial servers (ser2net and its like) between this host and the module.
 
 Layer: aio.
 
-Such a server speaks to us in plain words before it connects the module: a banner, or why it
-won't. And it can vanish without a word, which the network tells nobody who doesn't ask.
+Such a server may print plain text before it connects the module: a banner, or the reason why it
+does not (F55). It can also vanish without closing the connection, and then only traffic, or
+TCP's keepalive, shows that it is gone.
 """
 
 from __future__ import annotations
@@ -16,13 +17,19 @@ from typing import Any, Final
 from aiobc9x.errors import LinkLost, LinkTimeout, PortBusy
 
 GREETING_BYTES: Final = 512
-"""So much of what comes first may be the server's words."""
+"""The first bytes in which text of the server is looked for."""
 
 PROBE_IDLE_S, PROBE_GAP_S, PROBES = 20, 10, 3
-"""A server that vanished is noticed after 50 s: silence, then probes of TCP."""
+"""Seconds of silence before TCP's probes, seconds between them, and their number.
+
+A server that has vanished is noticed after 50 s.
+"""
 
 _UNACKNOWLEDGED_MS: Final = 1000 * (PROBE_IDLE_S + PROBE_GAP_S * PROBES)
-"""How long written bytes may go unacknowledged; TCP by itself tries for a quarter of an hour."""
+"""Milliseconds that written bytes may stay unacknowledged.
+
+By itself, TCP would try for a quarter of an hour.
+"""
 
 _LINES: Final = re.compile(rb"[\t -~]+")
 _OF_A_MODULE: Final = re.compile(
@@ -35,15 +42,21 @@ _BUSY: Final = re.compile(
     re.IGNORECASE,
 )
 _FAREWELL: Final = re.compile(rb"(?:you have been )?kicked off[a-z ,]{0,60}", re.IGNORECASE)
-"""What ser2net says to a client whose place another one takes. Whatever else comes last may be
-a payload, which is nobody's business in a message."""
+"""What ser2net prints to a client when another client takes its place.
+
+Only this is quoted in an error, because other last bytes may be the payload of a connection.
+"""
 
 
 def keep_alive(sock: Any) -> None:
-    """Have TCP notice that the server has vanished (``Any``: uvloop's is no socket).
+    """Switch on TCP's keepalive, which notices a server that has vanished.
 
-    Systems differ in what can be set; what they lack is left as it is. A connection that has
-    ended already tells of it by itself.
+    Systems differ in which options they have; those that are missing are skipped. An error is
+    ignored, because a connection that has ended already reports that by itself.
+
+    Args:
+        sock: The socket of the connection (``Any``: uvloop's is not a :class:`socket.socket`).
+
     """
     wanted = (
         (("TCP_KEEPIDLE", "TCP_KEEPALIVE"), PROBE_IDLE_S),  # macOS has the second
@@ -60,7 +73,7 @@ def keep_alive(sock: Any) -> None:
 
 
 class Greeting:
-    """Listens to what a serial server says before the module, and as its last words."""
+    """Collect the text that a serial server prints before the module's first line, and last."""
 
     def __init__(self) -> None:
         self._first = bytearray()
@@ -68,7 +81,7 @@ class Greeting:
         self._is_over = False
 
     def hear(self, data: bytes) -> str | None:
-        """Take received bytes; return why the server won't connect the module, if it says so."""
+        """Take received bytes; return why the server refuses, if they say so, else ``None``."""
         self._last = data
         if self._is_over:
             return None
@@ -76,36 +89,40 @@ class Greeting:
         return f"it said {self.words!r}" if self.is_busy else None
 
     def end(self) -> None:
-        """Take what comes from now on for the module's."""
+        """Note that the module has answered, so that bytes from now on are its own."""
         self._is_over = True
 
     @property
     def words(self) -> str:
-        """What the server has said before the module's first line, in one line."""
+        """The text of the server before the module's first line, in one line."""
         said: list[str] = []
         for line in _LINES.findall(bytes(self._first)):
             if _OF_A_MODULE.match(line.strip()):
                 break
-            if _WORDS.match(line):  # and no noise of a wrong speed
+            # At a wrong speed, the module's bytes arrive as noise, which has no words.
+            if _WORDS.match(line):
                 said.append(line.decode("ascii").strip())
         return " ".join(said)
 
     @property
     def is_busy(self) -> bool:
-        """Whether the server's words mean that somebody else has the port."""
+        """Whether the server's text says that another client has the port."""
         return _BUSY.search(self.words) is not None
 
     @property
     def last_words(self) -> str:
-        """What the server said about the end, ``""`` if it did not."""
+        """The server's text about the end of the connection; ``""`` if there was none."""
         match = _FAREWELL.search(self._last)
         return match[0].decode("ascii").strip() if match is not None else ""
 
     def explain(self, exc: BaseException, name: str) -> LinkLost | LinkTimeout | None:
-        """Return a start's failure with the server's words, ``None`` if they add nothing.
+        """Return an error of start-up with the server's text in it.
+
+        Returns:
+            The new error; ``None`` if there is no text to add.
 
         Args:
-            exc: What was raised.
+            exc: The error that was raised.
             name: The address of the server.
 
         """

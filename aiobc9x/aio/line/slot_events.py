@@ -1,4 +1,4 @@
-"""Who owns a socket of the module, and gets its events.
+"""Hand the events of each socket to its owner, and to those who await one.
 
 Layer: aio.
 """
@@ -30,7 +30,7 @@ SLOT_EVENTS: Final[tuple[type[SlotEvent], ...]] = get_args(SlotEvent)
 
 
 class SlotOwner(Protocol):
-    """Whoever a socket's events go to: a transport."""
+    """The object that gets the events of a socket: a transport."""
 
     def on_data(self, data: bytes) -> None:
         """Take bytes of the stream, or one datagram."""
@@ -39,7 +39,7 @@ class SlotOwner(Protocol):
         """Note that the module has taken bytes."""
 
     def on_remote_closed(self) -> None:
-        """Note that the peer has closed; the module may hold more of what it sent."""
+        """Note that the peer has closed; the module may still hold data that the peer sent."""
 
     def on_drained(self) -> None:
         """Note that the peer has closed and everything has been read."""
@@ -48,10 +48,10 @@ class SlotOwner(Protocol):
         """End the connection."""
 
     def on_refused(self, event: SendStalled | SendRefused | ReadRefused) -> None:
-        """Find out whether the connection still stands."""
+        """Find out whether the connection still exists (AT+QISTATE)."""
 
     def on_send_refused(self, error: OSError) -> None:
-        """Act on a refusal by a socket that still stands."""
+        """Handle a send that was refused although the connection still exists."""
 
     def on_datagram_lost(self, reason: str) -> None:
         """Report a lost datagram."""
@@ -66,7 +66,7 @@ def owner_of(slot: Slot) -> SlotOwner | None:
 
 
 class Owners:
-    """Hands each socket's events to its owner; keeps what comes before there is one."""
+    """Hand each socket's events to its owner; keep those that come before it has one."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -74,7 +74,7 @@ class Owners:
         self._awaited: dict[Slot, list[tuple[tuple[type, ...], asyncio.Future[SlotEvent]]]] = {}
 
     def adopt(self, slot: Slot, owner: SlotOwner) -> None:
-        """Give a socket its owner, and the owner what came before it."""
+        """Give a socket its owner, and the owner the events from before."""
         self._session.own(slot, owner)
         for event in self._early.pop(slot, ()):
             self.tell(event)
@@ -111,11 +111,13 @@ class Owners:
             if isinstance(event, kinds):
                 future.set_result(event)
             elif isinstance(event, Failed):
-                future.set_exception(copy.copy(event.error))  # one instance for each waiter
-                future.exception()  # whoever waits sees it; nobody waiting is no error
+                # A copy for each waiter, because a traceback grows wherever one is raised. Marked
+                # as retrieved, so that asyncio doesn't log it if nobody awaits the future.
+                future.set_exception(copy.copy(event.error))
+                future.exception()
 
     def tell(self, event: SlotEvent) -> None:
-        """Hand an event to the owner of its socket, and to whoever awaits it."""
+        """Hand an event to the owner of its socket, and to those who await it."""
         if self._awaited:
             self._resolve(event)
         if (hand_over := _HANDED_OVER.get(type(event))) is None:
@@ -128,7 +130,7 @@ class Owners:
         hand_over(owner, event)
 
 
-# Any: each function takes the one class that it stands behind.
+# Any: each function takes the one class that it stands after.
 _HANDED_OVER: Final[dict[type[SlotEvent], Callable[[SlotOwner, Any], None]]] = {
     DataReceived: lambda owner, event: owner.on_data(event.data),
     Sent: lambda owner, event: owner.on_sent(event.size_bytes),
@@ -140,4 +142,4 @@ _HANDED_OVER: Final[dict[type[SlotEvent], Callable[[SlotOwner, Any], None]]] = {
     SendRefused: lambda owner, event: owner.on_refused(event),
     ReadRefused: lambda owner, event: owner.on_refused(event),
 }
-"""What an owner is told; the rest is for those who await it."""
+"""The events for owners. Other events are only for those who await them."""

@@ -79,7 +79,7 @@ class Subscription:
 
     Cancellation of ``anext`` is safe: no event is lost. Events queue from the moment
     of creation, at most :data:`QUEUE_LENGTH`. They stop when nobody holds the subscription
-    any more, as behind a loop that was left by ``break``; ``async with`` closes it sooner.
+    any more, as after a loop that was left by ``break``; ``async with`` closes it sooner.
     """
 
     def __init__(self, hub: Hub, keep: object = None) -> None:

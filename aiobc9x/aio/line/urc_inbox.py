@@ -2,9 +2,9 @@
 
 Layer: aio.
 
-``+QPING``, ``+QNTP`` and ``dnsgip`` name no socket and no request (rule 4): one
-operation of a kind is outstanding at a time. If its caller is cancelled, it goes on by
-itself until the module has finished, so that its lines reach nobody else.
+``+QPING``, ``+QNTP`` and ``dnsgip`` name no request, so at most one operation of each kind runs
+at a time. If its caller is cancelled, the operation goes on until the module has finished, so
+that its lines can't be taken for those of the next operation.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ U = TypeVar("U", bound=Urc)
 
 
 class Inbox(Generic[U]):
-    """URCs of some kinds, from the moment it is made."""
+    """Collects the URCs of some kinds from the moment when it is made."""
 
     def __init__(self, driver: Driver, *kinds: type[U]) -> None:
         self._kinds = kinds
@@ -53,11 +53,11 @@ class Inbox(Generic[U]):
                     self._arrived.clear()
                     await self._arrived.wait()
         except TimeoutError as exc:
-            raise LinkTimeout(f"no result to {command!r} in {timeout:g} s") from exc
+            raise LinkTimeout(f"the module gave no result to {command!r} in {timeout:g} s") from exc
         return self._items.popleft()
 
     def skip(self, unwanted: Callable[[U], bool]) -> None:
-        """Drop those at the front that are not wanted."""
+        """Drop collected URCs, from the oldest on, as long as they are not wanted."""
         while self._items and unwanted(self._items[0]):
             self._items.popleft()
 

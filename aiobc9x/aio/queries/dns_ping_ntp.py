@@ -1,4 +1,4 @@
-"""Names, pings and time: operations whose results come as URCs.
+"""Resolve names, ping hosts and ask for the time: their results come as URCs.
 
 Layer: aio.
 """
@@ -35,19 +35,22 @@ from aiobc9x.wire.urcs import (
 )
 
 DNS_LIMIT_S: Final = NAME_RESOLUTION_S + 5.0
-"""Seconds until the module must have resolved a name; the note states none (§2.2.10)."""
+"""Seconds for the resolution of a name. Ours: the note states none (§2.2.10)."""
 
 DNS_QUIET_S: Final = 2.0
-"""After the last line, no more comes: fewer addresses than announced are asked for once more."""
+"""Seconds of silence that end an answer which has fewer addresses than it announced (N35).
+
+The name is then asked for once more.
+"""
 
 PING_MARGIN_S: Final = 10.0
-"""Added to ``<ping_num>`` × ``<time_out>``. Ours: the note states no limit (§2.2.8)."""
+"""Seconds added to the time of one request. Ours: the note states no limit (§2.2.8)."""
 
 NTP_LIMIT_S: Final = 125.0
-"""Seconds until the time must have come; the note states none (§2.2.9)."""
+"""Seconds for the answer of a time server. Ours: the note states none (§2.2.9)."""
 
 CACHED_NAMES: Final = 256
-"""Names that are remembered at most."""
+"""The most names that are remembered."""
 
 _NTP_ERR: Final[dict[int, int]] = {
     NtpErr.ERROR: Err.UNKNOWN,
@@ -64,7 +67,7 @@ _PING_ERR: Final[dict[int, int]] = {
 
 
 class Resolver:
-    """Resolves names on the module, one at a time, and remembers the answers."""
+    """Resolve names on the module, one at a time, and remember the answers for their TTL."""
 
     def __init__(self, driver: Driver, readiness: Readiness, context_id: int) -> None:
         self._driver, self._readiness, self._context_id = driver, readiness, context_id
@@ -92,7 +95,8 @@ class Resolver:
         async with self._one_name:
             end = self._driver.time() + DNS_LIMIT_S
             found, announced = await self._ask(command, end)
-            if len(found.addresses) < announced:  # it has no more, or a line got lost
+            # The module has no more, or a line got lost: the longer of two answers counts (N35).
+            if len(found.addresses) < announced:
                 try:
                     again, _ = await self._ask(command, end)
                 except ConnectFailed:
@@ -103,11 +107,11 @@ class Resolver:
         return found
 
     async def _ask(self, command: Qidnsgip, end: float) -> tuple[Resolution, int]:
-        """Ask once; return the answer and how many addresses it has announced."""
+        """Ask once; return the answer, and how many addresses it announced."""
         inbox = Inbox(self._driver, DnsAnswer)
         try:
             await _begin(self._driver, command)
-            # Left over from an earlier answer that had more lines than it announced.
+            # Lines of an earlier answer, which had more than it announced, may still arrive.
             inbox.skip(lambda answer: answer.err is None)
             limit = max(DNS_QUIET_S, end - self._driver.time())
             return await _collect_addresses(inbox, command.text, limit)
@@ -162,7 +166,7 @@ class NetworkQueries:
             await report
         finally:
             report.cancel()
-            # Whoever leaves early doesn't want to know how it ended.
+            # A caller who has left the loop early doesn't want to know how the ping ended.
             await asyncio.gather(report, return_exceptions=True)
 
     async def ntp_time(self, server: str | bytes, port: int, set_clock: bool) -> datetime:
@@ -219,12 +223,12 @@ async def _collect_addresses(
     """Read the lines of one answer in every shape that modules print (N35).
 
     Args:
-        inbox: Where they come.
-        command: What was asked.
-        limit: Seconds until the first must have come.
+        inbox: Collects the lines.
+        command: The command, for error messages.
+        limit: Seconds for the first line.
 
     Returns:
-        The addresses, and how many were announced.
+        The addresses, and how many the answer announced.
 
     """
     addresses: dict[str, None] = {}
@@ -242,7 +246,8 @@ async def _collect_addresses(
             if answer.err:
                 raise connect_error(command, answer.err)
             head = True
-            addresses.clear()  # what came before belongs to another answer
+            # A head begins an answer, so lines before it belong to an earlier one.
+            addresses.clear()
             expected, ttl_s = answer.count or 0, answer.ttl_s or 0
         addresses.update(dict.fromkeys(answer.addresses))
     return Resolution(tuple(addresses), ttl_s), expected
@@ -261,7 +266,8 @@ async def _collect_pings(
         try:
             urc = await inbox.get(limit, command)
         except LinkTimeout:
-            if len(seen) == count:  # only the summary got lost
+            # Every request has its outcome, so only the summary got lost.
+            if len(seen) == count:
                 return _report(seen)
             raise
         limit = timeout + PING_MARGIN_S
@@ -281,13 +287,13 @@ async def _collect_pings(
 
 
 def _counted(replies: list[PingReply], summary: PingSummary) -> PingReport:
-    """Take the module's counts; without an answer its times mean nothing."""
+    """Make a report from the module's summary; without a reply its times mean nothing."""
     times = (summary.min_ms, summary.max_ms, summary.avg_ms) if summary.received else (None,) * 3
     return PingReport(tuple(replies), summary.sent, summary.received, summary.lost, *times)
 
 
 def _report(replies: list[PingReply]) -> PingReport:
-    """Count for ourselves: the module gave no counts."""
+    """Make a report from the replies, because the module gave no summary."""
     times = [reply.time_ms for reply in replies if reply.time_ms is not None]
     return PingReport(
         tuple(replies),

@@ -2,10 +2,10 @@
 
 Layer: aio.
 
-Direct push can't be paused: a socket whose reader falls behind is switched to buffer
-mode, and back once everything has been read. Each switch is a flash write on the
-module, so switching back waits until the last one is long enough ago. The session
-does the switching itself, where nothing can come between the last read and it.
+In push mode the module can't be paused. A socket whose reader falls behind is therefore switched
+to buffer mode, and back once everything has been read. Each switch is a flash write on the
+module, so switching back waits until the last such return is a minute ago. The session sends
+AT+QISWTMD itself, because no command may come between the last read and the switch.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _LOOK_S: Final = 0.5
 
 
 class ModeSwitcher:
-    """Switches access modes, and limits how often it does so by itself."""
+    """Switch access modes on request, and to relieve slow readers; limit the latter."""
 
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
@@ -39,7 +39,7 @@ class ModeSwitcher:
         self._relieved: set[Slot] = set()
 
     async def switch(self, slot: Slot, mode: AccessMode) -> None:
-        """Switch a socket now, and leave it so.
+        """Switch a socket to an access mode, for as long as nothing else is asked for.
 
         Raises:
             RuntimeError: A later call has chosen the other mode before this one was done.
@@ -48,16 +48,18 @@ class ModeSwitcher:
 
         Cancellation is safe: the switch goes on by itself.
         """
-        self._relieved.discard(slot)  # its owner has decided anew
+        # The owner's decision ends a relief that is under way.
+        self._relieved.discard(slot)
         is_done = await self._switch(slot, mode)
-        if not (is_done or slot in self._relieved):  # the reader is behind: it returns by itself
+        # A reader that is behind may have been relieved in the meantime; that is undone later.
+        if not (is_done or slot in self._relieved):
             raise RuntimeError(
                 f"socket {slot.connect_id} is not in {mode.name} mode: a later call of"
                 " set_access_mode() has chosen the other one; await one before the next"
             )
 
     async def _switch(self, slot: Slot, mode: AccessMode) -> bool:
-        """Switch a socket; return whether it is so, or a later wish has come before."""
+        """Switch a socket; return whether it is in that mode, or a later call has won."""
         if _is_in(slot, mode):
             return True
         over = self._driver.expect_of(slot, ModeSwitched, SwitchRefused)
@@ -69,14 +71,16 @@ class ModeSwitcher:
             finally:
                 over.cancel()
             if _is_in(slot, mode) or (isinstance(event, ModeSwitched) and not slot.is_live):
-                return True  # or it has been, and has ended since
+                # In the second case the socket was switched, and has ended since.
+                return True
             if isinstance(event, SwitchRefused):
                 if event.reason:
                     raise StreamBroken(f"the access mode was not switched: {event.reason}")
                 raise command_error(Qiswtmd(slot.connect_id, mode).text, event.err)
             if slot.wanted_mode is not mode:
                 return False
-            over = self._driver.expect_of(slot, ModeSwitched, SwitchRefused)  # that was another's
+            # The event belonged to another call's switch.
+            over = self._driver.expect_of(slot, ModeSwitched, SwitchRefused)
 
     async def relieve(self, slot: Slot) -> None:
         """Switch a socket whose reader is behind to buffer mode until it has caught up.
@@ -88,7 +92,8 @@ class ModeSwitcher:
             await self._switch(slot, AccessMode.BUFFER)
             await self._restore(slot)
         except ModemError as exc:
-            if slot.is_live:  # else its end is the news
+            # The end of a socket is reported anyway.
+            if slot.is_live:
                 logger.warning("! can't switch the mode of socket %d: %s", slot.connect_id, exc)
         finally:
             self._relieved.discard(slot)
@@ -105,6 +110,6 @@ class ModeSwitcher:
 
 
 def _is_in(slot: Slot, mode: AccessMode) -> bool:
-    """Whether a socket is in a mode, for certain, and stays so."""
+    """Whether a socket is certainly in a mode, and no switch is under way."""
     is_settled = slot.wanted_mode is None and slot.held is None and not slot.is_mode_doubtful
     return slot.is_live and slot.access_mode is mode and is_settled

@@ -1,4 +1,4 @@
-"""Wake all that wait for a change.
+"""Wake all tasks that wait for a change.
 
 Layer: aio.
 """
@@ -9,16 +9,16 @@ import asyncio
 
 
 class Changes:
-    """Tells of changes to whoever waits; unlike a condition it needs no lock to tell.
+    """Wake waiting tasks; unlike :class:`asyncio.Condition`, without a lock.
 
-    Whoever waits looks at what has changed afterwards, and waits again if it is not enough.
+    A task that wakes looks at what has changed, and waits again if that is not what it needs.
     """
 
     def __init__(self) -> None:
         self._event = asyncio.Event()
 
     def tell(self) -> None:
-        """Wake all that wait now, in the order in which they came."""
+        """Wake all tasks that wait now, in the order in which they began to wait."""
         self._event.set()
         self._event.clear()
 

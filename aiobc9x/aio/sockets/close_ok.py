@@ -3,8 +3,8 @@
 Layer: aio.
 
 The module answers AT+QICLOSE with ``OK`` at once, and with ``CLOSE OK`` when the socket is
-gone, up to ten seconds later. ``CLOSE OK`` names no socket: of several closes at a time
-nobody could tell whose it is, so callers wait for one before they send the next.
+gone, up to ten seconds later (N6). ``CLOSE OK`` names no socket, so callers send one close at a
+time and wait for its ``CLOSE OK`` (F39).
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from aiobc9x.wire.commands.tcpip import Qiclose
 from aiobc9x.wire.urcs import CloseOk
 
 CLOSE_OK_LIMIT_S: Final = CLOSE_TIME_S + 2.0
-"""Seconds until a missing ``CLOSE OK`` is looked into."""
+"""Seconds to wait for ``CLOSE OK`` (N6, F39)."""
 
 
 class CloseResult(enum.Enum):
-    """What came of one AT+QICLOSE."""
+    """The result of one AT+QICLOSE."""
 
     CONFIRMED = "CLOSE OK has come: the connect ID is free"
     REFUSED = "answered by ERROR: most often the module has no such socket"
@@ -44,9 +44,9 @@ async def close_and_wait(
 
     Args:
         driver: Runs the command.
-        connect_id: Of the socket, 0–5.
-        lane: Before or behind which commands it goes.
-        limit: Seconds to wait for ``CLOSE OK`` behind the ``OK``.
+        connect_id: The connect ID of the socket, 0–5.
+        lane: The lane of the command.
+        limit: Seconds to wait for ``CLOSE OK`` after the ``OK``.
         slot: The socket, if it is one of ours.
 
     Raises:
@@ -54,7 +54,7 @@ async def close_and_wait(
         ModuleReset: The module restarted meanwhile, which has freed every connect ID.
         LinkLost: The link failed.
 
-    Cancelled, it leaves the command to end by itself; its ``CLOSE OK`` is nobody's then.
+    If this is cancelled, the command goes on by itself, and its ``CLOSE OK`` is ignored.
     """
     # Awaited from before the command, because CLOSE OK may come in one chunk with the OK.
     done = driver.expect(lambda urc: True if isinstance(urc, CloseOk) else None)

@@ -1,4 +1,4 @@
-"""Find out what a refusal, a silence or an end means for a connection.
+"""Find out by AT+QISTATE what a refusal, a silence or an end means for a connection.
 
 Layer: aio. Plain coroutines over ``driver.run(command)``.
 """
@@ -32,7 +32,7 @@ _RESTARTED: Final = "the module has no socket any more: it must have restarted"
 
 
 class Examiner:
-    """Compares what the module says about sockets with what we believe.
+    """Compare the module's table of sockets with ours.
 
     Attributes:
         on_network_lost: Called when connections turn out to have ended with the network.
@@ -50,7 +50,8 @@ class Examiner:
         slot, err = event.slot, event.err
         try:
             row = await self._keeper.status(slot)
-        except ModemError:  # the next try finds out
+        except ModemError:
+            # The next try of the same read or send asks again.
             if isinstance(event, SendStalled):
                 self._session.retry_send(slot, self._driver.time())
             elif isinstance(event, ReadRefused):
@@ -67,7 +68,8 @@ class Examiner:
         if isinstance(event, ReadRefused):
             self._session.retry_read(slot, self._driver.time())
         elif row.socket_state in ENDING:
-            pass  # nothing more can be sent
+            # The peer has closed, so nothing more can be sent.
+            pass
         elif isinstance(event, SendRefused):
             owner.on_send_refused(command_error(f"AT+QISEND={slot.connect_id}", err))
         else:
@@ -75,10 +77,10 @@ class Examiner:
         self._driver.kick()
 
     def _end_vanished(self, slot: Slot, err: int | None, reason: ModemError | None = None) -> None:
-        """End a connection that the module has no more; what it held is lost.
+        """End a connection whose socket the module does not have any more; unread data are lost.
 
-        A module that frees a socket with its unread data when the peer closes
-        leaves nothing to read: there, what was found empty before counts.
+        Some modules free a socket, and its unread data, as soon as the peer closes (F21). On
+        such a module, a socket whose last read found nothing has lost nothing: that is an EOF.
         """
         closed = slot.state is SlotState.REMOTE_CLOSED
         if closed and not self._session.profile.keeps_unread and slot.found_empty:
@@ -88,18 +90,18 @@ class Examiner:
         self._driver.kick()
 
     async def compare_after_loss(self) -> None:
-        """Compare them when a context has ended: sockets that are gone ended with the network."""
+        """Compare all sockets after the end of a context; missing ones ended with the network."""
         await self.compare(reason=await self.why_closed())
 
     async def compare(self, lane: Lane = Lane.COMMAND, *, reason: ModemError | None = None) -> bool:
         """Compare the module's table with ours (§2.2.3).
 
-        A row that we miss is a connection that is gone; a row that says so is an end whose
-        URC got lost; a connected one is an open whose URC got lost; and a row that nobody
-        here knows is an incoming connection whose URC got lost.
+        A socket of ours without a row is gone. A row in an ending state is an end whose URC got
+        lost. A connected row of an opening socket is an open whose URC got lost (F32). A row
+        without a socket of ours is an incoming connection whose URC got lost (F35).
 
         Args:
-            lane: Who asks.
+            lane: The lane of the commands.
             reason: Why connections end, if that is known.
 
         Returns:
@@ -107,18 +109,20 @@ class Examiner:
 
         """
         ours = [slot for slot in self._session.sockets if slot.state in _IN_USE]
-        # One that is opened behind the question has no row.
+        # An opening socket may get its AT+QIOPEN after this question, and then has no row.
         known = [slot for slot in ours if slot.state is not SlotState.OPENING]
         rows = {row.connect_id: row for row in await self._driver.run(Qistate(), lane=lane)}
         for slot in ours:
             if (row := rows.get(slot.connect_id)) is not None:
-                self._match(slot, row, reason)  # now: what is asked below takes its time
+                # At once, because the commands below take time, and the row grows old.
+                self._match(slot, row, reason)
         missing = [slot for slot in known if slot.connect_id not in rows]
         lost = not rows and any(self._has_row(slot) for slot in missing)
         for slot in missing:
             found: SocketStatus | None = None
             if slot.service_type is ServiceType.TCP_INCOMING:
-                found = await self._keeper.status(slot, lane)  # some firmware leaves these out
+                # Some firmware leaves incoming connections out of the whole list (F36).
+                found = await self._keeper.status(slot, lane)
                 lost = lost and found is None
             restarted = lost and lane is Lane.RECOVERY
             self._match(slot, found, ModuleReset(_RESTARTED) if restarted else reason)
@@ -130,7 +134,7 @@ class Examiner:
         return lost
 
     def _has_row(self, slot: Slot) -> bool:
-        """Whether a module that has not restarted has a row of this socket."""
+        """Whether a module that has not restarted would have a row for this socket."""
         closed = slot.state is SlotState.REMOTE_CLOSED and self._session.profile.keeps_unread
         return slot.state is SlotState.OPEN or closed
 
@@ -154,12 +158,16 @@ class Examiner:
                 self._session.note_remote_closed(slot)
 
     async def why_closed(self) -> ModemError | None:
-        """Say why connections end: ``None`` for the peer, an error for a lost network."""
+        """Find out why connections end: ``None`` for the peer, an error for a lost network (F40).
+
+        Six connections that end at once share one check.
+        """
         if (under_way := self._network_check) is not None:
             error = await asyncio.shield(under_way)
             if error is not None:
                 return error
-        # An answer from before the end says nothing of it.
+        # That check may have begun before this connection ended, so its good news proves nothing:
+        # wait for the next check, or begin one.
         if (under_way := self._network_check) is not None:
             return await asyncio.shield(under_way)
         check = self._network_check = asyncio.get_running_loop().create_future()
@@ -181,7 +189,8 @@ class Examiner:
                 return NetworkLost("the module is no longer attached to the network (CGATT)")
             contexts = await self._driver.run(Cgpaddr())
         except CommandError:
-            return None  # it can't say: take the peer's word
+            # The module lacks the command, so the "closed" is believed.
+            return None
         if not any(cid == self._keeper.context_id and addresses for cid, addresses in contexts):
             return NetworkLost("the module has no address any more (CGPADDR)")
         return None
@@ -192,4 +201,4 @@ def _vanished(slot: Slot, err: int | None) -> StreamBroken:
     if slot.state is SlotState.REMOTE_CLOSED:
         text = "the peer closed the connection, and the module freed it before it was read empty"
         return StreamBroken(f"{text}{code}")
-    return StreamBroken(f"the module has closed the connection without a word{code}")
+    return StreamBroken(f"the module has closed the connection without reporting it{code}")

@@ -1,7 +1,7 @@
 """Who holds which connect ID, from the reservation to the confirmed close.
 
 Layer: aio. Closes run in the supervisor, so a caller that is cancelled never leaves a
-connect ID behind.
+connect ID after.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from aiobc9x.wire.commands.tcpip import Qistate, SocketStatus
 logger = logging.getLogger("aiobc9x.aio")
 
 CLOSE_RETRY_S: Final = 30.0
-"""Between two rounds of closing a socket that the module keeps."""
+"""Seconds between two rounds of closing a socket that the module keeps."""
 
 GONE: Final = frozenset({SocketState.IDLE, SocketState.CLOSED})
 """States of a socket that no longer uses its ID (N8)."""
@@ -47,14 +47,14 @@ class _Close:
 
     Attributes:
         slot: The socket.
-        lane: Before or behind which commands AT+QICLOSE goes.
+        lane: The lane of AT+QICLOSE.
         future: Done when the connect ID is free.
-        ends_socket: Whether AT+QICLOSE is what ends the socket, as far as is known. If not,
-            the module, the peer or the network has ended it before.
-        whoever: Whether the ID is to be freed, whoever has it.
+        ends_socket: Whether AT+QICLOSE ends the socket, as far as is known. If not, the module,
+            the peer or the network has ended it before, and its local port need not rest.
+        whoever: Whether the ID is to be freed even if another connection has it.
         is_refused: The last AT+QICLOSE was answered by ``ERROR``.
-        is_doubtful: One got no answer, so one that was refused may come behind one that was
-            carried out.
+        is_doubtful: An AT+QICLOSE got no answer, so it may have been carried out; a later
+            ``ERROR`` then proves nothing.
 
     """
 
@@ -68,15 +68,16 @@ class _Close:
 
 
 class SocketKeeper:
-    """Reserves and closes the connect IDs of one modem.
+    """Reserve and close the connect IDs of one modem.
 
     Attributes:
         driver: Runs the commands.
         context_id: ``<contextID>`` of every socket.
-        freed: Tells whenever an ID becomes free, an open ends, or all have ended at once.
+        freed: Wakes waiting tasks when an ID becomes free, an open ends, or all sockets end.
         is_closing: The modem is being closed, so no ID is given out.
-        has_listened: A listener has been opened, so there may be connections whose URC got lost.
-        has_foreign_sockets: A caller has opened sockets by commands of his own.
+        has_listened: A listener has been opened, so incoming connections whose URC got lost
+            are possible.
+        has_foreign_sockets: The program has opened sockets by its own AT+QIOPEN commands.
 
     """
 
@@ -101,7 +102,7 @@ class SocketKeeper:
         return self.driver.session
 
     def want_reads(self, slot: Slot, wants: bool) -> None:
-        """Let the session read a socket, or not."""
+        """Set whether the session may read a socket."""
         if slot.wants_read is wants:
             return
         self.session.want_reads(slot, wants, self.driver.time())
@@ -109,17 +110,18 @@ class SocketKeeper:
             self.driver.kick()
 
     async def status(self, slot: Slot, lane: Lane = Lane.COMMAND) -> SocketStatus | None:
-        """Ask the module how a socket is; ``None`` if it has no such socket (§2.2.3)."""
+        """Ask for the module's row of a socket; ``None`` if it has no such socket (§2.2.3)."""
         rows = await self.driver.run(Qistate(QueryType.CONNECT_ID, slot.connect_id), lane=lane)
         return next((row for row in rows if row.connect_id == slot.connect_id), None)
 
     async def reserve(
         self, service_type: ServiceType, access_mode: AccessMode, local_port: int
     ) -> Slot:
-        """Reserve a connect ID; wait if none is free, or the local port is not, but one is closing.
+        """Reserve a connect ID.
 
-        A fixed local port that AT+QICLOSE has freed rests for a while, as the note
-        recommends (§2.2.1, note 5). Of any other the module is asked.
+        If no ID is free, or the local port is in use, wait for a close that is under way. A
+        fixed local port that AT+QICLOSE has freed rests for a while, as the note recommends
+        (§2.2.1, note 5). The module itself refuses other ports that are in use.
 
         Raises:
             NoFreeSocket: All six are in use and none is closing.
@@ -144,7 +146,7 @@ class SocketKeeper:
             await self.freed.wait()
 
     def _is_being_closed(self, local_port: int) -> bool:
-        """Whether the socket that has a fixed local port will be gone soon."""
+        """Whether the socket that uses a fixed local port is being closed."""
         closing = (s for s in self.session.sockets if s.state is SlotState.CLOSING)
         return bool(local_port) and any(slot.local_port == local_port for slot in closing)
 
@@ -161,7 +163,7 @@ class SocketKeeper:
 
         Args:
             slot: The socket.
-            whoever: Close what has the ID, even if that is not the socket.
+            whoever: Close the ID even if another connection has it.
 
         """
         self.driver.home.check_thread()
@@ -171,7 +173,8 @@ class SocketKeeper:
         if slot.state is SlotState.FREE or not self.driver.is_alive:
             future.set_result(None)
             return future
-        # Its AT+QIOPEN may still wait there, and must not come behind the close.
+        # AT+QIOPEN of an opening socket may still wait in the command lane. The close must come
+        # after it.
         lane = Lane.COMMAND if slot.state is SlotState.OPENING else Lane.CLOSE
         whoever |= slot.state is not SlotState.OPENING
         close = _Close(slot, lane, future, slot.state is SlotState.OPEN, whoever)
@@ -187,7 +190,8 @@ class SocketKeeper:
                 if await self._close_thrice(close):
                     break
                 logger.warning("! the module keeps socket %d open", slot.connect_id)
-                await rest(self.driver, CLOSE_RETRY_S)  # a restart frees every socket
+                # Ends early at a restart, which frees every socket.
+                await rest(self.driver, CLOSE_RETRY_S)
         finally:
             if slot.state is SlotState.CLOSING:
                 rest_s = self._port_quarantine if close.ends_socket else 0.0
@@ -225,16 +229,16 @@ class SocketKeeper:
         return is_gone
 
     async def close_failed(self, slot: Slot) -> None:
-        """Close what is left of an open that has failed; the ID stays reserved."""
+        """Close the remains of an open that has failed (F37); the ID stays reserved."""
         if await self._is_kept(slot, Lane.CLOSE):
             await self._close_id(slot.connect_id)
 
     async def _is_kept(self, slot: Slot, lane: Lane) -> bool:
-        """Whether the module may still have a socket that could not be opened.
+        """Whether the module may still have a socket whose open has failed (F37).
 
-        Some free its ID at once, some at AT+QICLOSE alone. Beside a listener a free ID may
-        have gone to an incoming connection whose URC is still on its way, and which the close
-        would end. The URC comes before the answer to a question that is asked first.
+        Some modules free its ID at once, others at AT+QICLOSE only. Beside a listener, a freed
+        ID may belong to an incoming connection by now, which AT+QICLOSE would end. So
+        AT+QISTATE is asked first; the ``"incoming"`` URC arrives before its answer.
         """
         if not self.session.sockets.listeners:
             return True
@@ -249,34 +253,36 @@ class SocketKeeper:
     ) -> CloseResult:
         """Close what has a connect ID, when no other close is under way.
 
-        A slot that is free by the time that it is its turn has nothing left to close: the
-        module has restarted, and the ID may be somebody else's.
+        If the slot is free when its turn comes, nothing is sent: the module has restarted, and
+        the ID may belong to another connection.
         """
-        async with self._one_close:  # CLOSE OK names no socket (rule 4)
+        # CLOSE OK names no socket, so one close is under way at a time (F39).
+        async with self._one_close:
             if slot is not None and slot.state is SlotState.FREE:
                 return CloseResult.CONFIRMED
             return await close_and_wait(self.driver, connect_id, lane=lane, slot=slot)
 
     def close_orphan(self, connect_id: int) -> None:
-        """Close a connection that nobody owns: its ``"incoming"`` URC got lost (§2.3.5).
+        """Close a connection without an owner: its ``"incoming"`` URC got lost (§2.3.5, F35).
 
-        One that a caller has opened by a command of his own is his.
+        Do nothing if the program has opened sockets by its own commands, because this may be
+        one of those.
         """
         if self.has_foreign_sockets:
             return
         slot = self.session.adopt_orphan(connect_id)
         if slot is not None:
-            logger.info("! nobody knows the connection on socket %d: it is closed", connect_id)
+            logger.info("! closing the connection on socket %d, which has no owner", connect_id)
             self.close(slot)
 
     async def close_foreign(self) -> None:
-        """Close the sockets that nobody here owns, if that can be.
+        """Close the sockets that have no owner here, if possible.
 
-        A caller has opened them by commands of his own, or their ``"incoming"`` got lost.
+        The program has opened them by its own commands, or their ``"incoming"`` got lost.
         """
         try:
             for row in await self.driver.run(Qistate(), lane=Lane.CLOSE):
                 if self.session.sockets.get(row.connect_id) is None:
                     await self._close_id(row.connect_id)
         except ModemError as exc:  # the next start closes them
-            logger.warning("! sockets that nobody owns may be left open: %s", exc)
+            logger.warning("! sockets without an owner may stay open on the module: %s", exc)

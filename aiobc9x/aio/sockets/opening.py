@@ -38,13 +38,13 @@ from aiobc9x.wire.commands.tcpip import Qiopen
 from aiobc9x.wire.host import Host
 
 OPEN_MARGIN_S: Final = 5.0
-"""Added to the note's wait for ``+QIOPEN`` (§2.2.1, note 2)."""
+"""Seconds added to the note's time for ``+QIOPEN`` (§2.2.1, note 2). Ours."""
 
 RETRY_S: Final = (0.5, 1.0, 2.0)
-"""Waits before an open is tried again that the module was too busy for."""
+"""Seconds before each retry of an open that a busy module has refused. Ours."""
 
 INCOMING_WAIT_S: Final = 30.0
-"""How long an ID that the module calls used (563) may wait for its ``"incoming"`` URC."""
+"""Seconds to wait for the ``"incoming"`` URC of an ID that is in use (563, F33). Ours."""
 
 _SHORT_NAME: Final = Host.read("name")
 """Stands for a name that is resolved first, while the other arguments are checked."""
@@ -109,7 +109,13 @@ class OpenRequest:
 
 
 class _Opening:
-    """An open under way: does its caller still want it, has somebody else its ID?"""
+    """An open under way.
+
+    Attributes:
+        abandoned: The caller was cancelled.
+        is_taken: Another connection has the slot's connect ID.
+
+    """
 
     def __init__(self, request: OpenRequest, slot: Slot) -> None:
         self.request, self.slot = request, slot
@@ -175,7 +181,8 @@ class Opener:
             if not opening.future.done():
                 ended = isinstance(exc, asyncio.CancelledError)
                 opening.future.set_exception(self._ended() if ended else exc)
-                opening.future.exception()  # whoever waits sees it
+                # Marked as retrieved, so that asyncio logs nothing if the caller has gone.
+                opening.future.exception()
             if not isinstance(exc, ModemError | OSError):
                 raise
             return
@@ -217,9 +224,10 @@ class Opener:
                 return
 
     async def _check_id(self, opening: _Opening) -> None:
-        """Look at the ID again: it waited, and nobody else could know that it was taken.
+        """Check that the module has not given the reserved ID away while this open waited.
 
-        The module gives such an ID to an incoming connection if it likes (§2.3.5).
+        The module may give any ID that is free there to an incoming connection (§2.3.5, F34).
+        Take another ID if it has.
         """
         slot = opening.slot
         holder = self._session.sockets.get(slot.connect_id)
@@ -232,9 +240,11 @@ class Opener:
         await self._change_id(opening)
 
     async def _change_id(self, opening: _Opening) -> None:
-        """Take another ID: an earlier program, or an incoming connection, has this one.
+        """Take another ID, because the module uses this one already (F33).
 
-        The URC of an incoming connection may still be on its way; a close would end it.
+        Without a listener, a socket of an earlier program has the ID, and is closed. Beside a
+        listener, an incoming connection may have it, whose URC is on its way; a close would
+        end that connection, so it waits.
         """
         slot, opening.is_taken = opening.slot, True
         if any(other.is_listener for other in self._session.sockets):
@@ -276,12 +286,13 @@ class Opener:
             raise make(command.text, err, None, target)
 
     async def _was_connected(self, slot: Slot) -> bool:
-        """Find out whether a socket whose ``+QIOPEN`` got lost is connected, or was."""
+        """Ask whether a socket whose ``+QIOPEN`` got lost is connected, or was (F32)."""
         row = await self._keeper.status(slot)
         if row is None or row.socket_state not in {SocketState.CONNECTED, *ENDING}:
             return False
         if row.service_type != slot.service_type:
-            return False  # it has failed, and an incoming connection has got its ID
+            # The open has failed, and an incoming connection has the ID (F34).
+            return False
         self._session.note_opened(slot)
         if row.socket_state in ENDING:
             self._session.note_remote_closed(slot)

@@ -1,9 +1,9 @@
-"""What the streams and the datagrams of the module have in common.
+"""Base of the transports for streams and for datagrams.
 
 Layer: aio.
 
-A transport owns one socket of the module until the module has confirmed its close.
-What the protocol raises ends that transport alone.
+A transport owns one socket of the module until the module has confirmed its close. An exception
+that a protocol raises ends the connection of that transport, and nothing else.
 """
 
 from __future__ import annotations
@@ -33,8 +33,10 @@ LOW_WATER_BYTES: Final = 1440
 """Default low water mark: one send."""
 
 SEND_OVER_LIMIT_S: Final = 90.0
-"""Seconds that the end of a connection waits for the result of its last send. The session ends
-each send by itself, sooner: this is for a session that doesn't."""
+"""Seconds for which the end of a connection waits for the result of its last send.
+
+The session ends each send sooner by itself; this bounds the wait if it should not.
+"""
 
 
 class ModuleTransport(transports._FlowControlMixin):
@@ -62,7 +64,8 @@ class ModuleTransport(transports._FlowControlMixin):
         super().__init__(extra, loop)
         self._loop = loop
         self._keeper, self._examiner, self._slot = keeper, examiner, slot
-        # A library that reconnects inside connection_lost() must keep its routing.
+        # A library that reconnects inside connection_lost() must do so in the context, and thus by
+        # the redirection, of the caller who made this transport.
         self._callbacks = CallbackContext()
         self._is_ending = self._has_ended = False
         self._closing = False
@@ -95,12 +98,13 @@ class ModuleTransport(transports._FlowControlMixin):
         self._update_reading()
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        """Hand all that comes from now on to another protocol."""
+        """Use another protocol from now on."""
         self._keeper.driver.home.check_thread()
         replaced, self._replaced = self._replaced, (self._protocol, self._protocol_paused)
         self._protocol = protocol
         if self._protocol_paused and replaced == (protocol, False):
-            # loop.sendfile() puts it back while writing is paused, which it has not heard of.
+            # loop.sendfile() puts the first protocol back while writing is paused. The protocol
+            # does not know that yet.
             self._call_about_writing("pause_writing", self._protocol.pause_writing)
 
     def get_protocol(self) -> asyncio.BaseProtocol:
@@ -147,7 +151,7 @@ class ModuleTransport(transports._FlowControlMixin):
         self._closing = True
         self._discard_received()
         if self._slot.unsent and self._slot.is_live and not self._has_ended:
-            # Reading on, for nothing, is how an end from the other side is noticed. Behind
+            # Reading on, for nothing, is how an end from the other side is noticed. After
             # such an end, a send on its way may still be confirmed: _end() waits for that.
             self._keeper.want_reads(self._slot, True)
         else:
@@ -164,7 +168,7 @@ class ModuleTransport(transports._FlowControlMixin):
         self._flushed()
 
     def on_remote_closed(self) -> None:
-        """Do nothing: the end itself comes behind the data."""
+        """Do nothing: the end itself comes after the data."""
 
     def on_drained(self) -> None:
         """Find out whether the peer or the network has ended the connection."""
@@ -234,7 +238,7 @@ class ModuleTransport(transports._FlowControlMixin):
             self._on_peer_closed()
 
     async def _send_over(self) -> None:
-        """Wait until the last send is over: its result tells whether the peer got it all."""
+        """Wait for the end of the last send, whose result decides whether all bytes were sent."""
         if not self._keeper.session.is_sending(self._slot):
             return
         over = self._keeper.driver.expect_of(self._slot, SendOver)
@@ -253,7 +257,7 @@ class ModuleTransport(transports._FlowControlMixin):
         return StreamBroken(f"the peer closed the connection with {unsent} bytes not sent")
 
     def _call(self, name: str, function: Callable[..., Any], *args: object) -> bool:
-        """Call the protocol; its exception ends this connection alone."""
+        """Call the protocol; an exception ends this connection, and nothing else."""
         try:
             self._callbacks.run(function, *args)
         except (SystemExit, KeyboardInterrupt):
@@ -265,7 +269,7 @@ class ModuleTransport(transports._FlowControlMixin):
         return True
 
     def _call_about_writing(self, name: str, function: Callable[[], object]) -> None:
-        """Call the protocol; its exception ends nothing, as with asyncio."""
+        """Call the protocol; an exception is reported and ends nothing, as with asyncio."""
         try:
             self._callbacks.run(function)
         except (SystemExit, KeyboardInterrupt):
@@ -286,7 +290,8 @@ class ModuleTransport(transports._FlowControlMixin):
     def _force_close(self, exc: Exception | None) -> None:
         """Drop everything and close; asyncio.sslproto calls it by this name."""
         if isinstance(exc, ssl.SSLError) and exc.reason == "APPLICATION_DATA_AFTER_CLOSE_NOTIFY":
-            self.close()  # the peer's data crossed our close_notify; what we wrote still counts
+            # The peer's data crossed our close_notify. What we have written must still be sent.
+            self.close()
             return
         if self._lost:
             return

@@ -1,11 +1,10 @@
-"""The context in which a protocol is called.
+"""Call a protocol in the context (contextvars) of the caller who made its transport.
 
 Layer: aio.
 
-asyncio's own transports call a protocol in the context of whoever made the transport. A
-task that a callback starts inherits that context, and with it the way that
-:meth:`Modem.installed` has given it: called from anywhere else, ``resume_writing()`` would
-start tasks that connect by the ordinary network.
+asyncio's own transports do the same. A task that a callback starts inherits that context, and
+with it the redirection of :meth:`Modem.installed`, which is per context. If ``resume_writing()``
+ran in another context, the tasks that it starts would connect by the ordinary network.
 """
 
 from __future__ import annotations
@@ -20,9 +19,9 @@ T = TypeVar("T")
 class CallbackContext:
     """The context that was current when this was made; callbacks run in it.
 
-    A callback may call something that calls back, such as ``write()``, which calls
-    ``pause_writing()``. A context can't be entered twice, so the inner callback runs in a
-    copy: it sees the same values, and what it sets is forgotten.
+    A callback may cause another one: ``write()`` calls ``pause_writing()``. A context can't be
+    entered twice, so the inner callback runs in a copy. It sees the same values, and values
+    that it sets are lost.
     """
 
     def __init__(self) -> None:

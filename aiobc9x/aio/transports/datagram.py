@@ -28,9 +28,12 @@ if TYPE_CHECKING:
 logger = logging.getLogger("aiobc9x.aio")
 
 QUEUE_DATAGRAMS: Final = 256
-"""Datagrams that wait at most for the module. A system's socket has such a bound too, and a
-program that sends faster than the line does loses datagrams there; these are told of. At
-115200 baud 256 of the longest take about a minute. Ours."""
+"""The most datagrams that wait for the module. Ours: at 115200 baud, 256 of the longest take
+about a minute.
+
+A system's socket has such a limit too, and drops what is beyond it silently. Here,
+``error_received`` is called for each.
+"""
 
 
 class DatagramTransport(ModuleTransport, asyncio.DatagramTransport):
@@ -55,9 +58,9 @@ class DatagramTransport(ModuleTransport, asyncio.DatagramTransport):
     ) -> None:
         """Queue one datagram; it is copied at once.
 
-        A datagram of over 1440 bytes goes to ``error_received`` as
-        ``OSError(EMSGSIZE)`` and is not sent (§2.2.4); so does one as ``OSError(ENOBUFS)``
-        that finds :data:`QUEUE_DATAGRAMS` waiting.
+        A datagram of over 1440 bytes is not sent, and ``error_received`` gets
+        ``OSError(EMSGSIZE)`` (§2.2.4). If :data:`QUEUE_DATAGRAMS` wait already, it gets
+        ``OSError(ENOBUFS)``.
 
         Args:
             data: 1–1440 bytes.

@@ -1,9 +1,9 @@
-"""What ``get_extra_info("socket")`` gives: enough of a socket for libraries that ask.
+"""Show a connection as a socket, as far as libraries use ``get_extra_info("socket")``.
 
 Layer: aio.
 
-anyio, hypercorn and others read addresses and set options through it. Options that a
-module can't honour but that change no byte are accepted in silence, as documented.
+anyio, hypercorn and others read addresses and set options through it. Options that change no
+byte of the stream are accepted and do nothing; others are refused.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ _HARMLESS: Final = frozenset(
     for name in names.split()
     if hasattr(socket, name)  # each system has others
 )
-"""Options that change no byte: how soon it goes, how far it is kept, who may have the address."""
+"""Options that change no byte: timing, buffer sizes, and the sharing of addresses."""
 
 
 class SocketView:
     """A socket of the module, seen as a socket of the system.
 
-    Its file descriptor tells whether there is something to read, and is good for nothing
-    else: httpcore polls it before it uses a connection again.
+    Its file descriptor only tells whether there is something to read: httpcore polls it before
+    it uses a connection again.
 
     Args:
         kind: TCP or UDP.
@@ -70,10 +70,10 @@ class SocketView:
         raise TypeError("a socket of the module can't be pickled")
 
     def fileno(self) -> int:
-        """Return a descriptor on which nothing ever comes, while nothing has come here.
+        """Return a file descriptor that is never readable, or -1.
 
-        With something to read, or after the end, return -1, as a closed socket does: who
-        asks then finds out by reading. Nothing can be read or written through it.
+        -1, which is what a closed socket gives, means that there is something to read, or that
+        the connection has ended. Nothing can be read or written through the descriptor.
         """
         if not self._is_quiet():
             return -1

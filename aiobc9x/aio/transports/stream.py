@@ -2,8 +2,8 @@
 
 Layer: aio.
 
-Written bytes are coalesced and sent one quantum at a time; received bytes are read
-ahead until the read-ahead is full, whether or not the protocol has paused reading.
+Written bytes are joined and sent in pieces of at most 1440 bytes. Received bytes are read from
+the module until the read-ahead is full, even while the protocol has paused reading.
 """
 
 from __future__ import annotations
@@ -31,10 +31,11 @@ from aiobc9x.spec import AccessMode
 logger = logging.getLogger("aiobc9x.aio")
 
 OVERRUN_BYTES: Final = 64 * 1024
-"""Pushed bytes that may still come while a full socket is switched to buffer mode."""
+"""Bytes that may still be pushed while a full socket is switched to buffer mode. Ours."""
 
 STUCK_S: Final = 1.0
-"""Seconds that a protocol may pause both directions of a connection whose peer has gone."""
+"""Seconds for which a protocol may keep reading paused after the peer has closed and while it
+waits to write."""
 
 _BYTES_LIKE: Final = (bytes, bytearray, memoryview)
 
@@ -42,10 +43,10 @@ _WARN_AFTER_WRITES: Final = 5
 
 
 class _NoHalfCloseError(OSError, NotImplementedError):
-    """What asyncio's transports raise that can't do it.
+    """The error of ``write_eof()``: asyncio's transports raise ``NotImplementedError``.
 
-    It is an ``OSError`` too, because anyio before 4.16 calls ``write_eof()`` whenever it
-    closes, without asking first, and lets nothing else pass.
+    It is an ``OSError`` too, because anyio before 4.16 calls ``write_eof()`` at each close
+    without asking ``can_write_eof()``, and ignores only an ``OSError``.
     """
 
 
@@ -85,17 +86,18 @@ class SocketTransport(ModuleTransport, asyncio.Transport):
         return f"{super()._fill_level()} ahead={self._ahead_bytes}"
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        """Hand all that comes from now on to another protocol."""
+        """Use another protocol from now on."""
         self._keeper.driver.home.check_thread()
         improve(protocol)
         super().set_protocol(protocol)
-        if is_tls(protocol):  # it finds a hole by itself, so "buff full" need not end it
+        # TLS detects missing bytes by itself, so "buff full" need not end the connection (F20).
+        if is_tls(protocol):
             self._keeper.session.mark_checked(self._slot)
         self._is_buffered = isinstance(protocol, asyncio.BufferedProtocol)
         self._check_writer()
 
     def _is_quiet(self) -> bool:
-        """Whether the connection stands and nothing waits for the protocol to resume reading."""
+        """Whether the connection is open and there are no data that wait for the protocol."""
         return not (self._closing or self._ahead or self._eof)
 
     def is_reading(self) -> bool:
@@ -143,7 +145,7 @@ class SocketTransport(ModuleTransport, asyncio.Transport):
         self._maybe_pause_protocol()
 
     def _refuse(self, data: bytes | bytearray | memoryview) -> None:
-        """Count what can't be sent: the peer has gone, which the protocol has not read yet."""
+        """Count bytes that can't be sent: the peer has closed, as the protocol will learn later."""
         if not is_only_goodbye(self._protocol, bytes(data)):
             self._refused_bytes += len(data)
             self._maybe_pause_protocol()
@@ -186,11 +188,11 @@ class SocketTransport(ModuleTransport, asyncio.Transport):
             self._hand_over(data)
 
     def _relieve(self) -> None:
-        """Keep the read-ahead bounded where the module pushes (§1.2)."""
+        """Keep the read-ahead bounded in push mode, in which the module can't be paused (§1.2)."""
         if self._slot.access_mode is AccessMode.BUFFER or self._ahead_bytes < self._ahead_limit:
             return
         if self._ahead_bytes >= self._ahead_limit + OVERRUN_BYTES:
-            text = "more was pushed than the reader takes, and the module can't hold it back"
+            text = "the module pushes data faster than the program reads them"
             self._force_close(StreamBroken(f"{text}; read faster, or use buffer mode"))
         elif not self._relieved:
             self._relieved = True
@@ -204,7 +206,7 @@ class SocketTransport(ModuleTransport, asyncio.Transport):
         """Do nothing: streams have no datagrams."""
 
     def _deliver(self) -> None:
-        """Hand over what was read ahead, then the end of the stream."""
+        """Hand the protocol what was read ahead, then the end of the stream."""
         if self._delivering:
             return
         self._delivering = True
@@ -232,7 +234,8 @@ class SocketTransport(ModuleTransport, asyncio.Transport):
     def _tell_eof(self) -> None:
         eof_received: Any = getattr(self._protocol, "eof_received", None)
         keeps_open = eof_received is not None and eof_received()
-        # TLS means it: it holds data for a reader that has paused, and will close behind them.
+        # Only TLS may keep the connection open: it holds data for a reader that has paused, and
+        # closes after them.
         self._is_held_open = bool(keeps_open) and is_tls(self._protocol)
 
     def _hand_over(self, data: bytes) -> None:
@@ -241,7 +244,8 @@ class SocketTransport(ModuleTransport, asyncio.Transport):
             return
         left = memoryview(data)
         while left and not self._closing:
-            if self._paused or not self._is_buffered:  # changed its mind between two buffers
+            # The protocol has paused, or was replaced, between two buffers.
+            if self._paused or not self._is_buffered:
                 self._ahead.appendleft(bytes(left))
                 self._ahead_bytes += len(left)
                 if not self._paused:
@@ -268,7 +272,7 @@ class SocketTransport(ModuleTransport, asyncio.Transport):
         return taken if self._call("buffer_updated", copy) else 0
 
     def on_remote_closed(self) -> None:
-        """Have the rest read, whether or not there is room: it is little, and the end is near."""
+        """Have the rest read, even beyond the read-ahead limit: the module's buffer is small."""
         if not self._closing:
             self._update_reading()
 
@@ -290,11 +294,11 @@ class SocketTransport(ModuleTransport, asyncio.Transport):
         self._check_writer()
 
     def _check_writer(self) -> None:
-        """Tell whoever writes that the peer has gone, if it has written what can't be sent.
+        """Tell the writing side that the peer has closed, if it has written bytes after that.
 
-        A protocol that can't be told so by itself hears of it by ``connection_lost()``, which
-        must come behind all that was received. That waits while the protocol has paused
-        reading, and would wait for ever if it does so until it can write.
+        A protocol without a way to be told this learns it by ``connection_lost()``, which must
+        come after all received data. If such a protocol has paused reading until it can write,
+        neither would ever happen, so its pause is ended after :data:`STUCK_S`.
         """
         if not self._has_ended or self._closing:
             return
@@ -305,7 +309,7 @@ class SocketTransport(ModuleTransport, asyncio.Transport):
             self._stuck = self._loop.call_later(STUCK_S, self._force)
 
     def _force(self) -> None:
-        """Hand over the rest in spite of the pause, so that the end can follow."""
+        """Hand over the received data in spite of the pause, so that the end can follow."""
         self._is_forced, self._paused = True, False
         self._deliver()
         force_reading(self._protocol)

@@ -19,10 +19,10 @@ from aiobc9x.aio.transports.writers import forgive, tell_writer, whole_reader
 from aiobc9x.errors import StreamBroken
 
 HANDSHAKE_TIMEOUT_S: Final = 180.0
-"""asyncio allows 60 s; over NB-IoT that is not always enough."""
+"""Seconds for a TLS handshake. asyncio allows 60, which NB-IoT does not always keep."""
 
 SHUTDOWN_TIMEOUT_S: Final = 60.0
-"""asyncio allows 30 s."""
+"""Seconds for closing TLS. asyncio allows 30."""
 
 _RECORD_HEADER_BYTES: Final = 5
 _ALERT, _APPLICATION_DATA = 21, 23
@@ -55,11 +55,11 @@ def make_context(
 
 
 def check_timeouts(*, with_tls: bool, **timeouts: float | None) -> None:
-    """Look at ``ssl_handshake_timeout`` and ``ssl_shutdown_timeout`` before anything is sent.
+    """Check ``ssl_handshake_timeout`` and ``ssl_shutdown_timeout`` before anything is sent.
 
     Raises:
-        TypeError: One is no number.
-        ValueError: One is given without TLS, or is not above 0.
+        TypeError: A timeout is no number.
+        ValueError: A timeout is given without TLS, or is not above 0.
 
     """
     for name, seconds in timeouts.items():
@@ -73,10 +73,10 @@ def check_timeouts(*, with_tls: bool, **timeouts: float | None) -> None:
 
 
 class TlsTransport(sslproto._SSLProtocolTransport):
-    """asyncio's, which a second ``close()`` would leave unable to answer anything."""
+    """asyncio's TLS transport, whose second ``close()`` would drop its protocol."""
 
     def close(self) -> None:
-        """Say goodbye; again, do nothing."""
+        """Close TLS with a ``close_notify``; do nothing if that was done before."""
         if not self._closed:
             super().close()
 
@@ -119,13 +119,13 @@ class TlsProtocol(sslproto.SSLProtocol):
         reader = whole_reader(self._app_protocol) if exc is not None else None
         super().connection_lost(exc)
         if reader is not None:
-            self._loop.call_soon(forgive, reader)  # behind the call that is on its way
+            self._loop.call_soon(forgive, reader)  # after the call that is on its way
 
     def _write_appdata(self, list_of_data: list[bytes]) -> None:
         flushing = self._state is sslproto.SSLProtocolState.FLUSHING
         if flushing and self._eof_received and not self._app_transport._closed:
-            # The peer has closed, which the protocol is told behind the data that it has
-            # not read yet; what it writes until then is dropped.
+            # The peer has closed. The protocol learns that only after the data that it has not
+            # read yet, and what it writes until then can't be sent.
             self._refused += sum(map(len, list_of_data))
             text = f"the peer closed the connection with {self._refused} bytes not sent"
             tell_writer(innermost(self), StreamBroken(text))
@@ -134,7 +134,9 @@ class TlsProtocol(sslproto.SSLProtocol):
     def _on_handshake_complete(self, handshake_exc: BaseException | None) -> None:
         super()._on_handshake_complete(handshake_exc)
         if handshake_exc is None and self._transport is not None:
-            self._process_outgoing()  # not done if the protocol has paused reading by now
+            # asyncio skips this if the protocol has paused reading by now, so the last message of
+            # the handshake would stay here.
+            self._process_outgoing()
 
     def _get_app_transport(self) -> TlsTransport:
         transport: TlsTransport = super()._get_app_transport()  # type: ignore[misc]  # see above
@@ -144,7 +146,7 @@ class TlsProtocol(sslproto.SSLProtocol):
     def _start_shutdown(self) -> None:
         waits = self._state is sslproto.SSLProtocolState.FLUSHING and not self._is_flushing
         if waits and self._eof_received and self._app_reading_paused:
-            # Nobody wants the rest any more.
+            # The program closes without reading the rest.
             self._set_state(sslproto.SSLProtocolState.SHUTDOWN)
             self._do_shutdown()
         else:
@@ -152,7 +154,8 @@ class TlsProtocol(sslproto.SSLProtocol):
 
     def _do_flush(self) -> None:
         if self._app_reading_paused and not self._app_transport._closed:
-            return  # it has paused again since it resumed; the rest waits until it does once more
+            # The protocol has resumed and paused again; the rest waits until it resumes once more.
+            return
         self._is_flushing = True
         try:
             before = None
@@ -282,12 +285,13 @@ async def start_tls(
         is_connected=True,
     )
     result: asyncio.Transport = secured._app_transport
-    # What comes meanwhile is for TLS, which must first know of its transport.
+    # Data from now on belong to TLS, which must know its transport first.
     upgraded.pause_reading()
     reader = _reader_of(protocol)
     if reader is not None and server_side:
         secured._incoming.write(_take_unread(reader))
-    if upgraded._protocol_paused:  # TLS will be told when that is over, and must tell
+    # TLS gets the resume_writing() for this pause, and must pass it on.
+    if upgraded._protocol_paused:
         secured._ssl_writing_paused = secured._app_writing_paused = True
     upgraded.set_protocol(secured)
     made = loop.call_soon(secured.connection_made, upgraded)
@@ -299,7 +303,9 @@ async def start_tls(
         made.cancel()
         resumed.cancel()
         raise
-    if reader is not None:  # a full one must hold TLS back, not the peer's goodbye
+    # A full reader must pause TLS, and not the transport below it, on which the peer's close_notify
+    # comes.
+    if reader is not None:
         reader._transport = result
     return result
 
@@ -314,7 +320,8 @@ def _take_unread(reader: Any) -> bytes:
     """Take back what a reader holds (``Any``: all is private)."""
     unread = bytes(reader._buffer)
     reader._buffer.clear()
-    reader._paused = False  # it would never ask for more
+    # Else the reader would never resume.
+    reader._paused = False
     return unread
 
 
@@ -344,9 +351,9 @@ def is_tls(protocol: asyncio.BaseProtocol) -> bool:
 
 
 def take_ciphertext(protocol: asyncio.BaseProtocol) -> bytes:
-    """Take what TLS has not written yet, because the transport was full.
+    """Take the bytes that TLS has not written yet, because the transport was full.
 
-    TLS closes its transport without asking whether everything was written.
+    asyncio's TLS closes its transport without writing them.
     """
     if not isinstance(protocol, sslproto.SSLProtocol):
         return b""
@@ -357,7 +364,7 @@ def take_ciphertext(protocol: asyncio.BaseProtocol) -> bytes:
 def is_saying_goodbye(protocol: asyncio.BaseProtocol, unsent: bytes) -> bool:
     """Whether TLS is shutting down and has nothing left to send but its ``close_notify``.
 
-    How the connection ends then is of no interest any more: a peer may well reset it.
+    An error at that point is no error for the program: many peers reset the connection then.
     """
     if not isinstance(protocol, sslproto.SSLProtocol):
         return False
@@ -367,10 +374,10 @@ def is_saying_goodbye(protocol: asyncio.BaseProtocol, unsent: bytes) -> bool:
 
 
 def is_only_goodbye(protocol: asyncio.BaseProtocol, unsent: bytes) -> bool:
-    """Whether all that could not be sent is the ``close_notify`` of TLS.
+    """Whether the bytes that could not be sent are only the ``close_notify`` of TLS.
 
-    A server may close at once behind its own; nobody is there to read ours, and nothing
-    is lost with it.
+    A server may close at once after its own ``close_notify``; ours then has no reader, and
+    nothing is lost with it.
     """
     return isinstance(protocol, sslproto.SSLProtocol) and is_goodbye(unsent)
 

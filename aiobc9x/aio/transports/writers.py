@@ -1,11 +1,12 @@
-"""Tell those who write that the peer has gone, and leave those who read alone.
+"""Tell the writing side of a protocol that the peer has closed, without ending its reading.
 
 Layer: aio.
 
-A module's peer that closes ends both directions (§2.3.1), but what it sent before is still
-to be read, and a reader may take its time. asyncio has one call for the end of both,
-``connection_lost()``, which makes a ``StreamReader`` forget what it holds. Its streams know
-the two ends apart inside, by names that are the same in Python 3.11 to 3.14.
+When the peer of a module's socket closes, both directions have ended (§2.3.1), but received data
+must still be read, and the reader may take its time. asyncio has one call for both ends,
+``connection_lost()``, and after an error it makes a ``StreamReader`` raise instead of returning
+its data. Inside, asyncio's streams have separate parts for the two ends; the private names that
+are used here are the same in Python 3.11 to 3.14.
 """
 
 from __future__ import annotations
@@ -16,14 +17,14 @@ from typing import Any
 
 
 def tell_writer(protocol: asyncio.BaseProtocol, error: Exception) -> bool:
-    """Have ``drain()`` or ``loop.sendfile()`` raise, now and from now on.
+    """Make ``drain()`` and ``loop.sendfile()`` raise, now and later.
 
     Args:
-        protocol: What they write to.
-        error: What those get that wait.
+        protocol: The protocol of the transport.
+        error: The error for callers who wait.
 
     Returns:
-        Whether the protocol has a way to be told so.
+        Whether the protocol has a way to be told.
 
     """
     if isinstance(protocol, base_events._SendfileFallbackProtocol):  # type: ignore[attr-defined]  # not in typeshed
@@ -38,7 +39,7 @@ def tell_writer(protocol: asyncio.BaseProtocol, error: Exception) -> bool:
 
 
 def lose(protocol: asyncio.BaseProtocol, exc: Exception | None) -> None:
-    """Call ``connection_lost()``; a reader that has the whole stream keeps it."""
+    """Call ``connection_lost()``; a reader that has the whole stream stays readable."""
     reader = whole_reader(protocol) if exc is not None else None
     protocol.connection_lost(exc)
     if reader is not None:
@@ -46,7 +47,7 @@ def lose(protocol: asyncio.BaseProtocol, exc: Exception | None) -> None:
 
 
 def whole_reader(protocol: asyncio.BaseProtocol | None) -> asyncio.StreamReader | None:
-    """Return the reader of a stream whose end has come: all that the peer sent is there."""
+    """Return the protocol's reader if it has received the EOF, so that its data are complete."""
     if not isinstance(protocol, asyncio.StreamReaderProtocol):
         return None
     reader: Any = protocol._stream_reader  # type: ignore[attr-defined]  # not in typeshed
@@ -54,5 +55,5 @@ def whole_reader(protocol: asyncio.BaseProtocol | None) -> asyncio.StreamReader 
 
 
 def forgive(reader: Any) -> None:
-    """Take back an exception that concerns what was written (``Any``: it is private)."""
+    """Remove a reader's exception, which was about writing (``Any``: the name is private)."""
     reader._exception = None

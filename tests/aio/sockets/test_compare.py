@@ -94,7 +94,7 @@ class TestRefusals:
             (reader, writer), _ = await bench.connect()
             bench.virtual.module.sockets.lose(streams_only=True)
             writer.write(b"hello?")
-            with pytest.raises(aiobc9x.StreamBroken, match="without a word"):
+            with pytest.raises(aiobc9x.StreamBroken, match="without reporting it"):
                 await asyncio.wait_for(reader.read(), 5)
 
 
