@@ -1,8 +1,8 @@
-"""The modem: what applications call.
+"""Define :class:`Modem`, whose methods applications call.
 
-Layer: modem. It is long and thin: each public method stands here once, with its whole
-signature and its contract, so that a reader, a type checker and ``help()`` find them in one
-place. What they do is in :mod:`aiobc9x.aio`.
+Layer: modem. The module is long and thin: each public method stands here once, with its whole
+signature and its contract, so that a reader, a type checker and ``help()`` find all in one
+place. The work is done in :mod:`aiobc9x.aio`.
 """
 
 from __future__ import annotations
@@ -74,21 +74,25 @@ P = TypeVar("P", bound=asyncio.BaseProtocol)
 D = TypeVar("D", bound=asyncio.DatagramProtocol)
 
 ListenerHost: TypeAlias = str | bytes | Sequence[str | bytes] | None
-"""Where to listen, as asyncio's callers say it."""
+"""The host argument of asyncio's ``create_server()`` and ``start_server()``."""
 
 FORGOTTEN_S: Final = 1.0
-"""From the moment that nobody holds a modem until its port is closed; a loop that ends
-meanwhile, which may be what has dropped it, closes it by itself."""
+"""Seconds from when a program drops its modem without closing it until the port is closed.
+
+If the event loop ends in that time, which may be why the modem was dropped, the port is closed
+by that.
+"""
 
 _ROUTINE: Final = frozenset({SendOk, SendFail, Received, CloseOk})
-"""What the session has acted on, and nobody else needs to know: most of all URCs."""
+"""The URCs that only the session needs. Most URCs are of these classes, so they are sorted out
+first."""
 
 
 class Modem:
     """One module; made by :func:`open_modem`.
 
-    Every public method stands here, with its contract; the rooms of :mod:`aiobc9x.aio` do the
-    work. A method that is cancelled leaves the line in step and no connect ID after. Queries
+    Every method can be cancelled safely: later answers still belong to their commands, and a
+    connect ID (one of the module's six sockets) that the method has reserved is freed. Queries
     raise :class:`CommandError` if the module refuses, :class:`LinkTimeout` if it doesn't answer
     in time, and :class:`LinkLost` if the link fails.
     """
@@ -103,9 +107,10 @@ class Modem:
         self._examiner = Examiner(self._keeper)
         leftovers = Leftovers(driver, started.left)
         self._readiness = Readiness(driver, options.context_id, options.pin, leftovers)
-        # A network that had to be waited for again was lost, and the module's ports with it.
+        # A network that must be waited for was lost, which has freed all ports on the module.
         self._readiness.on_ready = driver.session.sockets.forget_ports
-        self._examiner.on_network_lost = self._readiness.forget  # it may have gone without a word
+        # The network may have gone without a URC, so readiness must be told.
+        self._examiner.on_network_lost = self._readiness.forget
         self._health = Health(
             driver,
             self._examiner,
@@ -146,8 +151,9 @@ class Modem:
         if driver is None or not driver.is_alive or self._closing is not None:
             return
         driver.is_forgotten = True
-        if not self._loop.is_closed():  # it may be another thread that collects garbage
-            text = f"{driver.link.name} was still open when nobody held it; use 'async with'"
+        # Garbage may be collected in another thread.
+        if not self._loop.is_closed():
+            text = f"{driver.link.name} was still open when its modem was dropped; use 'async with'"
             self._loop.call_soon_threadsafe(self._loop.call_later, FORGOTTEN_S, driver.fail, text)
         _warn(f"unclosed modem {self!r}; use 'async with'", ResourceWarning, source=self)
 
@@ -155,12 +161,12 @@ class Modem:
         """Return the modem itself.
 
         Raises:
-            LinkLost: It is closed, for good.
+            LinkLost: The modem is closed; a closed modem can't be opened again.
 
         """
         if self._closing is not None or not self._driver.is_alive:
             name = self._driver.link.name
-            raise LinkLost(f"the modem on {name} is closed; open it anew, with open_modem()")
+            raise LinkLost(f"the modem on {name} is closed; open it again with open_modem()")
         return self
 
     async def __aexit__(
@@ -169,18 +175,18 @@ class Modem:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Close it; see :meth:`aclose`."""
+        """Close the modem; see :meth:`aclose`."""
         await self.aclose()
 
     async def wait_ready(self, timeout: float = READY_TIMEOUT_S) -> None:
         """Wait for SIM, registration, attach, context and address.
 
-        What the module refuses for now, answers late or forgets in a restart is asked again,
-        and settings that it refused at start-up are set; only what waiting can't mend ends
-        the wait early.
+        Queries that the module refuses for now, answers late or forgets in a restart are
+        repeated. Settings that it refused at start-up are tried again. Only a fault that
+        waiting can't mend, such as a missing SIM, ends the wait early.
 
-        Returns at once if it was ready before and no URC contradicts it. Progress goes
-        to :meth:`subscribe`.
+        Returns at once if the module was ready before and no URC has contradicted that.
+        Progress is reported to :meth:`subscribe`.
 
         Args:
             timeout: Seconds.
@@ -202,8 +208,8 @@ class Modem:
         """Flush and close every socket on the module, then the port, within 15 s.
 
         Connections that are still being opened are closed too. Closing twice is harmless.
-        Cancellation doesn't stop it: it goes on in the background. A cancelled scope of anyio
-        waits for it, so that the port is free after ``async with``.
+        Cancellation doesn't stop the closing, which goes on in the background. A cancelled
+        scope of anyio waits for it, so that the port is free after ``async with``.
 
         Raises:
             RuntimeError: The modem belongs to another event loop; nothing is closed.
@@ -228,19 +234,19 @@ class Modem:
 
     @property
     def statistics(self) -> Statistics:
-        """Counters, live."""
+        """Counters of what has happened on the link; they go on counting."""
         return self._driver.session.statistics
 
     @property
     def profile(self) -> ModuleProfile:
-        """What this module is known to do."""
+        """How this module behaves where modules differ from the note."""
         return self._driver.session.profile
 
     @property
     def line(self) -> LineTiming:
-        """What the line takes: its rate, the module's latency, our own turnaround.
+        """The line's rate, the module's latency, and the host's own delay at a prompt.
 
-        Both times are moving averages, 0 until the first answer.
+        Both times are moving averages in seconds, 0 until the first answer.
         """
         return self._driver.session.line
 
@@ -250,9 +256,10 @@ class Modem:
         return self._identification
 
     def subscribe(self) -> Subscription:
-        """Return an async iterator over URCs and lifecycle events from now on.
+        """Return an async iterator over events: URCs, and what happens to the modem.
 
-        A subscriber that is too slow gets :class:`~aiobc9x.aio.line.subscriptions.Dropped`.
+        You get events from the call on. If you read too slowly, events are dropped, and you get
+        :class:`~aiobc9x.aio.line.subscriptions.Dropped` with their number.
         """
         return self._driver.hub.subscribe(keep=self)
 
@@ -289,20 +296,20 @@ class Modem:
                 has read it before passes what it read.
             port: Remote port, 1–65535.
             ssl: A context, or ``True`` for the default one.
-            family: ``AF_INET``, ``AF_INET6``, or 0 to go by the literal, for a name by the
-                addresses of the module's context: IPv4 where it has one.
+            family: ``AF_INET``, ``AF_INET6``, or 0: the family of an IP literal; for a name,
+                IPv4 if the module has an IPv4 address, else IPv6.
             proto: Ignored, as are ``flags``, ``happy_eyeballs_delay`` and ``interleave``.
             flags: Ignored.
             sock: Must be ``None``: the socket is the module's.
-            local_addr: Only its port counts.
-            local_port: 0 lets the module choose; a fixed one rests after its close, see
-                ``port_quarantine`` of :func:`open_modem`.
+            local_addr: Host and port; only the port is used.
+            local_port: 0 lets the module choose. A fixed port can't be used again for a while
+                after its close: see ``port_quarantine`` of :func:`open_modem`.
             server_hostname: For TLS; ``host`` by default.
             ssl_handshake_timeout: Seconds; ``None``: 180.
             ssl_shutdown_timeout: Seconds; ``None``: 60.
             happy_eyeballs_delay: Ignored.
             interleave: Ignored.
-            all_errors: Raise an ``ExceptionGroup``, with one error for each address tried.
+            all_errors: If every address fails, raise an ``ExceptionGroup`` of their errors.
             access_mode: How received data reach the host (§1.2).
             timeout: Seconds for the whole call, waiting for the network and TLS included.
                 ``None``: 180 for the network, then the note's 36 or 176 with margin, for
@@ -312,7 +319,7 @@ class Modem:
             The transport and the protocol, as :meth:`asyncio.loop.create_connection` does.
 
         Raises:
-            TypeError: An argument is of another type; nothing was sent.
+            TypeError: An argument has a wrong type; nothing was sent.
             ValueError: An argument is out of range; nothing was sent.
             NoFreeSocket: All six connect IDs are in use (errno EMFILE).
             ConnectFailed: The ``<err>`` is not 0 (§3); see its subclasses.
@@ -357,27 +364,27 @@ class Modem:
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Connect a TCP socket through the module (§2.2.1).
 
-        Other sockets go on receiving meanwhile.
+        Other connections go on in the meantime.
 
         Args:
             host: As for :meth:`create_connection`.
             port: Remote port, 1–65535.
             limit: Bytes that the reader buffers before it pauses, and the longest line.
             ssl: A context, or ``True`` for the default one.
-            family: ``AF_INET``, ``AF_INET6``, or 0 to go by the literal, for a name by the
-                addresses of the module's context: IPv4 where it has one.
+            family: ``AF_INET``, ``AF_INET6``, or 0: the family of an IP literal; for a name,
+                IPv4 if the module has an IPv4 address, else IPv6.
             proto: Ignored, as are ``flags``, ``happy_eyeballs_delay`` and ``interleave``.
             flags: Ignored.
             sock: Must be ``None``: the socket is the module's.
-            local_addr: Only its port counts.
-            local_port: 0 lets the module choose; a fixed one rests after its close, see
-                ``port_quarantine`` of :func:`open_modem`.
+            local_addr: Host and port; only the port is used.
+            local_port: 0 lets the module choose. A fixed port can't be used again for a while
+                after its close: see ``port_quarantine`` of :func:`open_modem`.
             server_hostname: For TLS; ``host`` by default.
             ssl_handshake_timeout: Seconds; ``None``: 180.
             ssl_shutdown_timeout: Seconds; ``None``: 60.
             happy_eyeballs_delay: Ignored.
             interleave: Ignored.
-            all_errors: Raise an ``ExceptionGroup``, with one error for each address tried.
+            all_errors: If every address fails, raise an ``ExceptionGroup`` of their errors.
             access_mode: How received data reach the host (§1.2).
             timeout: Seconds for the whole call; see :meth:`create_connection`.
 
@@ -387,7 +394,7 @@ class Modem:
             ``wait_closed()`` returns when the module has closed the socket.
 
         Raises:
-            TypeError: An argument is of another type; nothing was sent.
+            TypeError: An argument has a wrong type; nothing was sent.
             ValueError: An argument is out of range; nothing was sent.
             NoFreeSocket: All six connect IDs are in use (errno EMFILE).
             ConnectFailed: The ``<err>`` is not 0 (§3); see its subclasses.
@@ -432,7 +439,7 @@ class Modem:
 
         Args:
             protocol_factory: Makes the protocol.
-            local_addr: Only its port counts.
+            local_addr: Host and port; only the port is used.
             remote_addr: Host and port; required, because the module's sockets are connected.
             family: As for :meth:`create_connection`.
             proto: Ignored, as are ``flags``, ``reuse_port`` and ``allow_broadcast``.
@@ -440,8 +447,8 @@ class Modem:
             reuse_port: Ignored.
             allow_broadcast: Ignored.
             sock: Must be ``None``: the socket is the module's.
-            local_port: 0 lets the module choose; a fixed one rests after its close, see
-                ``port_quarantine`` of :func:`open_modem`.
+            local_port: 0 lets the module choose. A fixed port can't be used again for a while
+                after its close: see ``port_quarantine`` of :func:`open_modem`.
             access_mode: How received data reach the host (§1.2).
             timeout: Seconds for the whole call; see :meth:`create_connection`.
 
@@ -449,7 +456,7 @@ class Modem:
             The transport and the protocol. One ``sendto`` is one datagram of 1–1440 bytes.
 
         Raises:
-            TypeError: An argument is of another type; nothing was sent.
+            TypeError: An argument has a wrong type; nothing was sent.
             ValueError: An argument is out of range; nothing was sent.
             NoFreeSocket: All six connect IDs are in use (errno EMFILE).
             ConnectFailed: The ``<err>`` is not 0 (§3); see its subclasses.
@@ -488,9 +495,9 @@ class Modem:
     ) -> Server:
         """Listen for TCP connections on the module (§2.2.1, "TCP LISTENER").
 
-        The listener uses one of the six connect IDs, each connection another. Incoming
-        connections start in Buffer Access Mode (§2.3.5). One that finds no free ID is
-        turned away by the module: an ``IncomingFull`` event, and a counter.
+        The listener uses one of the six connect IDs, and each connection another one. Incoming
+        connections start in Buffer Access Mode (§2.3.5). If no ID is free, the module refuses
+        the client; that gives an ``IncomingFull`` event, and is counted.
 
         Args:
             protocol_factory: Makes a protocol for each connection.
@@ -499,7 +506,7 @@ class Modem:
             host: Where the module listens: ``None``, a wildcard, or one of its own addresses.
             port: The module's port to listen on, 1–65535.
             ssl: A server's context.
-            family: Chooses among the module's addresses, if it has one of it.
+            family: The family of the module's address to listen on, if it has one of that family.
             flags: Ignored, as are ``backlog``, ``reuse_address``, ``reuse_port`` and
                 ``keep_alive``.
             sock: Must be ``None``: the socket is the module's.
@@ -513,13 +520,13 @@ class Modem:
             timeout: Seconds for the whole call; see :meth:`create_connection`.
 
         Raises:
-            TypeError: An argument is of another type, or there is no port.
+            TypeError: An argument has a wrong type, or there is no port.
             ValueError: The port is out of range, ``sock`` or ``start_serving=False`` is asked
                 for, or the host can't be the module's, as ``"127.0.0.1"``; nothing was sent.
             NoFreeSocket: All six connect IDs are in use (errno EMFILE).
             ConnectFailed: The ``<err>`` is not 0 (§3), such as ``AddressBusy``.
-            OSError: EADDRINUSE: the port rests, see ``port_quarantine`` of :func:`open_modem`.
-                EADDRNOTAVAIL: the module has no such address.
+            OSError: EADDRINUSE: the port can't be used again yet, see ``port_quarantine`` of
+                :func:`open_modem`. EADDRNOTAVAIL: the module has no such address.
             TimeoutError: Not listening in time; the message names the stage.
             LinkLost: The serial link failed.
 
@@ -564,7 +571,7 @@ class Modem:
             port: The module's port to listen on, 1–65535.
             limit: As for :meth:`open_connection`.
             ssl: A server's context.
-            family: Chooses among the module's addresses, if it has one of it.
+            family: The family of the module's address to listen on, if it has one of that family.
             flags: Ignored, as are ``backlog``, ``reuse_address``, ``reuse_port`` and
                 ``keep_alive``.
             sock: Must be ``None``: the socket is the module's.
@@ -578,13 +585,13 @@ class Modem:
             timeout: Seconds for the whole call; see :meth:`create_connection`.
 
         Raises:
-            TypeError: An argument is of another type, or there is no port.
+            TypeError: An argument has a wrong type, or there is no port.
             ValueError: The port is out of range, ``sock`` or ``start_serving=False`` is asked
                 for, or the host can't be the module's, as ``"127.0.0.1"``; nothing was sent.
             NoFreeSocket: All six connect IDs are in use (errno EMFILE).
             ConnectFailed: The ``<err>`` is not 0 (§3), such as ``AddressBusy``.
-            OSError: EADDRINUSE: the port rests, see ``port_quarantine`` of :func:`open_modem`.
-                EADDRNOTAVAIL: the module has no such address.
+            OSError: EADDRINUSE: the port can't be used again yet, see ``port_quarantine`` of
+                :func:`open_modem`. EADDRNOTAVAIL: the module has no such address.
             TimeoutError: Not listening in time; the message names the stage.
             LinkLost: The serial link failed.
 
@@ -603,9 +610,9 @@ class Modem:
     async def set_access_mode(self, transport: asyncio.BaseTransport, mode: AccessMode) -> None:
         """Switch a connection between buffer and push mode (AT+QISWTMD, §2.2.7).
 
-        A flash write on the module. To push mode the module's buffer is read empty first, which
-        takes as long as the peer goes on sending. Of two calls at once the later one decides, and
-        the earlier one raises unless both have chosen the same.
+        The module stores the mode in its flash memory. Before a switch to push mode, the
+        module's buffer is read empty, which takes as long as the peer goes on sending. Of two
+        calls at once, the later one wins; the earlier one raises, unless both want the same mode.
 
         Args:
             transport: A transport of this modem, or one of TLS over it.
@@ -614,8 +621,8 @@ class Modem:
         Raises:
             ValueError: Not a transport of this modem, or it is closed; no such mode; or push
                 mode while the module doesn't show lengths.
-            RuntimeError: A later call has chosen the other mode before this one was done.
-            CommandError: The module refused; the connection goes on in the mode that it had.
+            RuntimeError: A later call has asked for the other mode before this one was done.
+            CommandError: The module refused; the connection goes on in its present mode.
             StreamBroken: The connection ended meanwhile, or the answer got lost.
             ModemError: The module restarted, or the link failed.
 
@@ -631,15 +638,15 @@ class Modem:
     async def resolve(self, host: str | bytes | Host) -> Resolution:
         """Resolve a name on the module (AT+QIDNSGIP, §2.2.10).
 
-        Answers are remembered for as long as they hold; an IP address is its own answer.
+        Answers are remembered for their time to live. An IP address is returned as it is.
 
         Args:
-            host: The name; longer than 50 bytes is fine here.
+            host: The name; here it may be longer than 50 bytes.
 
         Raises:
-            ValueError: The name can't be a host's; nothing was sent.
-            NameNotFound: It has no address (a ``socket.gaierror``).
-            ConnectFailed: Another error of the module.
+            ValueError: The text can't be a host name; nothing was sent.
+            NameNotFound: The name has no address (a ``socket.gaierror``).
+            ConnectFailed: The module reported another error.
             LinkTimeout: No answer in 145 s.
             ModemError: The link or the network failed.
 
@@ -658,13 +665,13 @@ class Modem:
             size_bytes: Bytes of each, 32–200.
 
         Returns:
-            A report; losses are in it and raise nothing.
+            A report. Lost requests are counted in it, and are no error.
 
         Raises:
             ValueError: An argument is out of range; nothing was sent.
             NameNotFound: The name has no address.
             CommandError: The module refused, or the ping failed as a whole.
-            LinkTimeout: The module never finished.
+            LinkTimeout: The module did not report the end in time.
             ModemError: The link or the network failed.
 
         """
@@ -700,7 +707,7 @@ class Modem:
             ConnectTimedOut: The server did not answer.
             UnexpectedAnswer: The time can't be read.
             CommandError: The module refused, or failed in another way.
-            LinkTimeout: The module never finished.
+            LinkTimeout: The module did not report the end in time.
             ModemError: The link or the network failed.
 
         """
@@ -710,7 +717,7 @@ class Modem:
     # -- SIM, network and power (27.007) -------------------------------------------------
 
     async def registration(self) -> RegistrationStatus:
-        """Ask how the module is registered: CEREG, or CGREG or CREG where it lacks that."""
+        """Ask how the module is registered (CEREG; CGREG or CREG if the module lacks that)."""
         return await self._readiness.registration()
 
     async def addresses(self) -> tuple[tuple[int, tuple[str, ...]], ...]:
@@ -722,7 +729,7 @@ class Modem:
         return await self._radio.signal()
 
     async def identity(self) -> Identity:
-        """Ask who the module and its SIM are."""
+        """Ask for the maker, model, firmware and IMEI of the module, and the numbers of its SIM."""
         return await self._radio.identity()
 
     async def power_saving(self) -> PowerSavingStatus:
@@ -738,9 +745,9 @@ class Modem:
         await self._radio.detach()
 
     async def set_pin(self, pin: str) -> None:
-        """Give the SIM its PIN, 4–8 digits. Three wrong ones lock it.
+        """Give the SIM its PIN, 4–8 digits. Three wrong PINs lock the SIM.
 
-        The SIM is asked first what it waits for. One that is ready gets nothing.
+        The SIM is asked first, and if it does not wait for a PIN, nothing is sent to it.
 
         Raises:
             TypeError: Not a text, such as ``"1234"``; nothing was sent.
@@ -826,9 +833,10 @@ class Modem:
     ) -> None:
         """Change settings of AT+QICFG (§2.2.11); ``None`` leaves one as it is.
 
-        Connections go on meanwhile. All but ``open_time`` are flash writes on the module.
-        ``open_time`` is set again after deep sleep. After a restart it and ``receive_hex``
-        are brought about again; the others go back to what start-up chooses.
+        Connections go on in the meantime. The module stores all settings but ``open_time`` in
+        its flash memory. ``open_time`` is set again after deep sleep. After a restart of the
+        module, ``open_time`` and ``receive_hex`` are set again; the others are set to what
+        start-up chooses.
 
         Args:
             receive_hex: Have payloads come as hex digits.
@@ -837,10 +845,10 @@ class Modem:
             open_time: Seconds that the module tries to connect, 1–36.
 
         Raises:
-            TypeError: An argument is of another type; nothing was sent.
-            ValueError: ``open_time`` is out of range, or ``show_length`` is to be switched off
-                while a socket is in push mode or a UDP socket, whose data could not be told
-                apart; nothing was sent.
+            TypeError: An argument has a wrong type; nothing was sent.
+            ValueError: ``open_time`` is out of range; or ``show_length=False`` while a socket
+                is in push mode or is a UDP socket, because the end of its data could not be
+                found. Nothing was sent.
 
         """
         await self._settings.configure(receive_hex, view_mode, show_length, open_time)
@@ -849,8 +857,8 @@ class Modem:
         """Ask which commands the module knows, with the test form of each (§2.1.2).
 
         Returns:
-            For each command of the note the lines that state its ranges, as the module
-            words them; ``None`` for a command that it doesn't know.
+            For each command of the note, the lines with its ranges as the module prints them;
+            ``None`` for a command that the module doesn't know.
 
         """
         return await self._settings.capabilities()
@@ -860,18 +868,18 @@ class Modem:
     ) -> list[str]:
         """Send any other AT command; return its information lines.
 
-        A send ends with ``SEND OK``, which is its last line. What AT+QIRD reads comes as
-        two lines. Results that come as URCs, such as ``+QIOPEN``, and all other lines that are
-        no answer to this command go to :meth:`subscribe`; docs/reference.md says which are.
-        AT+QICFG, AT+QISWTMD and ATE take effect on how answers are read, at their OK. Other
-        commands that would change that are refused: AT&F, ATZ, ATV0, ATQ1, several in one line.
+        The last line of a send is its ``SEND OK``. AT+QIRD gives two lines: its header and its
+        data. URCs, such as ``+QIOPEN``, and other lines that don't answer this command go to
+        :meth:`subscribe`; docs/reference.md says which lines are answers. AT+QICFG, AT+QISWTMD
+        and ATE change how later answers are read, and that is taken care of. Other commands
+        that would change it are refused: AT&F, ATZ, ATV0, ATQ1, and several in one line.
 
         Args:
             line: The command with ``AT``, in printable ASCII, without ``<CR>``.
-            data: What goes out at the prompt, for a command that has one. AT+QISEND without a
-                length gets its Ctrl-Z; AT+QISENDEX takes two hex digits a byte.
-            timeout: Seconds until the final result; ``None``: 15, and up to 180 for what
-                waits for radio or network (AT+CFUN, AT+CGATT, AT+CGACT, AT+COPS).
+            data: The bytes to write at the prompt, for a command that has one. For AT+QISEND
+                without a length, Ctrl-Z is added; AT+QISENDEX takes two hex digits a byte.
+            timeout: Seconds until the final result; ``None``: 15, or up to 180 for commands that
+                wait for the radio or the network (AT+CFUN, AT+CGATT, AT+CGACT, AT+COPS).
 
         Raises:
             TypeError: The line is no text, the data no bytes, or the timeout no number.
@@ -884,7 +892,7 @@ class Modem:
             ModuleReset: The module restarted meanwhile.
             LinkLost: The link failed.
 
-        Cancellation is safe: an answer on its way is swallowed.
+        Cancellation is safe: an answer that comes later is dropped.
         """
         command, data = self._raw_commands.read(line, data, timeout)
         return await self._driver.run(command, limit=timeout, data=data)

@@ -302,7 +302,7 @@ class TestOpening:
         async with Bench() as bench:
             modem = await bench.open()
             await modem.aclose()
-            with pytest.raises(aiobc9x.LinkLost, match=r"is closed; open it anew, with open_modem"):
+            with pytest.raises(aiobc9x.LinkLost, match=r"is closed; open it again with open_modem"):
                 async with modem:
                     pytest.fail("entered")
 

@@ -1,9 +1,10 @@
-"""Keep :meth:`Modem.command` off the sockets that the modem itself uses, and in step.
+"""Check what :meth:`Modem.command` is asked to send.
 
 Layer: aio.
 
-What would change how answers are read is refused, not made up for afterwards: commands of
-connections may run between its ``OK`` and anything that we send, and would be misread.
+A command must not disturb sockets that the modem itself uses. It must not change how all answers
+are read either, such as ATV0. Such a change could not be undone in time: commands of connections
+run right after its ``OK``, and their answers would be misread.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ _EXTENDED: Final = re.compile(r"AT\+(?P<name>[A-Z]+)=(?!\?)", re.IGNORECASE)
 _COMPOUND: Final = "holds several commands, whose answers can't be told apart; send them one by one"
 _RESETS: Final = (
     "resets settings that answers are read by, such as the echo; send single settings, or restart"
-    " the module with AT+CFUN=1,1, behind which all is set again"
+    " the module with AT+CFUN=1,1, after which all is set again"
 )
 _RESULTS: Final = "changes the form of results, by which every answer is read; leave it as it is"
 _DATA: Final = "takes the line away from commands for good; use open_connection()"
@@ -65,7 +66,7 @@ _INSTEAD: Final = {
 
 
 class RawCommands:
-    """Reads what :meth:`Modem.command` is called with."""
+    """Read and check the arguments of :meth:`Modem.command`."""
 
     def __init__(self, keeper: SocketKeeper) -> None:
         self._keeper = keeper
@@ -76,7 +77,7 @@ class RawCommands:
         """Return the command, and what to write at its prompt.
 
         Raises:
-            TypeError: An argument is of another type.
+            TypeError: An argument has a wrong type.
             ValueError: The line can't be sent, or not now; the message says what to do instead.
 
         """
@@ -100,7 +101,7 @@ class RawCommands:
 
 @lru_cache(maxsize=64)
 def _bare_command(line: str, prompt: bool) -> Raw:
-    """Make a command without parameters: callers repeat it, and it holds no secrets to keep."""
+    """Make a command without parameters. Cached: callers repeat it, and it holds no secret."""
     command = Raw(line, prompt)
     check_form(line)
     return command
