@@ -1,4 +1,4 @@
-"""What subscribers of a modem are told.
+"""Hand events to the subscribers of a modem.
 
 Layer: aio.
 """
@@ -24,8 +24,8 @@ class Progress:
     """A stage of start-up or of :meth:`Modem.wait_ready` has begun or changed.
 
     Attributes:
-        stage: Such as ``"registering on the network"``.
-        detail: What the module said last, or ``""``.
+        stage: For example ``"registering on the network"``.
+        detail: What the module has said last about it; ``""`` if nothing yet.
 
     """
 
@@ -35,21 +35,21 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """A line that nobody awaited and nobody knows."""
+    """A line that is no URC and belongs to no answer."""
 
     text: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class StepLost:
-    """Commands and answers no longer matched; traffic waits until they do again."""
+    """Answers no longer match their commands; all traffic waits until they match again."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class StepRegained:
-    """Commands and answers match again."""
+    """Answers match their commands again, and traffic goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,8 @@ class Reset:
     """The module has restarted; every connection has failed.
 
     Attributes:
-        banner: What it printed, ``""`` if that got lost and its answers gave it away.
+        banner: The line that the module printed; ``""`` if that got lost, and the restart was
+            found by its answers.
 
     """
 
@@ -66,7 +67,7 @@ class Reset:
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """The subscriber was too slow and missed so many events."""
+    """The subscriber read too slowly, and has missed this many events."""
 
     count: int
 
@@ -77,9 +78,10 @@ ModemEvent: TypeAlias = Urc | Progress | Unknown | StepLost | StepRegained | Res
 class Subscription:
     """An async iterator over events; ends when the modem is closed.
 
-    Cancellation of ``anext`` is safe: no event is lost. Events queue from the moment
-    of creation, at most :data:`QUEUE_LENGTH`. They stop when nobody holds the subscription
-    any more, as after a loop that was left by ``break``; ``async with`` closes it sooner.
+    Events queue from the moment when the subscription is made, at most :data:`QUEUE_LENGTH`.
+    Cancellation of ``anext`` is safe: no event is lost. A subscription that the program has
+    dropped, for example by leaving its loop with ``break``, gets no more events; ``async
+    with`` ends it at a definite point.
     """
 
     def __init__(self, hub: Hub, keep: object = None) -> None:
@@ -142,20 +144,21 @@ class Subscription:
 
 
 class Hub:
-    """Hands each event to every subscriber.
+    """Hand each event to every subscriber.
 
-    A subscription lives as long as its subscriber holds it: here stand weak references.
+    The references to subscriptions are weak, so that a subscription ends when its subscriber
+    has dropped it.
 
     Attributes:
-        home: The event loop that it belongs to.
-        stage: The one of the last :class:`Progress`, ``""`` before there was any.
+        home: The event loop of the modem.
+        stage: The stage of the last :class:`Progress`; ``""`` before the first.
 
     """
 
     def __init__(self, home: HomeLoop) -> None:
         self.home = home
         self.stage = ""
-        # No WeakSet: to go through an empty one takes longer than a URC.
+        # Not a WeakSet, because going through an empty one takes longer than handling a URC.
         self._subscriptions: list[weakref.ref[Subscription]] = []
         self._closed = False
 
@@ -163,7 +166,7 @@ class Hub:
         """Make a subscription that sees every event from now on.
 
         Args:
-            keep: What is to live as long as the subscription.
+            keep: An object that must live as long as the subscription.
 
         Raises:
             RuntimeError: It is called from another event loop or thread than the modem's.

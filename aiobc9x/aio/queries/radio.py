@@ -1,4 +1,4 @@
-"""The modem's questions about SIM, network and power (27.007).
+"""Ask about SIM, network and power, and set the PIN and the APN (27.007).
 
 Layer: aio.
 """
@@ -52,7 +52,7 @@ class RadioQueries:
         )
 
     async def identity(self) -> Identity:
-        """Ask who the module and its SIM are."""
+        """Ask for the names and numbers of the module and its SIM."""
         commands: tuple[Command[str], ...] = (Cgmi(), Cgmm(), Cgmr(), Cgsn(), Cimi(), Qccid())
         return Identity(*[await self._optional(command) for command in commands])
 
@@ -106,7 +106,7 @@ class RadioQueries:
         return next((c.apn for c in contexts if c.context_id == self._context_id), None)
 
     async def _optional(self, command: Command[T]) -> T | None:
-        """Ask for what the module may not know (``Any`` would hide the answer's type)."""
+        """Send a query that the module may not know; return ``None`` if it refuses."""
         try:
             return await self._driver.run(command)
         except CommandError:

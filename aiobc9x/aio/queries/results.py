@@ -1,4 +1,4 @@
-"""What the modem's queries return.
+"""Define what the modem's queries return.
 
 Layer: aio.
 """
@@ -16,8 +16,8 @@ class Resolution:
     """The addresses of a name (§2.2.10).
 
     Attributes:
-        addresses: In the module's order, without doubles.
-        ttl_s: Seconds that they hold; 0 if the module doesn't say.
+        addresses: The addresses in the module's order, each once.
+        ttl_s: Time to live in seconds; 0 if the module doesn't say.
 
     """
 
@@ -55,7 +55,7 @@ class PingReport:
     The note calls the counts bytes; its example, and the modules, count requests (N14).
 
     Attributes:
-        replies: One entry a request that the module reported.
+        replies: One entry for each request whose outcome the module has reported.
         sent: Requests sent.
         received: Answers received.
         lost: Requests without an answer.
@@ -76,10 +76,10 @@ class PingReport:
 
 @dataclass(frozen=True, slots=True)
 class ModuleSettings:
-    """The settings of AT+QICFG (§2.2.11); ``None`` where the module doesn't tell.
+    """The settings of AT+QICFG (§2.2.11); ``None`` for one that the module doesn't tell.
 
     Attributes:
-        send_data_format: Only text is possible.
+        send_data_format: Always text; the module can't be set to anything else.
         recv_data_format: Whether payloads come as text or as hex digits. In NVRAM.
         view_mode: What stands between a header and its data. In NVRAM.
         show_length: Whether headers carry the optional lengths. In NVRAM.
@@ -96,7 +96,7 @@ class ModuleSettings:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who the module and its SIM are; ``None`` where the module doesn't tell."""
+    """The names and numbers of the module and its SIM; ``None`` for one that it doesn't tell."""
 
     manufacturer: str | None
     model: str | None

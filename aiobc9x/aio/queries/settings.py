@@ -1,4 +1,4 @@
-"""The modem's questions about sockets and settings (§2.2.3, §2.2.7, §2.2.11 to §2.2.13).
+"""Ask for sockets and settings, and change settings (§2.2.3, §2.2.7, §2.2.11 to §2.2.13).
 
 Layer: aio.
 """
@@ -53,7 +53,7 @@ E = TypeVar("E", bound=enum.IntEnum)
 
 
 def _member(kind: type[E], values: Sequence[int]) -> E | None:
-    """Return what the first value means, ``None`` if there is none or the note lists no such."""
+    """Return the meaning of the first value; ``None`` if there is none, or the note lacks it."""
     known: list[int] = list(kind)
     return kind(values[0]) if values and values[0] in known else None
 
@@ -156,11 +156,11 @@ class SettingQueries:
 
 
 def check_lengths(session: Session, effect: Effect) -> None:
-    """Refuse a change after which payloads could not be told apart.
+    """Refuse a change after which the end of payloads could not be found.
 
     Raises:
-        ValueError: It is one: without ``showlength`` the data of a UDP socket, or of one in push
-            mode, have no end.
+        ValueError: The change is such a one: without ``showlength``, the end of the data of a UDP
+            socket, or of a socket in push mode, is not known (N19).
 
     """
     if effect == ShowLength(False) and any(
