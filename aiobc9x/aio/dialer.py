@@ -1,13 +1,13 @@
-"""What opens connections: the seam between the adapters and whatever carries their bytes.
+"""Define what adapters need of a modem: four calls that open connections and resolve names.
 
 Layer: aio.
 
-An adapter (redirection, the proxy, anyio, httpcore, httpx) is written against
-:class:`Dialer` and knows nothing else of a modem. :class:`~aiobc9x.Modem` is one; whatever has
-these four methods is one, so a set of modems, or a fake one in a test, can stand in its place.
+An adapter (redirection, the proxy, anyio, httpcore, httpx) uses a :class:`Dialer` and knows
+nothing else of a modem. :class:`~aiobc9x.Modem` is a dialer, and so is any other object with
+these four methods: several modems after one object, or a fake modem in a test.
 
-What belongs to one connection is asked of its transport, by
-:meth:`~asyncio.BaseTransport.get_extra_info`: ``"modem"`` (what opened it),
+An adapter asks the transport about its connection, by
+:meth:`~asyncio.BaseTransport.get_extra_info`: ``"modem"`` (the object that opened it),
 ``"connect_id"``, ``"sockname"``, ``"peername"``, ``"socket"``.
 """
 
@@ -33,8 +33,8 @@ class Dialer(Protocol):
     All four belong to one event loop, wait for the network within their ``timeout``, and raise
     what :class:`~aiobc9x.Modem` raises: ``ValueError`` and ``TypeError`` before anything is
     sent, then :class:`~aiobc9x.NoFreeSocket`, subclasses of :class:`~aiobc9x.ConnectFailed`,
-    ``TimeoutError`` and :class:`~aiobc9x.LinkLost`. A call that is cancelled leaves nothing
-    behind: what it had begun is closed in the background.
+    ``TimeoutError`` and :class:`~aiobc9x.LinkLost`. If a call is cancelled, what it has begun
+    is closed in the background.
     """
 
     async def create_connection(

@@ -89,26 +89,26 @@ def read_listener(
 
 
 def refuse_listener_options(sock: object, start_serving: bool) -> None:
-    """Refuse what the module can't do of ``create_server()``.
+    """Refuse options of ``create_server()`` that the module can't have.
 
     Raises:
-        ValueError: A socket is given, or serving is to start later.
+        ValueError: There is a socket, or serving is to start later.
 
     """
     if sock is not None:
         raise ValueError("sock can't be used: the listening socket is the module's")
     if not start_serving:
-        raise ValueError("start_serving=False can't be: the module accepts from the start")
+        raise ValueError("start_serving=False can't be used: the module accepts from the start")
 
 
 class Acceptor:
-    """Knows which listener an incoming connection belongs to."""
+    """Open listeners, and give each incoming connection to its listener."""
 
     def __init__(self, keeper: SocketKeeper, connector: Connector) -> None:
         self._keeper, self._connector = keeper, connector
 
     def check(self, port: int) -> None:
-        """Raise ``ValueError`` for a port that no module takes; sends nothing."""
+        """Raise ``ValueError`` for a port that the module can't take; send nothing."""
         self._connector.check(self._request("127.0.0.1", port))
 
     def _request(self, address: str, port: int) -> OpenRequest:
@@ -126,12 +126,12 @@ class Acceptor:
         """Open a listener on the module's own address; see :meth:`Modem.create_server`.
 
         Args:
-            host: The address that it must have, ``None`` for any.
+            host: The module's address to listen on, ``None`` for any.
             port: The port.
             protocol_factory: Makes a protocol for each connection.
             tls: How to secure each connection.
-            family: ``AF_INET`` or ``AF_INET6`` chooses among the module's addresses, if it has
-                one of it.
+            family: ``AF_INET`` or ``AF_INET6``: the family of the module's address to use, if it
+                has one of that family.
             timeout: Seconds for the whole call.
 
         Raises:
@@ -169,7 +169,7 @@ class Acceptor:
         )
 
     async def _activate_context(self) -> None:
-        """A listener wants its context activated (§4.3.1); the module may do so by itself."""
+        """Activate the context, which a listener needs (§4.3.1), unless it is active already."""
         driver, context_id = self._keeper.driver, self._keeper.context_id
         try:
             if not (await driver.run(Cgact())).get(context_id):
@@ -178,29 +178,34 @@ class Acceptor:
             logger.debug("! can't activate the context: %s", exc)
 
     def on_urc(self, urc: Urc) -> None:
-        """Act on connections that come and on those that their peers end."""
+        """Act on an ``"incoming"`` URC."""
         if isinstance(urc, Incoming):
             self.on_incoming(urc)
 
     def on_incoming(self, urc: Incoming) -> None:
-        """Give a connection to its listener; one that nobody listens for is closed."""
+        """Give a connection to its listener; close it if there is none any more."""
         slot = self._keeper.session.sockets.get(urc.connect_id)
         listener = self._keeper.session.sockets.get(urc.server_id)
         server = owner_of(listener) if listener is not None else None
         if slot is None:
-            return  # it has ended already
+            # The connection has ended already.
+            return
         if isinstance(server, Server) and server.is_serving():
             server.accept(slot, urc)
         elif server is None and listener is not None and listener.is_listener:
             self._keeper.driver.spawn(self._hand_over, slot, listener, urc)
         else:
-            logger.info("! nobody listens on socket %d: %r is closed", urc.server_id, urc)
+            logger.info("! socket %d has no listener: closing %r", urc.server_id, urc)
             self._keeper.close(slot)
 
     async def _hand_over(self, slot: Slot, listener: Slot, urc: Incoming) -> None:
-        """Wait until the listener has its server, or won't get one."""
+        """Wait until the listener's socket has its server, then hand the connection over.
+
+        The connection may arrive between the ``+QIOPEN`` of the listener and the moment when
+        the caller who opens it gets the socket.
+        """
         under_way = {SlotState.OPENING, SlotState.OPEN}
-        # Nothing tells when a caller that is between two awaits takes its socket.
+        # There is no event for that moment.
         while owner_of(listener) is None and listener.state in under_way:  # noqa: ASYNC110
             await asyncio.sleep(_LOOK_S)
         server = owner_of(listener)

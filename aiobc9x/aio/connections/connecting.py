@@ -1,4 +1,4 @@
-"""From an opened socket to a transport with its protocol, TLS included.
+"""Open a socket and make its transport and protocol, with TLS if asked for.
 
 Layer: aio.
 """
@@ -45,7 +45,7 @@ PROTOCOL_TYPES: Final = {
     int(socket.AF_INET): ProtocolType.IPV4,
     int(socket.AF_INET6): ProtocolType.IPV6,
 }
-"""What ``family=`` means for AT+QIOPEN."""
+"""``<protocol_type>`` of AT+QIOPEN (§2.2.1) for each ``family=``."""
 
 P = TypeVar("P", bound=asyncio.BaseProtocol)
 D = TypeVar("D", bound=asyncio.DatagramProtocol)
@@ -79,11 +79,11 @@ def client_tls(
     handshake_timeout: float | None,
     shutdown_timeout: float | None,
 ) -> Tls | None:
-    """Read the arguments about TLS of a connection to be opened; ``None`` without TLS.
+    """Read the TLS arguments of a connection to be opened; return ``None`` without TLS.
 
     Raises:
-        TypeError: The context or the name is of another type.
-        ValueError: An argument means nothing without TLS, or a timeout is not above 0.
+        TypeError: The context or the name has a wrong type.
+        ValueError: An argument has no meaning without TLS, or a timeout is not above 0.
 
     """
     if server_hostname is not None:
@@ -105,11 +105,11 @@ def server_tls(
     handshake_timeout: float | None,
     shutdown_timeout: float | None,
 ) -> Tls | None:
-    """Read the arguments about TLS of a server; ``None`` without TLS.
+    """Read the TLS arguments of a server; return ``None`` without TLS.
 
     Raises:
-        TypeError: The context is none.
-        ValueError: A timeout means nothing without TLS, or is not above 0.
+        TypeError: ``ssl`` is not a context.
+        ValueError: A timeout has no meaning without TLS, or is not above 0.
 
     """
     check_timeouts(
@@ -125,10 +125,10 @@ def server_tls(
 
 
 class Connector:
-    """Makes the transports of one modem.
+    """Make the transports of one modem.
 
     Attributes:
-        home: The event loop that they belong to.
+        home: The event loop of the modem.
 
     """
 
@@ -142,14 +142,15 @@ class Connector:
         modes: ModeSwitcher,
         read_ahead_bytes: int,
     ) -> None:
-        # Weak, as the driver keeps this; transports and servers keep the modem.
+        # A weak reference, because the driver holds this object, and the modem must be collectable
+        # when the program drops it. Transports and servers hold the modem.
         self._modem, self._keeper, self._opener = weakref.ref(modem), keeper, opener
         self._examiner, self._readiness, self._modes = examiner, readiness, modes
         self._read_ahead_bytes = read_ahead_bytes
         self.home = keeper.driver.home
 
     def check(self, request: OpenRequest) -> None:
-        """Raise ``ValueError`` for an argument that no module takes; sends nothing."""
+        """Raise ``ValueError`` for an argument that the module can't take; send nothing."""
         self.home.check_loop()
         request.check(self._keeper.context_id)
         counted = request.access_mode is AccessMode.PUSH or request.service_type is ServiceType.UDP
@@ -175,11 +176,11 @@ class Connector:
         access_mode: AccessMode,
         family: int,
     ) -> OpenRequest:
-        """Read and check the arguments that asyncio's calls share; sends nothing.
+        """Read and check the arguments that asyncio's calls share; send nothing.
 
         Raises:
             TypeError: The host is no text.
-            ValueError: An argument is out of range, or no module takes it.
+            ValueError: An argument is out of range, or the module can't take it.
 
         """
         if sock is not None:
@@ -210,10 +211,10 @@ class Connector:
     async def open(
         self, request: OpenRequest, stage: Stage, *, all_errors: bool = False
     ) -> tuple[Slot, dict[str, Any]]:
-        """Wait for the network and open a socket, to the first address that takes it.
+        """Wait for the network, and open a socket to the first address that accepts.
 
         Returns:
-            The socket and its transport's extra info (``Any``: it has all types).
+            The socket, and the extra info for its transport (``Any``: of many types).
 
         Raises:
             ModemError: As :meth:`HostOpener.open`, or the network did not come.
@@ -229,7 +230,8 @@ class Connector:
         except (OSError, ExceptionGroup) as exc:
             errors = exc.exceptions if isinstance(exc, ExceptionGroup) else (exc,)
             if any(isinstance(each, NetworkUnreachable | NetworkDown) for each in errors):
-                self._readiness.forget()  # it went without a word
+                # The network has gone without a URC, so the next call must wait for it.
+                self._readiness.forget()
             raise
         try:
             peer = await self._peer_address(used, slot)
@@ -240,9 +242,10 @@ class Connector:
         return slot, self.extra(slot, (peer, request.remote_port), used.protocol_type)
 
     def _check_live(self, slot: Slot) -> None:
-        """Raise if a socket ended before it had an owner to tell."""
+        """Raise if a socket has ended before it got a transport."""
+        # A failed connection is reported to its transport later.
         if slot.state in {SlotState.OPEN, SlotState.REMOTE_CLOSED}:
-            return  # one that has failed is told so when it is adopted
+            return
         self._keeper.driver.check()
         if slot.state is SlotState.CLOSING:
             raise LinkLost("the modem was closed while the connection was being opened")
@@ -259,14 +262,14 @@ class Connector:
         return row.ip_address if row is not None and row.ip_address else request.host.text
 
     def own_address(self, family: ProtocolType | None) -> str:
-        """Return the module's address of a family, any if it has none, ``""`` without any."""
+        """Return the module's address of a family, else of the other one, else ``""``."""
         return pick_address(self._readiness.ip_addresses, family)
 
     def own_address_of(self, host: Host) -> str:
-        """Return an address of the module's, as it is spelled by the module.
+        """Return the module's own address that equals a host, as the module spells it.
 
         Raises:
-            OSError: EADDRNOTAVAIL: it has no such address.
+            OSError: EADDRNOTAVAIL: the module has no such address.
 
         """
         own = self._readiness.ip_addresses
@@ -280,7 +283,7 @@ class Connector:
     def extra(
         self, slot: Slot, peername: tuple[str, int], family: ProtocolType | None
     ) -> dict[str, Any]:
-        """Return a transport's extra info (``Any``: it has all types)."""
+        """Return the extra info for a transport (``Any``: of many types)."""
         return {
             "peername": peername,
             "sockname": (self.own_address(family), slot.local_port),
@@ -325,10 +328,10 @@ class Connector:
             return self.attach_datagrams(slot, extra, protocol_factory)
 
     def slot_of(self, transport: asyncio.BaseTransport) -> Slot:
-        """Return the socket of a transport of this modem, or of one of TLS over it.
+        """Return the socket of a transport of this modem, or of a TLS transport over one.
 
         Raises:
-            ValueError: It is none, or it is closed.
+            ValueError: It is no transport of this modem, or it is closed.
 
         """
         if not hasattr(transport, "get_extra_info"):
@@ -341,7 +344,7 @@ class Connector:
         return slot
 
     async def why_closed(self) -> Exception | None:
-        """Say why a socket ends: ``None`` for its far side, an error for a lost network."""
+        """Find out why a socket has ended: ``None`` for its peer, an error for a lost network."""
         return await self._examiner.why_closed()
 
     async def attach(
@@ -351,9 +354,9 @@ class Connector:
         protocol_factory: Callable[[], P],
         tls: Tls | None,
     ) -> tuple[asyncio.Transport, P]:
-        """Make a stream's transport and protocol; with TLS, shake hands.
+        """Make the transport and the protocol of a stream; with TLS, do the handshake.
 
-        A failure closes the socket. Cancellation aborts it.
+        If that fails, the socket is closed. Cancellation drops the connection at once.
         """
         try:
             protocol = protocol_factory()
@@ -370,7 +373,8 @@ class Connector:
         except BaseException:
             self._keeper.close(slot)
             raise
-        result: asyncio.Transport = secured._app_transport  # it forgets it with the connection
+        # Taken now, because asyncio's TLS drops its transport when the connection ends.
+        result: asyncio.Transport = secured._app_transport
         transport = self._stream(slot, extra, secured)
         try:
             await handshake
@@ -406,14 +410,14 @@ def split_address(argument: str, address: tuple[H, int]) -> tuple[H, int]:
     """Return the host and the port of an address.
 
     Raises:
-        ValueError: It has not just these two, or they are of another kind.
+        ValueError: The address is not a pair of a host and an integer.
 
     """
     try:
         host, port = address
     except (TypeError, ValueError):
         raise ValueError(f"{argument} must be (host, port), not {address!r}") from None
-    # asyncio takes None for any address of one's own.
+    # As asyncio does, take None as "any address of this host" for a local address.
     is_host = isinstance(host, str | bytes | Host) or (host is None and argument == "local_addr")
     if not is_host or not isinstance(port, int):
         raise ValueError(f"{argument} must be (host, port), text and a number, not {address!r}")
@@ -430,7 +434,7 @@ def make_request(
     access_mode: AccessMode = AccessMode.BUFFER,
     family: int = 0,
 ) -> OpenRequest:
-    """Read the arguments that asyncio's calls share; only the port of ``local_addr`` counts.
+    """Read the arguments that asyncio's calls share; of ``local_addr``, use the port alone.
 
     Raises:
         TypeError: The host is no text.

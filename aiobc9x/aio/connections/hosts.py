@@ -37,11 +37,11 @@ _UNREACHED: Final = frozenset(
         Err.TIMEOUT,
     }
 )
-"""Errors of an address that was tried; another one of the same host may do."""
+"""Errors of one address; another address of the same host may still work."""
 
 _NOT_TAKEN: Final = frozenset({None, Err.UNKNOWN, Err.INVALID_PARAMETERS})
-"""Errors after which nothing was tried: firmware that takes no names, or an address of the
-wrong family."""
+"""Errors that come before any address was tried: the firmware takes no names, or the address is of
+the wrong family."""
 
 
 def family_of(address: str) -> ProtocolType:
@@ -50,18 +50,18 @@ def family_of(address: str) -> ProtocolType:
 
 
 def pick_address(own: Sequence[str], family: ProtocolType | None) -> str:
-    """Return the module's address of a family, any if it has none, ``""`` without any."""
+    """Return the module's address of a family, else of the other one, else ``""``."""
     fitting = [address for address in own if family_of(address) is family]
     return next(iter((*_routable(fitting), *_routable(own))), "")
 
 
 def _routable(own: Sequence[str]) -> Sequence[str]:
-    """Return the addresses that a peer could answer; those of the link alone if there are none."""
+    """Return the addresses that a peer can reach; all, if there are only link-local ones."""
     return [each for each in own if not ip_address(each).is_link_local] or own
 
 
 class HostOpener:
-    """Opens sockets towards hosts."""
+    """Open sockets to hosts: to an address, or to each address of a name in turn."""
 
     def __init__(self, opener: Opener, resolver: Resolver, context_id: int) -> None:
         self._opener, self._resolver, self._context_id = opener, resolver, context_id
@@ -69,14 +69,14 @@ class HostOpener:
     async def open(
         self, request: OpenRequest, own: Sequence[str], stage: Stage, *, all_errors: bool = False
     ) -> tuple[Slot, OpenRequest]:
-        """Open a socket: to an address as it is, to a name by one address after the other.
+        """Open a socket to an address, or to a name by trying its addresses in turn.
 
         Args:
             request: What to open.
-            own: The addresses of the module's context, which decide on the family of a name
-                that nobody has decided on.
-            stage: What is being done, for the message of a timeout.
-            all_errors: Whether failures come as a group, one for each try.
+            own: The addresses of the module's context. They decide the family of a name if the
+                caller has not.
+            stage: Gets the present stage, for the message of a timeout.
+            all_errors: Raise an ``ExceptionGroup`` with the error of each try.
 
         Returns:
             The socket, and the request that opened it.
@@ -124,7 +124,7 @@ class HostOpener:
         errors: Sequence[OSError],
         end: float,
     ) -> list[str]:
-        """Resolve a name; return what is to be tried, in order.
+        """Resolve a name; return the addresses to try, in order.
 
         Raises:
             ModemError: Nothing was tried yet, and the name can't be resolved.
@@ -144,12 +144,14 @@ class HostOpener:
                 raise
             raise ConnectTimedOut(command, None, None, request.target) from exc
         usable = [a for family in families for a in found if family_of(a) is family]
-        if request.protocol_type is None:  # of the other families the module is asked
+        # If the caller has not asked for a family, the module may be able to reach the other one.
+        if request.protocol_type is None:
             usable = usable or list(found)
         if not usable and not errors:
             raise connect_error(command, Err.DNS_FAILED, None, request.target)
         if errors and _was_tried(errors[0]):
-            # It most likely was the first one: last, then, or never if it is the only one.
+            # AT+QIOPEN with the name most likely tried the first address, so that one comes last, or
+            # not at all if it is the only one.
             usable = [*usable[1:], *usable[:1]] if len(usable) > 1 else []
         return usable
 
@@ -163,7 +165,8 @@ class HostOpener:
     ) -> tuple[Slot, OpenRequest]:
         for address in addresses:
             stage.name = f"connecting to {request.host}:{request.remote_port} at {address}"
-            host = Host.read(address)  # what has come from the module is another host
+            # Read anew, because the module's answer is another host than the caller's name.
+            host = Host.read(address)
             by_address = replace(request, host=host, protocol_type=host.family)
             try:
                 async with asyncio.timeout_at(end) as limit:
@@ -182,7 +185,7 @@ class HostOpener:
 
 
 def _families(request: OpenRequest, own: Sequence[str]) -> list[ProtocolType]:
-    """Return which families to use, the first choice first: the caller's, or the context's."""
+    """Return the families to use, in order: the caller's, or those of the module's addresses."""
     if request.protocol_type is not None:
         return [request.protocol_type]
     known = {family_of(address) for address in _routable(own)} or {ProtocolType.IPV4}
@@ -190,12 +193,13 @@ def _families(request: OpenRequest, own: Sequence[str]) -> list[ProtocolType]:
 
 
 def _may_go_on(exc: ConnectFailed, families: Sequence[ProtocolType]) -> bool:
-    """Whether a name that could not be connected to may have an address that can be."""
+    """Whether another address of a name may work after this error."""
+    # The module looked for an address of the first family only.
     if exc.err == Err.DNS_FAILED:
-        return len(families) > 1  # it may have addresses of the second one alone
+        return len(families) > 1
     return exc.err in _UNREACHED | _NOT_TAKEN
 
 
 def _was_tried(exc: OSError) -> bool:
-    """Whether the module has tried an address of the name before it gave up."""
+    """Whether the error shows that the module has tried an address of the name."""
     return isinstance(exc, ConnectTimedOut) or getattr(exc, "err", None) in _UNREACHED

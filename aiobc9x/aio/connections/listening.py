@@ -25,11 +25,11 @@ logger = logging.getLogger("aiobc9x.aio")
 
 
 class Server(asyncio.AbstractServer):
-    """Accepts connections until it is closed; accepted ones live on.
+    """Accept connections until it is closed; accepted connections go on after that.
 
-    It holds one connect ID itself; each connection needs another. As with asyncio's
-    own, ``async with`` closes it, and :meth:`serve_forever` closes it when cancelled.
-    Unlike asyncio's from 3.12 on, :meth:`wait_closed` doesn't wait for the connections.
+    A server takes one of the module's six connect IDs, and each connection another one. As with
+    asyncio's own server, ``async with`` closes it, and :meth:`serve_forever` closes it when
+    cancelled. Unlike asyncio's since 3.12, :meth:`wait_closed` does not wait for connections.
     """
 
     def __init__(
@@ -43,10 +43,11 @@ class Server(asyncio.AbstractServer):
         modem: object,
     ) -> None:
         self._keeper, self._connector, self._slot = keeper, connector, slot
-        self._modem = modem  # it lives as long as somebody may connect
+        # So that the modem lives as long as clients may connect.
+        self._modem = modem
         self._factory, self._tls, self._address = protocol_factory, tls, address
         self._loop = asyncio.get_running_loop()
-        # Connections run in the context of whoever made the server, as in asyncio.
+        # As in asyncio, connections run in the context of the caller who made the server.
         self._context = contextvars.copy_context()
         self._accepting: set[asyncio.Task[None]] = set()
         self._accepted: list[Slot] = []
@@ -60,7 +61,7 @@ class Server(asyncio.AbstractServer):
 
     @property
     def sockets(self) -> tuple[SocketView, ...]:
-        """The listening socket, as something with ``getsockname()``; empty when closed."""
+        """The listening socket, which has ``getsockname()``; empty when the server is closed."""
         if not self.is_serving():
             return ()
         return (SocketView(socket.SOCK_STREAM, self._address, None),)
@@ -70,14 +71,14 @@ class Server(asyncio.AbstractServer):
         return self._loop
 
     def is_serving(self) -> bool:
-        """Whether it accepts connections."""
+        """Whether the server accepts connections."""
         return self._closed is None
 
     async def start_serving(self) -> None:
-        """Do nothing: it serves from the start.
+        """Do nothing, because the server accepts from the start.
 
         Raises:
-            RuntimeError: It is closed.
+            RuntimeError: The server is closed.
 
         """
         if not self.is_serving():
@@ -87,7 +88,7 @@ class Server(asyncio.AbstractServer):
         """Wait until cancelled, then close the server.
 
         Raises:
-            RuntimeError: It is closed, or somebody waits already.
+            RuntimeError: The server is closed, or another task waits in this call.
             ModemError: The module has ended the listener, or the link failed.
 
         """
@@ -102,7 +103,7 @@ class Server(asyncio.AbstractServer):
             self.close()
 
     def close(self) -> None:
-        """Stop accepting; accepted connections live on."""
+        """Stop accepting; accepted connections go on."""
         self._stop(None)
 
     def _stop(self, error: Exception | None) -> None:
@@ -143,7 +144,7 @@ class Server(asyncio.AbstractServer):
                 self._keeper.close(slot)
 
     def _clients(self) -> list[Slot]:
-        """The accepted sockets that have not ended, those in a TLS handshake included."""
+        """Return the accepted sockets that have not ended, also those in a TLS handshake."""
         return [slot for slot in self._accepted if slot.is_live]
 
     def accept(self, slot: Slot, incoming: Incoming) -> None:
@@ -172,7 +173,7 @@ class Server(asyncio.AbstractServer):
         self._stop(error)
 
     def on_remote_closed(self) -> None:
-        """Stop: a listener is never read, so nothing else would notice."""
+        """Stop, because a listener is never read, so that no ``on_drained`` would follow."""
         self.on_drained()
 
     def on_drained(self) -> None:
