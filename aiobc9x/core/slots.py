@@ -10,7 +10,7 @@ generation, so that code which still holds the old slot can't touch the new owne
     OPENING ───────────────────────────────► OPEN ──────────────────────────► REMOTE_CLOSED
        │                                       │                                    │
        └──────────────────┬────────────────────┴────────────────────────────────────┘
-                          │ somebody closes it, or the open failed
+                          │ the socket is closed, or its open failed
                           ▼
                        CLOSING ──── CLOSE OK, or QISTATE has no row ───► FREE
                                     (FREE from anywhere: a restart frees every socket)

@@ -21,7 +21,7 @@ class Statistics:
         timeouts: Commands without a final result in time. A ``SEND OK`` that did not come is
             not counted here.
         urcs: Unsolicited result codes understood.
-        unknown_lines: Lines that nobody awaited and nobody knew.
+        unknown_lines: Lines that were no URC and belonged to no answer.
         damages: Stretches of bytes that could not be framed.
         recoveries: Times that commands and answers were brought back in step.
         resets: Restarts of a module whose answers matched our commands before, with or

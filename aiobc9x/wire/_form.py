@@ -41,7 +41,7 @@ def stamp_of(folder: str, extension: str) -> bytes:
     sources = [f"{name}{suffix}" for name in MODULES for suffix in (".py", ".pxd")]
     # The .pxd files count too: they decide the C types of what the .py files say.
     paths = [*(f"{folder}/{name}" for name in sources), extension]
-    # CRC32 tells another version; nobody who could forge a file needs to forge a stamp.
+    # CRC32 is enough to tell versions apart, and that is all that it must do here.
     return b" ".join(b"%08x" % crc32(_read(path)) for path in paths)
 
 
@@ -103,7 +103,7 @@ def _import_source(package: str, name: str, folder: str) -> None:
     assert spec is not None
     module = sys.modules[full] = module_from_spec(spec)
     loader.exec_module(module)
-    # The import system does this for a submodule; here nobody else would.
+    # The import system does this for a submodule that it imports by itself.
     setattr(sys.modules[package], name, module)
 
 

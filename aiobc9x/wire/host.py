@@ -1,10 +1,10 @@
-"""A host: an IP address or a name, read once and handed on.
+"""Read a host, which is an IP address or a name, into one value that is passed on.
 
 Layer: wire. Does no I/O, reads no clock.
 
-A host comes in as text or bytes, from a program, a proxy's client or a bypass rule. It is
-read where it comes in, into a :class:`Host`; whoever needs its family, its address or its
-form in a command line (§2.2.1) asks that, and reads nothing again.
+A host arrives as text or bytes, from a program, a proxy's client or a bypass rule. It is read
+once, where it arrives, into a :class:`Host`. The :class:`Host` has its family, its address and
+its form in a command line (§2.2.1), so no other code reads the text again.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ _USER: Final = re.compile(r"//[^/?#@]*@")
 class Host:
     """A host that has been read.
 
-    Reading never fails, because a host may concern nobody here: a name that no command can
-    carry may well be one of this machine's network. :meth:`check` complains.
+    Reading never raises, because the module may not be meant: a name that no command line can
+    carry may be a good name in this machine's own network. :meth:`check` raises.
 
     Attributes:
-        written: As it came; bytes outside ASCII are escaped.
-        address: The IP address that it is, ``None`` for a name.
-        encoded: What a command line carries between its quotes: an address, or a name in
-            ASCII (IDNA). ``""`` if none can.
-        fault: Why no command line can carry it, ``""`` if one can.
+        written: The host as it arrived; bytes outside ASCII are escaped.
+        address: The IP address; ``None`` for a name.
+        encoded: The form between the quotes of a command line: an address, or a name in ASCII
+            (IDNA). ``""`` if no command line can carry the host.
+        fault: Why no command line can carry the host; ``""`` if one can.
 
     """
 
@@ -61,7 +61,7 @@ class Host:
         argument: str = "host",
         max_bytes: int = NAME_MAX_BYTES,
     ) -> Host:
-        """Read a host; one that has been read stays as it is. Never raises.
+        """Read a host, or return it unchanged if it is a :class:`Host` already. Never raises.
 
         Args:
             value: The host; bytes are taken as ASCII, other text is encoded with IDNA.
@@ -80,7 +80,7 @@ class Host:
 
     @property
     def text(self) -> str:
-        """What errors and transports name: the address, or the name as it came."""
+        """The host for errors and transports: the address, or the name as it arrived."""
         return self.written if self.address is None else self.encoded
 
     @property
@@ -94,7 +94,7 @@ class Host:
         """Return the host itself.
 
         Raises:
-            ValueError: No command line can carry it; the message says what to pass.
+            ValueError: No command line can carry the host; the message says what to pass.
 
         """
         if self.fault:

@@ -159,7 +159,7 @@ def inline_text_ok(data: bytes) -> bool:
 
 
 def raw_line(line: str) -> bytes:
-    """Encode a command line that somebody else wrote (§2.1.2).
+    """Encode a command line that a caller wrote (§2.1.2).
 
     Args:
         line: The whole line, with ``AT`` or ``at`` and without ``<CR>``.

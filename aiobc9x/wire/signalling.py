@@ -257,7 +257,7 @@ def _code(field: bytes) -> str | None:
 def _registration(kind: RegistrationKind) -> Callable[[bytes], Urc | None]:
     def parse(rest: bytes) -> Urc | None:
         fields = split_params(rest)
-        # No answer is a URC, not even one that nobody waits for any more: it may be old.
+        # An answer is never a URC, not even a late one: it tells of an earlier time.
         if is_answer(fields):
             return None
         status = parse_status(fields, has_rac=kind == "CGREG")

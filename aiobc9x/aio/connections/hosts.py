@@ -150,8 +150,8 @@ class HostOpener:
         if not usable and not errors:
             raise connect_error(command, Err.DNS_FAILED, None, request.target)
         if errors and _was_tried(errors[0]):
-            # AT+QIOPEN with the name most likely tried the first address, so that one comes last, or
-            # not at all if it is the only one.
+            # AT+QIOPEN with the name most likely tried the first address, so that one comes last,
+            # or not at all if it is the only one.
             usable = [*usable[1:], *usable[:1]] if len(usable) > 1 else []
         return usable
 

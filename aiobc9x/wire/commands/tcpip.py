@@ -94,8 +94,8 @@ class Qiopen(Order):
     def meaning(self) -> Meaning:
         """The access mode of the socket, which holds from when the command is written."""
         if self.access_mode is None:
-            # The mode is then the one that the last user of the module left in NVRAM (N2),
-            # and nobody here knows that.
+            # The mode is then the one that the last user of the module left in NVRAM (N2), which
+            # is not known here.
             return PLAIN
         return Meaning(OpenSocket(self.connect_id, AccessMode(self.access_mode)))
 
