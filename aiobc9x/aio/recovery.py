@@ -159,7 +159,7 @@ class Health:
                 longest = RECOVERY_LIMIT_S if self._driver.last_input > began else limit
                 if self._driver.time() + _PAUSE_S >= began + longest:
                     raise
-                logger.debug("! the repair begins anew: %s", exc)
+                logger.debug("! the repair begins again: %s", exc)
                 await asyncio.sleep(_PAUSE_S)
             else:
                 return
@@ -195,7 +195,7 @@ class Health:
         """Note a restart whose banner got lost, so that a repeated repair does the whole start."""
         if self._must_start:
             return
-        logger.warning("! the module echoes, or has no socket: it must have restarted")
+        logger.warning("! the module has restarted: it echoes, or has lost its sockets")
         self._must_start = True
         self._driver.session.statistics.resets += 1
         self._driver.hub.publish(Reset(""))
@@ -268,4 +268,4 @@ class Health:
         try:
             await question()
         except ModemError as exc:
-            logger.debug("! no answer to a look at the module: %s", exc)
+            logger.debug("! the module did not answer a check: %s", exc)

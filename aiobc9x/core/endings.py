@@ -36,6 +36,7 @@ from aiobc9x.core.statistics import Statistics
 from aiobc9x.errors import LinkTimeout, StreamBroken, UnexpectedAnswer, quoted_command
 from aiobc9x.spec import AccessMode, Err
 from aiobc9x.wire.commands.tcpip import Qigeterror
+from aiobc9x.wire.params import ascii_text
 
 # Takes half the time of a NamedTuple's own constructor, which is written in Python.
 _new: Final = tuple.__new__
@@ -184,7 +185,7 @@ class Endings:
         An ``ERROR`` that did not belong to the last read has ended it. These are its data, so
         its stream can't go on without them.
         """
-        reason = "a payload that nobody asked for"
+        reason = "received data came when no AT+QIRD was in flight"
         yield from self._lose_last_read(reason)
         yield OutOfStep(reason)
 
@@ -199,7 +200,7 @@ class Endings:
         """
         if explain is not None and isinstance(explain.subject, Read):
             yield from self._lose_last_read(_TWO_ENDS)
-        yield OutOfStep(f"a stray {text.decode('ascii', 'backslashreplace')}")
+        yield OutOfStep(f"{ascii_text(text)} came when no command was in flight")
 
     def _lose_last_read(self, reason: str) -> Iterator[Consequence]:
         slot, self._last_read = self._last_read, None
@@ -226,7 +227,7 @@ class Endings:
         # A line that may belong to the answer was not taken, so the answer may be incomplete.
         elif exchange.turned_away and exchange.succeeded:
             what = quoted_command(exchange.command.text)
-            reason = f"bytes were lost on the line within the answer to {what}; ask again"
+            reason = f"bytes of the answer to {what} were lost on the line; ask again"
             yield Finished(job, Answer(failure=LinkTimeout(reason)))
         elif exchange.final == b"ERROR" and job.explain and job.command.tcpip:
             yield Explain(job)
@@ -314,7 +315,7 @@ class Endings:
         # Data that were pushed are here, and older data are still in the buffer: the order of the
         # stream is lost.
         if held and slot.holds_data:
-            text = "pushed data overtook what the module had buffered"
+            text = "pushed data came before older data that the module still holds"
             yield Failed(slot, StreamBroken(text))
             return
         for data in held or ():
@@ -478,7 +479,7 @@ def _payload_lines(exchange: Exchange) -> tuple[bytes, ...]:
 
 
 def _too_early(exchange: Exchange) -> str:
-    final = (exchange.final or b"").decode("ascii", "backslashreplace")
+    final = ascii_text(exchange.final or b"")
     what = quoted_command(exchange.command.text)
     return f"the module answered {final} to {what} before it had the data"
 

@@ -107,7 +107,7 @@ def absorb(slot: Slot, payload: Payload | None, now: float) -> Event | None:
     # A datagram without its beginning is dropped: to deliver a part would be a forgery.
     if slot.rest_due:
         slot.rest_due = left > 0
-        return None if left else DatagramLost(slot, "its beginning was lost")
+        return None if left else DatagramLost(slot, "the beginning of a datagram was lost")
     slot.fragments += payload.data
     # On UDP, a remaining length says that the datagram goes on (§2.2.6, note 3; N26).
     if left:

@@ -544,7 +544,7 @@ class Sender:
             return None
         # Nobody knows what the module did with the data, so a stream can't go on.
         if was_written and err is None and not slot.is_datagram:
-            return Failed(slot, StreamBroken("sent bytes may be lost: ERROR came after them"))
+            return Failed(slot, StreamBroken("sent bytes may be lost: the module answered ERROR"))
         if err in _PASSING and not slot.is_datagram:
             return self._stall(slot, err, now)
         if slot.is_datagram:

@@ -57,7 +57,9 @@ class TestNoHole:
         peer.turn(b"AT+QIRD=1,1024", ERROR)
         peer.expect(b"AT+QIGETERROR\r")
         events = peer.say(received(b"12345"))
-        assert of(OutOfStep, events) == [OutOfStep("a payload that nobody asked for")]
+        assert of(OutOfStep, events) == [
+            OutOfStep("received data came when no AT+QIRD was in flight")
+        ]
         lost = of(Failed, events) if service is ServiceType.TCP else of(DatagramLost, events)
         assert [event.slot for event in lost] == [slot]
         assert other.is_live
@@ -71,7 +73,7 @@ class TestNoHole:
         peer.expect(b"AT+QIRD=1,1024\r")
         events = peer.say(ERROR, OK)
         assert [event.slot for event in of(Failed, events)] == [slot]
-        assert of(OutOfStep, events) == [OutOfStep("a stray OK")]
+        assert of(OutOfStep, events) == [OutOfStep("OK came when no command was in flight")]
         assert other.is_live
 
     def test_a_read_whose_second_end_comes_late(self) -> None:

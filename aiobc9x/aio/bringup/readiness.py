@@ -180,7 +180,7 @@ class Readiness:
         try:
             await self._leftovers.catch_up(is_ready=is_ready)
         except (LinkTimeout, ModuleReset) as exc:
-            logger.debug("! the settings of the start stay open: %s", exc)
+            logger.debug("! settings of the start could not be made yet: %s", exc)
 
     async def _wait_for(
         self, stage: str, is_done: Callable[[], Awaitable[bool]], *, may_be_missing: bool = True

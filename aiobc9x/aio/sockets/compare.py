@@ -28,7 +28,7 @@ from aiobc9x.wire.commands.tcpip import Qistate, SocketStatus
 
 _IN_USE = frozenset({SlotState.OPENING, SlotState.OPEN, SlotState.REMOTE_CLOSED})
 
-_RESTARTED: Final = "the module has no socket any more: it must have restarted"
+_RESTARTED: Final = "the module has restarted: it has lost all sockets"
 
 
 class Examiner:
@@ -199,6 +199,6 @@ class Examiner:
 def _vanished(slot: Slot, err: int | None) -> StreamBroken:
     code = "" if err is None else f" (module error {err})"
     if slot.state is SlotState.REMOTE_CLOSED:
-        text = "the peer closed the connection, and the module freed it before it was read empty"
+        text = "the peer closed the connection, and the module dropped unread data"
         return StreamBroken(f"{text}{code}")
     return StreamBroken(f"the module has closed the connection without reporting it{code}")
