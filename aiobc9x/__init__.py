@@ -19,8 +19,11 @@ if TYPE_CHECKING:
     from aiobc9x.adapters.proxy.api import ProxyStatistics as ProxyStatistics
     from aiobc9x.aio.connections.listening import Server as Server
     from aiobc9x.aio.line.subscriptions import Dropped as Dropped
+    from aiobc9x.aio.line.subscriptions import LinkDown as LinkDown
+    from aiobc9x.aio.line.subscriptions import LinkUp as LinkUp
     from aiobc9x.aio.line.subscriptions import ModemEvent as ModemEvent
     from aiobc9x.aio.line.subscriptions import Progress as Progress
+    from aiobc9x.aio.line.subscriptions import Recovering as Recovering
     from aiobc9x.aio.line.subscriptions import Reset as Reset
     from aiobc9x.aio.line.subscriptions import StepLost as StepLost
     from aiobc9x.aio.line.subscriptions import StepRegained as StepRegained
@@ -32,6 +35,8 @@ if TYPE_CHECKING:
     from aiobc9x.aio.queries.results import PowerSavingStatus as PowerSavingStatus
     from aiobc9x.aio.queries.results import Resolution as Resolution
     from aiobc9x.aio.queries.results import Signal as Signal
+    from aiobc9x.aio.reconnecting import ModemState as ModemState
+    from aiobc9x.aio.reconnecting import Reconnect as Reconnect
     from aiobc9x.aio.transports.datagram import DatagramTransport as DatagramTransport
     from aiobc9x.aio.transports.stream import SocketTransport as SocketTransport
     from aiobc9x.core.profile import ModuleProfile as ModuleProfile
@@ -78,10 +83,14 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "aio.reconnecting": ("ModemState", "Reconnect"),
     "aio.line.subscriptions": (
         "Dropped",
+        "LinkDown",
+        "LinkUp",
         "ModemEvent",
         "Progress",
+        "Recovering",
         "Reset",
         "StepLost",
         "StepRegained",

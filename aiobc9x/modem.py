@@ -11,9 +11,11 @@ import asyncio
 import socket
 import ssl as ssl_module
 import warnings
+import weakref
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
+from functools import partial
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from types import TracebackType
 from typing import Final, TypeAlias, TypeVar
@@ -33,11 +35,17 @@ from aiobc9x.aio.bringup.readiness import READY_TIMEOUT_S, Readiness
 from aiobc9x.aio.bringup.startup import Started
 from aiobc9x.aio.bringup.steps import Leftovers
 from aiobc9x.aio.connections.accepting import Acceptor, read_listener, refuse_listener_options
-from aiobc9x.aio.connections.connecting import Connector, client_tls, server_tls, split_address
+from aiobc9x.aio.connections.connecting import (
+    Connector,
+    client_tls,
+    server_tls,
+    split_address,
+)
 from aiobc9x.aio.connections.hosts import HostOpener
 from aiobc9x.aio.connections.listening import Server
 from aiobc9x.aio.connections.reader_writer import ClientConnected, open_streams, server_streams
 from aiobc9x.aio.line.driver import Driver
+from aiobc9x.aio.line.link import is_there, open_link_apart
 from aiobc9x.aio.line.subscriptions import Subscription
 from aiobc9x.aio.options import Options
 from aiobc9x.aio.queries.dns_ping_ntp import NetworkQueries, Resolver
@@ -53,16 +61,18 @@ from aiobc9x.aio.queries.results import (
     Signal,
 )
 from aiobc9x.aio.queries.settings import SettingQueries, check_lengths
+from aiobc9x.aio.reconnecting import Life, ModemState
 from aiobc9x.aio.recovery import Health
 from aiobc9x.aio.sockets.access_modes import ModeSwitcher
 from aiobc9x.aio.sockets.closing import close_all
 from aiobc9x.aio.sockets.compare import Examiner
 from aiobc9x.aio.sockets.lifetimes import SocketKeeper
 from aiobc9x.aio.sockets.opening import Opener
+from aiobc9x.aio.stages import timing
 from aiobc9x.core.line_timing import LineTiming
 from aiobc9x.core.profile import ModuleProfile
 from aiobc9x.core.statistics import Statistics
-from aiobc9x.errors import LinkLost
+from aiobc9x.errors import LinkLost, LinkTimeout, ModuleReset, StageTimeout
 from aiobc9x.spec import AccessMode, ServiceType, ViewMode
 from aiobc9x.wire.commands.base import SwitchMode
 from aiobc9x.wire.commands.tcpip import Qidnscfg, Qigeterror, SocketStatus
@@ -75,6 +85,9 @@ D = TypeVar("D", bound=asyncio.DatagramProtocol)
 
 ListenerHost: TypeAlias = str | bytes | Sequence[str | bytes] | None
 """The host argument of asyncio's ``create_server()`` and ``start_server()``."""
+
+AVAILABLE_PAUSE_S: Final = 0.5
+"""Between two looks of :meth:`Modem.available`, if the last one ended at once."""
 
 FORGOTTEN_S: Final = 1.0
 """Seconds from when a program drops its modem without closing it until the port is closed.
@@ -131,6 +144,15 @@ class Modem:
             options.read_ahead_bytes,
         )
         self._acceptor = Acceptor(self._keeper, self._connector)
+        self._life = Life(
+            weakref.ref(self),
+            options.reconnect,
+            driver,
+            self._health,
+            self._readiness,
+            partial(open_link_apart, options.address, options.serial),
+            partial(is_there, options.address),
+        )
         self._closing: asyncio.Task[None] | None = None
         self._proxies: list[ProxyServer] = []
         self._network = NetworkQueries(driver, self._readiness, options.context_id)
@@ -231,6 +253,35 @@ class Modem:
             await self._driver.stop()
 
     # -- what is known of it -------------------------------------------------------------
+
+    @property
+    def state(self) -> ModemState:
+        """Where the modem stands: up, recovering, away, or closed for good."""
+        return self._life.state
+
+    async def available(self, timeout: float | None = None) -> None:
+        """Wait until the modem is up and has a network, through restarts and lost links.
+
+        Args:
+            timeout: Seconds; ``None`` for as long as it takes.
+
+        Raises:
+            TimeoutError: Not available in time; the message names the stage.
+            SimError: The SIM can't be used, as for :meth:`wait_ready`.
+            LinkLost: The modem is closed, for good.
+
+        Cancellation is safe.
+        """
+        async with timing(timeout) as stage:
+            while True:
+                stage.name = "waiting for the modem to come back"
+                if self.state is ModemState.UP:
+                    stage.name = "waiting for the network"
+                try:
+                    return await self._readiness.wait(READY_TIMEOUT_S)
+                except (LinkLost, LinkTimeout, ModuleReset, StageTimeout):
+                    self._driver.check()
+                    await asyncio.sleep(AVAILABLE_PAUSE_S)
 
     @property
     def statistics(self) -> Statistics:
@@ -1001,6 +1052,8 @@ class Modem:
             self._keeper.close(slot)  # came to an earlier program's listener in the meantime
         driver.session.resume()
         driver.spawn(self._health.watch)
+        if not self._health.settings.allow_sleep:  # to look would keep it awake
+            driver.spawn(self._life.watch_network)
 
 
 class _Heard:

@@ -6,7 +6,6 @@ Layer: aio.
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import math
 from collections.abc import Generator
 from types import TracebackType
@@ -16,12 +15,14 @@ from aiobc9x.aio.bringup.startup import Settings, start
 from aiobc9x.aio.bringup.synchronize import BAUDRATES
 from aiobc9x.aio.line.driver import Driver
 from aiobc9x.aio.line.finishing import until_done
-from aiobc9x.aio.line.link import Create, Link, SerialSettings, open_link
+from aiobc9x.aio.line.link import Create, Link, SerialSettings, open_link_apart
 from aiobc9x.aio.options import READ_AHEAD_BYTES, Options
+from aiobc9x.aio.reconnecting import LOOK_S, Reconnect
 from aiobc9x.aio.stages import Stage, timing
 from aiobc9x.core.profile import ModuleProfile
 from aiobc9x.core.sending import permitted_forms
 from aiobc9x.core.session import Session
+from aiobc9x.errors import PortNotFound
 from aiobc9x.modem import Modem
 from aiobc9x.spec import LOCAL_PORT_QUARANTINE_S, OPEN_TIME_DEFAULT_S
 
@@ -30,6 +31,8 @@ AWAKE_S: Final = 8.0
 
 A sleeping module does not hear the first AT.
 """
+
+_BY_ITSELF: Final = Reconnect()
 
 _HOW: Final = "write 'async with open_modem(...) as modem:' or 'modem = await open_modem(...)'"
 
@@ -93,10 +96,21 @@ class ModemOpening:
         async with timing(self._options.timeout) as stage:
             return await self._open_in_stages(stage)
 
+    async def _open_first_link(self, options: Options) -> Link:
+        """Open the link; wait for its device, if the policy says so."""
+        waits = options.reconnect is not None and options.reconnect.wait_for_device
+        while True:
+            try:
+                return await open_link_apart(options.address, options.serial)
+            except PortNotFound:
+                if not waits:
+                    raise
+            await asyncio.sleep(LOOK_S)
+
     async def _open_in_stages(self, stage: Stage) -> Modem:
         options = self._options
         stage.name = "opening the port"
-        link = await _open_link(options)
+        link = await self._open_first_link(options)
         # Polls would keep a module awake that may sleep.
         sleeps = options.settings.allow_sleep
         poll_interval = 0.0 if sleeps else options.poll_interval
@@ -142,26 +156,6 @@ def _check_asyncio_runs() -> None:
         ) from None
 
 
-async def _open_link(options: Options) -> Link:
-    """Open the link in a context of its own.
-
-    The caller's context may redirect connections through another modem, and the connection to a
-    serial server must not take that way.
-    """
-    opening = asyncio.create_task(
-        open_link(options.address, options.serial), context=contextvars.Context()
-    )
-    try:
-        return await asyncio.shield(opening)
-    except asyncio.CancelledError:
-        opening.cancel()
-        await until_done(opening)
-        if not opening.cancelled() and opening.exception() is None:
-            # The link was open in the same turn of the loop as the cancellation.
-            await until_done(asyncio.create_task(opening.result().aclose()))
-        raise
-
-
 def open_modem(
     address: str | Create,
     *,
@@ -189,6 +183,7 @@ def open_modem(
     answer_timeout: float = 10.0,
     send_form: Literal["auto", "inline", "hex", "fixed"] = "auto",
     port_quarantine: float = LOCAL_PORT_QUARANTINE_S,
+    reconnect: Reconnect | None = _BY_ITSELF,
 ) -> ModemOpening:
     """Open a module; await the result, or use it in ``async with``.
 
@@ -197,7 +192,8 @@ def open_modem(
     :meth:`Modem.wait_ready`.
 
     Args:
-        address: A serial device (``/dev/ttyUSB0``, ``COM3``), ``socket://host:port`` (a
+        address: A serial device (``/dev/ttyUSB0``, ``COM3``), ``usb:VID:PID[:SERIAL]`` for one
+            that may get another name when it is plugged in again, ``socket://host:port`` (a
             serial server), ``sim://?name=value&…`` (the virtual module), or a callable
             that opens any other byte stream: ``create(protocol_factory)``, awaited like
             :meth:`asyncio.loop.create_connection` with its address bound by
@@ -245,6 +241,22 @@ def open_modem(
             closed its socket, as the note recommends (§2.2.1, note 5). With 0 the module
             decides, and its refusal is ``AddressBusy``. A port whose socket was ended by a
             restart or by the network can be used at once.
+        state_interval: Seconds between AT+QISTATE while somebody reads, and of silence until a
+            serial server or a stream from ``create``, which could vanish without a word, is
+            asked by AT; 0 for never.
+        answer_timeout: Seconds without a byte of an answer until it counts as lost, which
+            ends a connection whose bytes it concerns. The note says 300 ms; modules that
+            write flash or search a cell take seconds.
+        send_form: ``"auto"``: each payload by the form that takes least time on this line
+            (§2.2.4, §2.2.5). ``"inline"``: never as hex. ``"hex"``: always as hex.
+            ``"fixed"``: always at the prompt. What the module refuses goes at the prompt.
+        port_quarantine: Seconds that a fixed local port, a listener's too, isn't used again
+            once AT+QICLOSE has closed its socket: what the note recommends (§2.2.1, note 5).
+            0 asks the module at once, and its refusal is ``AddressBusy``. A port whose socket
+            a restart or the network has ended can always be used at once.
+        reconnect: How the modem comes back behind a port that has gone, or a module that does not
+            answer any more: calls in flight and connections fail, and the same :class:`Modem`
+            goes on. ``None``: it ends for good, and everything raises :class:`LinkLost`.
 
     Returns:
         An awaitable that gives a :class:`Modem`, and an async context manager.
@@ -285,5 +297,6 @@ def open_modem(
         send_form,
         timeout,
         port_quarantine,
+        reconnect,
     )
     return ModemOpening(options)

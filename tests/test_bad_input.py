@@ -155,7 +155,7 @@ class TestBadInput:
         """A pulled plug ends every connection and every call, at once."""
         async with server(echo) as port, VirtualModule() as module:
             path = await module.start_pty()
-            async with aiobc9x.open_modem(path) as modem:
+            async with aiobc9x.open_modem(path, reconnect=None) as modem:
                 reader, writer = await modem.open_connection(LOOPBACK, port)
                 writer.write(bytes(200_000))
                 await reader.readexactly(1000)

@@ -18,6 +18,7 @@ from aiobc9x.aio.arguments import (
 )
 from aiobc9x.aio.bringup.startup import Settings
 from aiobc9x.aio.line.link import Create, SerialSettings
+from aiobc9x.aio.reconnecting import Reconnect
 from aiobc9x.core.sending import permitted_forms
 from aiobc9x.core.session import ANSWER_TIMEOUT_S
 from aiobc9x.spec import CONTEXT_IDS, LOCAL_PORT_QUARANTINE_S
@@ -47,6 +48,7 @@ class Options:
         send_form: By which forms payloads may go, by name.
         timeout: Seconds for the whole opening; ``None`` for no limit but those of its parts.
         port_quarantine: Seconds that a fixed local port rests after AT+QICLOSE.
+        reconnect: How the modem comes back; ``None``: it does not.
 
     """
 
@@ -62,6 +64,7 @@ class Options:
     send_form: str = "auto"
     timeout: float | None = None
     port_quarantine: float = LOCAL_PORT_QUARANTINE_S
+    reconnect: Reconnect | None = None
 
     def __post_init__(self) -> None:
         """Check all arguments, before anything is opened."""
@@ -92,6 +95,10 @@ class Options:
         if not 0 <= self.port_quarantine < math.inf:  # nor NaN
             raise ValueError(
                 f"port_quarantine is {self.port_quarantine}: use seconds, or 0 for none (§2.2.1)"
+            )
+        if not isinstance(self.reconnect, Reconnect | None):
+            raise TypeError(
+                f"reconnect must be a Reconnect or None, not {type(self.reconnect).__name__}"
             )
         permitted_forms(self.send_form)  # a wrong one is a ValueError
         if self.pin is not None:

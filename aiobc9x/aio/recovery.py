@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
-from aiobc9x.aio.bringup.startup import ECHO_OFF, Settings, read_settings, start
+from aiobc9x.aio.bringup.startup import ECHO_OFF, Settings, Started, read_settings, start
 from aiobc9x.aio.bringup.steps import PATIENCE_S, Leftovers, Need, StartStep, Steps
 from aiobc9x.aio.bringup.synchronize import settle, synchronize, wait_for_line
 from aiobc9x.aio.line.driver import Driver
@@ -51,6 +51,7 @@ class Health:
     Attributes:
         settings: The settings for a module that has restarted.
         on_unseen_restart: Called when a restart is found whose banner got lost.
+        one_recovery: Held by whoever brings commands and answers in step.
 
     """
 
@@ -66,7 +67,7 @@ class Health:
         self._driver, self._examiner, self._opener = driver, examiner, opener
         self.settings, self._leftovers = settings, leftovers
         self._state_interval = state_interval
-        self._one_recovery = asyncio.Lock()
+        self.one_recovery = asyncio.Lock()
         self._asked_at = -math.inf
         self._must_start = self._is_looking = False
         self.on_unseen_restart: Callable[[], None] = lambda: None
@@ -117,10 +118,10 @@ class Health:
         be sent; before, the command in flight gets its own time.
         """
         session = self._driver.session
-        async with self._one_recovery:
-            if not session.suspended or not self._driver.is_alive:
+        async with self.one_recovery:
+            if not session.suspended or not self._driver.is_alive or self._driver.is_away:
                 return
-            resets, limit = session.boots, self._recovery_limit()
+            resets, limit, link = session.boots, self._recovery_limit(), self._driver.link
             await wait_for_line(self._driver)
             if session.boots != resets:
                 return
@@ -132,7 +133,9 @@ class Health:
                 # after_restart() handles it.
                 return
             except ModemError as exc:
-                self._driver.fail(f"the module stopped answering ({reason}): {exc.args[-1]}")
+                if self._driver.link is not link:
+                    return  # the line was lost meanwhile, and another one has come
+                self._driver.lose_link(f"the module stopped answering ({reason}): {exc.args[-1]}")
 
     def _recovery_limit(self) -> float:
         patience = self._driver.session.answer_timeout + QUESTION_S
@@ -161,6 +164,7 @@ class Health:
                     raise
                 logger.debug("! the repair begins again: %s", exc)
                 await asyncio.sleep(_PAUSE_S)
+                self._driver.check_link()
             else:
                 return
 
@@ -203,14 +207,17 @@ class Health:
 
     async def after_restart(self, banner: str) -> None:
         """Configure a module that has restarted, so that new connections can be opened."""
-        async with self._one_recovery:
-            if not self._driver.session.suspended:
-                # The start after an earlier restart has dealt with this one.
+        async with self.one_recovery:
+            if not self._driver.session.suspended or self._driver.is_away:
+                # The start after an earlier restart, or on another link, has dealt with this one.
                 return
+            link = self._driver.link
             try:
                 await self._until_it_works(self._start, RECOVERY_LIMIT_S, ModuleReset)
             except ModemError as exc:
-                self._driver.fail(f"the module restarted ({banner}) and stayed away: {exc}")
+                if self._driver.link is not link:
+                    return
+                self._driver.lose_link(f"the module restarted ({banner}) and stayed away: {exc}")
             else:
                 self._go_on()
 
@@ -218,6 +225,12 @@ class Health:
         started = await start(self._driver, self.settings)
         self._must_start = False
         self._leftovers.replace(started.left)
+
+    def started(self, started: Started) -> None:
+        """Go on behind a start on another link."""
+        self._must_start = False
+        self._leftovers.replace(started.left)
+        self._go_on()
 
     def _go_on(self) -> None:
         self._driver.session.resume()

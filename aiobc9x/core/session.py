@@ -563,6 +563,21 @@ class Session:
         self._framer.prompt_due = self._framer.hold_after_final = False
         return self.take_events()
 
+    def begin_anew(self, baudrate: int) -> None:
+        """Forget what was known of the line and of the module's state: it is another link.
+
+        Behind :meth:`fail`. Habits of the module, counters and measured times stay: most
+        often it is the same module, which has been plugged in again.
+        """
+        for frame in self._framer.resync():  # of the link that is gone: nobody's any more
+            self.statistics.damages += type(frame) is Damage
+        self.baudrate = baudrate
+        self.suspended, self._was_in_step = True, False
+        self.echo_expected, self.echo_seen = True, False
+        self.data_due, self.is_format_doubtful = None, False
+        self._framer.hex_receive, self._framer.length_shown = False, True
+        self._framer.read_due = READ_MAX_BYTES
+
     def write_raw(self, data: bytes) -> None:
         """Write bytes outside any command, to end a data mode that is stuck (F28)."""
         self._outbox += data

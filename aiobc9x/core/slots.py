@@ -343,11 +343,20 @@ class SocketTable:
         service_type: ServiceType,
         access_mode: AccessMode = AccessMode.BUFFER,
         local_port: int = 0,
+        preferred: int | None = None,
     ) -> Slot | None:
-        """Take the ID that has been free for longest; ``None`` if there is none."""
+        """Take an ID: the preferred one, or that which has been free for longest.
+
+        Returns:
+            Its slot; ``None`` if none is free.
+
+        """
         if not self._free:
             return None
-        return self._take(self._free[0], service_type, access_mode, local_port)
+        connect_id = self._free[0]
+        if preferred is not None and preferred in self._free:
+            connect_id = preferred
+        return self._take(connect_id, service_type, access_mode, local_port)
 
     def adopt(
         self,

@@ -24,6 +24,9 @@ class Statistics:
         unknown_lines: Lines that were no URC and belonged to no answer.
         damages: Stretches of bytes that could not be framed.
         recoveries: Times that commands and answers were brought back in step.
+        link_losses: Times that the port was lost, or given up because the module was silent.
+        returns: Times that the modem came back after that.
+        reset_hooks: Calls of the user's ``reset`` hook.
         resets: Restarts of a module whose answers matched our commands before, with or
             without a boot banner.
         opens: Sockets opened: TCP, UDP and listeners.
@@ -59,6 +62,9 @@ class Statistics:
     unknown_lines: int = 0
     damages: int = 0
     recoveries: int = 0
+    link_losses: int = 0
+    returns: int = 0
+    reset_hooks: int = 0
     resets: int = 0
     opens: int = 0
     open_failures: int = 0

@@ -92,7 +92,8 @@ def late(module: AnsweringModule, delay: float, answer: bytes) -> Answer:
 
 @asynccontextmanager
 async def opened(module: AnsweringModule, **settings: Any) -> AsyncIterator[aiobc9x.Modem]:
-    """Open a modem on it; it closes with the block."""
+    """Open a modem on it; it closes with the block, and ends with its link."""
+    settings.setdefault("reconnect", None)
     with plugged_in(lambda _: module):
         modem = await open_modem(ADDRESS, **settings)
     async with modem:

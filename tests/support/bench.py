@@ -83,6 +83,10 @@ class Bench:
         dialogue: Every line of the module's dialogue, as ``(direction, text)``.
         line: The host's end of the line to the modem that was opened last.
         opened: The streams of every connection, in order.
+        is_plugged_in: Whether a lasting modem can open its line again.
+        refusal: What opening it raises.
+        is_silent: Whether the module hears nothing.
+        creations: How often a lasting modem has tried that.
 
     """
 
@@ -97,6 +101,9 @@ class Bench:
         self.line: MemoryTransport | None = None
         self._modem: aiobc9x.Modem | None = None
         self.opened: list[Streams] = []
+        self.is_plugged_in, self.is_silent = True, False
+        self.refusal: Exception | None = None
+        self.creations = 0
 
     def _note(self, direction: str, text: str) -> None:
         self.dialogue.append((direction, text))
@@ -119,10 +126,47 @@ class Bench:
         await self.virtual.aclose()
 
     async def open(self, **settings: Any) -> aiobc9x.Modem:
-        """Open a modem on the module; the bench closes it."""
+        """Open a modem on the module; the bench closes it.
+
+        It ends with its link, unless ``reconnect=`` says otherwise: most tests of a lost line
+        ask what becomes of the calls and connections of one link.
+        """
+        settings.setdefault("reconnect", None)
         with plugged_in(lambda _: Plug(self)):
             self._modem = await aiobc9x.open_modem(ADDRESS, **settings)
         return self._modem
+
+    async def open_lasting(self, **settings: Any) -> aiobc9x.Modem:
+        """Open a modem that comes back; :attr:`is_plugged_in` says whether it can."""
+        settings.setdefault("reconnect", aiobc9x.Reconnect())
+        self._modem = await aiobc9x.open_modem(self._create, **settings)
+        return self._modem
+
+    async def _create(
+        self, protocol_factory: Callable[[], asyncio.Protocol]
+    ) -> tuple[asyncio.Transport, asyncio.BaseProtocol]:
+        self.creations += 1
+        if self.refusal is not None:
+            raise self.refusal
+        if not self.is_plugged_in:
+            raise OSError(5, "Input/output error")
+        protocol = protocol_factory()
+        self.line = self.virtual.connect_memory(protocol)
+        await asyncio.sleep(0)
+        self._silence()
+        return self.line, protocol
+
+    def silence(self, is_silent: bool) -> None:
+        """Have the module hear nothing, as one that hangs; or let it hear again."""
+        self.is_silent = is_silent
+        self._silence()
+
+    def _silence(self) -> None:
+        assert self.line is not None
+        if self.is_silent:
+            self.line.write = lambda data: None  # type: ignore[method-assign]
+        else:
+            self.line.__dict__.pop("write", None)
 
     async def modem(self) -> aiobc9x.Modem:
         """Return the modem that is open; open one if none is."""

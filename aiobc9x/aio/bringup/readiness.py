@@ -86,6 +86,20 @@ class Readiness:
         self._registration_command: type[Cereg | Cgreg | Creg] = Cereg
         self._heard: Registration | None = None
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether connections can be opened, as far as is known."""
+        return self._is_ready
+
+    async def has_network(self) -> bool:
+        """Ask the module whether it is registered and has an address.
+
+        Raises:
+            ModemError: The module refused, or the link failed.
+
+        """
+        return (await self.registration()).registered and await self._find_address()
+
     def on_urc(self, urc: Urc) -> None:
         """Note that the module may not be ready any more, if a URC says so."""
         match urc:

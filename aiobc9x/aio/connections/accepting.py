@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from aiobc9x.aio.connections.connecting import (
@@ -140,33 +141,33 @@ class Acceptor:
 
         Cancellation is safe.
         """
+
+        async def opens(preferred: int) -> tuple[Slot, tuple[str, int]]:
+            slot, address, _ = await self._listen(host, port, family, Stage(), preferred)
+            return slot, address
+
         async with timing(timeout) as stage:
-            return await self._listen(host, port, protocol_factory, tls, family, stage)
+            slot, address, modem = await self._listen(host, port, family, stage)
+        return Server(
+            self._keeper, self._connector, slot, address, protocol_factory, tls, modem, opens
+        )
 
     async def _listen(
         self,
         host: Host | None,
         port: int,
-        protocol_factory: Callable[[], asyncio.BaseProtocol],
-        tls: Tls | None,
         family: int,
         stage: Stage,
-    ) -> Server:
+        preferred: int | None = None,
+    ) -> tuple[Slot, tuple[str, int], object]:
         await self._connector.await_network(stage)
         await self._activate_context()
         address = self._connector.own_address(PROTOCOL_TYPES.get(family)) or "0.0.0.0"
         if host is not None:
             address = self._connector.own_address_of(host)
-        slot, extra = await self._connector.open(self._request(address, port), stage)
-        return Server(
-            self._keeper,
-            self._connector,
-            slot,
-            (address, port),
-            protocol_factory,
-            tls,
-            extra["modem"],
-        )
+        request = replace(self._request(address, port), preferred=preferred)
+        slot, extra = await self._connector.open(request, stage)
+        return slot, (address, port), extra["modem"]
 
     async def _activate_context(self) -> None:
         """Activate the context, which a listener needs (§4.3.1), unless it is active already."""

@@ -12,7 +12,7 @@ import socket
 import ssl as ssl_module
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from typing import Any, Final, TypeVar
 
@@ -24,7 +24,7 @@ from aiobc9x.aio.sockets.compare import Examiner
 from aiobc9x.aio.sockets.lifetimes import SocketKeeper
 from aiobc9x.aio.sockets.opening import OpenRequest
 from aiobc9x.aio.stages import Stage, timing
-from aiobc9x.aio.transports.datagram import DatagramTransport
+from aiobc9x.aio.transports.datagram import DatagramTransport, OpensAgain
 from aiobc9x.aio.transports.stream import SocketTransport
 from aiobc9x.aio.transports.tls import check_timeouts, make_context, wrap_protocol
 from aiobc9x.core.slots import Slot, SlotState
@@ -322,10 +322,15 @@ class Connector:
 
         Cancellation is safe.
         """
+
+        async def opens(preferred: int, mode: AccessMode) -> tuple[Slot, dict[str, Any]]:
+            again = replace(request, preferred=preferred, access_mode=mode)
+            return await self.open(again, Stage())
+
         async with timing(timeout) as stage:
             slot, extra = await self.open(request, stage)
             extra["remote_addr"] = (request.host.text, request.remote_port)
-            return self.attach_datagrams(slot, extra, protocol_factory)
+            return self.attach_datagrams(slot, extra, protocol_factory, opens)
 
     def slot_of(self, transport: asyncio.BaseTransport) -> Slot:
         """Return the socket of a transport of this modem, or of a TLS transport over one.
@@ -384,7 +389,11 @@ class Connector:
         return result, protocol
 
     def attach_datagrams(
-        self, slot: Slot, extra: dict[str, Any], protocol_factory: Callable[[], D]
+        self,
+        slot: Slot,
+        extra: dict[str, Any],
+        protocol_factory: Callable[[], D],
+        opens: OpensAgain,
     ) -> tuple[DatagramTransport, D]:
         """Make a datagram transport and its protocol; a failure closes the socket."""
         try:
@@ -392,7 +401,7 @@ class Connector:
         except BaseException:
             self._keeper.close(slot)
             raise
-        transport = DatagramTransport(self._keeper, self._examiner, slot, protocol, extra)
+        transport = DatagramTransport(self._keeper, self._examiner, slot, protocol, extra, opens)
         transport.start()
         return transport, protocol
 

@@ -9,11 +9,12 @@ import asyncio
 import contextvars
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from aiobc9x.aio.connections.connecting import Connector, Tls
 from aiobc9x.aio.line.slot_events import owner_of
 from aiobc9x.aio.sockets.lifetimes import SocketKeeper
+from aiobc9x.aio.sockets.reopening import comes_back, open_again
 from aiobc9x.aio.transports.base import ModuleTransport
 from aiobc9x.aio.transports.socket_view import SocketView
 from aiobc9x.core.events import ReadRefused, SendRefused, SendStalled
@@ -30,6 +31,9 @@ class Server(asyncio.AbstractServer):
     A server takes one of the module's six connect IDs, and each connection another one. As with
     asyncio's own server, ``async with`` closes it, and :meth:`serve_forever` closes it when
     cancelled. Unlike asyncio's since 3.12, :meth:`wait_closed` does not wait for connections.
+
+    A listener that a restart of the module, a lost link or a lost network has ended is opened
+    again by itself, and serving goes on.
     """
 
     def __init__(
@@ -41,7 +45,9 @@ class Server(asyncio.AbstractServer):
         protocol_factory: Callable[[], asyncio.BaseProtocol],
         tls: Tls | None,
         modem: object,
+        opens: Callable[[int], Awaitable[tuple[Slot, tuple[str, int]]]],
     ) -> None:
+        self._opens = opens
         self._keeper, self._connector, self._slot = keeper, connector, slot
         # So that the modem lives as long as clients may connect.
         self._modem = modem
@@ -169,8 +175,28 @@ class Server(asyncio.AbstractServer):
             )
 
     def on_failed(self, error: Exception) -> None:
-        """Stop: the module or the link has ended the listener."""
-        self._stop(error)
+        """Listen again behind a restart, or a lost link or network; stop if the modem does."""
+        # A listener has no bytes that could be in doubt.
+        is_alive = self._keeper.driver.is_alive and not self._keeper.is_closing
+        passes = comes_back(self._keeper, error) or isinstance(error, StreamBroken)
+        if self._closed is None and is_alive and passes:
+            logger.info("! %r is opened again: %s", self, error)
+            self._keeper.close(self._slot)  # the module may keep the ID of what has ended
+            self._keeper.driver.spawn(self._listen_again)
+        else:
+            self._stop(error)
+
+    async def _listen_again(self) -> None:
+        before = self._slot.connect_id
+        made = await open_again(self._keeper, self.is_serving, lambda: self._opens(before))
+        if made is None:
+            return
+        slot, address = made
+        if not self.is_serving():
+            self._keeper.close(slot)
+            return
+        self._slot, self._address = slot, address
+        self._keeper.driver.adopt(slot, self)
 
     def on_remote_closed(self) -> None:
         """Stop, because a listener is never read, so that no ``on_drained`` would follow."""

@@ -53,7 +53,7 @@ from aiobc9x.core.events import (
 )
 from aiobc9x.core.session import Session
 from aiobc9x.core.slots import Slot
-from aiobc9x.errors import LinkLost, ModemError, ModuleReset, command_error
+from aiobc9x.errors import LinkLost, LinkTimeout, ModemError, ModuleReset, command_error
 from aiobc9x.masking import shown_line
 from aiobc9x.wire.commands.tcpip import Command
 from aiobc9x.wire.urcs import Urc
@@ -70,6 +70,10 @@ _RECANCEL_S = 1.0
 
 A task may take a cancellation for the end of a timeout of its own.
 """
+
+AWAY_WAIT_S = 180.0
+"""Seconds that a command without a limit of its own waits for a modem that has no link: as long
+as :meth:`Modem.wait_ready` waits for a network."""
 
 STALL_S = 0.25
 """Seconds of delay that show that the whole event loop was held up, not the module.
@@ -88,6 +92,8 @@ class Driver:
         on_urc: Called with each URC, after the session has acted on it.
         on_out_of_step: Started as a task, to bring the line back in step.
         on_restarted: Started as a task when the module has restarted.
+        on_link_lost: Started as a task when the link is lost, to bring another one. ``None``:
+            the modem ends with its link.
         on_orphaned: Called with a connect ID on which the module has a connection that has no
             owner here (F35).
         on_sockets_lost: Called when every socket has ended at once.
@@ -103,6 +109,7 @@ class Driver:
         self.on_urc: Callable[[Urc], None] = lambda _urc: None
         self.on_out_of_step: Callable[[str], Coroutine[Any, Any, None]] | None = None
         self.on_restarted: Callable[[str], Coroutine[Any, Any, None]] | None = None
+        self.on_link_lost: Callable[[str], Coroutine[Any, Any, None]] | None = None
         self.on_orphaned: Callable[[int], None] = lambda _id: None
         self.on_sockets_lost: Callable[[], None] = lambda: None
         self.is_forgotten = False
@@ -123,14 +130,20 @@ class Driver:
         self._backlog: list[bytes] = []
         self._last_input = 0.0
         self._dead: str | None = None
+        self._away: str | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
         self._supervisor: asyncio.Task[None] | None = None
 
     @property
     def is_alive(self) -> bool:
-        """Whether the link still works."""
+        """Whether the modem can still be used, now or when its link is back."""
         return self._dead is None
+
+    @property
+    def is_away(self) -> bool:
+        """Whether there is no link at present."""
+        return self._away is not None
 
     @property
     def last_input(self) -> float:
@@ -145,7 +158,7 @@ class Driver:
     @property
     def reason(self) -> str:
         """Why the link no longer works."""
-        return self._dead or "the modem was closed"
+        return self._dead or self._away or "the modem was closed"
 
     def time(self) -> float:
         """Return the loop's clock."""
@@ -249,6 +262,8 @@ class Driver:
     ) -> Job:
         if self._dead is not None:
             raise LinkLost(self._dead)
+        if self._away is not None and lane is _RECOVERY:
+            raise LinkLost(self._away)  # there is nothing to bring in step
         if asyncio._get_running_loop() is not self._loop:
             # Raises. Called only here, because one call for each command would cost time.
             self.home.check_loop()
@@ -259,12 +274,23 @@ class Driver:
             self.session.queue.add(job)
             self.kick()
             return job
+        if self._away is not None:
+            wait_s = AWAY_WAIT_S if limit is None else limit
+            self._loop.call_later(wait_s, self._end_wait, job, wait_s)
         # At once: waiting for the loop's next turn would cost more than the command itself.
         self._turn(self._begin, job)
         # A bug of this package has ended the modem before the session knew the job.
         if self._dead is not None and not future.done():
             future.set_exception(LinkLost(self._dead))
         return job
+
+    def _end_wait(self, job: Job, seconds: float) -> None:
+        """Give up a job that was asked for while there was no link, and that still waits."""
+        if self.session.queue.withdraw(job):
+            text = (
+                f"{job.command.text}: the modem did not come back in {seconds:g} s: {self.reason}"
+            )
+            job.owner.set_result(Answer(failure=LinkTimeout(text)))
 
     def _begin(self, job: Job) -> None:
         """Write a command at once if nothing else wants the line, else queue it."""
@@ -299,6 +325,15 @@ class Driver:
         """
         self.check()
         return self._owners.expect(slot, *kinds)
+
+    def report(self, message: str, exc: Exception) -> None:
+        """Tell the loop's exception handler of what a caller's code has raised."""
+        self._loop.call_exception_handler({"message": message, "exception": exc})
+
+    def check_link(self) -> None:
+        """Raise :class:`LinkLost` while there is no link, or for good."""
+        if self._dead is not None or self._away is not None:
+            raise LinkLost(self.reason)
 
     def check(self) -> None:
         """Raise if the link is gone, or the modem's event loop does not run here."""
@@ -339,19 +374,54 @@ class Driver:
             return
         self._dead = reason
         logger.log(logging.DEBUG if self._stopping.is_set() else logging.WARNING, "! %s", reason)
-        if self._watchdog is not None:
-            self._watchdog.cancel()
-        self.dispatch(self.session.fail(lambda: LinkLost(reason), self.time()))
-        self._expected.fail(lambda: LinkLost(reason))
-        self._owners.clear()
-        self.on_sockets_lost()
+        self._end_all(reason)
         self.hub.close()
         # The supervisor closes the port, so that another program can have it.
         self._stopping.set()
 
+    def lose_link(self, reason: str) -> None:
+        """Fail all that hangs on the link, and have another one brought if somebody does.
+
+        Jobs that are asked for from now on wait for that link, as the session is suspended.
+        """
+        if self.on_link_lost is None:
+            self.fail(reason)
+        elif self._dead is None and self._away is None:
+            logger.warning("! %s", reason)
+            self._away = reason
+            self._end_all(reason)
+            self.session.begin_anew(self._link.baudrate)
+            self.spawn(self.on_link_lost, reason)
+
+    def use_link(self, link: Link) -> None:
+        """Go on with another link, in place of the one that was lost and is closed."""
+        self._link, self._away = link, None
+        self._backlog.clear()
+        self.session.begin_anew(link.baudrate)
+        self._last_input = self.time()
+        self._start_link()
+
+    def _start_link(self) -> None:
+        link = self._link
+        link.start(self._single_reader, lambda why: self._on_link_end(link, why))
+
+    def _on_link_end(self, link: Link, reason: str) -> None:
+        if link is self._link:  # an earlier one may tell late of its end
+            self.lose_link(reason)
+
+    def _end_all(self, reason: str) -> None:
+        """Fail every job, every waiter and every socket."""
+        if self._watchdog is not None:
+            self._watchdog.cancel()
+        self._watchdog, self._watchdog_at = None, math.inf
+        self.dispatch(self.session.fail(lambda: LinkLost(reason), self.time()))
+        self._expected.fail(lambda: LinkLost(reason))
+        self._owners.clear()
+        self.on_sockets_lost()
+
     async def _supervise(self, ready: asyncio.Future[None]) -> None:
         try:
-            self._link.start(self._single_reader, self.fail)
+            self._start_link()
             if not ready.done():
                 ready.set_result(None)
             await self._stopping.wait()

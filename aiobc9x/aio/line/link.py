@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import errno
 import logging
 import os
@@ -26,6 +27,7 @@ from urllib.parse import urlsplit
 import anyio.to_thread
 import serial
 import serial_asyncio
+from serial.tools import list_ports
 
 from aiobc9x.aio.line.finishing import until_done
 from aiobc9x.aio.line.serial_server import Greeting, keep_alive
@@ -40,6 +42,11 @@ CLOSE_LIMIT_S: Final = 2.0
 """Seconds that closing may take before the rest of the output is dropped."""
 
 _READ_BYTES: Final = 4096
+
+USB: Final = "usb:"
+"""What begins an address that names a USB device, by whatever name the system gives it."""
+
+_USB: Final = re.compile(r"usb:(?P<vid>[0-9A-Fa-f]{4}):(?P<pid>[0-9A-Fa-f]{4})(?::(?P<serial>.+))?")
 
 _HOST_AND_PORT: Final = re.compile(r"(?:[\w.-]+|\[[0-9A-Fa-f:]+\]):[0-9]{1,5}")
 """``host:port`` without a scheme, a likely mistake: no system has devices with such names."""
@@ -300,8 +307,8 @@ async def open_link(address: str | Create, settings: SerialSettings) -> Link:
     """Open the link that an address names, or that a callable makes.
 
     Args:
-        address: A serial device, ``socket://host:port``, ``sim://?name=value&…``, or
-            ``create(protocol_factory)``.
+        address: A serial device, ``usb:VID:PID[:SERIAL]``, ``socket://host:port``,
+            ``sim://?name=value&…``, or ``create(protocol_factory)``.
         settings: For a serial device.
 
     Raises:
@@ -326,6 +333,61 @@ async def open_link(address: str | Create, settings: SerialSettings) -> Link:
     return link
 
 
+async def open_link_apart(address: str | Create, settings: SerialSettings) -> Link:
+    """Open a link in a context of its own.
+
+    It must not go through another modem that the caller's context is routed through.
+
+    Raises:
+        LinkLost: As :func:`open_link`, with all its other errors.
+
+    Cancellation closes what was opened.
+    """
+    opening = asyncio.create_task(open_link(address, settings), context=contextvars.Context())
+    try:
+        return await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        opening.cancel()
+        await until_done(opening)
+        if not opening.cancelled() and opening.exception() is None:
+            # It came in the same turn as the cancellation.
+            await until_done(asyncio.create_task(opening.result().aclose()))
+        raise
+
+
+async def is_there(address: str | Create) -> bool:
+    """Whether a device is there, as far as can be seen without opening it.
+
+    What has no device, as a serial server, always counts as there.
+    """
+    if not isinstance(address, str):
+        return True
+    if address.startswith(USB):
+        return await anyio.to_thread.run_sync(find_usb, address) is not None
+    if "://" in address or os.name != "posix":
+        return True
+    return os.path.exists(address)  # noqa: PTH110, ASYNC240  (a look at /dev, which is in memory)
+
+
+def find_usb(address: str) -> str | None:
+    """Return the device of ``usb:VID:PID[:SERIAL]``, ``None`` if it isn't plugged in.
+
+    Raises:
+        ValueError: The address can't be read.
+
+    """
+    match = _USB.fullmatch(address)
+    if match is None:
+        raise ValueError(f"{address!r}: write usb:VID:PID or usb:VID:PID:SERIAL, as usb:0403:6001")
+    wanted = int(match["vid"], 16), int(match["pid"], 16)
+    found = [
+        port.device
+        for port in list_ports.comports()
+        if (port.vid, port.pid) == wanted and match["serial"] in {None, port.serial_number}
+    ]
+    return min(found, default=None)
+
+
 def _name_of(create: Create) -> str:
     """Name a callable in messages, without the arguments that a partial has bound."""
     while isinstance(create, partial):
@@ -339,7 +401,12 @@ async def _open(link: Link, address: str, settings: SerialSettings) -> None:
     scheme, separator, _ = address.partition("://")
     if not separator and _HOST_AND_PORT.fullmatch(address):
         raise ValueError(f"{address!r} is no device; for a serial server write socket://{address}")
-    if not separator:
+    if address.startswith(USB):
+        device = await anyio.to_thread.run_sync(find_usb, address)
+        if device is None:
+            raise PortNotFound(f"there is no device {address}; is the module plugged in?")
+        await link._open_serial(device, settings)
+    elif not separator:
         await link._open_serial(address, settings)
     elif scheme == "sim":
         await link._open_sim(address)
@@ -348,7 +415,7 @@ async def _open(link: Link, address: str, settings: SerialSettings) -> None:
     else:
         raise ValueError(
             f"{address!r}: the scheme {scheme}:// is not supported; use a device such as "
-            "/dev/ttyUSB0, socket://host:port, or sim://"
+            "/dev/ttyUSB0, usb:VID:PID, socket://host:port, or sim://"
         )
 
 

@@ -66,13 +66,60 @@ class Reset:
 
 
 @dataclass(frozen=True, slots=True)
+class LinkDown:
+    """The port has gone, or was given up; every call in flight and every connection has failed.
+
+    Attributes:
+        reason: What showed it.
+
+    """
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class LinkUp:
+    """The module is configured anew behind a :class:`LinkDown`, and in use again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recovering:
+    """A rung of the ladder that brings a modem back; docs/reliability.md has all of them.
+
+    Attributes:
+        rung: What is done: ``"device"`` waits for it, ``"port"`` opens it, ``"hook"`` calls the
+            user's, ``"radio"`` switches the radio off and on, ``"restart"`` restarts the module.
+        attempt: How often this has been tried since the loss, from 1 on.
+        delay_s: Seconds until then; 0 for now.
+        reason: Why: what the last try has come to.
+
+    """
+
+    rung: str
+    attempt: int
+    delay_s: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Dropped:
     """The subscriber read too slowly, and has missed this many events."""
 
     count: int
 
 
-ModemEvent: TypeAlias = Urc | Progress | Unknown | StepLost | StepRegained | Reset | Dropped
+ModemEvent: TypeAlias = (
+    Urc
+    | Progress
+    | Unknown
+    | StepLost
+    | StepRegained
+    | Reset
+    | LinkDown
+    | LinkUp
+    | Recovering
+    | Dropped
+)
 
 
 class Subscription:

@@ -17,6 +17,9 @@ from aiobc9x.errors import LinkLost
 CLOSE_LIMIT_S: Final = 14.5
 """Seconds for all sockets together; :meth:`Modem.aclose` promises the port within 15."""
 
+SILENT_LIMIT_S: Final = 4.5
+"""The same while the module doesn't answer: what it is told now, it most likely doesn't hear."""
+
 DROP_TIME_S: Final = 2.5
 """Of these, at least so many are for closing those that could not be flushed."""
 
@@ -27,7 +30,8 @@ async def close_all(keeper: SocketKeeper) -> None:
     An open socket costs the module more than lost bytes cost a program that is leaving: the
     module keeps it, with its connect ID, until the next start closes it.
     """
-    end = keeper.driver.time() + CLOSE_LIMIT_S
+    limit = SILENT_LIMIT_S if keeper.session.suspended else CLOSE_LIMIT_S
+    end = keeper.driver.time() + limit
     with anyio.CancelScope() as flush:
         await _flush(keeper, flush, end)
     if flush.cancelled_caught:

@@ -115,7 +115,11 @@ class SocketKeeper:
         return next((row for row in rows if row.connect_id == slot.connect_id), None)
 
     async def reserve(
-        self, service_type: ServiceType, access_mode: AccessMode, local_port: int
+        self,
+        service_type: ServiceType,
+        access_mode: AccessMode,
+        local_port: int,
+        preferred: int | None = None,
     ) -> Slot:
         """Reserve a connect ID.
 
@@ -138,7 +142,7 @@ class SocketKeeper:
                 raise LinkLost("the modem is being closed")
             if not self._is_being_closed(local_port):
                 self._check_rest(local_port)
-                slot = table.reserve(service_type, access_mode, local_port)
+                slot = table.reserve(service_type, access_mode, local_port, preferred)
                 if slot is not None:
                     return slot
                 if not table.is_closing:

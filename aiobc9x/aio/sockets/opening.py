@@ -63,6 +63,7 @@ class OpenRequest:
         local_port: 0 lets the module choose.
         access_mode: How received data reach the host.
         protocol_type: The family; ``None`` for a name on whose family nobody has decided.
+        preferred: The connect ID to use if it is free: that which the socket had before.
 
     """
 
@@ -72,6 +73,7 @@ class OpenRequest:
     local_port: int = 0
     access_mode: AccessMode = AccessMode.BUFFER
     protocol_type: ProtocolType | None = None
+    preferred: int | None = None
 
     def check(self, context_id: int) -> None:
         """Raise ``ValueError`` for what the module can't be asked for."""
@@ -197,7 +199,7 @@ class Opener:
 
     async def _reserve(self, request: OpenRequest) -> Slot:
         return await self._keeper.reserve(
-            request.service_type, request.access_mode, request.local_port
+            request.service_type, request.access_mode, request.local_port, request.preferred
         )
 
     async def _take_turn(self) -> None:

@@ -48,6 +48,7 @@ class ModuleTransport(transports._FlowControlMixin):
     """
 
     if TYPE_CHECKING:  # typeshed leaves these out of the private base
+        _extra: dict[str, Any]
         _protocol_paused: bool
         _high_water: int
         _low_water: int
@@ -183,6 +184,10 @@ class ModuleTransport(transports._FlowControlMixin):
             if is_saying_goodbye(self._protocol, bytes(self._slot.outgoing)):
                 self._force_close(None)  # the peer would not wait for our close_notify
                 return
+        self._end_by(error)
+
+    def _end_by(self, error: Exception) -> None:
+        """Act on an error behind which the module's socket is gone."""
         self._force_close(error)
 
     def on_refused(self, event: SendStalled | SendRefused | ReadRefused) -> None:
@@ -231,7 +236,7 @@ class ModuleTransport(transports._FlowControlMixin):
         error = await self._examiner.why_closed()
         self._has_ended = True
         if error is not None:
-            self._force_close(error)
+            self._end_by(error)
         elif self._closing:  # nothing more can be sent
             self._close_socket(self._unsent_error())
         else:

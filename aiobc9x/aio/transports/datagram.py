@@ -13,14 +13,16 @@ import errno
 import logging
 import os
 import socket
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from aiobc9x.aio.sockets.compare import Examiner
 from aiobc9x.aio.sockets.lifetimes import SocketKeeper
+from aiobc9x.aio.sockets.reopening import comes_back, open_again
 from aiobc9x.aio.transports.base import ModuleTransport
 from aiobc9x.aio.transports.socket_view import SocketView
 from aiobc9x.core.slots import Slot
-from aiobc9x.spec import SEND_MAX_BYTES
+from aiobc9x.spec import SEND_MAX_BYTES, AccessMode
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer as Buffer
@@ -36,6 +38,11 @@ A system's socket has such a limit too, and drops what is beyond it silently. He
 """
 
 
+OpensAgain: TypeAlias = Callable[[int, AccessMode], Awaitable[tuple[Slot, dict[str, Any]]]]
+"""Waits for the network and opens the socket again: is given the connect ID and the access mode
+that it had; returns it with its extra info (``Any``: it has all types)."""
+
+
 class DatagramTransport(ModuleTransport, asyncio.DatagramTransport):
     """Datagrams to and from one address."""
 
@@ -46,7 +53,10 @@ class DatagramTransport(ModuleTransport, asyncio.DatagramTransport):
         slot: Slot,
         protocol: asyncio.DatagramProtocol,
         extra: dict[str, Any],
+        opens: OpensAgain,
     ) -> None:
+        self._opens = opens
+        self._is_away = False
         self._peer: tuple[str, int] = extra["peername"]
         extra["socket"] = SocketView(socket.SOCK_DGRAM, extra["sockname"], self._peer)
         super().__init__(keeper, examiner, slot, protocol, extra)
@@ -89,6 +99,10 @@ class DatagramTransport(ModuleTransport, asyncio.DatagramTransport):
             raise ValueError("the module can't send an empty datagram (§2.2.4, note 4)")
         if self._closing:
             return
+        if self._is_away:
+            text = f"{os.strerror(errno.ENETDOWN)}: the module's socket is being opened again"
+            self._report(OSError(errno.ENETDOWN, text))
+            return
         if len(datagram) > SEND_MAX_BYTES:
             text = f"{os.strerror(errno.EMSGSIZE)}: {len(datagram)} bytes, the module sends 1440"
             self._report(OSError(errno.EMSGSIZE, text))
@@ -123,6 +137,38 @@ class DatagramTransport(ModuleTransport, asyncio.DatagramTransport):
         self._maybe_resume_protocol()
         self._report(error)
         self._flushed()
+
+    def _end_by(self, error: Exception) -> None:
+        """Open the socket again if the module comes back; what waited to be sent is lost."""
+        if self._closing or not comes_back(self._keeper, error):
+            super()._end_by(error)
+            return
+        is_new, self._is_away = not self._is_away, True
+        self._call("error_received", self._protocol.error_received, error)
+        if is_new and not self.is_closing():  # which the protocol may have had done
+            self._keeper.close(self._slot)
+            self._maybe_resume_protocol()
+            self._keeper.driver.spawn(self._open_again)
+
+    async def _open_again(self) -> None:
+        before = self._slot
+        made = await open_again(
+            self._keeper,
+            lambda: not self._closing,
+            lambda: self._opens(before.connect_id, before.access_mode),
+        )
+        if made is None:
+            return
+        slot, extra = made
+        if self._closing:
+            self._keeper.close(slot)
+            return
+        self._slot, self._is_away = slot, False
+        self._is_ending = self._has_ended = False
+        for name in ("connect_id", "sockname"):
+            self._extra[name] = extra[name]
+        self._keeper.driver.adopt(slot, self)
+        self._update_reading()
 
     def _report(self, error: OSError) -> None:
         self._call("error_received", self._protocol.error_received, error)

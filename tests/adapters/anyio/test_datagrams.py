@@ -15,7 +15,7 @@ from aiobc9x.adapters.anyio.flow import DATAGRAM_LIMIT
 from aiobc9x.sim.faults import Fault, FaultKind
 from aiobc9x.sim.memory import Peer
 from tests.support.bench import HOST, Bench
-from tests.support.clock import running, virtual
+from tests.support.clock import virtual
 
 UDP_PORT = 5683
 
@@ -54,12 +54,12 @@ async def test_iteration() -> None:
         async def collect() -> None:
             async for item in socket:
                 seen.append(item)
-                bench.virtual.module.reset(running().now)
+                bench.cut_line()
 
-        with pytest.raises(anyio.BrokenResourceError, match="restart") as caught:
+        with pytest.raises(anyio.BrokenResourceError, match="lost") as caught:
             await collect()
         assert seen == [b"one"]
-        assert isinstance(caught.value.__cause__, aiobc9x.ModuleReset)
+        assert isinstance(caught.value.__cause__, aiobc9x.LinkLost)
         with pytest.raises(anyio.BrokenResourceError):
             await socket.send(b"x")
         await socket.aclose()

@@ -15,7 +15,7 @@ from aiobc9x.adapters.anyio import Listener, create_listener
 from aiobc9x.sim.faults import Fault, FaultKind
 from aiobc9x.sim.memory import Peer
 from tests.support.bench import Bench
-from tests.support.clock import running, virtual
+from tests.support.clock import virtual
 
 LISTEN_PORT = 2020
 
@@ -167,18 +167,18 @@ async def test_the_end_of_the_module() -> None:
     async with Bench() as bench:
         listener = await listening(bench)
 
-        async def restart() -> None:
+        async def unplug() -> None:
             await anyio.sleep(1)
-            bench.virtual.module.reset(running().now)
+            bench.cut_line()
 
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(restart)
+            tasks.start_soon(unplug)
             with pytest.raises(ExceptionGroup) as group:
                 await listener.serve(echo)
-        assert group.group_contains(anyio.BrokenResourceError, match="restart")
+        assert group.group_contains(anyio.BrokenResourceError, match="lost")
         with pytest.raises(anyio.BrokenResourceError) as caught:
             await listener.accept()
-        assert isinstance(caught.value.__cause__, aiobc9x.ModuleReset)
+        assert isinstance(caught.value.__cause__, aiobc9x.LinkLost)
         await listener.aclose()
 
 

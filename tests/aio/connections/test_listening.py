@@ -15,7 +15,7 @@ from aiobc9x.aio.connections.listening import Server
 from aiobc9x.sim.faults import Fault, FaultKind
 from aiobc9x.sim.memory import Peer
 from aiobc9x.wire.urcs import Incoming, IncomingFull
-from tests.support.bench import ECHO_PORT, HOST, LISTEN_PORT, Bench
+from tests.support.bench import ECHO_PORT, HOST, LISTEN_PORT, PORT, Bench
 from tests.support.clock import take_errors, virtual
 from tests.support.recorders import StreamRecorder
 
@@ -300,59 +300,80 @@ class TestClose:
 
 
 class TestLoss:
-    """A listener that ends from outside says so to serve_forever()."""
+    """A listener comes back by itself; one that ends for good says so to serve_forever()."""
 
     @virtual
     async def test_restart(self) -> None:
-        """ModuleReset."""
+        """It listens again, on the same connect ID, and serving goes on."""
         async with Bench() as bench:
             modem = await bench.open()
+            await bench.streams(HOST, PORT)  # so that ID 0 is another's
             server = await modem.start_server(echo, LISTEN_PORT)
             serving = asyncio.create_task(server.serve_forever())
             await asyncio.sleep(1)
+            before = bench.open_ids[-1]
             bench.virtual.reset()
-            with pytest.raises(aiobc9x.ModuleReset):
-                await serving
-            assert not server.is_serving()
-            await server.wait_closed()
+            await asyncio.sleep(30)
+            assert bench.open_ids == [before]
+            await self._serves(bench, server, serving)
 
+    @pytest.mark.parametrize("faults", [(), (Fault(FaultKind.DROP_LINE, on='+QIURC: "closed"'),)])
     @virtual
-    async def test_network(self) -> None:
-        """The module reports ``"closed"`` for the listener too: NetworkLost."""
-        async with Bench() as bench:
+    async def test_network(self, faults: tuple[Fault, ...]) -> None:
+        """It listens again when there is a network again, though the end got lost."""
+        async with Bench(*faults) as bench:
             modem = await bench.open()
             server = await modem.start_server(echo, LISTEN_PORT)
             serving = asyncio.create_task(server.serve_forever())
             await asyncio.sleep(1)
             bench.virtual.set_coverage(False)
-            with pytest.raises(aiobc9x.NetworkLost):
-                await asyncio.wait_for(serving, 30)
+            await asyncio.sleep(300)
+            assert bench.open_ids == []
+            bench.virtual.set_coverage(True)
+            await asyncio.sleep(90)
+            await self._serves(bench, server, serving)
+
+    async def _serves(
+        self, bench: Bench, server: aiobc9x.Server, serving: asyncio.Task[None]
+    ) -> None:
+        assert server.is_serving()
+        assert not serving.done()
+        peer = bench.network.dial(LISTEN_PORT)
+        assert peer is not None
+        peer.send(b"hello")
+        await asyncio.sleep(5)
+        assert bytes(peer.received) == b"hello"
+        server.close()
+        with pytest.raises(asyncio.CancelledError):
+            await serving
+        await server.wait_closed()
+        with pytest.raises(OSError, match="rests"):
+            await bench.current.start_server(echo, LISTEN_PORT)
+
+    @virtual
+    async def test_closed_while_the_module_restarts(self) -> None:
+        """Then nobody wants it any more."""
+        async with Bench() as bench:
+            modem = await bench.open()
+            server = await modem.start_server(echo, LISTEN_PORT)
+            bench.virtual.reset()
+            await asyncio.sleep(0.01)
+            server.close()
             await server.wait_closed()
+            await asyncio.sleep(60)
             assert bench.open_ids == []
 
     @virtual
     async def test_closed_by_the_module(self) -> None:
-        """Without a network that is gone, it is a ConnectionResetError."""
+        """Though the network is there: it listens again too."""
         async with Bench() as bench:
             modem = await bench.open()
             server = await modem.start_server(echo, LISTEN_PORT)
             serving = asyncio.create_task(server.serve_forever())
             await asyncio.sleep(1)
             bench.virtual.say('+QIURC: "closed",0')
-            with pytest.raises(ConnectionResetError, match="closed the listener"):
-                await asyncio.wait_for(serving, 30)
-
-    @virtual
-    async def test_end_whose_urc_got_lost(self) -> None:
-        """The sockets are compared from time to time, also if only a listener is there."""
-        async with Bench(Fault(FaultKind.DROP_LINE, on='+QIURC: "closed"')) as bench:
-            modem = await bench.open()
-            server = await modem.start_server(echo, LISTEN_PORT)
-            serving = asyncio.create_task(server.serve_forever())
-            await asyncio.sleep(1)
-            bench.virtual.set_coverage(False)
-            with pytest.raises(ConnectionResetError):
-                await asyncio.wait_for(serving, 60)
+            await asyncio.sleep(150)
+            await self._serves(bench, server, serving)
 
     @virtual
     async def test_lost_line(self) -> None:

@@ -175,6 +175,8 @@ class TestOpening:
 async def over_a_network(bench: Bench, banner: bytes = b"", **settings: Any) -> aiobc9x.Modem:
     """Open a modem over a stream of the caller's own, whose far side can vanish."""
 
+    settings.setdefault("reconnect", None)
+
     async def create(protocol_factory: Callable[[], asyncio.Protocol]) -> tuple[Any, Any]:
         protocol = protocol_factory()
         bench.line = bench.virtual.connect_memory(protocol)

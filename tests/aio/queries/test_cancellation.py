@@ -84,9 +84,9 @@ async def test_call(name: str, moment: Moment) -> None:
 
 
 def test_no_call_is_left_out() -> None:
-    """Every public coroutine is here, in test_cancellation, or in adapters/test_proxy."""
+    """Every public coroutine is here, in test_cancellation, test_reconnecting or the proxy's."""
     elsewhere = {"aclose", "command", "wait_ready", "open_connection", "create_connection"}
-    elsewhere |= {"serve_proxy"}
+    elsewhere |= {"serve_proxy", "available"}
     below = {"create_server", "set_pin"}  # start_server() is the one; the other is one command
     public = {
         name

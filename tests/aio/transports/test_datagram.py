@@ -354,11 +354,30 @@ class TestEnd:
 
     @virtual
     async def test_network_loss(self) -> None:
-        """Losing the network ends the endpoint with NetworkLost."""
+        """Losing the network is told of; the endpoint goes on when it is back."""
         async with Bench() as bench:
-            _, protocol = await endpoint(bench)
+            transport, protocol = await endpoint(bench, echo=True)
             bench.virtual.set_coverage(False)
-            assert isinstance(await asyncio.wait_for(protocol.lost, 60), aiobc9x.NetworkLost)
+            await protocol.until(errors=1)
+            assert isinstance(protocol.errors[0], aiobc9x.NetworkLost)
+            bench.virtual.set_coverage(True)
+            await asyncio.sleep(120)
+            transport.sendto(b"again")
+            await protocol.until(received=1)
+            assert protocol.received == [b"again"]
+            assert not protocol.lost.done()
+
+    @virtual
+    async def test_closed_while_the_module_restarts(self) -> None:
+        """Then it is not opened again."""
+        async with Bench() as bench:
+            transport, protocol = await endpoint(bench)
+            bench.virtual.reset()
+            await protocol.until(errors=1)
+            transport.close()
+            assert await protocol.lost is None
+            await asyncio.sleep(60)
+            assert bench.open_ids == []
 
     @virtual
     async def test_protocol_that_raises(self) -> None:

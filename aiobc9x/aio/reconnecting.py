@@ -1,0 +1,368 @@
+"""Bring a modem back whose link has gone, or that has stopped answering.
+
+Layer: aio.
+
+The rungs below :class:`LinkDown`, each told of as a :class:`Recovering` event:
+
+========== ============================================== ======================================
+rung       when                                           what follows
+========== ============================================== ======================================
+device     there is no such device                        ``port``, as soon as it is there
+port       always                                         in step within 10 s and configured: up
+hook       the port opens, and nothing (usable) answers   ``port`` at once
+radio      it answers, and has no network for long        the wait for the network, twice as long
+restart    the radio off and on did not help              the same, longer with each restart
+========== ============================================== ======================================
+
+The first rungs, before a link is given up at all, are those of
+:mod:`aiobc9x.aio.recovery`: drain and ``AT``, ESC, filling up a data mode.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import logging
+import math
+import random
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, fields
+from typing import Any, Final
+
+from aiobc9x.aio.arguments import check_flag, check_integer, check_positive_seconds, check_seconds
+from aiobc9x.aio.bringup.readiness import Readiness
+from aiobc9x.aio.bringup.startup import Started, start
+from aiobc9x.aio.bringup.synchronize import synchronize
+from aiobc9x.aio.line.driver import Driver
+from aiobc9x.aio.line.link import Link
+from aiobc9x.aio.line.subscriptions import LinkDown, LinkUp, Recovering
+from aiobc9x.aio.recovery import Health
+from aiobc9x.aio.sockets.changes import Changes
+from aiobc9x.errors import (
+    CommandError,
+    LinkTimeout,
+    ModemError,
+    ModuleReset,
+    PortDenied,
+    PortNotFound,
+    WrongModule,
+)
+from aiobc9x.wire.commands.base import Raw
+from aiobc9x.wire.commands.radio import Cfun
+
+logger = logging.getLogger("aiobc9x.aio")
+
+IN_STEP_S: Final = 10.0
+"""Seconds for the first answer on a port that has just been opened. A silent module is asked all
+the time, so the next try costs nothing but another opening of the port. Ours."""
+
+SCAN_IN_STEP_S: Final = 25.0
+"""The same where the speed is to be found: three seconds for each (quirks: seven speeds)."""
+
+HOOK_LIMIT_S: Final = 60.0
+"""Seconds that one call of the user's hook may take. Ours."""
+
+LOOK_S: Final = 0.5
+"""Between two looks whether a device has appeared. Ours."""
+
+SETTLE_S: Final = 0.2
+"""What udev needs to give a device that has just appeared its group and its links."""
+
+QUICK_DENIALS: Final = 5
+"""Refusals for want of permission behind which the wait becomes the longest: a device that has
+just been plugged in belongs to root until udev has seen to it."""
+
+NETWORK_LOOK_S: Final = 60.0
+"""Between two looks whether the module has a network, while it is not known to have one."""
+
+_RADIO_PAUSE_S: Final = 5.0
+_FOREVER: Final = math.inf
+
+Hook = Callable[[Any], Awaitable[object]]
+"""Is given the modem (``Any``: it is of a layer above)."""
+
+
+class ModemState(enum.Enum):
+    """Where a modem stands in its life."""
+
+    UP = "up"
+    """Commands and answers match; the network may be there or not."""
+
+    RECOVERING = "recovering"
+    """The line is being brought back in step, or the module configured after a restart."""
+
+    AWAY = "away"
+    """There is no link: the port has gone, or nothing answers."""
+
+    CLOSED = "closed"
+    """For good: by :meth:`Modem.aclose`, or because nobody brings it back."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Reconnect:
+    """How a modem comes back behind the loss of its port, or of the module's answers.
+
+    Attributes:
+        first_delay: Seconds, at most, until the port is opened for the first time.
+        max_delay: Seconds, at most, between two tries later; each is twice the last one. The
+            real ones are chosen at random below these, so that many modems on one hub, or many
+            gateways on one network, don't all come at once.
+        give_up_after: Seconds from the loss on after which the modem is closed for good;
+            ``None`` for never.
+        reset: An async callable that is given the modem and restarts the module from outside: by
+            a GPIO, by the power of its USB port. Called when the port opens and nothing answers.
+        resets_per_hour: Calls of ``reset`` in any hour, and restarts for want of a network:
+            relatives are refused by the network after too many.
+        wait_for_device: Whether the first opening waits too until the device is there.
+        network_patience: Seconds that a module which answers may have no network until its
+            radio is switched off and on, and later itself restarted; 0 for never.
+
+    """
+
+    first_delay: float = 1.0
+    max_delay: float = 60.0
+    give_up_after: float | None = None
+    reset: Hook | None = None
+    resets_per_hour: int = 6
+    wait_for_device: bool = False
+    network_patience: float = 900.0
+
+    def __post_init__(self) -> None:
+        """Refuse what can't be meant."""
+        for name in ("first_delay", "max_delay"):
+            check_positive_seconds(name, getattr(self, name))
+        if not self.first_delay <= self.max_delay < math.inf:
+            raise ValueError(
+                f"max_delay is {self.max_delay}: use first_delay ({self.first_delay}) or more"
+            )
+        if self.give_up_after is not None:
+            check_positive_seconds("give_up_after", self.give_up_after)
+        if self.reset is not None and not callable(self.reset):
+            raise TypeError(f"reset must be an async callable, not {type(self.reset).__name__}")
+        check_integer("resets_per_hour", self.resets_per_hour, 0)
+        check_flag("wait_for_device", self.wait_for_device)
+        check_seconds("network_patience", self.network_patience)
+        if not 0 <= self.network_patience < math.inf:  # nor NaN
+            raise ValueError(
+                f"network_patience is {self.network_patience}: use seconds, 0 for never"
+            )
+
+    def __repr__(self) -> str:
+        told = ((each.name, getattr(self, each.name), each.default) for each in fields(self))
+        return f"Reconnect({', '.join(f'{n}={v!r}' for n, v, usual in told if v != usual)})"
+
+    def delay(self, attempt: int, draw: Callable[[], float] = random.random) -> float:
+        """Return the seconds before a try, 0 being the first: at random below a doubling limit."""
+        doublings = min(attempt, 30)  # 2**30 s are longer than any limit
+        return draw() * min(self.max_delay, self.first_delay * 2.0**doublings)
+
+
+class Life:
+    """Brings the link of one modem back, for as long as its policy says.
+
+    Args:
+        modem: Returns the modem, which the user's hook is given.
+        policy: When to try what; ``None``: a modem ends with its link.
+        driver: What runs over the link.
+        health: What configures the module.
+        readiness: What knows of its network.
+        open_link: Opens the link once more.
+        is_there: Whether the device is there, as far as can be seen without opening it.
+
+    Attributes:
+        changed: Tells whenever :attr:`state` may have changed.
+
+    """
+
+    def __init__(
+        self,
+        modem: Callable[[], object],
+        policy: Reconnect | None,
+        driver: Driver,
+        health: Health,
+        readiness: Readiness,
+        open_link: Callable[[], Awaitable[Link]],
+        is_there: Callable[[], Awaitable[bool]],
+    ) -> None:
+        self._modem, self._policy, self._driver = modem, policy, driver
+        self._health, self._readiness = health, readiness
+        self._open_link, self._is_there = open_link, is_there
+        self._is_returning = False
+        self._resets: deque[float] = deque()
+        self.changed = Changes()
+        if policy is not None:
+            driver.on_link_lost = self.on_link_lost
+
+    @property
+    def state(self) -> ModemState:
+        """Where the modem stands."""
+        if not self._driver.is_alive:
+            return ModemState.CLOSED
+        if self._driver.is_away or self._is_returning:
+            return ModemState.AWAY
+        return ModemState.RECOVERING if self._driver.session.suspended else ModemState.UP
+
+    async def on_link_lost(self, reason: str) -> None:
+        """Bring the modem back; one try after the other, until it is there or given up."""
+        if self._is_returning:
+            return  # the link was lost while it was being brought back
+        assert self._policy is not None
+        self._is_returning = True
+        driver = self._driver
+        driver.session.statistics.link_losses += 1
+        driver.hub.publish(LinkDown(reason))
+        self.changed.tell()
+        self._readiness.restarted()  # nobody knows what happens to the module meanwhile
+        try:
+            await self._return(self._policy, reason)
+        finally:
+            self._is_returning = False
+            self.changed.tell()
+
+    async def _return(self, policy: Reconnect, reason: str) -> None:
+        driver, attempt, denials = self._driver, 0, 0
+        end = driver.time() + (policy.give_up_after or _FOREVER)
+        wait = policy.delay(0)
+        while True:
+            await driver.link.aclose()
+            attempt += 1
+            driver.hub.publish(Recovering("port", attempt, wait, reason))
+            await self._pause(wait, end)
+            if driver.time() >= end:
+                driver.fail(f"{reason}; given up after {policy.give_up_after:g} s")
+                return
+            try:
+                started = await self._try()
+            except PortNotFound as exc:
+                reason, wait = str(exc), policy.delay(0)
+                driver.hub.publish(Recovering("device", attempt, LOOK_S, reason))
+                await self._wait_for_device(end)
+            except (PortDenied, WrongModule) as exc:
+                # A wrong device doesn't become the right one soon, and a user does nothing soon.
+                reason, denials = str(exc), denials + 1
+                wait = policy.max_delay if denials > QUICK_DENIALS else policy.delay(0)
+            except (LinkTimeout, ModuleReset) as exc:
+                reason = str(exc)
+                has_reset = await self._reset(policy, attempt, reason)
+                wait = 0.0 if has_reset else min(policy.delay(attempt), policy.first_delay)
+            except Exception as exc:  # create() is a user's: it may raise anything
+                if not isinstance(exc, ModemError | OSError):
+                    driver.report("opening the link again failed", exc)
+                reason, wait = str(exc) or type(exc).__name__, policy.delay(attempt)
+            else:
+                self._go_on(started)
+                return
+            driver.lose_link(reason)  # if it was not lost by itself
+
+    async def _try(self) -> Started:
+        """Open the link, and bring the module in step and to its settings."""
+        link = await self._open_link()
+        driver, settings = self._driver, self._health.settings
+        try:
+            async with self._health.one_recovery:
+                driver.use_link(link)
+                scan = settings.baudrate is None
+                await synchronize(driver, SCAN_IN_STEP_S if scan else IN_STEP_S, scan=scan)
+                started = await start(driver, settings)
+                driver.check_link()
+        except BaseException:
+            await link.aclose()
+            raise
+        link.end_greeting()
+        return started
+
+    def _go_on(self, started: Started) -> None:
+        self._driver.session.statistics.returns += 1
+        self._is_returning = False
+        self._health.started(started)
+        self._driver.hub.publish(LinkUp())
+
+    async def _pause(self, seconds: float, end: float) -> None:
+        """Wait before a try; a device that appears cuts the wait."""
+        until = min(self._driver.time() + seconds, end)
+        was_there = await self._is_there()
+        while (left := until - self._driver.time()) > 0:
+            await asyncio.sleep(min(left, LOOK_S))
+            if not was_there and await self._is_there():
+                await asyncio.sleep(SETTLE_S)
+                return
+
+    async def _wait_for_device(self, end: float) -> None:
+        while self._driver.time() < end:
+            if await self._is_there():
+                return
+            await asyncio.sleep(LOOK_S)
+
+    async def _reset(self, policy: Reconnect, attempt: int, reason: str) -> bool:
+        """Have the module reset from outside, if that can be; return whether it was."""
+        if policy.reset is None or not self._may_reset(policy):
+            return False
+        driver = self._driver
+        driver.hub.publish(Recovering("hook", attempt, 0.0, reason))
+        driver.session.statistics.reset_hooks += 1
+        await driver.link.aclose()  # a hook that switches the port's power off needs it closed
+        try:
+            async with asyncio.timeout(HOOK_LIMIT_S):
+                await policy.reset(self._modem())
+        except Exception as exc:
+            driver.report("the reset hook failed", exc)
+        return True
+
+    def _may_reset(self, policy: Reconnect) -> bool:
+        """Count a reset, unless there were too many within an hour."""
+        now = self._driver.time()
+        while self._resets and self._resets[0] <= now - 3600.0:
+            self._resets.popleft()
+        if len(self._resets) >= policy.resets_per_hour:
+            return False
+        self._resets.append(now)
+        return True
+
+    async def watch_network(self) -> None:
+        """Restart what a module that answers, and has no network, may hang on."""
+        policy = self._policy
+        if policy is None or not policy.network_patience:
+            return
+        rung, since, patience = 0, self._driver.time(), policy.network_patience
+        while True:
+            await asyncio.sleep(min(NETWORK_LOOK_S, policy.network_patience))
+            now = self._driver.time()
+            if self.state is not ModemState.UP:
+                since = now
+            elif self._readiness.is_ready or await self._has_network():
+                rung, since, patience = 0, now, policy.network_patience
+            elif now - since >= patience:
+                rung += 1
+                since, patience = now, min(2 * patience, 24 * 3600.0)
+                await self._help_network(policy, rung, patience)
+
+    async def _has_network(self) -> bool:
+        try:
+            return await self._readiness.has_network()
+        except ModemError:
+            return True  # it is not the network that fails
+
+    async def _help_network(self, policy: Reconnect, rung: int, patience: float) -> None:
+        name = "radio" if rung == 1 else "restart"
+        if name == "restart" and not self._may_reset(policy):
+            return
+        reason = f"no network for {patience / 2:.0f} s"
+        logger.warning("! %s: %s", reason, name)
+        self._driver.hub.publish(Recovering(name, rung, 0.0, reason))
+        try:
+            if name == "radio":
+                await self._driver.run(Cfun(0))
+                await asyncio.sleep(_RADIO_PAUSE_S)
+                await self._driver.run(Cfun(1))
+            else:
+                await self._restart()
+        except ModemError as exc:
+            logger.info("! %s: %s", name, exc)
+        self._readiness.forget()
+
+    async def _restart(self) -> None:
+        try:
+            await self._driver.run(Raw("AT+QRST=1"))
+        except CommandError:  # a module without it (27.007 has the other one)
+            await self._driver.run(Raw("AT+CFUN=1,1"))
