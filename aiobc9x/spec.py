@@ -288,3 +288,48 @@ CME_TEXT: Final[dict[int, str]] = {
     262: "SIM blocked",
 }
 """Meaning of the ``+CME ERROR`` codes that a gateway meets (27.007, 9.2)."""
+
+
+EMM_CAUSE_TEXT: Final[dict[int, str]] = {
+    2: "IMSI unknown in HSS",
+    3: "illegal UE",
+    5: "IMEI not accepted",
+    6: "illegal ME",
+    7: "EPS services not allowed",
+    8: "EPS and non-EPS services not allowed",
+    9: "UE identity cannot be derived by the network",
+    10: "implicitly detached",
+    11: "PLMN not allowed",
+    12: "tracking area not allowed",
+    13: "roaming not allowed in this tracking area",
+    14: "EPS services not allowed in this PLMN",
+    15: "no suitable cells in tracking area",
+    16: "MSC temporarily not reachable",
+    17: "network failure",
+    18: "CS domain not available",
+    19: "ESM failure",
+    20: "MAC failure",
+    21: "synch failure",
+    22: "congestion",
+    23: "UE security capabilities mismatch",
+    24: "security mode rejected",
+    25: "not authorized for this CSG",
+    26: "non-EPS authentication unacceptable",
+    31: "redirection to 5GCN required",
+    35: "requested service option not authorized in this PLMN",
+    39: "CS service temporarily not available",
+    40: "no EPS bearer context activated",
+    42: "severe network failure",
+    95: "semantically incorrect message",
+    96: "invalid mandatory information",
+    97: "message type unknown",
+    98: "message type not compatible with the state",
+    99: "information element unknown",
+    100: "conditional element error",
+    101: "message not compatible with the state",
+    111: "protocol error",
+}
+"""Meaning of ``<reject_cause>`` of AT+CEREG for ``<cause_type>`` 0 (24.301, annex A).
+
+Those of AT+CGREG and AT+CREG have the same numbers (24.008, annex G).
+"""

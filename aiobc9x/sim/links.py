@@ -374,6 +374,10 @@ class VirtualModule:
         """Take the network away, which closes every socket, or give it back."""
         self._act(lambda now: self.module.set_coverage(covered, now))
 
+    def deny(self, cause: int) -> None:
+        """Have the network deny registration for a cause of 24.301, or take it again with 0."""
+        self._act(lambda now: self.module.deny(cause, now))
+
     def say(self, line: str) -> None:
         """Print a line that nobody asked for."""
         self._act(lambda now: self.module.say(line, now))

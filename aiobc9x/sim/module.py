@@ -129,6 +129,12 @@ class Module:
         self.radio.set_coverage(covered)
         self._run_timers()
 
+    def deny(self, cause: int, now: float) -> None:
+        """Have the network deny registration for a cause of 24.301, or take it again with 0."""
+        self._advance(now)
+        self.radio.deny(cause)
+        self._run_timers()
+
     def deep_sleep(self, now: float) -> None:
         """Fall asleep at once, whatever AT+QSCLK says."""
         self._advance(now)

@@ -66,6 +66,7 @@ class SimOptions:
     cfun: Literal[0, 1, 4] = 1
     register_time: float = 0.0
     attach_time: float = 0.0
+    reject_cause: int = 0
     pin: str = ""
     sim: bool = True
     ip: str = "100.127.243.105"

@@ -37,6 +37,7 @@ class Stat(enum.IntEnum):
     IDLE = 0
     HOME = 1
     SEARCHING = 2
+    DENIED = 3
 
 
 class Radio:
@@ -45,6 +46,7 @@ class Radio:
     Attributes:
         lost: Called when the network is gone while sockets may be open.
         covered: Whether there is coverage; see :meth:`set_coverage`.
+        reject_cause: Why the network denies registration; 0 if it doesn't, see :meth:`deny`.
 
     """
 
@@ -52,6 +54,7 @@ class Radio:
         self._board = board
         self.lost: Callable[[], None] = lambda: None
         self.covered = True
+        self.reject_cause = board.options.reject_cause
         self._timer: Timer | None = None
         self.reset()
         self.handlers: dict[str, Callable[[Command], None]] = {
@@ -102,6 +105,13 @@ class Radio:
         else:
             self._leave(Stat.SEARCHING if self.function == 1 else Stat.IDLE)
 
+    def deny(self, cause: int) -> None:
+        """Have the network deny registration for a cause of 24.301, or take it again with 0."""
+        self.reject_cause = cause
+        if self.stat != Stat.IDLE:
+            self._leave(Stat.SEARCHING)
+        self._search()
+
     def _search(self) -> None:
         ready = self.function == 1 and self._unlocked and self._board.options.sim
         if not ready or self.stat == Stat.HOME:
@@ -111,6 +121,9 @@ class Radio:
             self._after(self._board.options.register_time, self._registered)
 
     def _registered(self) -> None:
+        if self.reject_cause:
+            self._set_stat(Stat.DENIED)
+            return
         self._set_stat(Stat.HOME)
         if self._wants_attach:
             self._after(self._board.options.attach_time, self._attach)
@@ -153,12 +166,13 @@ class Radio:
     def _location(self, mode: int) -> str:
         """Write ``<stat>`` and what the mode adds to it."""
         fields = [str(int(self.stat))]
-        if mode >= 2 and self.stat == Stat.HOME:
+        if mode >= 2 and self.stat in (Stat.HOME, Stat.DENIED):
             fields += [f'"{TAC}"', f'"{CELL}"', str(ACT_NB)]
-            if mode >= 4:
-                fields += ["", "", '"00100010"', '"00000110"']
-            elif mode == 3:
-                fields += ["", ""]
+            denied = self.stat == Stat.DENIED and mode in (3, 5)
+            if mode >= 3:
+                fields += ["0", str(self.reject_cause)] if denied else ["", ""]
+            if mode >= 4 and self.stat == Stat.HOME:
+                fields += ['"00100010"', '"00000110"']
         return ",".join(fields)
 
     def _cfun(self, command: Command) -> None:

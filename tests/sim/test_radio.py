@@ -72,6 +72,36 @@ class TestRegistration:
         desk.wait(2)
         assert desk.type("AT+CEREG?") == lines("+CEREG: 0,1") + OK
 
+    @pytest.mark.parametrize(
+        ("mode", "more"),
+        [
+            (1, ""),
+            (2, ',"1A2B","01A2B3C4",9'),
+            (3, ',"1A2B","01A2B3C4",9,0,11'),
+            (4, ',"1A2B","01A2B3C4",9,,'),
+            (5, ',"1A2B","01A2B3C4",9,0,11'),
+        ],
+    )
+    def test_denied(self, mode: int, more: str) -> None:
+        """The cause comes from 3 on but at 4, and the network may think better of it."""
+        desk = Desk(SimOptions(register_time=1, reject_cause=11))
+        desk.type(f"AT+CEREG={mode}")
+        assert desk.wait(2) == lines(f"+CEREG: 3{more}")
+        assert desk.type("AT+CEREG?") == lines(f"+CEREG: {mode},3{more}") + OK
+        assert desk.type("AT+CGATT?") == lines("+CGATT: 0") + OK
+        desk.module.deny(0, desk.now)
+        desk.wait(2)
+        assert desk.type("AT+CGATT?") == lines("+CGATT: 1") + OK
+        desk.module.deny(15, desk.now)
+        desk.wait(2)
+        assert desk.type("AT+CGATT?") == lines("+CGATT: 0") + OK
+
+    def test_denied_while_the_radio_is_off(self) -> None:
+        """Nothing is searched for."""
+        desk = Desk(SimOptions(cfun=0))
+        desk.module.deny(15, desk.now)
+        assert desk.type("AT+CEREG?") == lines("+CEREG: 0,0") + OK
+
 
 class TestSim:
     """AT+CPIN, AT+CIMI, AT+QCCID."""

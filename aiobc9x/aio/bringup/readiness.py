@@ -25,6 +25,7 @@ from aiobc9x.errors import (
     StageTimeout,
     UnexpectedAnswer,
 )
+from aiobc9x.spec import EMM_CAUSE_TEXT
 from aiobc9x.wire.commands.base import Command
 from aiobc9x.wire.commands.radio import Cereg, Cgact, Cgatt, Cgpaddr, Cgreg, Creg
 from aiobc9x.wire.signalling import RegistrationStatus
@@ -54,7 +55,13 @@ _LEVELS: Final = (5, 4, 3, 2, 1)
 """What AT+CEREG can be set to (27.007): 3 adds the cause of a refusal, 4 the timers, 5 both."""
 
 _TELLS_CELL: Final = 2
-_REGISTRATIONS: Final = {0: "not searching", 2: "searching", 3: "denied so far", 4: "unknown"}
+_REGISTRATIONS: Final = {
+    0: "not searching",
+    2: "searching",
+    3: "registration denied by the network",
+    4: "unknown",
+}
+_EMM: Final = 0
 _SIM_STAGE: Final = "waiting for the SIM"
 _SILENT: Final = "the module gave no answer"
 
@@ -172,7 +179,7 @@ class Readiness:
 
     def _hint(self) -> str:
         if self._detail and self._detail != _SILENT:
-            return f"the module last said {self._detail}; check SIM, antenna, coverage and APN"
+            return f"the module last said: {self._detail}; check SIM, antenna, coverage and APN"
         silence = self._detail or "the module said nothing"
         return f"{silence}; check SIM, antenna, coverage and APN"
 
@@ -248,9 +255,7 @@ class Readiness:
     async def _is_registered(self) -> bool:
         status = await self.registration()
         await self._choose_level(status)
-        self._detail = _REGISTRATIONS.get(status.stat, f"status {status.stat}")
-        if status.reject_cause:
-            self._detail += f" (cause {status.reject_cause})"
+        self._detail = _in_words(status)
         return status.registered
 
     async def _choose_level(self, status: RegistrationStatus) -> None:
@@ -341,3 +346,15 @@ class Readiness:
             if meaning_of(exc) is not Refusal.MISSING:
                 raise
             return await self._driver.run(Cgpaddr(self._context_id))
+
+
+def _in_words(status: RegistrationStatus) -> str:
+    """Say how a module is registered: the state, why the network says no, and where that was."""
+    words = _REGISTRATIONS.get(status.stat, f"status {status.stat}")
+    if status.reject_cause:
+        known = EMM_CAUSE_TEXT if status.cause_type in (_EMM, None) else {}
+        meaning = known.get(status.reject_cause, "one of the maker's or a newer network's")
+        words += f": cause {status.reject_cause}, {meaning}"
+    if status.ci is not None:
+        words += f"; cell {status.ci}" + (f" of area {status.tac}" if status.tac else "")
+    return words

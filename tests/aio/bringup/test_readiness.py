@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
+from collections.abc import AsyncIterator
 
 import pytest
 
 import aiobc9x
+from aiobc9x.aio.line.subscriptions import Subscription
 from aiobc9x.sim.faults import Fault, FaultKind
+from aiobc9x.wire.urcs import Registration
 from tests.support.answering import AnsweringModule, late, loses_network, opened
 from tests.support.bench import HOST, PORT, Bench
 from tests.support.clock import running, virtual
+
+
+async def _until_quiet(events: Subscription) -> AsyncIterator[aiobc9x.ModemEvent]:
+    """What waits for a subscriber, and what comes within a second behind that."""
+    with contextlib.suppress(TimeoutError):
+        while True:
+            yield await asyncio.wait_for(anext(events), 1)
 
 
 class TestWaiting:
@@ -219,7 +230,7 @@ class TestNotNow:
         module = AnsweringModule()
         module.on(r"AT\+CGPADDR.*", b"ERROR")
         async with opened(module) as modem:
-            with pytest.raises(aiobc9x.StageTimeout, match=r"an address: .*said ERROR"):
+            with pytest.raises(aiobc9x.StageTimeout, match=r"an address: .*said: ERROR"):
                 await modem.wait_ready(30)
 
     @pytest.mark.parametrize(
@@ -333,15 +344,52 @@ class TestRegistrationLevel:
             await modem.wait_ready(30)
         assert module.told("AT+CEREG=") == ["AT+CEREG=5"] * 2
 
+    @pytest.mark.parametrize(
+        ("answer", "words"),
+        [
+            (
+                b',"7B2C","0012A4F1",9,0,11',
+                "cause 11, PLMN not allowed; cell 0012A4F1 of area 7B2C",
+            ),
+            (b",,,,0,15", "cause 15, no suitable cells in tracking area"),
+            (b',,"0012A4F1",9,0,22', "cause 22, congestion; cell 0012A4F1"),
+            (b",,,,0,77", "cause 77, one of the maker's or a newer network's"),
+            (b",,,,1,11", "cause 11, one of the maker's or a newer network's"),
+        ],
+    )
     @virtual
-    async def test_the_cause_is_told(self) -> None:
-        """In the error, and by registration()."""
+    async def test_the_cause_is_told(self, answer: bytes, words: str) -> None:
+        """In the error, in the progress, and by registration()."""
         module = AnsweringModule()
-        module.on(r"AT\+CEREG\?", b"+CEREG: 5,3,,,,0,15\nOK")
+        module.on(r"AT\+CEREG\?", b"+CEREG: 5,3%b\nOK" % answer)
+        denied = f"registration denied by the network: {words}"
         async with opened(module) as modem:
-            with pytest.raises(aiobc9x.StageTimeout, match=r"denied so far \(cause 15\)"):
+            events = modem.subscribe()
+            with pytest.raises(aiobc9x.StageTimeout, match=f"{denied}; check SIM") as caught:
                 await modem.wait_ready(5)
-            assert (await modem.registration()).reject_cause == 15
+            assert caught.value.stage == "registering on the network"
+            told = [event async for event in _until_quiet(events)]
+            assert aiobc9x.Progress("registering on the network", denied) in told
+            cause = int(answer.rpartition(b",")[2])
+            assert (await modem.registration()).reject_cause == cause
+
+    @virtual
+    async def test_from_denied_to_registered(self) -> None:
+        """The network may take later what it denied before (lifecycle); its URCs are events."""
+        async with Bench(reject_cause=11) as bench:
+            modem = await bench.open()
+            waiting = asyncio.create_task(modem.wait_ready(60))
+            await asyncio.sleep(10)
+            denied = await modem.registration()
+            assert (denied.reject_cause, denied.ci, denied.n) == (11, "01A2B3C4", 5)
+            events = modem.subscribe()
+            bench.virtual.deny(0)
+            await waiting
+            status = (await modem.registration()).periodic_tau_s
+            assert status is not None
+            told = [event async for event in _until_quiet(events)]
+            stats = [event.status.stat for event in told if isinstance(event, Registration)]
+            assert stats == [2, 1]
 
     @virtual
     async def test_an_answer_of_one_field(self) -> None:
