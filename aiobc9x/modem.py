@@ -66,6 +66,7 @@ from aiobc9x.aio.recovery import Health
 from aiobc9x.aio.sockets.access_modes import ModeSwitcher
 from aiobc9x.aio.sockets.closing import close_all
 from aiobc9x.aio.sockets.compare import Examiner
+from aiobc9x.aio.sockets.context_end import ends_network
 from aiobc9x.aio.sockets.lifetimes import SocketKeeper
 from aiobc9x.aio.sockets.opening import Opener
 from aiobc9x.aio.stages import timing
@@ -794,6 +795,7 @@ class Modem:
     async def detach(self) -> None:
         """Detach from the packet service (CGATT=0); every connection ends."""
         await self._radio.detach()
+        self._health.context_ends.look("AT+CGATT=0")
 
     async def set_pin(self, pin: str) -> None:
         """Give the SIM its PIN, 4–8 digits. Three wrong PINs lock the SIM.
@@ -946,7 +948,10 @@ class Modem:
         Cancellation is safe: an answer that comes later is dropped.
         """
         command, data = self._raw_commands.read(line, data, timeout)
-        return await self._driver.run(command, limit=timeout, data=data)
+        answer = await self._driver.run(command, limit=timeout, data=data)
+        if ends_network(line):
+            self._health.context_ends.look(line)
+        return answer
 
     # -- other programs and libraries ----------------------------------------------------
 

@@ -17,6 +17,7 @@ from aiobc9x.aio.bringup.synchronize import settle, synchronize, wait_for_line
 from aiobc9x.aio.line.driver import Driver
 from aiobc9x.aio.line.subscriptions import Reset, StepRegained
 from aiobc9x.aio.sockets.compare import Examiner
+from aiobc9x.aio.sockets.context_end import ContextEnds
 from aiobc9x.aio.sockets.opening import Opener
 from aiobc9x.core.events import Lane
 from aiobc9x.core.slots import SlotState
@@ -24,7 +25,7 @@ from aiobc9x.errors import CommandError, LinkTimeout, ModemError, ModuleReset, S
 from aiobc9x.spec import OPEN_TIME_DEFAULT_S, ConfigKey
 from aiobc9x.wire.commands.radio import At
 from aiobc9x.wire.commands.tcpip import Qicfg
-from aiobc9x.wire.urcs import PacketEvent, PdpDeactivated, SleepEvent, Urc, Wakeup
+from aiobc9x.wire.urcs import SleepEvent, Urc, Wakeup
 
 logger = logging.getLogger("aiobc9x.aio")
 
@@ -38,9 +39,6 @@ SHORT_RECOVERY_S: Final = 15.0
 """Seconds, instead of :data:`RECOVERY_LIMIT_S`, after an AT that got no answer on a link whose
 far side can vanish silently. With the silence before, the loss is noticed within a minute."""
 
-_LAST_WORDS_S: Final = 1.0
-"""Seconds in which a module prints a ``"closed"`` for each socket that ends with its context."""
-
 _PAUSE_S: Final = 0.5
 """Seconds between two tries of a repair, because a restarting module needs a moment."""
 
@@ -52,6 +50,7 @@ class Health:
         settings: The settings for a module that has restarted.
         on_unseen_restart: Called when a restart is found whose banner got lost.
         one_recovery: Held by whoever brings commands and answers in step.
+        context_ends: Ends connections with their context.
 
     """
 
@@ -69,7 +68,8 @@ class Health:
         self._state_interval = state_interval
         self.one_recovery = asyncio.Lock()
         self._asked_at = -math.inf
-        self._must_start = self._is_looking = False
+        self._must_start = False
+        self.context_ends = ContextEnds(driver, examiner)
         self.on_unseen_restart: Callable[[], None] = lambda: None
 
     def on_urc(self, urc: Urc) -> None:
@@ -77,19 +77,7 @@ class Health:
         woken = isinstance(urc, SleepEvent) and "EXIT DEEPSLEEP" in urc.text.upper()
         if woken or isinstance(urc, Wakeup):
             self._driver.spawn(self.after_sleep)
-        elif isinstance(urc, PdpDeactivated) or (isinstance(urc, PacketEvent) and urc.is_end):
-            self._driver.spawn(self._after_context)
-
-    async def _after_context(self) -> None:
-        """Find the sockets that ended with a context, without a ``"closed"`` of their own (F40)."""
-        if self._is_looking:
-            return
-        self._is_looking = True
-        await asyncio.sleep(_LAST_WORDS_S)
-        # A context that ends from now on needs another look.
-        self._is_looking = False
-        if any(slot.is_live or slot.is_listener for slot in self._driver.session.sockets):
-            await self._ask(self._examiner.compare_after_loss)
+        self.context_ends.on_urc(urc)
 
     async def after_sleep(self) -> None:
         """End all TCP connections, and set ``open_time`` again, because deep sleep lost both.

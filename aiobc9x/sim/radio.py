@@ -7,7 +7,7 @@ shapes of the rest are 27.007's.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Set
 
 from aiobc9x.sim.board import Board
 from aiobc9x.sim.params import Arguments, Command, Form, Refused
@@ -44,7 +44,7 @@ class Radio:
     """The radio side of a module.
 
     Attributes:
-        lost: Called when the network is gone while sockets may be open.
+        lost: Called with the contexts that have ended while sockets may be open.
         covered: Whether there is coverage; see :meth:`set_coverage`.
         reject_cause: Why the network denies registration; 0 if it doesn't, see :meth:`deny`.
 
@@ -52,7 +52,7 @@ class Radio:
 
     def __init__(self, board: Board) -> None:
         self._board = board
-        self.lost: Callable[[], None] = lambda: None
+        self.lost: Callable[[Set[int]], None] = lambda _contexts: None
         self.covered = True
         self.reject_cause = board.options.reject_cause
         self._timer: Timer | None = None
@@ -73,6 +73,7 @@ class Radio:
             "+CGATT": self._cgatt,
             "+CGACT": self._cgact,
             "+CGPADDR": self._cgpaddr,
+            "+CGEREP": self._cgerep,
             "+CSCON": self._cscon,
         }
 
@@ -84,7 +85,7 @@ class Radio:
         self._wants_attach = True
         self._active: set[int] = set()
         self._modes = {"+CEREG": 0, "+CGREG": 0, "+CREG": 0}
-        self._connection_urc = 0
+        self._connection_urc = self._event_urc = 0
         self._apns = {1: ("IP", self._board.options.apn)}
         self._unlocked = not self._board.options.pin
         self._timer = None
@@ -103,13 +104,13 @@ class Radio:
         if covered:
             self._search()
         else:
-            self._leave(Stat.SEARCHING if self.function == 1 else Stat.IDLE)
+            self._leave(Stat.SEARCHING if self.function == 1 else Stat.IDLE, "NW")
 
     def deny(self, cause: int) -> None:
         """Have the network deny registration for a cause of 24.301, or take it again with 0."""
         self.reject_cause = cause
         if self.stat != Stat.IDLE:
-            self._leave(Stat.SEARCHING)
+            self._leave(Stat.SEARCHING, "NW")
         self._search()
 
     def _search(self) -> None:
@@ -131,6 +132,7 @@ class Radio:
     def _attach(self) -> None:
         self.attached = True
         self._active.add(1)
+        self._report("ME PDN ACT 1")
 
     def _after(self, delay: float, callback: Callable[[], None]) -> None:
         def run() -> None:
@@ -142,18 +144,25 @@ class Radio:
         else:
             self._timer = self._board.later(delay, run)
 
-    def _leave(self, stat: Stat) -> None:
+    def _report(self, event: str) -> None:
+        """Say what becomes of a context, or of the attachment, if AT+CGEREP wants it."""
+        if self._event_urc:
+            self._board.urc(f"+CGEV: {event}")
+
+    def _leave(self, stat: Stat, who: str) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._detach()
+        self._detach(who)
         self._set_stat(stat)
 
-    def _detach(self) -> None:
+    def _detach(self, who: str) -> None:
+        """End the attachment; ``who`` is ``ME`` or ``NW``."""
         was_attached, self.attached = self.attached, False
-        self._active.clear()
+        ended, self._active = self._active, set()
         if was_attached:
-            self.lost()
+            self.lost(ended)
+            self._report(f"{who} DETACH")
 
     def _set_stat(self, stat: Stat) -> None:
         if stat == self.stat:
@@ -193,7 +202,7 @@ class Radio:
             if function == 1:
                 self._search()
             else:
-                self._leave(Stat.IDLE)
+                self._leave(Stat.IDLE, "ME")
 
     def _need_sim(self) -> None:
         if not self._board.options.sim:
@@ -278,7 +287,7 @@ class Radio:
             mode = _write(command, 1, 4).number(0, range(5))
             self._board.answer()
             if mode == 2:
-                self._leave(Stat.IDLE)
+                self._leave(Stat.IDLE, "ME")
             else:
                 self._search()
         elif self.stat == Stat.HOME:
@@ -310,7 +319,7 @@ class Radio:
                 raise Refused(cme=CME_NOT_ALLOWED)
             self._board.answer()
             if not self._wants_attach:
-                self._detach()
+                self._detach("ME")
             elif not self.attached:
                 self._after(self._board.options.attach_time, self._attach)
 
@@ -328,11 +337,12 @@ class Radio:
             if not self.attached or any(cid not in self._apns for cid in cids):
                 raise Refused(cme=CME_NOT_ALLOWED)
             self._board.answer()
-            if state:
-                self._active.update(cids)
-            else:
-                self._active.difference_update(cids)
-                self.lost()
+            changed = sorted(set(cids) - self._active if state else set(cids) & self._active)
+            self._active = self._active | set(cids) if state else self._active - set(cids)
+            if not state:
+                self.lost(set(changed))
+            for cid in changed:
+                self._report(f"ME PDN {'ACT' if state else 'DEACT'} {cid}")
 
     def _cgpaddr(self, command: Command) -> None:
         if command.form is Form.TEST:
@@ -348,6 +358,17 @@ class Radio:
                 for cid in cids
             )
         )
+
+    def _cgerep(self, command: Command) -> None:
+        if command.form is Form.TEST:
+            self._board.answer("+CGEREP: (0-2),(0,1)")
+        elif command.form is Form.READ:
+            self._board.answer(f"+CGEREP: {self._event_urc},0")
+        else:
+            given = _write(command, 1, 2)
+            given.number(1, (0, 1), 0)
+            self._event_urc = given.number(0, range(3))
+            self._board.answer()
 
     def _cscon(self, command: Command) -> None:
         if command.form is Form.TEST:

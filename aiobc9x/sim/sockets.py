@@ -5,7 +5,7 @@ Layer: sim. Gets network events, gives URCs; commands act on it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from itertools import count
 
 from aiobc9x.sim.board import LOW_WATER, Board
@@ -129,9 +129,11 @@ class Sockets:
             self._tickets.clear()
             self._busy_ports.clear()
 
-    def network_lost(self) -> None:
-        """Close every connected socket because coverage or the context is gone (§2.3.1)."""
+    def network_lost(self, contexts: Set[int]) -> None:
+        """Close every connected socket of contexts that are gone (§2.3.1)."""
         for socket in list(self.by_id.values()):
+            if socket.context_id not in contexts:
+                continue
             if socket.state == SocketState.CONNECTED:
                 self.board.network.close(socket.handle, abort=True)
                 self._peer_closed(socket)

@@ -66,6 +66,7 @@ _SHORT_NUMBER: Final = re.compile("[0-9]{1,2}")
 # An area code has up to 4 hex digits, a cell up to 8.
 _CODE: Final = re.compile("[0-9A-Fa-f]{2,8}")
 _TIMER: Final = re.compile("[01]{8}")
+_PDN_DEACT: Final = re.compile("PDN DEACT ?([0-9]{1,2})(?![0-9])")
 # A state in words. A fragment of another line mostly has other characters too (F5).
 _WORDS: Final = re.compile("[A-Z][A-Z0-9 -]*")
 
@@ -136,6 +137,11 @@ class PacketEvent(Urc):
         """Whether a context or the attachment has ended."""
         # "NW DETACH", "ME PDN DEACT 1" and others: the words in front say who has done it.
         return "DETACH" in self.text.upper() or "DEACT" in self.text.upper()
+
+    def ends(self, context_id: int) -> bool:
+        """Whether this context has ended: by itself, or with the attachment."""
+        match = _PDN_DEACT.search(self.text.upper())
+        return self.is_end and (match is None or int(match[1]) == context_id)
 
 
 @dataclass(frozen=True, slots=True)

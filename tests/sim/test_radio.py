@@ -217,3 +217,32 @@ def test_connection_urc_setting() -> None:
     desk = Desk()
     assert desk.type("AT+CSCON=1") == OK
     assert desk.type("AT+CSCON?") == lines("+CSCON: 1,1") + OK
+
+
+class TestEvents:
+    """AT+CGEREP: ``+CGEV`` tells of contexts and the attachment."""
+
+    def test_every_event(self) -> None:
+        desk = Desk()
+        assert desk.type("AT+CGEREP=?") == lines("+CGEREP: (0-2),(0,1)") + OK
+        assert desk.type("AT+CGEREP=3") == ERROR
+        assert desk.type("AT+CGEREP=1") == OK
+        assert desk.type("AT+CGEREP?") == lines("+CGEREP: 1,0") + OK
+        assert desk.type("AT+CGACT=0,1") == OK + lines("+CGEV: ME PDN DEACT 1")
+        assert desk.type("AT+CGACT=0,1") == OK
+        assert desk.type("AT+CGACT=1,1") == OK + lines("+CGEV: ME PDN ACT 1")
+        assert desk.type("AT+CGATT=0") == OK + lines("+CGEV: ME DETACH")
+        assert desk.type("AT+CGATT=1") == OK + lines("+CGEV: ME PDN ACT 1")
+        desk.module.set_coverage(False, desk.now)
+        assert desk.output() == lines("+CGEV: NW DETACH")
+
+    def test_sockets_end_with_their_own_context(self) -> None:
+        """And behind them comes the event."""
+        desk = Desk()
+        desk.type("AT+CGEREP=1")
+        desk.type('AT+CGDCONT=2,"IP","other"')
+        desk.type("AT+CGACT=1,2")
+        desk.open(0)
+        assert desk.type("AT+CGACT=0,2") == OK + lines("+CGEV: ME PDN DEACT 2")
+        closed = lines('+QIURC: "closed",0')
+        assert desk.type("AT+CGACT=0,1") == OK + closed + lines("+CGEV: ME PDN DEACT 1")

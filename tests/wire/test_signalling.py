@@ -201,6 +201,20 @@ class TestOthers:
         assert PacketEvent(text).is_end is is_end
 
     @pytest.mark.parametrize(
+        ("text", "context_ids"),
+        [
+            ("NW DETACH", [1, 2]),
+            ("ME PDN DEACT 1", [1]),
+            ("NW PDN DEACT 2,0", [2]),
+            ('NW DEACT "IP","10.0.0.1",1', [1, 2]),
+            ("ME PDN ACT 1", []),
+        ],
+    )
+    def test_which_contexts(self, text: str, context_ids: list[int]) -> None:
+        """All of them, where it isn't said of one alone."""
+        assert [n for n in (1, 2) if PacketEvent(text).ends(n)] == context_ids
+
+    @pytest.mark.parametrize(
         "line",
         [
             b"+CSCON: 0,1",

@@ -114,13 +114,13 @@ class Readiness:
                 self._heard = urc
                 if not status.registered:
                     self.forget()
-            case PacketEvent() if urc.is_end:
+            case PacketEvent() if urc.ends(self._context_id):
                 self.forget()
             case SimState(state) if state != "READY":
                 self._doubt_sim()
             case RadioState(fun) if fun != 1:
                 self._doubt_sim()
-            case PdpDeactivated():
+            case PdpDeactivated(context_id) if context_id == self._context_id:
                 self.forget()
             case Restart() | PowerDown():
                 self.restarted()

@@ -33,6 +33,7 @@ from aiobc9x.wire.commands.base import Command, ReceiveHex, ShowLength
 from aiobc9x.wire.commands.radio import (
     Cedrxs,
     Cfun,
+    Cgerep,
     Cgmi,
     Cgmm,
     Cmee,
@@ -74,7 +75,9 @@ ERROR_CODES: Final = StartStep(Cmee(1), Need.SHOULD)
 NO_SLEEP: Final = StartStep(Qsclk(0), Need.SHOULD)
 NO_POWER_SAVING: Final = StartStep(Cpsms(0), Need.SHOULD)
 NO_EDRX: Final = StartStep(Cedrxs(0), Need.MAY)
-EVENTS: Final = tuple(StartStep(c, Need.MAY) for c in (Cscon(1), Qnbiotevent(1), Qatwakeup(1)))
+EVENTS: Final = tuple(
+    StartStep(c, Need.MAY) for c in (Cscon(1), Cgerep(1), Qnbiotevent(1), Qatwakeup(1))
+)
 RADIO_ON: Final = StartStep(Cfun(1), Need.SHOULD)
 
 

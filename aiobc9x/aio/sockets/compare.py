@@ -28,6 +28,10 @@ from aiobc9x.wire.commands.tcpip import Qistate, SocketStatus
 
 _IN_USE = frozenset({SlotState.OPENING, SlotState.OPEN, SlotState.REMOTE_CLOSED})
 
+_SAID_FOR_S: Final = 5.0
+"""How long the end of a context is the reason for what ends: its sockets are read empty first,
+and then it is asked for. Ours."""
+
 _RESTARTED: Final = "the module has restarted: it has lost all sockets"
 
 
@@ -36,14 +40,17 @@ class Examiner:
 
     Attributes:
         on_network_lost: Called when connections turn out to have ended with the network.
+        context_id: ``<contextID>`` of every socket.
 
     """
 
     def __init__(self, keeper: SocketKeeper) -> None:
         self.on_network_lost: Callable[[], None] = lambda: None
         self._keeper, self._driver = keeper, keeper.driver
-        self._session = keeper.session
+        self._session, self.context_id = keeper.session, keeper.context_id
         self._network_check: asyncio.Future[ModemError | None] | None = None
+        self._said: NetworkLost | None = None
+        self._said_at = 0.0
 
     async def examine(self, event: SendStalled | SendRefused | ReadRefused) -> None:
         """Find out what ``SEND FAIL`` or ``ERROR`` means for a connection, and act on it."""
@@ -89,9 +96,9 @@ class Examiner:
             self._session.break_off(slot, copy.copy(reason) or _vanished(slot, err))
         self._driver.kick()
 
-    async def compare_after_loss(self) -> None:
-        """Compare all sockets after the end of a context; missing ones ended with the network."""
-        await self.compare(reason=await self.why_closed())
+    def network_ended(self, error: NetworkLost) -> None:
+        """Note that the module has said why connections end now, ``"closed"`` or not."""
+        self._said, self._said_at = error, self._driver.time()
 
     async def compare(self, lane: Lane = Lane.COMMAND, *, reason: ModemError | None = None) -> bool:
         """Compare the module's table with ours (§2.2.3).
@@ -162,6 +169,8 @@ class Examiner:
 
         Six connections that end at once share one check.
         """
+        if self._said is not None and self._driver.time() - self._said_at < _SAID_FOR_S:
+            return copy.copy(self._said)  # the network may be there again already
         if (under_way := self._network_check) is not None:
             error = await asyncio.shield(under_way)
             if error is not None:
@@ -191,7 +200,7 @@ class Examiner:
         except CommandError:
             # The module lacks the command, so the "closed" is believed.
             return None
-        if not any(cid == self._keeper.context_id and addresses for cid, addresses in contexts):
+        if not any(cid == self.context_id and addresses for cid, addresses in contexts):
             return NetworkLost("the module has no address any more (CGPADDR)")
         return None
 

@@ -62,6 +62,7 @@ __all__ = [
     "Cgact",
     "Cgatt",
     "Cgdcont",
+    "Cgerep",
     "Cgmi",
     "Cgmm",
     "Cgmr",
@@ -412,6 +413,16 @@ class Cgact(NetworkCommand[dict[int, bool]]):
                 raise self._unexpected(lines, "a row is damaged")
             found[context_id] = state == 1
         return found
+
+
+@dataclass(frozen=True, slots=True)
+class Cgerep(NetworkOrder):
+    """Switch the URC ``+CGEV``, which tells of contexts and the attachment."""
+
+    mode: int
+
+    def _build(self) -> bytes:
+        return command_line("+CGEREP", mode=integer("mode", self.mode, range(3)))
 
 
 @dataclass(frozen=True, slots=True)

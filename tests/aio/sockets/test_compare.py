@@ -8,6 +8,7 @@ import pytest
 
 import aiobc9x
 from aiobc9x.sim.faults import Fault, FaultKind
+from aiobc9x.wire.commands.radio import Cgact
 from tests.support.bench import ECHO_PORT, HOST, LISTEN_PORT, PORT, Bench
 from tests.support.clock import running, virtual
 from tests.support.recorders import StreamRecorder
@@ -162,7 +163,8 @@ class TestEnds:
         async with Bench() as bench:
             (reader, _), _ = await bench.connect()
             modem = await bench.modem()
-            await modem.command("AT+CGACT=0,1")
+            await modem.command("AT+CGEREP=0")
+            await modem._driver.run(Cgact(0, 1))  # it says nothing of the context
             with pytest.raises(aiobc9x.NetworkLost, match="no address"):
                 await reader.read()
 

@@ -57,8 +57,8 @@ class TestResults:
 
     @virtual
     async def test_no_context(self) -> None:
-        """561: the module has no PDP context."""
-        async with Bench() as bench:
+        """561: the module has no PDP context, and has not said so."""
+        async with Bench(Fault(FaultKind.DROP_LINE, on="+CGEV", times=None)) as bench:
             modem = await bench.open()
             await modem.wait_ready()
             await modem.command("AT+CGACT=0,1")

@@ -15,6 +15,7 @@ from aiobc9x.wire.commands.radio import (
     Cgact,
     Cgatt,
     Cgdcont,
+    Cgerep,
     Cgpaddr,
     Cgreg,
     Context,
@@ -34,6 +35,7 @@ AnyCommand = Command[Any]
 LINES: list[tuple[str, AnyCommand, float]] = [
     ("AT+CGATT?", Cgatt(), 1),
     ("AT+CGATT=1", Cgatt(1), 140),
+    ("AT+CGEREP=1", Cgerep(1), 1),
     ("AT+CGPADDR?", Cgpaddr(), 1),
     ("AT+CGPADDR=1", Cgpaddr(1), 1),
     ("AT+CGACT?", Cgact(), 1),
@@ -68,6 +70,7 @@ def test_lines(line: str, command: AnyCommand, seconds: float) -> None:
     ("make", "message"),
     [
         (lambda: Cgatt(2), r"^state must be"),
+        (lambda: Cgerep(3), r"^mode must be"),
         (lambda: Cgpaddr(16), r"^context_id must be"),
         (lambda: Cgact(2, 1), r"^state must be"),
         (lambda: Cgact(1, 16), r"^cid must be"),

@@ -1,0 +1,195 @@
+"""ContextEnds: connections end with their context, though nothing is said of their sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+import aiobc9x
+from aiobc9x.aio.sockets.context_end import LAST_WORDS_S, ends_network
+from aiobc9x.sim.faults import Fault, FaultKind
+from aiobc9x.sim.memory import Peer
+from tests.support.answering import AnsweringModule, opened
+from tests.support.bench import ECHO_PORT, HOST, Bench, Streams, echoed
+from tests.support.clock import running, virtual
+
+NO_CLOSED = Fault(FaultKind.DROP_LINE, on='+QIURC: "closed"', times=None)
+
+WORDS = ["+CGEV: NW DETACH", "+CGEV: ME PDN DEACT 1", '+QIURC: "pdpdeact",1', "+CFUN: 0"]
+"""What modules say when the context of the sockets is over."""
+
+
+Order = Callable[[aiobc9x.Modem], Awaitable[object]]
+
+
+async def silent(bench: Bench) -> tuple[Streams, Peer]:
+    """Connect to a module that doesn't report by itself what becomes of its contexts."""
+    streams, peer = await bench.connect()
+    await (await bench.modem()).command("AT+CGEREP=0")
+    return streams, peer
+
+
+class TestSaid:
+    """A word about the context alone."""
+
+    @pytest.mark.parametrize("said", WORDS)
+    @virtual
+    async def test_connections_end_at_once(self, said: str) -> None:
+        """The module has no socket any more, and says why: nothing else is asked."""
+        async with Bench(NO_CLOSED) as bench:
+            (reader, _), _ = await silent(bench)
+            bench.virtual.set_coverage(False)
+            bench.virtual.set_coverage(True)  # it may be back already
+            bench.dialogue.clear()
+            began = running().now
+            bench.virtual.say(said)
+            with pytest.raises(aiobc9x.NetworkLost, match=re.escape(said.partition(",")[0])):
+                await reader.read()
+            assert running().now - began < 0.1
+            assert bench.commands[0] == "AT+QISTATE?"
+
+    @virtual
+    async def test_the_modules_own_report(self) -> None:
+        """Start-up has it report (AT+CGEREP), and every kind of socket ends."""
+        async with Bench(NO_CLOSED) as bench:
+            modem = await bench.open()
+            bench.network.serve_udp(9)
+            (reader, _), _ = await bench.connect()
+            lost = asyncio.get_running_loop().create_future()
+
+            class Protocol(asyncio.DatagramProtocol):
+                def connection_lost(self, exc: Exception | None) -> None:
+                    lost.set_result(exc)
+
+            await modem.create_datagram_endpoint(Protocol, remote_addr=(HOST, 9))
+            began = running().now
+            bench.virtual.set_coverage(False)
+            with pytest.raises(aiobc9x.NetworkLost, match=r"\+CGEV: NW DETACH"):
+                await reader.read()
+            assert isinstance(await lost, aiobc9x.NetworkLost)
+            assert running().now - began < 0.1
+
+    @pytest.mark.parametrize("said", WORDS)
+    @virtual
+    async def test_sockets_that_the_module_still_has(self, said: str) -> None:
+        """They go on: its own table shows them as connected."""
+        async with Bench() as bench:
+            (reader, writer) = await bench.streams(HOST, ECHO_PORT)
+            bench.virtual.say(said)
+            await asyncio.sleep(5)
+            writer.write(b"still here")
+            assert await reader.readexactly(10) == b"still here"
+
+    @virtual
+    async def test_sockets_that_end_behind_it(self) -> None:
+        """The module is looked at again behind its last words."""
+        async with Bench(NO_CLOSED) as bench:
+            (reader, _), _ = await silent(bench)
+            bench.virtual.say("+CGEV: NW DETACH")
+            await asyncio.sleep(LAST_WORDS_S / 2)
+            bench.virtual.set_coverage(False)
+            began = running().now
+            with pytest.raises(aiobc9x.NetworkLost):
+                await reader.read()
+            assert running().now - began < LAST_WORDS_S
+
+    @virtual
+    async def test_it_is_looked_at_twice_for_all_that_is_said(self) -> None:
+        """And not at all where nothing is open."""
+        async with Bench() as bench:
+            _, writer = await bench.streams(HOST, ECHO_PORT)
+            bench.dialogue.clear()
+            for _ in range(3):
+                bench.virtual.say("+CGEV: ME PDN DEACT 1")
+            await asyncio.sleep(5)
+            assert bench.commands.count("AT+QISTATE?") == 2
+            writer.close()
+            await writer.wait_closed()
+            bench.dialogue.clear()
+            bench.virtual.say("+CGEV: NW DETACH")
+            await asyncio.sleep(5)
+            assert bench.commands == []
+
+    @pytest.mark.parametrize(
+        "said", ["+CGEV: ME PDN DEACT 2", '+QIURC: "pdpdeact",2', "+CGEV: ME PDN ACT 1", "+CFUN: 1"]
+    )
+    @virtual
+    async def test_what_concerns_no_socket(self, said: str) -> None:
+        """Another context, or no end, is no reason to ask anything."""
+        async with Bench() as bench:
+            await bench.connect()
+            bench.dialogue.clear()
+            bench.virtual.say(said)
+            await asyncio.sleep(2)
+            assert bench.commands == []
+
+    @virtual
+    async def test_the_answer_gets_lost(self) -> None:
+        """The line is brought back in step, which compares the sockets too."""
+        async with Bench() as bench:
+            await bench.streams(HOST, ECHO_PORT)
+            bench.add_fault(Fault(FaultKind.IGNORE, on="AT+QISTATE"))
+            bench.virtual.say("+CGEV: NW DETACH")
+            bench.virtual.say("OK")
+            await asyncio.sleep(20)
+            await echoed(await bench.modem())
+
+    @virtual
+    async def test_rows_of_closed_sockets(self) -> None:
+        """A relative keeps them, with a state that says so."""
+        module = AnsweringModule()
+        async with opened(module) as modem:
+            module.on(r"AT\+QIOPEN=.*", b"OK\n+QIOPEN: 0,0")
+            row = b'+QISTATE: 0,"TCP","1.2.3.4",80,4000,%d,1,0\nOK'
+            module.on(r"AT\+QISTATE.*", row % 2)
+            reader, _ = await modem.open_connection("1.2.3.4", 80)
+            module.on(r"AT\+QISTATE.*", row % 5)
+            module.say(b"\r\n+CGEV: NW PDN DEACT 1\r\n")
+            with pytest.raises(aiobc9x.NetworkLost):
+                await asyncio.wait_for(reader.read(), 0.5)
+
+
+class TestOrdered:
+    """What our own side has the module do."""
+
+    @pytest.mark.parametrize(
+        "order",
+        [
+            lambda modem: modem.detach(),
+            lambda modem: modem.command("AT+CFUN=0"),
+            lambda modem: modem.command("AT+CGACT=0,1"),
+            lambda modem: modem.command("AT+COPS=2"),
+        ],
+    )
+    @virtual
+    async def test_connections_end_at_once(self, order: Order) -> None:
+        """Also where the module says nothing of it."""
+        async with Bench(NO_CLOSED) as bench:
+            (reader, _), _ = await silent(bench)
+            modem = await bench.modem()
+            began = running().now
+            await order(modem)
+            with pytest.raises(aiobc9x.NetworkLost):
+                await reader.read()
+            assert running().now - began < 0.1
+
+    @pytest.mark.parametrize(
+        ("line", "ends"),
+        [
+            ("AT+CFUN=4", True),
+            ("at+cfun = 0", True),
+            ("AT+CGACT=0", True),
+            ("AT+CFUN=1", False),
+            ("AT+CFUN?", False),
+            ("AT+CGATT=1", False),
+            ("AT+COPS=2", True),
+            ("AT+COPS=0", False),
+            ("AT+CSQ", False),
+        ],
+    )
+    def test_which_lines(self, line: str, ends: bool) -> None:
+        """Those that leave the network, in any spelling."""
+        assert ends_network(line) is ends
