@@ -18,7 +18,7 @@ from datetime import datetime
 from functools import partial
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from types import TracebackType
-from typing import Final, TypeAlias, TypeVar
+from typing import Final, Literal, TypeAlias, TypeVar
 
 import anyio
 
@@ -812,22 +812,37 @@ class Modem:
         """
         await self._radio.set_pin(pin)
 
-    async def set_apn(self, apn: str, *, pdp_type: str = "IP") -> None:
-        """Set the access point name of the modem's context (CGDCONT).
+    async def set_apn(
+        self,
+        apn: str,
+        *,
+        pdp_type: str = "IP",
+        user: str | None = None,
+        password: str | None = None,
+        auth: Literal["pap", "chap"] | None = None,
+    ) -> None:
+        """Set the access point name of the modem's context, and who logs in there.
 
-        It takes effect when the context is activated next.
+        It takes effect when the context is activated next. (CGDCONT and CGAUTH; a module
+        that lacks CGAUTH gets user and password by the vendor's QCGDEFCONT with its radio off
+        for a moment, which ends its connections.)
 
         Args:
             apn: The name.
             pdp_type: ``"IP"``, ``"IPV6"`` or ``"IPV4V6"``.
+            user: Who logs in, at most 64 bytes; ``None``: nobody, which takes an earlier
+                login back.
+            password: The password, at most 64 bytes; neither logs nor exceptions show it.
+            auth: How user and password get to the network; ``None``: by PAP.
 
         Raises:
-            TypeError: The name is no text; nothing was sent.
-            ValueError: Another type, or characters that an AT command can't carry; nothing
-                was sent.
+            TypeError: An argument is no text; nothing was sent.
+            ValueError: Another type, a password without a user, or characters that an AT
+                command can't carry; nothing was sent.
 
+        Cancellation is safe: a radio that is off is switched on again.
         """
-        await self._radio.set_apn(apn, pdp_type)
+        await self._radio.set_apn(apn, pdp_type, user, password, auth)
 
     async def apn(self) -> str | None:
         """Ask for the access point name of the modem's context; ``None`` if it has none."""

@@ -285,6 +285,7 @@ CME_TEXT: Final[dict[int, str]] = {
     50: "incorrect parameters",
     100: "unknown",
     148: "unspecified packet service error",
+    149: "PDP authentication failure",
     262: "SIM blocked",
 }
 """Meaning of the ``+CME ERROR`` codes that a gateway meets (27.007, 9.2)."""

@@ -71,6 +71,7 @@ class SimOptions:
     sim: bool = True
     ip: str = "100.127.243.105"
     apn: str = "internet"
+    apn_login: str = ""
     rssi: int = 20
     # sockets
     send_time: float = 0.002

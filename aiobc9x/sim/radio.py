@@ -28,6 +28,7 @@ CME_NOT_ALLOWED, CME_NO_SIM, CME_PIN_REQUIRED, CME_WRONG_PASSWORD, CME_PARAMETER
     16,
     50,
 )
+CME_NO_LOGIN = 149
 """The 27.007 error numbers used here."""
 
 
@@ -64,6 +65,7 @@ class Radio:
             "+QCCID": self._qccid,
             "+CGDCONT": self._cgdcont,
             "+QCGDEFCONT": self._qcgdefcont,
+            "+CGAUTH": self._cgauth,
             "+CEREG": self._registration,
             "+CGREG": self._registration,
             "+CREG": self._registration,
@@ -87,6 +89,7 @@ class Radio:
         self._modes = {"+CEREG": 0, "+CGREG": 0, "+CREG": 0}
         self._connection_urc = self._event_urc = 0
         self._apns = {1: ("IP", self._board.options.apn)}
+        self._logins: dict[int, tuple[int, str, str]] = {}
         self._unlocked = not self._board.options.pin
         self._timer = None
 
@@ -129,7 +132,14 @@ class Radio:
         if self._wants_attach:
             self._after(self._board.options.attach_time, self._attach)
 
+    def _may_log_in(self, context_id: int) -> bool:
+        """Whether the network lets a context in: with the user and password that it wants."""
+        _, user, password = self._logins.get(context_id, (0, "", ""))
+        return self._board.options.apn_login in ("", f"{user}:{password}")
+
     def _attach(self) -> None:
+        if not self._may_log_in(1):
+            return
         self.attached = True
         self._active.add(1)
         self._report("ME PDN ACT 1")
@@ -265,6 +275,30 @@ class Radio:
         else:
             given = _write(command, 1, 5)
             self._apns[1] = (given.raw(0), given.raw(1) if len(given) > 1 else "")
+            if len(given) > 3:
+                self._logins[1] = (1, given.raw(2), given.raw(3))
+            self._board.answer()
+
+    def _cgauth(self, command: Command) -> None:
+        if command.form is Form.TEST:
+            self._board.answer("+CGAUTH: (1-3),(0-2),64,64")
+        elif command.form is Form.READ:
+            self._board.answer(
+                *(
+                    f'+CGAUTH: {cid},{protocol},"{user}","{password}"'
+                    for cid, (protocol, user, password) in sorted(self._logins.items())
+                )
+            )
+        else:
+            given = _write(command, 1, 4)
+            cid = given.number(0, CONTEXT_IDS)
+            protocol = given.number(1, range(3), 0)
+            if (protocol == 0) == (len(given) > 2):
+                raise Refused(cme=CME_PARAMETERS)
+            self._logins.pop(cid, None)
+            if protocol:
+                password = given.raw(3) if len(given) > 3 else ""
+                self._logins[cid] = (protocol, given.raw(2), password)
             self._board.answer()
 
     def _registration(self, command: Command) -> None:
@@ -336,6 +370,8 @@ class Radio:
             cids = [given.number(1, CONTEXT_IDS)] if len(given) == 2 else sorted(self._apns)
             if not self.attached or any(cid not in self._apns for cid in cids):
                 raise Refused(cme=CME_NOT_ALLOWED)
+            if state and not all(map(self._may_log_in, cids)):
+                raise Refused(cme=CME_NO_LOGIN)
             self._board.answer()
             changed = sorted(set(cids) - self._active if state else set(cids) & self._active)
             self._active = self._active | set(cids) if state else self._active - set(cids)

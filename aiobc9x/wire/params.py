@@ -106,11 +106,17 @@ def maybe_integer(argument: str, value: object, allowed: range) -> str | None:
     return None if value is None else integer(argument, value, allowed)
 
 
-def quoted(argument: str, text: str | bytes, max_bytes: int) -> str:
+def quoted(argument: str, text: str | bytes, max_bytes: int, *, secret: bool = False) -> str:
     """Encode a string parameter in double quotes.
 
     The note defines no way to escape a quote or a control character, so a text
     that holds one can't be sent.
+
+    Args:
+        argument: Name of the argument, for the message.
+        text: The text.
+        max_bytes: The most that it may have.
+        secret: Leave the text out of the message.
 
     Raises:
         ValueError: The text is empty, too long, or holds a double quote, a control
@@ -125,7 +131,7 @@ def quoted(argument: str, text: str | bytes, max_bytes: int) -> str:
     if not inline_text_ok(plain):
         raise ValueError(
             f"{argument} holds a double quote, control or non-ASCII character, which a command"
-            f" line can't carry; remove it: {text!r}"
+            f" line can't carry; remove it{'' if secret else f': {text!r}'}"
         )
     return f'"{plain.decode("ascii")}"'
 

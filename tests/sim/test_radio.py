@@ -219,6 +219,39 @@ def test_connection_urc_setting() -> None:
     assert desk.type("AT+CSCON?") == lines("+CSCON: 1,1") + OK
 
 
+class TestLogin:
+    """AT+CGAUTH: a network that wants user and password."""
+
+    @pytest.mark.parametrize(
+        "login",
+        ['AT+CGAUTH=1,1,"me","s3cret"', 'AT+QCGDEFCONT="IP","internet","me","s3cret"'],
+    )
+    def test_wanted(self, login: str) -> None:
+        desk = Desk(SimOptions(apn_login="me:s3cret"))
+        desk.type("AT+CMEE=1")
+        assert desk.type("AT+CGATT=1") == OK
+        assert desk.type("AT+CGATT?") == lines("+CGATT: 0") + OK
+        assert desk.type(login) == OK
+        assert desk.type("AT+CGATT=1") == OK
+        assert desk.type("AT+CGATT?") == lines("+CGATT: 1") + OK
+        desk.type('AT+CGDCONT=2,"IP","other"')
+        assert desk.type("AT+CGACT=1,2") == lines("+CME ERROR: 149")
+        assert desk.type('AT+CGAUTH=2,2,"me","s3cret"') == OK
+        assert desk.type("AT+CGACT=1,2") == OK
+
+    def test_forms(self) -> None:
+        desk = Desk()
+        desk.type("AT+CMEE=1")
+        assert desk.type("AT+CGAUTH=?") == lines("+CGAUTH: (1-3),(0-2),64,64") + OK
+        assert desk.type("AT+CGAUTH?") == OK
+        assert desk.type('AT+CGAUTH=1,1,"me"') == OK
+        assert desk.type("AT+CGAUTH?") == lines('+CGAUTH: 1,1,"me",""') + OK
+        assert desk.type("AT+CGAUTH=1,0") == OK
+        assert desk.type("AT+CGAUTH?") == OK
+        for wrong in ("AT+CGAUTH=1,1", 'AT+CGAUTH=1,0,"me"', "AT+CGAUTH=1,3"):
+            assert desk.type(wrong) == lines("+CME ERROR: 50")
+
+
 class TestEvents:
     """AT+CGEREP: ``+CGEV`` tells of contexts and the attachment."""
 

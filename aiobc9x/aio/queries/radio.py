@@ -5,18 +5,23 @@ Layer: aio.
 
 from __future__ import annotations
 
+import asyncio
 from typing import Final, TypeVar
 
 from aiobc9x.aio.arguments import check_text
 from aiobc9x.aio.bringup.readiness import Readiness
+from aiobc9x.aio.bringup.refusals import Refusal, meaning_of
 from aiobc9x.aio.line.driver import Driver
 from aiobc9x.aio.queries.results import Identity, PowerSavingStatus, Signal
-from aiobc9x.errors import CommandError
+from aiobc9x.errors import CommandError, ModemError
 from aiobc9x.wire.commands.base import Command
 from aiobc9x.wire.commands.radio import (
+    AuthProtocol,
     Cedrxs,
     Cesq,
+    Cfun,
     Cgatt,
+    Cgauth,
     Cgdcont,
     Cgmi,
     Cgmm,
@@ -26,9 +31,12 @@ from aiobc9x.wire.commands.radio import (
     Cpsms,
     Csq,
     Qccid,
+    Qcgdefcont,
 )
 
 T = TypeVar("T")
+
+_PROTOCOLS: Final = {"pap": AuthProtocol.PAP, "chap": AuthProtocol.CHAP}
 
 PDP_TYPES: Final = frozenset({"IP", "IPV6", "IPV4V6"})
 """What :meth:`Modem.set_apn` takes (27.007)."""
@@ -86,8 +94,10 @@ class RadioQueries:
         await self._readiness.sim.give(pin)
         self._readiness.forget()
 
-    async def set_apn(self, apn: str, pdp_type: str) -> None:
-        """Set the access point name of the modem's context.
+    async def set_apn(
+        self, apn: str, pdp_type: str, user: str | None, password: str | None, auth: str | None
+    ) -> None:
+        """Set the access point name of the modem's context, and who logs in there.
 
         Raises:
             ModemError: As :meth:`Modem.set_apn`.
@@ -97,8 +107,50 @@ class RadioQueries:
         check_text("pdp_type", pdp_type)
         if pdp_type not in PDP_TYPES:
             raise ValueError(f"pdp_type is {pdp_type!r}: use 'IP', 'IPV6' or 'IPV4V6'")
-        await self._driver.run(Cgdcont(self._context_id, pdp_type, apn))
+        context = Cgdcont(self._context_id, pdp_type, apn)
+        login = self._login(user, password, auth)
+        await self._driver.run(context)
         self._readiness.forget()
+        try:
+            await self._driver.run(login)
+        except CommandError as exc:
+            if meaning_of(exc) is not Refusal.MISSING:
+                raise
+            if user is not None:
+                default = Qcgdefcont(pdp_type, apn, user, password or "")
+                await self._with_radio_off(default)
+
+    def _login(self, user: str | None, password: str | None, auth: str | None) -> Cgauth:
+        """Read who logs in; an earlier login is taken back if nobody does."""
+        for name, text in (("user", user), ("password", password), ("auth", auth)):
+            if text is not None:
+                check_text(name, text)
+        if auth not in (None, *_PROTOCOLS):
+            raise ValueError(f"auth is {auth!r}: use 'pap' or 'chap'")
+        if user is None:
+            if password is not None or auth is not None:
+                raise ValueError("password and auth need a user")
+            return Cgauth(self._context_id)
+        if not user:
+            raise ValueError("user is empty; leave it out for none")
+        return Cgauth(self._context_id, _PROTOCOLS[auth or "pap"], user, password or "")
+
+    async def _with_radio_off(self, command: Command[None]) -> None:
+        """Run a command with the radio off, as relatives want it, and go on the air again."""
+        try:
+            try:
+                await self._driver.run(Cfun(0))
+                await self._driver.run(command)
+            except ModemError:
+                await self._switch_on()
+                raise
+            await self._switch_on()
+        except asyncio.CancelledError:
+            self._driver.spawn(self._switch_on)
+            raise
+
+    async def _switch_on(self) -> None:
+        await self._driver.run(Cfun(1))
 
     async def apn(self) -> str | None:
         """Ask for the access point name of the modem's context."""

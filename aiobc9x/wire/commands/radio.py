@@ -2,8 +2,8 @@
 
 Layer: wire. Does no I/O, reads no clock.
 
-The commands of :mod:`aiobc9x.wire.commands.module` can be imported from here as well. A
-command whose fields are all optional is a question when it is made without them, and a write
+The commands of :mod:`aiobc9x.wire.commands.module` and those of
+:mod:`aiobc9x.wire.commands.contexts` can be imported from here as well. A command whose fields are all optional is a question when it is made without them, and a write
 when it is made with them. The result of a write is what was written, or empty.
 """
 
@@ -13,6 +13,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Final
 
+from aiobc9x.wire.commands.contexts import (
+    AuthProtocol,
+    Cgauth,
+    Cgdcont,
+    Cgerep,
+    Context,
+    Qcgdefcont,
+)
 from aiobc9x.wire.commands.module import (
     At,
     Cclk,
@@ -46,7 +54,6 @@ from aiobc9x.wire.params import (
     ip_or_none,
     maybe_integer,
     number_or_none,
-    quoted,
     split_params,
     unquote,
 )
@@ -54,6 +61,7 @@ from aiobc9x.wire.signalling import RegistrationStatus, is_answer, parse_status
 
 __all__ = [
     "At",
+    "AuthProtocol",
     "Cclk",
     "Cedrxs",
     "Cereg",
@@ -61,6 +69,7 @@ __all__ = [
     "Cfun",
     "Cgact",
     "Cgatt",
+    "Cgauth",
     "Cgdcont",
     "Cgerep",
     "Cgmi",
@@ -89,6 +98,7 @@ __all__ = [
     "PowerSaving",
     "Qatwakeup",
     "Qccid",
+    "Qcgdefcont",
     "Qnbiotevent",
     "Qsclk",
     "RegistrationStatus",
@@ -100,8 +110,6 @@ __all__ = [
 _SWITCH: Final = range(2)
 # 27.007 leaves the range to the module; the note's own commands take 1 to 3.
 _CIDS: Final = range(16)
-# The longest that an APN can be (3GPP TS 23.003, 9.1).
-_APN_MAX_BYTES: Final = 100
 # What AT+CGPADDR shows for a context that has no address yet.
 _UNSPECIFIED: Final = ("0.0.0.0", "::")
 # 27.007, 10.1.22: the status that says "unknown".
@@ -141,53 +149,6 @@ class Cfun(NetworkCommand[int]):
         if not values or values[-1] is None:
             raise self._unexpected(lines, "no state")
         return values[-1]
-
-
-@dataclass(frozen=True, slots=True)
-class Context:
-    """A PDP context as it is defined: the settings of one data connection to the network."""
-
-    context_id: int
-    pdp_type: str
-    apn: str
-    address: str
-
-
-@dataclass(frozen=True, slots=True)
-class Cgdcont(NetworkCommand[tuple[Context, ...]]):
-    """Ask for the defined contexts, or define one.
-
-    ``pdp_type`` is for example ``IP``, ``IPV6`` or ``IPV4V6``.
-    """
-
-    prefix: ClassVar[bytes] = b"+CGDCONT:"
-
-    context_id: int | None = None
-    pdp_type: str | None = None
-    apn: str | None = None
-
-    def _build(self) -> bytes:
-        if (self.context_id, self.pdp_type, self.apn) == (None, None, None):
-            return command_line("+CGDCONT?")
-        apn, kind = self.apn, self.pdp_type
-        return command_line(
-            "+CGDCONT",
-            context_id=maybe_integer("context_id", self.context_id, _CIDS),
-            pdp_type=None if kind is None else quoted("pdp_type", kind, 16),
-            apn=None if apn is None else quoted("apn", apn, _APN_MAX_BYTES),
-        )
-
-    def parse(self, lines: Sequence[bytes]) -> tuple[Context, ...]:
-        """Give a row per context; none after a write."""
-        contexts = []
-        for line in lines:
-            # Padded: 27.007 lets a module leave out fields from the end.
-            number, kind, apn, addr = [*split_params(self._params(line)), *[b""] * 4][:4]
-            context_id = number_or_none(number)
-            if context_id is None:
-                raise self._unexpected(lines, "a row is damaged")
-            contexts.append(Context(context_id, unquote(kind), unquote(apn), unquote(addr)))
-        return tuple(contexts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -413,16 +374,6 @@ class Cgact(NetworkCommand[dict[int, bool]]):
                 raise self._unexpected(lines, "a row is damaged")
             found[context_id] = state == 1
         return found
-
-
-@dataclass(frozen=True, slots=True)
-class Cgerep(NetworkOrder):
-    """Switch the URC ``+CGEV``, which tells of contexts and the attachment."""
-
-    mode: int
-
-    def _build(self) -> bytes:
-        return command_line("+CGEREP", mode=integer("mode", self.mode, range(3)))
 
 
 @dataclass(frozen=True, slots=True)

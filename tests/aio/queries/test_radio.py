@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import re
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ import aiobc9x
 from aiobc9x.aio.queries.results import Identity, PowerSavingStatus, Signal
 from aiobc9x.sim.faults import Fault, FaultKind
 from aiobc9x.wire.commands.radio import EdrxSetting
+from tests.support.answering import AnsweringModule, opened
 from tests.support.bench import ECHO_PORT, HOST, Bench
 from tests.support.clock import virtual
 
@@ -191,6 +194,83 @@ class TestAttach:
                 await modem.set_apn('"; AT+CFUN=0')
             with pytest.raises(ValueError, match="pdp_type is 'PPP': use 'IP'"):
                 await modem.set_apn("third.example", pdp_type="PPP")
+
+    @pytest.mark.parametrize("missing", [False, True])
+    @virtual
+    async def test_login(self, missing: bool, caplog: pytest.LogCaptureFixture) -> None:
+        """The network lets nobody in without it; the vendor's command stands in for CGAUTH."""
+        caplog.set_level(logging.DEBUG, "aiobc9x")
+        faults = refuse("CGAUTH") if missing else []
+        async with Bench(*faults, apn_login="me:s3cret") as bench:
+            modem = await bench.open()
+            with pytest.raises(aiobc9x.StageTimeout, match="attaching"):
+                await modem.wait_ready(10)
+            await modem.set_apn("private.example", user="me", password="s3cret", auth="chap")
+            await modem.wait_ready(10)
+            assert await modem.apn() == "private.example"
+            logins = [line for line in bench.commands if "s3cret" in line]
+            assert logins[-1] == (
+                'AT+QCGDEFCONT="IP","private.example","me","s3cret"'
+                if missing
+                else 'AT+CGAUTH=1,2,"me","s3cret"'
+            )
+            assert ("AT+CFUN=0" in bench.commands) is missing
+            await modem.set_apn("private.example")  # which takes the login back
+            assert bench.commands[-1] == "AT+CGAUTH=1,0"
+        assert "s3cret" not in caplog.text
+        assert "me" not in re.findall(r'"(\w+)"', caplog.text)
+
+    @pytest.mark.parametrize(
+        ("arguments", "match"),
+        [
+            ({"password": "s3cret"}, "need a user"),
+            ({"auth": "pap"}, "need a user"),
+            ({"user": ""}, "user is empty"),
+            ({"user": "me", "auth": "eap"}, "auth is 'eap': use 'pap' or 'chap'"),
+            ({"user": "me", "password": 's3cret"'}, "password holds"),
+            ({"user": 5}, "user must be"),
+            ({"user": "me", "password": b"s3cret"}, "password must be"),
+        ],
+    )
+    @virtual
+    async def test_wrong_logins(self, arguments: dict[str, Any], match: str) -> None:
+        """They are refused before anything is sent, and not shown."""
+        async with Bench() as bench:
+            modem = await bench.open()
+            bench.dialogue.clear()
+            with pytest.raises((ValueError, TypeError), match=match) as caught:
+                await modem.set_apn("internet", **arguments)
+            assert "s3cret" not in str(caught.value)
+            assert bench.commands == []
+
+    @pytest.mark.parametrize("answer", [b"+CME ERROR: 3", b"+CME ERROR: 14", None])
+    @virtual
+    async def test_refused_login(self, answer: bytes | None) -> None:
+        """The error has no password, and the radio is on again."""
+        module = AnsweringModule()
+        async with opened(module) as modem:
+            module.on(r"AT\+CGAUTH=.*", b"+CME ERROR: 14" if answer is None else b"ERROR")
+            module.on(r"AT\+QCGDEFCONT=.*", answer or b"OK")
+            with pytest.raises(aiobc9x.CommandError) as caught:
+                await modem.set_apn("internet", user="me", password="s3cret")
+            assert "s3cret" not in f"{caught.value}{caught.value.command}{caught.value.__context__}"
+            switched = module.told("AT+CFUN=")
+            assert switched == ([] if answer is None else ["AT+CFUN=0", "AT+CFUN=1"])
+
+    @virtual
+    async def test_cancelled_login(self) -> None:
+        """A radio that is off is switched on again."""
+        module = AnsweringModule()
+        async with opened(module) as modem:
+            module.on(r"AT\+CGAUTH=.*", b"ERROR")
+            module.on(r"AT\+QCGDEFCONT=.*", lambda _: None)
+            task = asyncio.create_task(modem.set_apn("internet", user="me", password="s3cret"))
+            await asyncio.sleep(0.5)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            await asyncio.sleep(30)
+            assert module.told("AT+CFUN=") == ["AT+CFUN=0", "AT+CFUN=1"]
 
     @virtual
     async def test_context_without_apn(self) -> None:

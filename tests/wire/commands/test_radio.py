@@ -9,11 +9,13 @@ from hypothesis import strategies as st
 from aiobc9x.errors import UnexpectedAnswer
 from aiobc9x.wire.commands.base import Command
 from aiobc9x.wire.commands.radio import (
+    AuthProtocol,
     Cereg,
     Cesq,
     Cfun,
     Cgact,
     Cgatt,
+    Cgauth,
     Cgdcont,
     Cgerep,
     Cgpaddr,
@@ -24,6 +26,7 @@ from aiobc9x.wire.commands.radio import (
     Csq,
     ExtendedSignal,
     Operator,
+    Qcgdefcont,
     RegistrationStatus,
     SignalQuality,
 )
@@ -71,6 +74,10 @@ def test_lines(line: str, command: AnyCommand, seconds: float) -> None:
     [
         (lambda: Cgatt(2), r"^state must be"),
         (lambda: Cgerep(3), r"^mode must be"),
+        (lambda: Cgauth(16), r"^context_id must be"),
+        (lambda: Cgauth(1, AuthProtocol.PAP, None, "p"), r"^user is needed"),
+        (lambda: Cgauth(1, AuthProtocol.PAP, "u" * 65), r"^user has 65 bytes"),
+        (lambda: Qcgdefcont("IP", "", "u", "p"), r"^apn is empty"),
         (lambda: Cgpaddr(16), r"^context_id must be"),
         (lambda: Cgact(2, 1), r"^state must be"),
         (lambda: Cgact(1, 16), r"^cid must be"),
@@ -90,6 +97,40 @@ def test_out_of_range(make: Any, message: str) -> None:  # Any: a lambda that ra
     """A wrong value is refused by name, before a byte is sent."""
     with pytest.raises(ValueError, match=message):
         make()
+
+
+class TestLogin:
+    """AT+CGAUTH and AT+QCGDEFCONT: user and password of a context."""
+
+    @pytest.mark.parametrize(
+        ("line", "command", "shown"),
+        [
+            ("AT+CGAUTH=2,0", Cgauth(2), "AT+CGAUTH=2,0"),
+            (
+                'AT+CGAUTH=1,1,"me","s3cret"',
+                Cgauth(1, AuthProtocol.PAP, "me", "s3cret"),
+                "AT+CGAUTH=1,1,...",
+            ),
+            ('AT+CGAUTH=1,2,"me",""', Cgauth(1, AuthProtocol.CHAP, "me", ""), "AT+CGAUTH=1,2,..."),
+            (
+                'AT+QCGDEFCONT="IP","internet","me","s3cret"',
+                Qcgdefcont("IP", "internet", "me", "s3cret"),
+                'AT+QCGDEFCONT="IP","internet",...',
+            ),
+        ],
+    )
+    def test_lines(self, line: str, command: Cgauth | Qcgdefcont, shown: str) -> None:
+        """The password is in neither the text, which messages use, nor the repr."""
+        assert command.encode() == line.encode() + b"\r"
+        assert command.text == shown
+        assert "s3cret" not in repr(command)
+
+    @pytest.mark.parametrize("password", ['s3cret"', "s3cret" * 20, "s3cret\r"])
+    def test_a_password_that_can_not_be_sent(self, password: str) -> None:
+        """The message doesn't show it either."""
+        with pytest.raises(ValueError, match=r"^password h") as caught:
+            Cgauth(1, AuthProtocol.PAP, "me", password)
+        assert "s3cret" not in str(caught.value)
 
 
 class TestRadio:
