@@ -461,13 +461,25 @@ class SimError(CommandError):
 
 
 class PukRequired(SimError, PermissionError):
-    """The SIM wants its PUK: wrong PINs have locked it."""
+    """The SIM wants its PUK, because wrong PINs have locked it, or has refused one.
 
-    _errno = errno.EACCES
-    _advice = (
-        "wrong PINs have locked the SIM, which wants its PUK ({code}); unlock it by command()"
-        ' with AT+CPIN="PUK","new PIN", or in a phone; ten wrong PUKs destroy it'
-    )
+    Attributes:
+        tries_left: How many PUKs the SIM still takes; ``None`` if the module doesn't tell.
+
+    """
+
+    def __init__(self, command: str, said: str, tries_left: int | None = None) -> None:
+        left = "ten wrong PUKs destroy it" if tries_left is None else _left(tries_left, "PUK")
+        text = (
+            f"wrong PINs have locked the SIM, which wants its PUK ({_source(said)}); unlock it by"
+            f" unblock_sim(puk, new_pin), or in a phone; {left}"
+        )
+        OSError.__init__(self, errno.EACCES, text)
+        self.command, self.err, self.cme, self.tries_left = command, None, said, tries_left
+
+
+def _left(tries: int, what: str) -> str:
+    return f"1 try of the {what} is left" if tries == 1 else f"{tries} tries of the {what} are left"
 
 
 class SimLocked(SimError, PermissionError):
@@ -490,16 +502,24 @@ class SimMissing(SimError):
 
 
 class PinRequired(SimError):
-    """The SIM wants a PIN, or has refused the one it was given."""
+    """The SIM wants a PIN, or has refused the one it was given.
 
-    def __init__(self, command: str, refused: str | None = None) -> None:
+    Attributes:
+        tries_left: How many PINs the SIM still takes; ``None`` if the module doesn't tell.
+
+    """
+
+    def __init__(
+        self, command: str, refused: str | None = None, tries_left: int | None = None
+    ) -> None:
         if refused is None:
             text = "the SIM wants its PIN; pass pin=… to open_modem()"
         else:
             said = _meaning(refused)
             text = f"the SIM refused the PIN: {said}; pass the right pin=… to open_modem()"
-        OSError.__init__(self, errno.EACCES, text)
-        self.command, self.err, self.cme = command, None, refused
+        left = "" if tries_left is None else f"; {_left(tries_left, 'PIN')}"
+        OSError.__init__(self, errno.EACCES, text + left)
+        self.command, self.err, self.cme, self.tries_left = command, None, refused, tries_left
 
 
 class OperationBlocked(CommandError, BlockingIOError):

@@ -218,7 +218,7 @@ class Modem:
             TypeError: The timeout is no number.
             TimeoutError: Not ready in time; the message names the stage.
             PinRequired: The SIM wants a PIN, or refused it.
-            PukRequired: The SIM wants its PUK.
+            PukRequired: The SIM wants its PUK; see :meth:`unblock_sim`.
             SimError: There is no SIM, it has failed, or the module is locked to others.
             LinkLost: The link failed.
 
@@ -811,6 +811,26 @@ class Modem:
 
         """
         await self._radio.set_pin(pin)
+
+    async def unblock_sim(self, puk: str, new_pin: str) -> None:
+        """Give a SIM that three wrong PINs have locked its PUK, and a new PIN.
+
+        The SIM is asked first what it waits for: one that is ready gets nothing. The new PIN is
+        given again after each restart, as that of :func:`open_modem`.
+
+        Args:
+            puk: 8 digits. Ten wrong ones destroy the SIM.
+            new_pin: 4-8 digits.
+
+        Raises:
+            TypeError: Not a text; nothing was sent.
+            ValueError: No PUK, or no PIN; nothing was sent.
+            PukRequired: The SIM refused the PUK; ``tries_left`` says how many are left.
+            PinRequired: The SIM is not locked and wants its PIN; nothing was sent.
+            SimError: There is no SIM, it has failed, or the module is locked to others.
+
+        """
+        await self._radio.unblock_sim(puk, new_pin)
 
     async def set_apn(
         self,

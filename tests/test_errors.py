@@ -122,7 +122,21 @@ OTHER_ROWS: list[tuple[ModemError, type[OSError], int, str]] = [
         PermissionError,
         errno.EACCES,
         "wrong PINs have locked the SIM, which wants its PUK (+CME ERROR: 12); unlock it by"
-        ' command() with AT+CPIN="PUK","new PIN", or in a phone; ten wrong PUKs destroy it',
+        " unblock_sim(puk, new_pin), or in a phone; ten wrong PUKs destroy it",
+    ),
+    (
+        errors.PukRequired("AT+CPIN?", "SIM PUK", 1),
+        PermissionError,
+        errno.EACCES,
+        "wrong PINs have locked the SIM, which wants its PUK (SIM PUK); unlock it by"
+        " unblock_sim(puk, new_pin), or in a phone; 1 try of the PUK is left",
+    ),
+    (
+        PinRequired("AT+CPIN?", "16", 2),
+        OSError,
+        errno.EACCES,
+        "the SIM refused the PIN: the password or PIN is wrong (+CME ERROR: 16);"
+        " pass the right pin=… to open_modem(); 2 tries of the PIN are left",
     ),
     (
         errors.SimLocked("AT+CPIN?", "PH-NET PIN"),

@@ -68,6 +68,7 @@ class SimOptions:
     attach_time: float = 0.0
     reject_cause: int = 0
     pin: str = ""
+    puk: str = "12345678"
     sim: bool = True
     ip: str = "100.127.243.105"
     apn: str = "internet"
@@ -218,6 +219,8 @@ def _plain_value(name: str, value: str) -> object:
         raise ValueError(f"less than {AT_LEAST.get(name, 0)}")
     if name == "pin" and not re.fullmatch("([0-9]{4,8})?", value):
         raise ValueError("expected 4 to 8 digits, or nothing")
+    if name == "puk" and not re.fullmatch("[0-9]{8}", value):
+        raise ValueError("expected 8 digits")
     if name == "ip" and value:
         _check_address(value)
     return found

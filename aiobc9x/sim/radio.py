@@ -17,6 +17,9 @@ from aiobc9x.spec import CONTEXT_IDS
 TAC, CELL, ACT_NB = "1A2B", "01A2B3C4", 9
 """Tracking area, cell and access technology (9: E-UTRAN NB-S1) of the one cell there is."""
 
+PIN_TRIES, PUK_TRIES = 3, 10
+"""Wrong PINs that lock a SIM, and wrong PUKs that destroy it."""
+
 OPERATOR = "46000"
 IMSI = "460001234567890"
 ICCID = "89860012345678901234"
@@ -28,7 +31,7 @@ CME_NOT_ALLOWED, CME_NO_SIM, CME_PIN_REQUIRED, CME_WRONG_PASSWORD, CME_PARAMETER
     16,
     50,
 )
-CME_NO_LOGIN = 149
+CME_PUK_REQUIRED, CME_NO_LOGIN, CME_SIM_BLOCKED = 12, 149, 262
 """The 27.007 error numbers used here."""
 
 
@@ -56,11 +59,14 @@ class Radio:
         self.lost: Callable[[Set[int]], None] = lambda _contexts: None
         self.covered = True
         self.reject_cause = board.options.reject_cause
+        self._pin, self._pin_tries, self._puk_tries = board.options.pin, PIN_TRIES, PUK_TRIES
         self._timer: Timer | None = None
         self.reset()
         self.handlers: dict[str, Callable[[Command], None]] = {
             "+CFUN": self._cfun,
             "+CPIN": self._cpin,
+            "+CPINR": self._cpinr,
+            "+QPINC": self._qpinc,
             "+CIMI": self._cimi,
             "+QCCID": self._qccid,
             "+CGDCONT": self._cgdcont,
@@ -90,7 +96,7 @@ class Radio:
         self._connection_urc = self._event_urc = 0
         self._apns = {1: ("IP", self._board.options.apn)}
         self._logins: dict[int, tuple[int, str, str]] = {}
-        self._unlocked = not self._board.options.pin
+        self._unlocked = not self._pin
         self._timer = None
 
     def power_on(self) -> None:
@@ -217,27 +223,63 @@ class Radio:
     def _need_sim(self) -> None:
         if not self._board.options.sim:
             raise Refused(cme=CME_NO_SIM)
+        if not self._puk_tries:
+            raise Refused(cme=CME_SIM_BLOCKED)
 
     def _cpin(self, command: Command) -> None:
         self._need_sim()
         if command.form is Form.TEST:
             self._board.answer()
         elif command.form is Form.READ:
-            self._board.answer("+CPIN: READY" if self._unlocked else "+CPIN: SIM PIN")
+            self._board.answer(f"+CPIN: {self._sim_state()}")
         else:
-            pin = _write(command, 1, 2).raw(0)
+            given = _write(command, 1, 2)
             if self._unlocked:
                 raise Refused(cme=CME_NOT_ALLOWED)
-            if pin != self._board.options.pin:
-                raise Refused(cme=CME_WRONG_PASSWORD)
+            if self._pin_tries:
+                self._take_pin(given.raw(0))
+            else:
+                self._take_puk(given)
             self._unlocked = True
             self._board.answer()
             self._search()
 
+    def _sim_state(self) -> str:
+        if self._unlocked:
+            return "READY"
+        return "SIM PIN" if self._pin_tries else "SIM PUK"
+
+    def _take_pin(self, pin: str) -> None:
+        if pin != self._pin:
+            self._pin_tries -= 1
+            raise Refused(cme=CME_WRONG_PASSWORD if self._pin_tries else CME_PUK_REQUIRED)
+        self._pin_tries = PIN_TRIES
+
+    def _take_puk(self, given: Arguments) -> None:
+        if len(given) < 2:
+            raise Refused(cme=CME_PUK_REQUIRED)
+        if given.raw(0) != self._board.options.puk:
+            self._puk_tries -= 1
+            raise Refused(cme=CME_WRONG_PASSWORD if self._puk_tries else CME_SIM_BLOCKED)
+        self._pin, self._pin_tries, self._puk_tries = given.raw(1), PIN_TRIES, PUK_TRIES
+
+    def _cpinr(self, command: Command) -> None:
+        self._need_sim()
+        lines = [
+            f"+CPINR: SIM PIN,{self._pin_tries},{PIN_TRIES}",
+            f"+CPINR: SIM PUK,{self._puk_tries},{PUK_TRIES}",
+        ]
+        self._board.answer(*([] if command.form is Form.TEST else lines))
+
+    def _qpinc(self, command: Command) -> None:
+        self._need_sim()
+        tries = f'+QPINC: "SC",{self._pin_tries},{self._puk_tries}'
+        self._board.answer('+QPINC: ("SC","P2")' if command.form is Form.TEST else tries)
+
     def _cimi(self, command: Command) -> None:
         self._need_sim()
         if not self._unlocked:
-            raise Refused(cme=CME_PIN_REQUIRED)
+            raise Refused(cme=CME_PIN_REQUIRED if self._pin_tries else CME_PUK_REQUIRED)
         self._board.answer(*([] if command.form is Form.TEST else [IMSI]))
 
     def _qccid(self, command: Command) -> None:

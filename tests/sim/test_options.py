@@ -79,6 +79,7 @@ def test_everything_at_once() -> None:
         ("latency=nan", "latency.*not a finite number"),
         ("boot_time=inf", "boot_time.*not a finite number"),
         ("pin=12", "pin.*4 to 8 digits"),
+        ("puk=1234", "puk.*8 digits"),
         ("ip=here", "ip.*expected an IP address, not 'here'"),
         ("host=a:localhost", "host.*expected an IP address, not 'localhost'"),
         ("host=a:1.1.1.1@-1", "host.*time to live"),

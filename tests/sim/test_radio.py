@@ -124,6 +124,37 @@ class TestSim:
         assert desk.type('AT+CPIN="1234"') == OK
         assert desk.type("AT+CEREG?") == lines("+CEREG: 0,1") + OK
 
+    def test_locked(self) -> None:
+        """Three wrong PINs lock it, the PUK sets a new one, ten wrong PUKs destroy it."""
+        desk = Desk(SimOptions(pin="1234", puk="87654321"))
+        desk.type("AT+CMEE=1")
+        assert desk.type("AT+QPINC=?") == lines('+QPINC: ("SC","P2")') + OK
+        assert desk.type("AT+CPINR=?") == OK
+        for error in (16, 16, 12):
+            assert desk.type('AT+CPIN="0000"') == lines(f"+CME ERROR: {error}")
+        assert desk.type("AT+CPIN?") == lines("+CPIN: SIM PUK") + OK
+        assert desk.type("AT+CIMI") == lines("+CME ERROR: 12")
+        assert desk.type('AT+CPIN="1234"') == lines("+CME ERROR: 12")
+        assert desk.type('AT+CPIN="00000000","1111"') == lines("+CME ERROR: 16")
+        tries = lines("+CPINR: SIM PIN,0,3", "+CPINR: SIM PUK,9,10") + OK
+        assert desk.type("AT+CPINR") == tries
+        assert desk.type("AT+QPINC?") == lines('+QPINC: "SC",0,9') + OK
+        desk.module.reset(desk.now)
+        desk.wait(1)
+        assert desk.type("ATE0").endswith(OK)
+        assert desk.type('AT+CPIN="87654321","1111"') == OK
+        assert desk.type("AT+QPINC?") == lines('+QPINC: "SC",3,10') + OK
+
+    def test_destroyed(self) -> None:
+        desk = Desk(SimOptions(pin="1234"))
+        desk.type("AT+CMEE=1")
+        for _ in range(3):
+            desk.type('AT+CPIN="0000"')
+        for tries in range(9, -1, -1):
+            error = lines(f"+CME ERROR: {16 if tries else 262}")
+            assert desk.type('AT+CPIN="00000000","1111"') == error
+        assert desk.type("AT+CPIN?") == lines("+CME ERROR: 262")
+
     def test_none(self) -> None:
         desk = Desk(SimOptions(sim=False))
         for level, answer in enumerate(("ERROR", "+CME ERROR: 10", "+CME ERROR: SIM not inserted")):

@@ -94,6 +94,18 @@ class RadioQueries:
         await self._readiness.sim.give(pin)
         self._readiness.forget()
 
+    async def unblock_sim(self, puk: str, new_pin: str) -> None:
+        """Give a SIM its PUK and a new PIN, if it waits for that.
+
+        Raises:
+            ModemError: As :meth:`Modem.unblock_sim`.
+
+        """
+        check_text("puk", puk)
+        check_text("new_pin", new_pin)
+        await self._readiness.sim.unblock(puk, new_pin)
+        self._readiness.forget()
+
     async def set_apn(
         self, apn: str, pdp_type: str, user: str | None, password: str | None, auth: str | None
     ) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar, Final
 
 from aiobc9x.wire.commands.base import Command, EchoLines, Meaning, T_co, is_stray
@@ -37,7 +37,6 @@ __all__ = [
     "Cgsn",
     "Cimi",
     "Cmee",
-    "Cpin",
     "Cpsms",
     "Cscon",
     "Echo",
@@ -57,8 +56,10 @@ __all__ = [
 
 _SWITCH: Final = range(2)
 _ANSWER_S: Final = 1.0
-# For commands that wait for the SIM: a public log has AT+CPIN? answered after 4 s (F51).
-_SIM_ANSWER_S: Final = 5.0
+
+SIM_ANSWER_S: Final = 5.0
+"""For commands that wait for the SIM: a public log has AT+CPIN? answered after 4 s (F51)."""
+
 # An IMSI has 6 to 15 digits, an IMEI 15, an ICCID 19 or 20 and perhaps a hex filler after them.
 _DIGITS: Final = re.compile(rb"[0-9]{6,22}[0-9A-Fa-f]?")
 
@@ -241,7 +242,7 @@ class Cgsn(_Digits):
 class Cimi(_Digits):
     """Ask for the IMSI of the SIM."""
 
-    max_response_time: ClassVar[float] = _SIM_ANSWER_S
+    max_response_time: ClassVar[float] = SIM_ANSWER_S
     prefix: ClassVar[bytes] = b"+CIMI:"
 
     def _build(self) -> bytes:
@@ -252,54 +253,11 @@ class Cimi(_Digits):
 class Qccid(_Digits):
     """Ask for the ICCID of the SIM."""
 
-    max_response_time: ClassVar[float] = _SIM_ANSWER_S
+    max_response_time: ClassVar[float] = SIM_ANSWER_S
     prefix: ClassVar[bytes] = b"+QCCID:"
 
     def _build(self) -> bytes:
         return command_line("+QCCID")
-
-
-@dataclass(frozen=True, slots=True)
-class Cpin(NetworkCommand[str]):
-    """Ask which code the SIM waits for, or send the PIN.
-
-    Three wrong PINs lock the SIM.
-    """
-
-    max_response_time: ClassVar[float] = _SIM_ANSWER_S
-    # The question waits for the SIM as well, unlike that of other commands.
-    question_time: ClassVar[float] = _SIM_ANSWER_S
-    prefix: ClassVar[bytes] = b"+CPIN:"
-
-    pin: str | None = field(default=None, repr=False)
-
-    def _build(self) -> bytes:
-        if self.pin is None:
-            return command_line("+CPIN?")
-        if not re.fullmatch("[0-9]{4,8}", self.pin):
-            # The value is left out of the message, which may end up in a log.
-            raise ValueError("pin must have 4 to 8 digits")
-        return command_line("+CPIN", pin=f'"{self.pin}"')
-
-    @property
-    def text(self) -> str:
-        """The command line without its ``<CR>``; a PIN is not shown."""
-        return "AT+CPIN?" if self.pin is None else 'AT+CPIN="****"'
-
-    def claims(self, text: bytes) -> bool:
-        """Claim ``+CPIN:`` where the state was asked for; after a PIN it is a URC (F10)."""
-        return self.pin is None and text.startswith(self.prefix)
-
-    def parse(self, lines: Sequence[bytes]) -> str:
-        """Give the state, such as ``READY`` or ``SIM PIN``; ``""`` after a PIN."""
-        if self.pin is not None:
-            return ""
-        # If the SIM becomes ready just now, a URC that looks the same follows the answer. The
-        # last of the two lines is the present state.
-        states = [unquote(split_params(self._params(line))[0]).upper() for line in lines]
-        if not states or not states[-1]:
-            raise self._unexpected(lines, "no SIM state")
-        return states[-1]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,9 @@
 
 Layer: wire. Does no I/O, reads no clock.
 
-The commands of :mod:`aiobc9x.wire.commands.module` and those of
-:mod:`aiobc9x.wire.commands.contexts` can be imported from here as well. A command whose fields are all optional is a question when it is made without them, and a write
-when it is made with them. The result of a write is what was written, or empty.
+The commands of :mod:`aiobc9x.wire.commands.module`, ``contexts`` and ``sim`` can be imported
+from here as well. A command whose fields are all optional is a question when it is made without
+them, and a write when it is made with them. The result of a write is what was written, or empty.
 """
 
 from __future__ import annotations
@@ -31,7 +31,6 @@ from aiobc9x.wire.commands.module import (
     Cgsn,
     Cimi,
     Cmee,
-    Cpin,
     Cpsms,
     Cscon,
     Echo,
@@ -48,6 +47,7 @@ from aiobc9x.wire.commands.module import (
     Results,
     Verbose,
 )
+from aiobc9x.wire.commands.sim import Cpin, Cpinr, Qpinc, SimTries
 from aiobc9x.wire.params import (
     command_line,
     integer,
@@ -83,6 +83,7 @@ __all__ = [
     "Context",
     "Cops",
     "Cpin",
+    "Cpinr",
     "Cpsms",
     "Creg",
     "Cscon",
@@ -100,10 +101,12 @@ __all__ = [
     "Qccid",
     "Qcgdefcont",
     "Qnbiotevent",
+    "Qpinc",
     "Qsclk",
     "RegistrationStatus",
     "Results",
     "SignalQuality",
+    "SimTries",
     "Verbose",
 ]
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
 import pytest
 
 import aiobc9x
-from tests.support.answering import AnsweringModule, late, opened
+from tests.support.answering import Answer, AnsweringModule, late, opened
+from tests.support.bench import HOST, PORT, Bench
 from tests.support.clock import running, virtual
 
 PIN = r'AT\+CPIN="\d+"'
@@ -47,7 +51,7 @@ class TestTrouble:
         """No PIN goes to a SIM that counts PUKs."""
         text = await trouble(wanting(said), aiobc9x.PukRequired, 1)
         assert "PUK" in text
-        assert "AT+CPIN=" in text
+        assert "unblock_sim(puk, new_pin)" in text
 
     @pytest.mark.parametrize("said", [b"+CME ERROR: 12", b"+CME ERROR: SIM PUK required"])
     @virtual
@@ -206,3 +210,124 @@ class TestSetPin:
                 aiobc9x.PinRequired, match="refused the PIN: the password or PIN is wrong"
             ):
                 await modem.set_pin("1234")
+
+
+class TestTries:
+    """How many are left is in the error, where the module tells."""
+
+    @pytest.mark.parametrize(
+        ("pattern", "answer", "left"),
+        [
+            (r"AT\+CPINR", b"+CPINR: SIM PIN,0,3\n+CPINR: SIM PUK,9,10\nOK", 9),
+            (r"AT\+QPINC\?", b'+QPINC: "SC",0,1\nOK', 1),
+            (r"AT\+(CPINR|QPINC\?)", b"ERROR", None),
+            (r"AT\+(CPINR|QPINC\?)", lambda _: None, None),
+        ],
+    )
+    @virtual
+    async def test_puk(self, pattern: str, answer: Answer, left: int | None) -> None:
+        """27.007's command first, then the vendor's; neither is needed."""
+        module = wanting(b"+CPIN: SIM PUK\nOK")
+        module.on(pattern, answer)
+        async with opened(module) as modem:
+            with pytest.raises(aiobc9x.PukRequired) as caught:
+                await modem.wait_ready(60)
+        assert caught.value.tries_left == left
+        words = {9: "9 tries of the PUK are left", 1: "1 try of the PUK is left"}
+        assert words.get(left or 0, "ten wrong PUKs destroy it") in str(caught.value)
+
+    @virtual
+    async def test_pin(self) -> None:
+        """Before and behind a refusal."""
+        async with Bench(pin="1234") as bench:
+            modem = await bench.open()
+            with pytest.raises(aiobc9x.PinRequired, match="3 tries of the PIN are left"):
+                await modem.wait_ready()
+            with pytest.raises(aiobc9x.PinRequired, match=r"refused.*2 tries") as caught:
+                await modem.set_pin("4321")
+            assert caught.value.tries_left == 2
+
+
+class TestUnblock:
+    """unblock_sim(): a PUK and a new PIN."""
+
+    @virtual
+    async def test_from_three_wrong_pins_to_the_network(self) -> None:
+        """Each error says what to do; the new PIN is the modem's own from then on."""
+        async with Bench(pin="1234", puk="87654321") as bench:
+            modem = await bench.open(pin="1111")
+            for error in (aiobc9x.PinRequired, aiobc9x.PinRequired, aiobc9x.PukRequired):
+                with pytest.raises(error):
+                    await modem.set_pin("4321")
+            with pytest.raises(aiobc9x.PukRequired, match="10 tries of the PUK are left"):
+                await modem.open_connection(HOST, PORT, timeout=20)
+            with pytest.raises(aiobc9x.PukRequired, match="9 tries of the PUK are left"):
+                await modem.unblock_sim("11111111", "2468")
+            await modem.unblock_sim("87654321", "2468")
+            await modem.wait_ready()
+            await modem.unblock_sim("87654321", "9999")  # it is ready: nothing is sent
+            assert [c for c in bench.commands if "9999" in c] == []
+            bench.virtual.reset()
+            await asyncio.sleep(1)
+            await modem.wait_ready()
+            assert bench.commands.count('AT+CPIN="2468"') == 1
+            assert 'AT+CPIN="1111"' not in bench.commands
+
+    @virtual
+    async def test_destroyed(self) -> None:
+        """Ten wrong PUKs leave a SIM that has failed."""
+        async with Bench(pin="1234") as bench:
+            modem = await bench.open()
+            for _ in range(3):
+                with pytest.raises(aiobc9x.SimError):
+                    await modem.set_pin("4321")
+            for left in range(9, 0, -1):
+                with pytest.raises(aiobc9x.PukRequired) as caught:
+                    await modem.unblock_sim("11111111", "2468")
+                assert caught.value.tries_left == left
+            for _ in range(2):
+                with pytest.raises(aiobc9x.SimError, match="SIM blocked") as dead:
+                    await modem.unblock_sim("11111111", "2468")
+                assert not isinstance(dead.value, aiobc9x.PukRequired)
+
+    @virtual
+    async def test_a_sim_that_wants_its_pin(self) -> None:
+        """It is not locked, and gets no PUK."""
+        module = wanting(b"+CPIN: SIM PIN\nOK")
+        async with opened(module) as modem:
+            with pytest.raises(aiobc9x.PinRequired):
+                await modem.unblock_sim("12345678", "1234")
+        assert module.told("AT+CPIN=") == []
+
+    @pytest.mark.parametrize(
+        ("answer", "kind"),
+        [
+            (b"+CME ERROR: 14", aiobc9x.CommandError),
+            (b"+CME ERROR: 11", aiobc9x.PukRequired),
+            (b"ERROR", aiobc9x.PukRequired),
+        ],
+    )
+    @virtual
+    async def test_refusals(self, answer: bytes, kind: type[aiobc9x.CommandError]) -> None:
+        """A busy SIM has not looked at it; neither is shown."""
+        module = wanting(b"+CPIN: SIM PUK\nOK")
+        module.on(r"AT\+CPIN=.*", answer)
+        async with opened(module) as modem:
+            with pytest.raises(kind) as caught:
+                await modem.unblock_sim("12345678", "2468")
+        assert type(caught.value) is kind
+        assert "2468" not in f"{caught.value}{caught.value.__cause__}{caught.value.command}"
+
+    @pytest.mark.parametrize(
+        ("puk", "pin", "error"),
+        [("123", "1234", ValueError), (12345678, "1234", TypeError), ("12345678", None, TypeError)],
+    )
+    @virtual
+    async def test_nonsense(self, puk: Any, pin: Any, error: type[Exception]) -> None:
+        """Nothing is sent."""
+        module = wanting(b"+CPIN: SIM PUK\nOK")
+        async with opened(module) as modem:
+            module.seen.clear()
+            with pytest.raises(error):
+                await modem.unblock_sim(puk, pin)
+            assert module.seen == []

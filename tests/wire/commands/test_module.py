@@ -18,7 +18,6 @@ from aiobc9x.wire.commands.module import (
     Cgsn,
     Cimi,
     Cmee,
-    Cpin,
     Cpsms,
     Cscon,
     Echo,
@@ -33,6 +32,7 @@ from aiobc9x.wire.commands.module import (
     Results,
     Verbose,
 )
+from aiobc9x.wire.commands.sim import Cpin
 from tests.wire.lines import DAMAGED, EVIL, is_one_clean_line, outcome
 
 # Any: the results differ in type, and these tests look at lines alone.
@@ -171,36 +171,6 @@ class TestIdentity:
     def test_numbers_are_long(self, line: bytes) -> None:
         """No other line is taken for an IMEI."""
         assert not Cgsn().claims(line)
-
-
-class TestCpin:
-    """The SIM."""
-
-    @pytest.mark.parametrize("state", ["READY", "SIM PIN", "NOT READY"])
-    def test_state(self, state: str) -> None:
-        """The text behind the prefix, of the last line."""
-        line = b"+CPIN: " + state.encode()
-        assert Cpin().claims(line)
-        assert Cpin().parse([b"+CPIN: BUSY", line]) == state
-        assert Cpin().parse([b'+CPIN: "' + state.lower().encode() + b'",3']) == state
-
-    def test_a_pin_is_sent_in_quotes_and_never_shown(self) -> None:
-        """It is in neither the text, which messages use, nor the repr."""
-        command = Cpin("1234")
-        assert command.encode() == b'AT+CPIN="1234"\r'
-        assert command.text == 'AT+CPIN="****"'
-        assert "1234" not in repr(command)
-
-    def test_after_a_pin_the_state_is_a_urc(self) -> None:
-        """Only the question claims the answer."""
-        assert not Cpin("1234").claims(b"+CPIN: READY")
-        assert Cpin("1234").parse([]) == ""
-
-    @pytest.mark.parametrize("lines", [[], [b"+CPIN:"]])
-    def test_no_state(self, lines: list[bytes]) -> None:
-        """An answer without state is none."""
-        with pytest.raises(UnexpectedAnswer, match=r"no SIM state"):
-            Cpin().parse(lines)
 
 
 class TestClockAndBaudRate:
