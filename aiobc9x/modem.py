@@ -1087,6 +1087,7 @@ class Modem:
         driver.on_urc = _Heard(self._readiness, self._health, self._acceptor)
         driver.on_out_of_step = self._health.regain_step
         driver.on_restarted = self._health.after_restart
+        driver.on_woken = self._health.after_wake
         driver.on_orphaned = self._keeper.close_orphan
         for slot in driver.session.sockets:
             self._keeper.close(slot)  # came to an earlier program's listener in the meantime

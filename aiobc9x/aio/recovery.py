@@ -89,6 +89,18 @@ class Health:
                 text = "the module was in deep sleep, which ends TCP"
                 self._driver.session.break_off(slot, ModuleReset(text))
         self._driver.kick()
+        await self._set_open_time()
+
+    async def after_wake(self) -> None:
+        """Find out whether a sleep that the module says nothing of was a deep one."""
+        reason = ModuleReset("the module was asleep, and has the socket no more")
+        self._examiner.expect_ends(reason)
+        if self._opener.open_time != OPEN_TIME_DEFAULT_S:
+            await self._set_open_time()
+        if any(slot.state is not SlotState.OPENING for slot in self._driver.session.sockets):
+            await self._ask(lambda: self._examiner.compare(reason=reason))
+
+    async def _set_open_time(self) -> None:
         step = self._open_time()
         try:
             await self._driver.run(step.command)

@@ -33,6 +33,7 @@ from aiobc9x.core.receiving import Read, absorb, distrust, is_passing, is_torn_e
 from aiobc9x.core.sending import Send, Sender
 from aiobc9x.core.slots import Slot, SlotState
 from aiobc9x.core.statistics import Statistics
+from aiobc9x.core.waking import Wake
 from aiobc9x.errors import LinkTimeout, StreamBroken, UnexpectedAnswer, quoted_command
 from aiobc9x.spec import AccessMode, Err
 from aiobc9x.wire.commands.tcpip import Qigeterror
@@ -64,7 +65,7 @@ class Explain:
     subject: Job | Read | Send | Switch
 
 
-Purpose: TypeAlias = Job | Read | Send | Switch | Probe | Explain
+Purpose: TypeAlias = Job | Read | Send | Switch | Probe | Explain | Wake
 Consequence: TypeAlias = Event | Explain
 
 

@@ -239,12 +239,22 @@ class OutOfStep:
 
     Attributes:
         reason: What shows that the line is out of step.
-        is_sleep: Nothing went wrong: the module may just be asleep (F48).
 
     """
 
     reason: str
-    is_sleep: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Woken:
+    """The module had to be woken, and has not said from what sleep: TCP may be gone.
+
+    Attributes:
+        lines: How many lines it has not heard.
+
+    """
+
+    lines: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,5 +283,13 @@ SlotEvent: TypeAlias = (
 """Events that concern one socket."""
 
 Event: TypeAlias = (
-    SlotEvent | Finished | UrcSeen | UnknownLine | Damaged | Orphaned | OutOfStep | Restarted
+    SlotEvent
+    | Finished
+    | UrcSeen
+    | UnknownLine
+    | Damaged
+    | Orphaned
+    | OutOfStep
+    | Restarted
+    | Woken
 )

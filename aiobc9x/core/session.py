@@ -53,6 +53,7 @@ from aiobc9x.core.events import (
     SwitchRefused,
     UnknownLine,
     UrcSeen,
+    Woken,
 )
 from aiobc9x.core.exchange import (
     ANSWER_MARGIN_S,
@@ -96,6 +97,7 @@ from aiobc9x.core.trust import (
 )
 from aiobc9x.core.turns import JobQueue, Turn, TurnKind, Turns
 from aiobc9x.core.unsolicited import Unsolicited
+from aiobc9x.core.waking import WAKE, Waker
 from aiobc9x.errors import ModemError, ModuleReset
 from aiobc9x.spec import (
     CONNECT_IDS,
@@ -128,6 +130,7 @@ from aiobc9x.wire.urcs import (
     SendOk,
     SleepEvent,
     Urc,
+    Wakeup,
     parse_urc,
 )
 
@@ -174,6 +177,9 @@ _EMPTY: Final = re.compile(rb"\+QIRD: {0,8}0[^\n]*\n")
 _OWNER_OR_EMPTY: Final = re.compile(
     rb'(?:"incoming"[^\n]*|CLOSE OK\r?|\+QI(?:OPEN|RD: {0,8}0)[^\n]*)\n'
 )
+
+_WAKE_BYTES: Final = 64
+"""The most that a line which wakes the module has, with its answer."""
 
 _PUSHED: Final = b'+QIURC: "recv",'
 """The header of pushed data, which stand in the same line or after it (§2.2.11)."""
@@ -234,6 +240,7 @@ class Session:
         "_trust",
         "_turns",
         "_unsolicited",
+        "_waker",
         "_was_in_step",
         "answer_timeout",
         "boots",
@@ -284,6 +291,7 @@ class Session:
         self._endings = Endings(self._sender, self.statistics)
         self._turns = Turns(self.sockets, self.queue, self._sender)
         self._stopwatch = Stopwatch(self.statistics)
+        self._waker = Waker()
         self._exchange: Exchange | None = None
         self._explain: Explain | None = None
         self._gap_s = self.profile.command_gap_ms / 1000
@@ -558,6 +566,7 @@ class Session:
         self._exchange = self._explain = None
         self._outbox.clear()
         self._sender.forget()
+        self._waker.reset()
         self._framer.push_sockets.clear()
         self._trust.clear()
         self._framer.prompt_due = self._framer.hold_after_final = False
@@ -742,7 +751,7 @@ class Session:
             # data that lost their header. Else an answer got a wrong command: out of step.
             if trust.is_late_ok(text, now):
                 trust.take_late_ok()
-            elif not trust.in_doubt:
+            elif not (trust.in_doubt or self._waker.is_past(now)):
                 self.stray_answers += 1
                 self._act(self._endings.stray_result(text, self._explain))
             return
@@ -897,10 +906,9 @@ class Session:
 
     def _on_urc(self, urc: Urc, now: float) -> None:
         self.statistics.urcs += 1
-        # The module says that it goes to sleep: the next command must wake it (F48).
-        if isinstance(urc, SleepEvent) and urc.text.upper().startswith("ENTER"):
-            self._last_traffic = -math.inf
         exchange = self._exchange
+        if isinstance(urc, Wakeup | SleepEvent):
+            self._on_sleep_urc(urc, now)
         banner = urc.text if isinstance(urc, _BANNERS) else None
         emptied = exchange is not None and self._is_reading() and bool(exchange.lines)
         if exchange is not None and (exchange.damage is not None or (banner and emptied)):
@@ -919,6 +927,14 @@ class Session:
             # A read is in flight and has no data yet: this may be data whose header got lost (F5).
             self._unsolicited.end_pushes(urc)
             self._trust.withhold(urc)
+
+    def _on_sleep_urc(self, urc: Wakeup | SleepEvent, now: float) -> None:
+        if isinstance(urc, SleepEvent) and urc.text.upper().startswith("ENTER"):
+            self._last_traffic, self._waker.is_announced = -math.inf, False
+            return
+        self._waker.is_announced = True
+        if self._exchange is not None and self._exchange.purpose is WAKE:
+            self._expire(self._exchange, now)  # it has woken the module, which is deaf to it
 
     def _release_urcs(self, now: float) -> None:
         for urc in self._trust.release():
@@ -1056,6 +1072,8 @@ class Session:
             # The short way, which nearly every command takes.
             plain = not exchange.lines and exchange.payload is None
             self.events.append(_new(Finished, (purpose, OK)) if plain else done(purpose, exchange))
+        elif purpose is WAKE:
+            self._on_awake(exchange, now)
         else:
             shown = self.length_shown
             self._act(self._endings.answered(exchange, now, lost=lost, length_shown=shown))
@@ -1063,6 +1081,20 @@ class Session:
             self._trust.begin_doubt()
         elif self._trust.withheld:
             self._release_urcs(now)
+
+    def _on_awake(self, exchange: Exchange, now: float) -> None:
+        """Go on: the module has answered. What it may have said in its sleep is made up for."""
+        waker = self._waker
+        if waker.is_late(exchange):
+            exchange.final = None
+            self._exchange = exchange
+            return
+        if unheard := waker.awake(now):
+            self.statistics.wakes += 1
+            self._unsolicited.read_all_once()
+            if not waker.is_announced:
+                self.events.append(Woken(unheard))
+            self._gap_until = max(self._gap_until, waker.late_until)
 
     def _apply_success(self, exchange: Exchange, meaning: Meaning, *, lost: bool) -> None:
         """Apply what a successful command did: it was a send, or it changed a setting."""
@@ -1109,6 +1141,9 @@ class Session:
             return
         self._exchange = None
         self._disarm(exchange, now)
+        if exchange.purpose is WAKE and self._waker.has_more():
+            self._last_traffic = -math.inf  # asleep, as far as is known
+            return
         # SEND OK or SEND FAIL has come, and OK has not: this module omits it (F23).
         if send is not None and send.result is not None and send.is_of(exchange.purpose):
             self._trust.note_omitted_ok(send.form, now)
@@ -1202,11 +1237,11 @@ class Session:
         self.statistics.datagrams_lost += isinstance(event, DatagramLost)
         self.events.append(event)
 
-    def _lose_step(self, reason: str, *, is_sleep: bool = False) -> None:
+    def _lose_step(self, reason: str) -> None:
         if not self.suspended:
             self.suspended = True
             self.statistics.recoveries += 1
-            self.events.append(OutOfStep(reason, is_sleep))
+            self.events.append(OutOfStep(reason))
 
     # -- bytes out -----------------------------------------------------------------------
 
@@ -1271,9 +1306,17 @@ class Session:
             return self._begin(At(), PLAIN, Probe(), now) if self._trust.gate.wants_frame else None
         # A sleeping module would take the command for a wake-up call, and lose it (F48).
         if now - self._last_traffic > self.idle_limit:
-            self._lose_step("the module may be asleep", is_sleep=True)
-            return None
+            return self._begin_wake(now)
         return self._begin_turn(turn, now)
+
+    def _begin_wake(self, now: float) -> bytes:
+        command, limit = self._waker.next_line()
+        line = self._begin(command, PLAIN, WAKE, now)
+        exchange = self._exchange
+        assert exchange is not None
+        exchange.traffic_before = None  # how long a sleeper takes says nothing of the line
+        exchange.extend(now + limit + wire_time(_WAKE_BYTES, self._baudrate), 0.0)
+        return line
 
     def _begin_turn(self, turn: Turn, now: float) -> bytes:
         if turn.lane is not None:

@@ -49,6 +49,7 @@ class Statistics:
         unowned_bytes: Pushed bytes of sockets that had no owner here, for example those of a
             program that crashed (F45).
         nvram_writes: Settings written that the module keeps in flash memory.
+        wakes: Times that the module slept and was woken before a command.
 
     """
 
@@ -84,6 +85,7 @@ class Statistics:
     incoming_full: int = 0
     unowned_bytes: int = 0
     nvram_writes: int = 0
+    wakes: int = 0
 
     @property
     def traffic_bytes(self) -> int:

@@ -359,6 +359,83 @@ class TestSleep:
                 assert await modem.command("AT+CSQ") == ["+CSQ: 20,0"]
                 assert (await modem.settings()).open_time == 20
 
+    @pytest.mark.parametrize("announced", [True, False])
+    @pytest.mark.parametrize(("wake_time", "limit"), [(0.0, 0.3), (0.4, 1.0), (3.0, 4.5)])
+    @virtual
+    async def test_waking_is_no_repair(
+        self, announced: bool, wake_time: float, limit: float
+    ) -> None:
+        """A throw-away AT, and the command: no lost step, and no more time than it takes."""
+        async with Bench(wake_time=wake_time) as bench:
+            modem = await bench.open(allow_sleep=True)
+            if not announced:
+                await modem.command("AT+QNBIOTEVENT=0,1")
+                await modem.command("AT+QATWAKEUP=0")
+            await modem.wait_ready()
+            events = modem.subscribe()
+            for wakes in (1, 2):
+                await asyncio.sleep(60)
+                bench.virtual.deep_sleep()
+                bench.dialogue.clear()
+                began = running().now
+                assert await modem.command("AT+CSQ") == ["+CSQ: 20,0"]
+                assert running().now - began < limit
+                assert set(bench.commands) <= {"AT+CFUN?", "AT+CSQ"}
+                assert modem.statistics.wakes == wakes
+            assert modem.statistics.recoveries == 0
+            events.close()
+            assert not [e async for e in events if isinstance(e, aiobc9x.StepLost)]
+
+    @pytest.mark.parametrize("announced", [True, False])
+    @virtual
+    async def test_what_deep_sleep_ends(self, announced: bool) -> None:
+        """TCP, whether the module tells or not; ``open_time`` is set again, UDP goes on."""
+        async with Bench() as bench:
+            bench.network.serve_udp(9, lambda peer: peer.answer_with(peer.send))
+            modem = await bench.open(allow_sleep=True, open_time=20)
+            if not announced:
+                await modem.command("AT+QNBIOTEVENT=0,1")
+                await modem.command("AT+QATWAKEUP=0")
+            (reader, _), _ = await bench.connect()
+            received: asyncio.Queue[bytes] = asyncio.Queue()
+
+            class Protocol(asyncio.DatagramProtocol):
+                def datagram_received(self, data: bytes, addr: object) -> None:
+                    received.put_nowait(data)
+
+            transport, _ = await modem.create_datagram_endpoint(Protocol, remote_addr=(HOST, 9))
+            await asyncio.sleep(10)
+            bench.virtual.deep_sleep()
+            transport.sendto(b"telemetry")
+            assert await received.get() == b"telemetry"
+            with pytest.raises(aiobc9x.ModuleReset, match="sleep"):
+                await reader.read()
+            await asyncio.sleep(1)
+            assert bench.virtual.module.board.settings.open_time == 20
+            assert modem.statistics.recoveries == 0
+
+    @virtual
+    async def test_light_sleep(self) -> None:
+        """It eats a line, and ends nothing."""
+        async with Bench() as bench:
+            modem = await bench.open(allow_sleep=True)
+            reader, writer = await bench.streams(HOST, ECHO_PORT)
+            await asyncio.sleep(60)
+            bench.add_fault(Fault(FaultKind.IGNORE, on="AT", times=1))
+            writer.write(b"still here")
+            assert await reader.readexactly(10) == b"still here"
+            assert (modem.statistics.wakes, modem.statistics.recoveries) == (1, 0)
+
+    @virtual
+    async def test_it_does_not_wake_up(self) -> None:
+        """That is a loss of step like any other, which is repaired as ever."""
+        async with Bench(wake_time=12.0) as bench:
+            modem = await bench.open(allow_sleep=True)
+            await asyncio.sleep(60)
+            bench.virtual.deep_sleep()
+            assert await modem.command("AT+CSQ", timeout=30) == ["+CSQ: 20,0"]
+            assert modem.statistics.recoveries == 1
+
     @virtual
     async def test_a_busy_line_is_left_alone(self) -> None:
         """It is awake for as long as it is spoken to."""

@@ -161,29 +161,3 @@ class TestDeadlines:
         assert [event.slot for event in of(Failed, events)] == [slot]
         assert [event.data for event in of(Damaged, events)] == [b"only so much"]
         assert len(of(OutOfStep, events)) == 1
-
-
-class TestIdle:
-    """A module that may sleep must be woken before it is told anything."""
-
-    def test_silence_counts_as_a_lost_step(self) -> None:
-        """Whoever brings it back in step wakes it."""
-        peer = Peer()
-        peer.session.idle_limit = 8.0
-        peer.say(b"\r\n+CSCON: 1\r\n")
-        peer.wait(9.0)
-        peer.session.queue.add(ask("AT+CSQ"))
-        peer.expect()
-        assert [type(event) for event in peer.session.take_events()] == [OutOfStep]
-        peer.say(b"\r\n+CSCON: 1\r\n")
-        peer.session.resume()
-        peer.expect(b"AT+CSQ\r")
-
-    def test_the_module_may_say_that_it_falls_asleep(self) -> None:
-        """Then there is no need to wait."""
-        peer = Peer()
-        peer.session.idle_limit = 8.0
-        peer.say(b'\r\n+QNBIOTEVENT: "ENTER PSM"\r\n')
-        peer.session.queue.add(ask("AT+CSQ"))
-        peer.expect()
-        assert peer.session.take_events() == [OutOfStep("the module may be asleep", is_sleep=True)]

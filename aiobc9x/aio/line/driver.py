@@ -50,6 +50,7 @@ from aiobc9x.core.events import (
     SlotEvent,
     UnknownLine,
     UrcSeen,
+    Woken,
 )
 from aiobc9x.core.session import Session
 from aiobc9x.core.slots import Slot
@@ -94,6 +95,7 @@ class Driver:
         on_restarted: Started as a task when the module has restarted.
         on_link_lost: Started as a task when the link is lost, to bring another one. ``None``:
             the modem ends with its link.
+        on_woken: Started as a task when the module had to be woken, and said nothing of it.
         on_orphaned: Called with a connect ID on which the module has a connection that has no
             owner here (F35).
         on_sockets_lost: Called when every socket has ended at once.
@@ -110,6 +112,7 @@ class Driver:
         self.on_out_of_step: Callable[[str], Coroutine[Any, Any, None]] | None = None
         self.on_restarted: Callable[[str], Coroutine[Any, Any, None]] | None = None
         self.on_link_lost: Callable[[str], Coroutine[Any, Any, None]] | None = None
+        self.on_woken: Callable[[], Coroutine[Any, Any, None]] | None = None
         self.on_orphaned: Callable[[int], None] = lambda _id: None
         self.on_sockets_lost: Callable[[], None] = lambda: None
         self.is_forgotten = False
@@ -566,6 +569,7 @@ class Driver:
             Damaged: self._on_damaged,
             OutOfStep: self._on_step_lost,
             Restarted: lambda event: self._on_restarted(event.banner),
+            Woken: self._on_woken,
             Orphaned: lambda event: self.on_orphaned(event.connect_id),
             **dict.fromkeys(SLOT_EVENTS, self._owners.tell),
             Sent: self._on_sent,
@@ -584,11 +588,14 @@ class Driver:
         logger.warning("! %s (%d bytes)", event.reason, len(event.data))
 
     def _on_step_lost(self, event: OutOfStep) -> None:
-        level = logging.DEBUG if event.is_sleep else logging.WARNING
-        logger.log(level, "! %s", event.reason)
+        logger.warning("! %s", event.reason)
         self.hub.publish(StepLost(event.reason))
         if self.on_out_of_step is not None:
             self.spawn(self.on_out_of_step, event.reason)
+
+    def _on_woken(self, _event: Woken) -> None:
+        if self.on_woken is not None:
+            self.spawn(self.on_woken)
 
     def _on_urc(self, urc: Urc) -> None:
         self._expected.tell(urc)

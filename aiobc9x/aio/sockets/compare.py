@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import math
 from collections.abc import Callable
 from typing import Final
 
@@ -28,7 +29,7 @@ from aiobc9x.wire.commands.tcpip import Qistate, SocketStatus
 
 _IN_USE = frozenset({SlotState.OPENING, SlotState.OPEN, SlotState.REMOTE_CLOSED})
 
-_SAID_FOR_S: Final = 5.0
+_REASON_FOR_S: Final = 5.0
 """How long the end of a context is the reason for what ends: its sockets are read empty first,
 and then it is asked for. Ours."""
 
@@ -49,8 +50,8 @@ class Examiner:
         self._keeper, self._driver = keeper, keeper.driver
         self._session, self.context_id = keeper.session, keeper.context_id
         self._network_check: asyncio.Future[ModemError | None] | None = None
-        self._said: NetworkLost | None = None
-        self._said_at = 0.0
+        self._reason: NetworkLost | ModuleReset | None = None
+        self._reason_at = -math.inf
 
     async def examine(self, event: SendStalled | SendRefused | ReadRefused) -> None:
         """Find out what ``SEND FAIL`` or ``ERROR`` means for a connection, and act on it."""
@@ -93,12 +94,20 @@ class Examiner:
         if closed and not self._session.profile.keeps_unread and slot.found_empty:
             self._session.note_drained(slot)
         else:
-            self._session.break_off(slot, copy.copy(reason) or _vanished(slot, err))
+            known = copy.copy(reason) or self._known_reason()
+            self._session.break_off(slot, known or _vanished(slot, err))
         self._driver.kick()
 
-    def network_ended(self, error: NetworkLost) -> None:
-        """Note that the module has said why connections end now, ``"closed"`` or not."""
-        self._said, self._said_at = error, self._driver.time()
+    def expect_ends(self, error: NetworkLost | ModuleReset) -> None:
+        """Note why sockets are gone from now on: the network has ended, or a deep sleep.
+
+        With the network a ``"closed"`` comes, which is no word of a peer.
+        """
+        self._reason, self._reason_at = error, self._driver.time()
+
+    def _known_reason(self) -> NetworkLost | ModuleReset | None:
+        is_fresh = self._driver.time() - self._reason_at < _REASON_FOR_S
+        return copy.copy(self._reason) if is_fresh else None
 
     async def compare(self, lane: Lane = Lane.COMMAND, *, reason: ModemError | None = None) -> bool:
         """Compare the module's table with ours (§2.2.3).
@@ -169,8 +178,8 @@ class Examiner:
 
         Six connections that end at once share one check.
         """
-        if self._said is not None and self._driver.time() - self._said_at < _SAID_FOR_S:
-            return copy.copy(self._said)  # the network may be there again already
+        if isinstance(known := self._known_reason(), NetworkLost):
+            return known  # the network may be there again already
         if (under_way := self._network_check) is not None:
             error = await asyncio.shield(under_way)
             if error is not None:

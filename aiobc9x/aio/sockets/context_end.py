@@ -65,7 +65,7 @@ class ContextEnds:
 
         """
         self._reason = NetworkLost(f"the module's connection to the network has ended ({said})")
-        self._examiner.network_ended(self._reason)
+        self._examiner.expect_ends(self._reason)
         if not self._is_looking and self._has_sockets():
             self._is_looking = True
             self._driver.spawn(self._look_twice)
