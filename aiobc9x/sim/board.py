@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from aiobc9x.sim.energy import EnergyMeter
 from aiobc9x.sim.faults import LINE_KINDS, PAYLOAD_KINDS, Fault, FaultKind, FaultPlan
 from aiobc9x.sim.interface import Network
 from aiobc9x.sim.nvram import Nvram
@@ -56,6 +57,15 @@ class Statistics:
     broken_rules: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class PsmRequest:
+    """AT+CPSMS: whether power saving is on, and its timers as the eight bits of 24.008."""
+
+    on: int = 0
+    periodic_tau: str = "01000001"
+    active_time: str = "00000101"
+
+
 @dataclass(slots=True)
 class Settings:
     """The settings that a reset puts back to their defaults.
@@ -70,6 +80,7 @@ class Settings:
     sleep_clock: int = 0
     nbiot_event: bool = False
     wakeup_urc: bool = False
+    psm: PsmRequest = field(default_factory=PsmRequest)
 
 
 class Board:
@@ -80,6 +91,9 @@ class Board:
         started: When power came, on the same clock.
         up: False from a reset to the boot banner. The module then neither prints nor reads.
         mute_until: The module neither prints nor reads before this time.
+        on_air_at: When the radio last sent or received for the host.
+        lock_released: AT+QRELLOCK: the module need not stay awake for another command.
+        energy: What the module spends its time on.
         last_error: What AT+QIGETERROR reports (§2.2.12).
         restart: Resets the module; the module sets this attribute.
 
@@ -97,6 +111,9 @@ class Board:
         self.started = 0.0
         self.up = False
         self.mute_until = -math.inf
+        self.on_air_at = 0.0
+        self.lock_released = False
+        self.energy = EnergyMeter()
         self.last_error = 0
         self.output = bytearray()
         self.restart: Callable[[], None] = lambda: None

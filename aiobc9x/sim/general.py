@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Callable
 
-from aiobc9x.sim.board import Board
+from aiobc9x.sim.board import Board, PsmRequest
 from aiobc9x.sim.params import Arguments, Command, Form, Refused
 from aiobc9x.sim.services import zone
 
@@ -27,10 +27,16 @@ COLD_CLOCK = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
 
 
 class General:
-    """Commands that touch neither sockets nor the network."""
+    """Commands that touch neither sockets nor the network.
+
+    Attributes:
+        psm_changed: Called when AT+CPSMS asks the network for something else.
+
+    """
 
     def __init__(self, board: Board) -> None:
         self._board = board
+        self.psm_changed: Callable[[], None] = lambda: None
         self.handlers: dict[str, Callable[[Command], None]] = {
             "": self._nothing,
             "I": self._identify,
@@ -53,6 +59,7 @@ class General:
             "+QSCLK": self._qsclk,
             "+QNBIOTEVENT": self._qnbiotevent,
             "+QATWAKEUP": self._qatwakeup,
+            "+QRELLOCK": self._qrellock,
             "+QRST": self._qrst,
         }
         self.handlers |= {"E0": self._echo, "E1": self._echo, "I0": self._identify}
@@ -62,7 +69,6 @@ class General:
         """Forget what doesn't survive a restart."""
         self._clock = COLD_CLOCK
         self._clock_set_at = self._board.now
-        self._psm = '0,,,"01000001","00000101"'
         self._edrx = ""
 
     def set_clock(self, time: datetime.datetime) -> None:
@@ -137,12 +143,15 @@ class General:
         elif command.form is Form.WRITE:
             given = _write(command, 1, 5)
             on = given.number(0, (0, 1))
-            periodic = given.raw(3) or "01000001"
-            active = given.raw(4) or "00000101"
-            self._psm = f'{on},,,"{periodic}","{active}"'
+            request = PsmRequest()
+            periodic = given.raw(3) or request.periodic_tau
+            active = given.raw(4) or request.active_time
+            self._board.settings.psm = PsmRequest(on, periodic, active)
             self._board.answer()
+            self.psm_changed()
         else:
-            self._board.answer(f"+CPSMS: {self._psm}")
+            psm = self._board.settings.psm
+            self._board.answer(f'+CPSMS: {psm.on},,,"{psm.periodic_tau}","{psm.active_time}"')
 
     def _cedrxs(self, command: Command) -> None:
         if command.form is Form.TEST:
@@ -159,7 +168,8 @@ class General:
         if command.form is Form.TEST:
             self._board.answer()
         elif self._edrx:
-            self._board.answer(f'+CEDRXRDP: 5,"{self._edrx}","{self._edrx}","0011"')
+            granted = self._board.options.granted_edrx or self._edrx
+            self._board.answer(f'+CEDRXRDP: 5,"{self._edrx}","{granted}","0011"')
         else:
             self._board.answer("+CEDRXRDP: 0")
 
@@ -192,6 +202,10 @@ class General:
         else:
             settings.wakeup_urc = bool(_write(command, 1, 1).number(0, (0, 1)))
             self._board.answer()
+
+    def _qrellock(self, command: Command) -> None:
+        self._board.lock_released = command.form is Form.EXEC
+        self._board.answer()
 
     def _qrst(self, command: Command) -> None:
         if command.form is Form.TEST:

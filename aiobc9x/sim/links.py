@@ -17,6 +17,7 @@ from typing import Any, Literal, cast
 
 from aiobc9x.sim.board import Statistics
 from aiobc9x.sim.driver import IN_HIGH, Driver
+from aiobc9x.sim.energy import Energy
 from aiobc9x.sim.interface import Network
 from aiobc9x.sim.module import Module
 from aiobc9x.sim.network import LoopbackNetwork
@@ -286,6 +287,11 @@ class VirtualModule:
     def statistics(self) -> Statistics:
         """Counters since the module was made."""
         return self.module.statistics
+
+    @property
+    def energy(self) -> Energy:
+        """Seconds awake, asleep and sending since power-on."""
+        return self.module.energy(asyncio.get_running_loop().time())
 
     def _started(self) -> Driver:
         if self._driver is None:

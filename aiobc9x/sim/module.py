@@ -21,6 +21,7 @@ from typing import NoReturn
 
 from aiobc9x.sim.board import Board, Statistics
 from aiobc9x.sim.commands import SocketCommands
+from aiobc9x.sim.energy import Energy
 from aiobc9x.sim.faults import COMMAND_KINDS, Fault, FaultKind
 from aiobc9x.sim.general import General
 from aiobc9x.sim.interface import Network
@@ -75,6 +76,7 @@ class Module:
         self.sockets.receiver.rouse = self._wake_up
         self._services = Services(self.board, self.sockets, self.radio.has_context)
         self._general = General(self.board)
+        self._general.psm_changed = self.radio.announce
         self._services.set_clock = self._general.set_clock
         commands = SocketCommands(self.board, self.sockets, self.radio.has_context)
         self._handlers: Mapping[str, Callable[[Command], None]] = {
@@ -101,6 +103,11 @@ class Module:
         """Counters since the module was made."""
         return self.board.statistics
 
+    def energy(self, now: float) -> Energy:
+        """Return what the time since power-on went into."""
+        self._advance(now)
+        return self.board.energy.read(now)
+
     @property
     def wake(self) -> Callable[[], None]:
         """Called after each event of the network: the caller then takes output and deadline."""
@@ -113,6 +120,7 @@ class Module:
     def power_on(self, now: float) -> None:
         """Switch the module on; its banner comes after the boot time."""
         self.board.now = self.board.started = now
+        self.board.energy.begin(now)
         self._last_heard = now
         self.board.timers.at(now + self.board.options.boot_time, self._boot)
         self._run_timers()
@@ -159,6 +167,8 @@ class Module:
         board.up = False
         board.mute_until = -math.inf
         board.settings = type(board.settings)()
+        board.lock_released = False
+        board.energy.change(board.now, asleep=False)
         board.last_error = 0
         self._input.clear()
         self._editor.clear()
@@ -184,7 +194,13 @@ class Module:
         may = self.board.settings.sleep_clock == 1 and self.board.up and not self.asleep
         if not may or self._busy or self._sends.pending or self._sends.in_data_mode:
             return None
-        return self._last_heard + self.board.options.sleep_after
+        lock = 0.0 if self.board.lock_released else self.board.options.sleep_after
+        sleep_at = self._last_heard + lock
+        if not self.board.settings.psm.on:
+            return sleep_at
+        if (active_s := self.radio.active_s) is None:
+            return None  # the network grants no power saving, so there is no deep sleep
+        return max(sleep_at, self.board.on_air_at + active_s)
 
     def _fall_asleep(self) -> None:
         if self.asleep or not self.board.up:
@@ -192,6 +208,7 @@ class Module:
         if self.board.settings.nbiot_event:
             self.board.urc('+QNBIOTEVENT: "ENTER DEEPSLEEP"')
         self.asleep = True
+        self.board.energy.change(self.board.now, asleep=True)
         # TCP connections end without a URC, UDP sockets stay (§2.2.1, note 3; N32).
         self.sockets.lose(streams_only=True)
         self.board.settings.open_time = OPEN_TIME_DEFAULT_S  # §2.2.11
@@ -200,6 +217,7 @@ class Module:
         if not self.asleep:
             return
         self.asleep = False
+        self.board.energy.change(self.board.now, asleep=False)
         self._last_heard = self.board.now
         if self.board.settings.wakeup_urc:
             self.board.urc("+QATWAKEUP")
@@ -213,6 +231,7 @@ class Module:
         if self.board.mute:
             return
         self._last_heard = now
+        self.board.lock_released = False
         if self.asleep:
             data = self._eaten(data)
         # §2.1.2: a host must wait for the final result before it writes another command.

@@ -74,6 +74,9 @@ class SimOptions:
     apn: str = "internet"
     apn_login: str = ""
     rssi: int = 20
+    granted_tau: str = ""
+    granted_active: str = ""
+    granted_edrx: str = ""
     # sockets
     send_time: float = 0.002
     close_time: float = 0.02
@@ -121,6 +124,9 @@ CHOICES: dict[str, tuple[object, ...]] = {
 
 AT_LEAST: dict[str, int] = {"node_bytes": 1, "buffer_bytes": 1, "buffer_nodes": 1}
 """Lower bounds of the numbers that can't be 0; the rest can't be negative."""
+
+BITS: dict[str, int] = {"granted_tau": 8, "granted_active": 8, "granted_edrx": 4}
+"""The parameters that are timers of 24.008, with their lengths."""
 
 _REPEATABLE = ("host", "listen_port", "remote_port", "fault", "ping")
 
@@ -221,6 +227,8 @@ def _plain_value(name: str, value: str) -> object:
         raise ValueError("expected 4 to 8 digits, or nothing")
     if name == "puk" and not re.fullmatch("[0-9]{8}", value):
         raise ValueError("expected 8 digits")
+    if name in BITS and not re.fullmatch(f"([01]{{{BITS[name]}}})?", value):
+        raise ValueError(f"expected {BITS[name]} bits, or nothing")
     if name == "ip" and value:
         _check_address(value)
     return found

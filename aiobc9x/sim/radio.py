@@ -35,6 +35,10 @@ CME_PUK_REQUIRED, CME_NO_LOGIN, CME_SIM_BLOCKED = 12, 149, 262
 """The 27.007 error numbers used here."""
 
 
+ACTIVE_UNITS_S = {"000": 2, "001": 60, "010": 360}
+"""Units of T3324 by its upper three bits (24.008, 10.5.7.3)."""
+
+
 class Stat(enum.IntEnum):
     """``<stat>`` of AT+CEREG."""
 
@@ -197,8 +201,27 @@ class Radio:
             if mode >= 3:
                 fields += ["0", str(self.reject_cause)] if denied else ["", ""]
             if mode >= 4 and self.stat == Stat.HOME:
-                fields += ['"00100010"', '"00000110"']
+                fields += [f'"{bits}"' if bits else "" for bits in self._granted()]
         return ",".join(fields)
+
+    def _granted(self) -> tuple[str, str]:
+        """Return the active time and the periodic TAU that the network grants, in bits."""
+        psm, options = self._board.settings.psm, self._board.options
+        if not psm.on:
+            return "", ""
+        return options.granted_active or psm.active_time, options.granted_tau or psm.periodic_tau
+
+    @property
+    def active_s(self) -> float | None:
+        """Seconds from the last traffic to power saving; ``None`` if it never comes."""
+        bits = self._granted()[0] if self.stat == Stat.HOME else ""
+        unit = ACTIVE_UNITS_S.get(bits[:3])
+        return None if unit is None else unit * int(bits[3:], 2)
+
+    def announce(self) -> None:
+        """Tell of a registration that has changed in what the network grants."""
+        if self._modes["+CEREG"] >= 4 and self.stat == Stat.HOME:
+            self._board.urc(f"+CEREG: {self._location(self._modes['+CEREG'])}")
 
     def _cfun(self, command: Command) -> None:
         board = self._board

@@ -116,6 +116,8 @@ class Sends:
         sent = not failed and board.network.send(socket.handle, data)
         board.statistics.sends += 1
         board.statistics.sent_bytes += len(data) if sent else 0
+        board.energy.sent(board.options.send_time if sent else 0.0)
+        board.on_air_at = board.now
 
         def finish() -> None:
             self.pending = False

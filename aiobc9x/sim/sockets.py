@@ -161,6 +161,7 @@ class Sockets:
 
         def arrive() -> None:
             socket.underway -= len(data)
+            self.board.on_air_at = self.board.now
             self.receiver.arrived(socket, data)
 
         self._soon(socket, arrive)

@@ -79,6 +79,8 @@ def test_everything_at_once() -> None:
         ("latency=nan", "latency.*not a finite number"),
         ("boot_time=inf", "boot_time.*not a finite number"),
         ("pin=12", "pin.*4 to 8 digits"),
+        ("granted_tau=0101", "granted_tau.*8 bits"),
+        ("granted_edrx=2222", "granted_edrx.*4 bits"),
         ("puk=1234", "puk.*8 digits"),
         ("ip=here", "ip.*expected an IP address, not 'here'"),
         ("host=a:localhost", "host.*expected an IP address, not 'localhost'"),

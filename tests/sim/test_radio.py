@@ -2,6 +2,7 @@
 
 import pytest
 
+from aiobc9x.sim.energy import Energy
 from aiobc9x.sim.options import SimOptions
 from tests.sim.desk import Desk, lines
 from tests.support.words import ERROR, OK
@@ -17,8 +18,8 @@ class TestRegistration:
             (1, "1"),
             (2, '1,"1A2B","01A2B3C4",9'),
             (3, '1,"1A2B","01A2B3C4",9,,'),
-            (4, '1,"1A2B","01A2B3C4",9,,,"00100010","00000110"'),
-            (5, '1,"1A2B","01A2B3C4",9,,,"00100010","00000110"'),
+            (4, '1,"1A2B","01A2B3C4",9,,,,'),
+            (5, '1,"1A2B","01A2B3C4",9,,,,'),
         ],
     )
     def test_every_mode(self, mode: int, location: str) -> None:
@@ -281,6 +282,95 @@ class TestLogin:
         assert desk.type("AT+CGAUTH?") == OK
         for wrong in ("AT+CGAUTH=1,1", 'AT+CGAUTH=1,0,"me"', "AT+CGAUTH=1,3"):
             assert desk.type(wrong) == lines("+CME ERROR: 50")
+
+
+class TestPowerSaving:
+    """What the network grants, and what that does to sleep."""
+
+    @pytest.mark.parametrize(
+        ("options", "granted"),
+        [
+            (SimOptions(), '"00000101","01000001"'),
+            (
+                SimOptions(granted_active="00100001", granted_tau="00000110"),
+                '"00100001","00000110"',
+            ),
+        ],
+    )
+    def test_granted(self, options: SimOptions, granted: str) -> None:
+        """What was asked for, or the network's own; it is told as soon as it is asked."""
+        desk = Desk(options)
+        desk.type("AT+CEREG=4")
+        status = '1,"1A2B","01A2B3C4",9,,,'
+        said = desk.type('AT+CPSMS=1,,,"01000001","00000101"')
+        assert said == OK + lines(f"+CEREG: {status}{granted}")
+        assert desk.type("AT+CEREG?") == lines(f"+CEREG: 4,{status}{granted}") + OK
+        assert desk.type("AT+CPSMS=0") == OK + lines(f"+CEREG: {status},")
+
+    def test_nothing_is_told_at_a_lower_level(self) -> None:
+        desk = Desk()
+        desk.type("AT+CEREG=3")
+        assert desk.type("AT+CPSMS=1") == OK
+
+    def test_edrx(self) -> None:
+        desk = Desk(SimOptions(granted_edrx="0011"))
+        desk.type('AT+CEDRXS=1,5,"0010"')
+        assert desk.type("AT+CEDRXRDP") == lines('+CEDRXRDP: 5,"0010","0011","0011"') + OK
+
+    @pytest.mark.parametrize(
+        ("bits", "seconds"), [("00001010", 20), ("00100010", 120), ("01000001", 360)]
+    )
+    def test_deep_sleep_waits_for_the_active_time(self, bits: str, seconds: int) -> None:
+        """From the last send on, whatever the lock of the last command."""
+        desk = Desk(SimOptions(granted_active=bits))
+        desk.type("AT+CPSMS=1")
+        desk.open(service="UDP")
+        desk.type("AT+QSCLK=1")
+        desk.run('AT+QISEND=0,3,"abc"', 0)
+        desk.wait(seconds - 1)
+        assert not desk.module.asleep
+        desk.wait(2)
+        assert desk.module.asleep
+
+    def test_no_power_saving_is_granted(self) -> None:
+        desk = Desk(SimOptions(granted_active="11100000"))
+        desk.type("AT+CPSMS=1")
+        desk.type("AT+QSCLK=1")
+        desk.wait(10000)
+        assert not desk.module.asleep
+
+    def test_the_lock_is_released(self) -> None:
+        """AT+QRELLOCK, until the next command."""
+        desk = Desk()
+        assert desk.type("AT+QRELLOCK=?") == OK
+        desk.type("AT+QSCLK=1")
+        desk.type("AT+QRELLOCK")
+        desk.wait(0.1)
+        assert desk.module.asleep
+        desk.type("AT")
+        desk.type("AT")
+        desk.wait(5)
+        assert not desk.module.asleep
+        desk.wait(6)
+        assert desk.module.asleep
+
+    def test_energy(self) -> None:
+        """Seconds awake, asleep and sending add up; a restart is time awake."""
+        desk = Desk(SimOptions(send_time=2.0, boot_time=1.0))
+        desk.wait(1)
+        desk.open(service="UDP")
+        desk.run('AT+QISEND=0,3,"abc"', 9)
+        assert desk.module.energy(desk.now) == Energy(11.0, 0.0, 2.0)
+        desk.module.deep_sleep(desk.now)
+        desk.wait(100)
+        desk.type("AT")
+        desk.wait(10)
+        assert desk.module.energy(desk.now) == Energy(21.0, 100.0, 2.0)
+        desk.module.deep_sleep(desk.now)
+        desk.wait(50)
+        desk.module.reset(desk.now)
+        desk.wait(5)
+        assert desk.module.energy(desk.now) == Energy(26.0, 150.0, 2.0)
 
 
 class TestEvents:

@@ -385,8 +385,7 @@ class TestRegistrationLevel:
             events = modem.subscribe()
             bench.virtual.deny(0)
             await waiting
-            status = (await modem.registration()).periodic_tau_s
-            assert status is not None
+            assert (await modem.registration()).registered
             told = [event async for event in _until_quiet(events)]
             stats = [event.status.stat for event in told if isinstance(event, Registration)]
             assert stats == [2, 1]
