@@ -9,6 +9,7 @@ the start of the module; :mod:`aiobc9x.wire.urcs` has the note's. Callers use
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from aiobc9x.wire.params import (
 
 __all__ = [
     "ACTIVE_TIME_UNITS_S",
+    "EDRX_CYCLES_S",
     "PERIODIC_TAU_UNITS_S",
     "PREFIXES",
     "AddressAssigned",
@@ -41,10 +43,13 @@ __all__ = [
     "SleepEvent",
     "Urc",
     "Wakeup",
+    "edrx_bits",
+    "edrx_seconds",
     "is_answer",
     "is_notice",
     "parse_banner",
     "parse_status",
+    "timer_bits",
     "timer_seconds",
 ]
 
@@ -60,6 +65,21 @@ ACTIVE_TIME_UNITS_S: Final = (2, 60, 360, 60, 60, 60, 60, None)
 Bits that the standard doesn't define count as minutes, as it says.
 """
 
+EDRX_CYCLES_S: Final = {
+    "0010": 20.48,
+    "0011": 40.96,
+    "0101": 81.92,
+    "1001": 163.84,
+    "1010": 327.68,
+    "1011": 655.36,
+    "1100": 1310.72,
+    "1101": 2621.44,
+    "1110": 5242.88,
+    "1111": 10485.76,
+}
+"""The eDRX cycles of NB-IoT by their four bits (24.008, 10.5.5.32)."""
+
+_LARGEST_COUNT: Final = 31  # five bits
 _STATS: Final = range(12)  # 27.007, 10.1.22
 # A status or a technology: an area code or a cell has at least four digits on most modules.
 _SHORT_NUMBER: Final = re.compile("[0-9]{1,2}")
@@ -205,6 +225,48 @@ def timer_seconds(field: bytes, units: Sequence[int | None]) -> int | None:
     # The upper three bits are the unit, the lower five how many of them.
     unit = units[int(text[:3], 2)]
     return None if unit is None else unit * int(text[3:], 2)
+
+
+def timer_bits(argument: str, seconds: float, units: Sequence[int | None]) -> str:
+    """Encode a timer of eight bits: the least that can be written and is not less.
+
+    Args:
+        argument: Name of the argument, for the message.
+        seconds: From 0 on.
+        units: :data:`PERIODIC_TAU_UNITS_S` or :data:`ACTIVE_TIME_UNITS_S`.
+
+    Raises:
+        ValueError: The time is negative, or longer than any that can be written.
+
+    """
+    best: tuple[int, int, int] | None = None
+    for code, unit in enumerate(units):
+        if unit is not None and 0 <= seconds <= unit * _LARGEST_COUNT:
+            count = -(-math.ceil(seconds) // unit)
+            if best is None or unit * count < best[0]:
+                best = unit * count, code, count
+    if best is None:
+        longest = max(unit for unit in units if unit is not None) * _LARGEST_COUNT
+        raise ValueError(f"{argument} must be 0 to {longest} s, not {seconds!r}")
+    return f"{best[1]:03b}{best[2]:05b}"
+
+
+def edrx_seconds(bits: str | None) -> float | None:
+    """Decode an eDRX cycle of NB-IoT; ``None`` for what is missing or unreadable."""
+    return EDRX_CYCLES_S.get(bits or "")
+
+
+def edrx_bits(argument: str, seconds: float) -> str:
+    """Encode an eDRX cycle of NB-IoT: the shortest that is not less.
+
+    Raises:
+        ValueError: The time is not above 0, or longer than the longest cycle.
+
+    """
+    longest = max(EDRX_CYCLES_S.values())
+    if not 0 < seconds <= longest:
+        raise ValueError(f"{argument} must be above 0 and at most {longest} s, not {seconds!r}")
+    return min((cycle, bits) for bits, cycle in EDRX_CYCLES_S.items() if cycle >= seconds)[1]
 
 
 def is_answer(fields: Sequence[bytes]) -> bool:

@@ -2,6 +2,7 @@
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from aiobc9x.wire.params import split_params
 from aiobc9x.wire.signalling import (
@@ -20,9 +21,12 @@ from aiobc9x.wire.signalling import (
     SleepEvent,
     Urc,
     Wakeup,
+    edrx_bits,
+    edrx_seconds,
     is_answer,
     parse_banner,
     parse_status,
+    timer_bits,
     timer_seconds,
 )
 from tests.wire.lines import DAMAGED
@@ -270,3 +274,79 @@ class TestBanners:
     def test_other_lines(self, line: bytes) -> None:
         """A line that only begins alike is none."""
         assert parse_banner(line) is None
+
+
+class TestWrittenTimers:
+    """Seconds to the bits of 24.008, rounded up to what they can say."""
+
+    @pytest.mark.parametrize(
+        ("seconds", "bits", "written"),
+        [
+            (0, "00000000", 0),
+            (1, "00000001", 2),
+            (10, "00000101", 10),
+            (62, "00011111", 62),
+            (63, "00100010", 120),
+            (31 * 60, "00111111", 1860),
+            (1861, "01000110", 2160),
+            (11160, "01011111", 11160),
+        ],
+    )
+    def test_active_time(self, seconds: float, bits: str, written: int) -> None:
+        """Steps of 2 s, a minute and six minutes."""
+        assert timer_bits("active_s", seconds, ACTIVE_TIME_UNITS_S) == bits
+        assert timer_seconds(bits.encode(), ACTIVE_TIME_UNITS_S) == written
+
+    @pytest.mark.parametrize(
+        ("seconds", "bits", "written"),
+        [
+            (900, "10011110", 900),
+            (3600, "00000110", 3600),
+            (86400, "00111000", 86400),
+            (35712000, "11011111", 35712000),
+        ],
+    )
+    def test_periodic_tau(self, seconds: float, bits: str, written: int) -> None:
+        """Whatever unit comes nearest."""
+        found = timer_bits("period_s", seconds, PERIODIC_TAU_UNITS_S)
+        assert timer_seconds(found.encode(), PERIODIC_TAU_UNITS_S) == written
+        assert timer_seconds(bits.encode(), PERIODIC_TAU_UNITS_S) == written
+
+    @pytest.mark.parametrize("units", [ACTIVE_TIME_UNITS_S, PERIODIC_TAU_UNITS_S])
+    @given(st.floats(0, 11160))
+    def test_never_less(self, units: tuple[int | None, ...], seconds: float) -> None:
+        """And nothing that could be written is nearer."""
+        written = timer_seconds(timer_bits("x", seconds, units).encode(), units)
+        known = [unit * count for unit in units if unit for count in range(32)]
+        assert written == min(value for value in known if value >= seconds)
+
+    @pytest.mark.parametrize("seconds", [-1, 11161, float("nan"), float("inf")])
+    def test_what_can_not_be_written(self, seconds: float) -> None:
+        """Named, with the range."""
+        with pytest.raises(ValueError, match=r"^active_s must be 0 to 11160 s"):
+            timer_bits("active_s", seconds, ACTIVE_TIME_UNITS_S)
+
+    @pytest.mark.parametrize(
+        ("seconds", "bits", "cycle"),
+        [
+            (1, "0010", 20.48),
+            (20.48, "0010", 20.48),
+            (41, "0101", 81.92),
+            (10485.76, "1111", 10485.76),
+        ],
+    )
+    def test_edrx(self, seconds: float, bits: str, cycle: float) -> None:
+        """The cycles of NB-IoT."""
+        assert edrx_bits("edrx_s", seconds) == bits
+        assert edrx_seconds(bits) == cycle
+
+    @pytest.mark.parametrize("bits", [None, "", "0000", "x"])
+    def test_no_cycle(self, bits: str | None) -> None:
+        """What NB-IoT has no cycle for."""
+        assert edrx_seconds(bits) is None
+
+    @pytest.mark.parametrize("seconds", [0, -1, 10486, float("nan")])
+    def test_edrx_that_can_not_be_written(self, seconds: float) -> None:
+        """Named, with the range."""
+        with pytest.raises(ValueError, match=r"^edrx_s must be above 0 and at most 10485\.76 s"):
+            edrx_bits("edrx_s", seconds)

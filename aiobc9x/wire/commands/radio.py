@@ -2,9 +2,10 @@
 
 Layer: wire. Does no I/O, reads no clock.
 
-The commands of :mod:`aiobc9x.wire.commands.module`, ``contexts`` and ``sim`` can be imported
-from here as well. A command whose fields are all optional is a question when it is made without
-them, and a write when it is made with them. The result of a write is what was written, or empty.
+The commands of :mod:`aiobc9x.wire.commands.module`, ``contexts``, ``power`` and ``sim`` can
+be imported from here as well. A command whose fields are all optional is a question when it is
+made without them, and a write when it is made with them. The result of a write is what was
+written, or empty.
 """
 
 from __future__ import annotations
@@ -24,28 +25,33 @@ from aiobc9x.wire.commands.contexts import (
 from aiobc9x.wire.commands.module import (
     At,
     Cclk,
-    Cedrxs,
     Cgmi,
     Cgmm,
     Cgmr,
     Cgsn,
     Cimi,
     Cmee,
-    Cpsms,
     Cscon,
     Echo,
-    EdrxSetting,
     Identify,
     Ipr,
     NetworkCommand,
     NetworkOrder,
-    PowerSaving,
     Qatwakeup,
     Qccid,
     Qnbiotevent,
-    Qsclk,
     Results,
     Verbose,
+)
+from aiobc9x.wire.commands.power import (
+    Cedrxrdp,
+    Cedrxs,
+    Cpsms,
+    EdrxGrant,
+    EdrxSetting,
+    PsmSetting,
+    Qrellock,
+    Qsclk,
 )
 from aiobc9x.wire.commands.sim import Cpin, Cpinr, Qpinc, SimTries
 from aiobc9x.wire.params import (
@@ -63,6 +69,7 @@ __all__ = [
     "At",
     "AuthProtocol",
     "Cclk",
+    "Cedrxrdp",
     "Cedrxs",
     "Cereg",
     "Cesq",
@@ -89,6 +96,7 @@ __all__ = [
     "Cscon",
     "Csq",
     "Echo",
+    "EdrxGrant",
     "EdrxSetting",
     "ExtendedSignal",
     "Identify",
@@ -96,12 +104,13 @@ __all__ = [
     "NetworkCommand",
     "NetworkOrder",
     "Operator",
-    "PowerSaving",
+    "PsmSetting",
     "Qatwakeup",
     "Qccid",
     "Qcgdefcont",
     "Qnbiotevent",
     "Qpinc",
+    "Qrellock",
     "Qsclk",
     "RegistrationStatus",
     "Results",

@@ -11,27 +11,23 @@ from aiobc9x.wire.commands.base import Command
 from aiobc9x.wire.commands.module import (
     At,
     Cclk,
-    Cedrxs,
     Cgmi,
     Cgmm,
     Cgmr,
     Cgsn,
     Cimi,
     Cmee,
-    Cpsms,
     Cscon,
     Echo,
-    EdrxSetting,
     Identify,
     Ipr,
-    PowerSaving,
     Qatwakeup,
     Qccid,
     Qnbiotevent,
-    Qsclk,
     Results,
     Verbose,
 )
+from aiobc9x.wire.commands.power import Cedrxs, Cpsms, Qsclk
 from aiobc9x.wire.commands.sim import Cpin
 from tests.wire.lines import DAMAGED, EVIL, is_one_clean_line, outcome
 
@@ -201,44 +197,6 @@ class TestClockAndBaudRate:
         """An answer without a number is none."""
         with pytest.raises(UnexpectedAnswer, match=r"no baud rate"):
             Ipr().parse([b"+IPR: fast"])
-
-
-class TestPowerSaving:
-    """AT+CPSMS, AT+CEDRXS."""
-
-    @pytest.mark.parametrize(
-        ("line", "setting"),
-        [
-            (b'+CPSMS: 1,,,"01000001","00000101"', PowerSaving(True, 36000, 10)),
-            (b"+CPSMS:0", PowerSaving(False, None, None)),
-            (b'+CPSMS: 1,"","","11100000","11100000"', PowerSaving(True, None, None)),
-        ],
-    )
-    def test_power_saving(self, line: bytes, setting: PowerSaving) -> None:
-        """The timers are in seconds."""
-        assert Cpsms().parse([line]) == setting
-
-    def test_after_a_write_the_request(self) -> None:
-        """The module answers nothing, so what was asked for is given."""
-        assert Cpsms(1, "01000001", "00000101").parse([]) == PowerSaving(True, 36000, 10)
-        assert Cpsms(0).parse([]) == PowerSaving(False, None, None)
-
-    @pytest.mark.parametrize("lines", [[], [b"+CPSMS: on"]])
-    def test_no_mode(self, lines: list[bytes]) -> None:
-        """An answer without a mode is none."""
-        with pytest.raises(UnexpectedAnswer, match=r"no mode"):
-            Cpsms().parse(lines)
-
-    def test_edrx(self) -> None:
-        """A row per technology; off is an answer without rows, or without value."""
-        lines = [b'+CEDRXS: 5,"0011"', b"+CEDRXS: 4"]
-        assert Cedrxs().parse(lines) == (EdrxSetting(5, "0011"), EdrxSetting(4, None))
-        assert Cedrxs().parse([]) == ()
-
-    def test_no_technology(self) -> None:
-        """A row without a number is damage."""
-        with pytest.raises(UnexpectedAnswer, match=r"no technology"):
-            Cedrxs().parse([b"+CEDRXS: x"])
 
 
 @given(
