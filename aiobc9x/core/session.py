@@ -209,8 +209,6 @@ class Session:
         echo_expected: Echoed lines are normal. After ATE0 they are not: an echo then shows
             that the module has restarted (F42).
         echo_seen: An echo has shown that the module has restarted.
-        idle_limit: Seconds of silence after which the module may be asleep, so that it must be
-            woken before the next command (F48); infinity if it never sleeps.
         stray_answers: Final results that came while no command was in flight; only rises.
         boots: Boot banners so far, including that of a module that was just switched on.
         data_due: Bytes for which the module may still be waiting, because their prompt never
@@ -224,6 +222,7 @@ class Session:
     # CPython keeps 29 attributes inside an object with a dict, and this class has more.
     __slots__ = (
         "_answer_s",
+        "_awake_s",
         "_baudrate",
         "_byte_s",
         "_endings",
@@ -232,6 +231,7 @@ class Session:
         "_framer",
         "_gap_s",
         "_gap_until",
+        "_idle_limit",
         "_last_fed",
         "_last_traffic",
         "_outbox",
@@ -248,7 +248,6 @@ class Session:
         "echo_expected",
         "echo_seen",
         "events",
-        "idle_limit",
         "is_format_doubtful",
         "poll_interval",
         "queue",
@@ -320,6 +319,18 @@ class Session:
         self._baudrate = baudrate
         self._answer_s = _ANSWER_BITS / baudrate
         self._byte_s = BITS_A_BYTE / min(baudrate, _SLOWEST_BAUDRATE)
+
+    @property
+    def idle_limit(self) -> float:
+        """Seconds of silence after which the module may be asleep, and must be woken (F48).
+
+        Infinity if it never sleeps.
+        """
+        return self._idle_limit
+
+    @idle_limit.setter
+    def idle_limit(self, seconds: float) -> None:
+        self._idle_limit = self._awake_s = seconds
 
     @property
     def line(self) -> LineTiming:
@@ -538,6 +549,7 @@ class Session:
     def resume(self) -> None:
         """End the suspension: the line is in step again. Read each socket once for lost URCs."""
         self.suspended, self._was_in_step = False, True
+        self._awake_s = self._idle_limit  # what came in the repair shows that it is awake
         self.data_due = 0
         self._turns.is_quiet = False
         self._trust.end_doubt()
@@ -567,6 +579,7 @@ class Session:
         self._outbox.clear()
         self._sender.forget()
         self._waker.reset()
+        self._awake_s = self._idle_limit
         self._framer.push_sockets.clear()
         self._trust.clear()
         self._framer.prompt_due = self._framer.hold_after_final = False
@@ -586,6 +599,14 @@ class Session:
         self.data_due, self.is_format_doubtful = None, False
         self._framer.hex_receive, self._framer.length_shown = False, True
         self._framer.read_due = READ_MAX_BYTES
+
+    def doze(self) -> None:
+        """Note that the module may be asleep from now on, though it has just spoken.
+
+        It stays so until it has been woken: what it says while it falls asleep shows nothing.
+        """
+        if self._idle_limit < math.inf:
+            self._awake_s = -1.0
 
     def write_raw(self, data: bytes) -> None:
         """Write bytes outside any command, to end a data mode that is stuck (F28)."""
@@ -930,11 +951,14 @@ class Session:
 
     def _on_sleep_urc(self, urc: Wakeup | SleepEvent, now: float) -> None:
         if isinstance(urc, SleepEvent) and urc.text.upper().startswith("ENTER"):
-            self._last_traffic, self._waker.is_announced = -math.inf, False
+            self._waker.is_announced = False
+            self.doze()
             return
         self._waker.is_announced = True
         if self._exchange is not None and self._exchange.purpose is WAKE:
             self._expire(self._exchange, now)  # it has woken the module, which is deaf to it
+        elif not self._waker.lines:
+            self._awake_s = self._idle_limit
 
     def _release_urcs(self, now: float) -> None:
         for urc in self._trust.release():
@@ -1089,6 +1113,7 @@ class Session:
             exchange.final = None
             self._exchange = exchange
             return
+        self._awake_s = self._idle_limit
         if unheard := waker.awake(now):
             self.statistics.wakes += 1
             self._unsolicited.read_all_once()
@@ -1142,7 +1167,7 @@ class Session:
         self._exchange = None
         self._disarm(exchange, now)
         if exchange.purpose is WAKE and self._waker.has_more():
-            self._last_traffic = -math.inf  # asleep, as far as is known
+            self.doze()
             return
         # SEND OK or SEND FAIL has come, and OK has not: this module omits it (F23).
         if send is not None and send.result is not None and send.is_of(exchange.purpose):
@@ -1260,7 +1285,7 @@ class Session:
             and job.lane is not _RECOVERY
             and now >= self._gap_until
             and self._explain is None
-            and now - self._last_traffic <= self.idle_limit
+            and now - self._last_traffic <= self._awake_s
             and not self._outbox
             and self._turns.claim_turn(job.lane)
         ):
@@ -1305,7 +1330,7 @@ class Session:
         if turn is None:
             return self._begin(At(), PLAIN, Probe(), now) if self._trust.gate.wants_frame else None
         # A sleeping module would take the command for a wake-up call, and lose it (F48).
-        if now - self._last_traffic > self.idle_limit:
+        if now - self._last_traffic > self._awake_s:
             return self._begin_wake(now)
         return self._begin_turn(turn, now)
 

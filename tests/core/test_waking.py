@@ -219,3 +219,30 @@ class TestAnnounced:
         peer.say(line(b"RDY"))
         assert [event.slot for event in of(Failed, peer.events)] == [slot]
         assert slot.state is SlotState.FREE
+
+
+class TestDozing:
+    """It was told to sleep: what it says on the way shows nothing."""
+
+    def test_until_it_has_been_woken(self) -> None:
+        """A URC behind it is no sign of life, an answer is."""
+        peer = sleeper(idle_s=1.0)
+        peer.session.doze()
+        peer.say(line(b"+CSCON: 0"))
+        assert peer.session.submit(ask("AT+CGMM"), peer.now) is None
+        peer.turn(AT, OK)
+        peer.turn(CSQ, line(b"+CSQ: 20,0"), OK)
+
+    def test_it_wakes_by_itself(self) -> None:
+        """And says so."""
+        peer = sleeper(idle_s=1.0)
+        peer.session.doze()
+        peer.say(line(EXITS[0]))
+        peer.expect(CSQ + b"\r")
+
+    def test_a_module_that_must_not_sleep(self) -> None:
+        """Nobody wakes it."""
+        peer = Peer()
+        peer.session.queue.add(ask("AT+CSQ"))
+        peer.session.doze()
+        peer.expect(CSQ + b"\r")
