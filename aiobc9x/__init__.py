@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from aiobc9x.aio.queries.results import ModuleSettings as ModuleSettings
     from aiobc9x.aio.queries.results import PingReply as PingReply
     from aiobc9x.aio.queries.results import PingReport as PingReport
+    from aiobc9x.aio.queries.results import PowerSaving as PowerSaving
     from aiobc9x.aio.queries.results import PowerSavingStatus as PowerSavingStatus
     from aiobc9x.aio.queries.results import Resolution as Resolution
     from aiobc9x.aio.queries.results import Signal as Signal
@@ -106,6 +107,7 @@ _HOMES = {
         "ModuleSettings",
         "PingReply",
         "PingReport",
+        "PowerSaving",
         "PowerSavingStatus",
         "Resolution",
         "Signal",

@@ -49,6 +49,7 @@ from aiobc9x.aio.line.link import is_there, open_link_apart
 from aiobc9x.aio.line.subscriptions import Subscription
 from aiobc9x.aio.options import Options
 from aiobc9x.aio.queries.dns_ping_ntp import NetworkQueries, Resolver
+from aiobc9x.aio.queries.power import PowerSaver
 from aiobc9x.aio.queries.radio import RadioQueries
 from aiobc9x.aio.queries.raw_command import RawCommands
 from aiobc9x.aio.queries.results import (
@@ -56,6 +57,7 @@ from aiobc9x.aio.queries.results import (
     ModuleSettings,
     PingReply,
     PingReport,
+    PowerSaving,
     PowerSavingStatus,
     Resolution,
     Signal,
@@ -158,6 +160,7 @@ class Modem:
         self._proxies: list[ProxyServer] = []
         self._network = NetworkQueries(driver, self._readiness, options.context_id)
         self._radio = RadioQueries(driver, self._readiness, options.context_id)
+        self._power = PowerSaver(driver, self._readiness, self._health, options.poll_interval)
         self._settings = SettingQueries(driver, self._opener, self._health)
         self._raw_commands = RawCommands(self._keeper)
         self._take_over(driver)
@@ -785,8 +788,59 @@ class Modem:
         return await self._radio.identity()
 
     async def power_saving(self) -> PowerSavingStatus:
-        """Ask for PSM and eDRX as requested from the network (CPSMS, CEDRXS)."""
-        return await self._radio.power_saving()
+        """Ask for PSM and eDRX: what the network is asked for, and what it grants.
+
+        What it grants is in AT+CEREG? from level 4 on, which is set if nobody has set 2 or more.
+        """
+        return await self._power.status()
+
+    async def set_power_saving(
+        self, psm: PowerSaving | None = None, *, edrx_s: float | None = None
+    ) -> PowerSavingStatus:
+        """Ask the network for PSM and eDRX, and let the module sleep; or for neither.
+
+        From then on nothing is polled, and the module is woken by a throw-away AT before a
+        command after 8 s of silence, as with ``allow_sleep`` of :func:`open_modem`. After a
+        restart the same is asked for again. Deep sleep ends TCP connections; UDP goes on
+        (§2.2.1, note 3).
+
+        Args:
+            psm: The timers of PSM, each rounded up to what can be written (24.008); ``None``:
+                no PSM.
+            edrx_s: The cycle of eDRX in seconds, rounded up to one of NB-IoT, 20.48-10485.76;
+                ``None``: no eDRX. With neither the module stays awake.
+
+        Returns:
+            What the network was asked for, and what it grants; its answer is waited for up to
+            5 s.
+
+        Raises:
+            TypeError: An argument is of another type; nothing was sent.
+            ValueError: An argument is out of range; nothing was sent.
+            CommandError: The module lacks PSM or eDRX, or refused.
+            LinkTimeout: The module didn't answer in time.
+            LinkLost: The link failed.
+
+        Cancellation may leave a part of it set: call it again.
+        """
+        return await self._power.set(psm, edrx_s)
+
+    async def sleep(self) -> None:
+        """Let the module sleep at once; the next command wakes it.
+
+        What was written is sent first. Then the module may sleep (AT+QSCLK) without the ten
+        seconds that it waits for another command (AT+QRELLOCK); with PSM it sleeps deeply once
+        the network's active time is over. From then on it is as after :meth:`set_power_saving`:
+        nothing is polled, and the module may sleep whenever it is idle.
+
+        Raises:
+            CommandError: The module refused, though it has the command.
+            LinkTimeout: The module didn't answer in time.
+            LinkLost: The link failed.
+
+        Cancellation is safe.
+        """
+        await self._power.sleep()
 
     async def attach(self) -> None:
         """Attach to the packet service (CGATT=1); up to 140 s."""

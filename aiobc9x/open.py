@@ -17,6 +17,7 @@ from aiobc9x.aio.line.driver import Driver
 from aiobc9x.aio.line.finishing import until_done
 from aiobc9x.aio.line.link import Create, Link, SerialSettings, open_link_apart
 from aiobc9x.aio.options import READ_AHEAD_BYTES, Options
+from aiobc9x.aio.queries.power import AWAKE_S
 from aiobc9x.aio.reconnecting import LOOK_S, Reconnect
 from aiobc9x.aio.stages import Stage, timing
 from aiobc9x.core.profile import ModuleProfile
@@ -25,12 +26,6 @@ from aiobc9x.core.session import Session
 from aiobc9x.errors import PortNotFound
 from aiobc9x.modem import Modem
 from aiobc9x.spec import LOCAL_PORT_QUARANTINE_S, OPEN_TIME_DEFAULT_S
-
-AWAKE_S: Final = 8.0
-"""Seconds of silence after which a module that may sleep is woken before a command (F48).
-
-A sleeping module does not hear the first AT.
-"""
 
 _BY_ITSELF: Final = Reconnect()
 

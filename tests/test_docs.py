@@ -33,6 +33,9 @@ from tests.support.pages import CLIENT_PAGES, DECISION_PAGES, DEVICE, PAGES, ROO
 
 SHELLS: Final = {"sh", "shell", "bash", "console"}
 
+WAIT: Final = "15 * 60"
+"""How long a program sleeps between two readings."""
+
 PAGE: Final = b"HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\n\r\nhello from the loopback\n"
 
 
@@ -94,14 +97,16 @@ async def test_programs_run(block: Block, tmp_path: Path) -> None:
     """Each complete program runs as printed, the virtual module in the device's place."""
     async with web_server() as http, echo_server() as echo:
         ports = f"remote_port=80:{http}&remote_port=7:{echo}"
-        address = f"sim://?host=example.com:127.0.0.1&{ports}"
+        # Granted so, the module sleeps at once, without the two seconds of the least active time.
+        address = f"sim://?host=example.com:127.0.0.1&granted_active=00000000&{ports}"
         await run_program(block, address, tmp_path)
 
 
 async def run_program(block: Block, address: str, folder: Path) -> None:
-    """Run a program as printed, with another address in the device's place."""
+    """Run a program as printed, with another address in the device's place, and a short wait."""
     program = folder / "program.py"
-    program.write_text(block.text.replace(DEVICE, repr(address)), "utf-8")
+    text = block.text.replace(DEVICE, repr(address)).replace(WAIT, "0.2")
+    program.write_text(text, "utf-8")
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-W",

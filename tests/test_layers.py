@@ -19,7 +19,6 @@ LONG: Final = {
     "core/session.py": "where everything meets: the one class that writes slots",
     "core/sending.py": "one send, its forms and its back-off: one table of states",
     "wire/framer.py": "one state machine, drawn at its top; half of its lines say why",
-    "wire/commands/module.py": "the commands about the module itself, one small class each",
     "wire/commands/tcpip.py": "the commands of the note's chapter 2, one small class each",
     "aio/line/driver.py": "owns every exchange: one object, no part of which stands alone",
     "errors.py": "one exception tree, drawn at its top",

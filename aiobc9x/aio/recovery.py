@@ -76,20 +76,22 @@ class Health:
         """Notice the end of a deep sleep, or of a context."""
         woken = isinstance(urc, SleepEvent) and "EXIT DEEPSLEEP" in urc.text.upper()
         if woken or isinstance(urc, Wakeup):
-            self._driver.spawn(self.after_sleep)
+            self._end_streams()
+            self._driver.spawn(self._set_open_time)  # deep sleep forgets it (§2.2.11)
         self.context_ends.on_urc(urc)
 
-    async def after_sleep(self) -> None:
-        """End all TCP connections, and set ``open_time`` again, because deep sleep lost both.
+    def _end_streams(self) -> None:
+        """End the TCP connections, which deep sleep does not spare.
 
-        UDP sockets go on as before (§2.2.1, note 3; §2.2.11; F49).
+        UDP sockets go on as they were (§2.2.1, note 3), and so do those that the module has not
+        been told of yet: it was woken for them.
         """
         for slot in list(self._driver.session.sockets):
-            if not slot.is_datagram:
+            is_told = slot.state is not SlotState.OPENING or slot.is_asked
+            if not slot.is_datagram and is_told:
                 text = "the module was in deep sleep, which ends TCP"
                 self._driver.session.break_off(slot, ModuleReset(text))
         self._driver.kick()
-        await self._set_open_time()
 
     async def after_wake(self) -> None:
         """Find out whether a sleep that the module says nothing of was a deep one."""
@@ -245,9 +247,12 @@ class Health:
         """
         interval = self._state_interval
         compared = asked = self._driver.time()
-        while interval and not self.settings.allow_sleep:
+        while interval:
             await asyncio.sleep(min(compared, self._heard(asked)) + interval - self._driver.time())
             now = self._driver.time()
+            if self.settings.allow_sleep:  # to be asked would keep it awake
+                compared = asked = now
+                continue
             if now >= compared + interval:
                 compared = now
                 if self._is_awaited():

@@ -605,7 +605,7 @@ class Session:
 
         It stays so until it has been woken: what it says while it falls asleep shows nothing.
         """
-        if self._idle_limit < math.inf:
+        if self.idle_limit < math.inf:
             self._awake_s = -1.0
 
     def write_raw(self, data: bytes) -> None:

@@ -278,6 +278,14 @@ class Readiness:
                 break
         self._is_level_chosen = True
 
+    async def diagnosis(self) -> RegistrationStatus:
+        """Ask for the registration with all that the module can tell of it."""
+        status = await self.registration()
+        if self._is_level_chosen or status.n is None:
+            return status
+        await self._choose_level(status)
+        return await self.registration()
+
     async def registration(self) -> RegistrationStatus:
         """Ask CEREG, and where the module lacks it CGREG and CREG (27.007)."""
         first: CommandError | None = None

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from aiobc9x.aio.bringup.identity import foreign_model, is_ours
 from aiobc9x.aio.bringup.steps import Need, StartStep, Steps
@@ -93,6 +93,7 @@ class Settings:
         hex_receive: Have payloads come as hex digits (§2.2.11).
         open_time: ``<open_time>`` in seconds, 1–36.
         allow_sleep: Leave the module's sleep and power saving settings alone.
+        power_saving: What sets them in place of that.
 
     """
 
@@ -102,6 +103,7 @@ class Settings:
     hex_receive: bool = False
     open_time: int = OPEN_TIME_DEFAULT_S
     allow_sleep: bool = False
+    power_saving: tuple[Command[Any], ...] = ()
 
     def check(self) -> None:
         """Raise ``ValueError`` for what can't be brought about."""
@@ -182,7 +184,7 @@ async def _set_up(driver: Driver, settings: Settings) -> Started:
     identity = await _identify(driver, steps)
     stranger = None if settings.profile else await _find_stranger(driver, steps, identity)
     driver.session.profile = settings.profile or profile_for(identity)
-    await _prepare_radio(driver, steps, allow_sleep=settings.allow_sleep)
+    await _prepare_radio(driver, steps, settings)
     found = await read_settings(driver, steps)
     await _close_leftovers(driver, steps)
     await _configure(driver, steps, settings, found, stranger)
@@ -213,8 +215,10 @@ async def _find_stranger(driver: Driver, steps: Steps, identity: tuple[str, ...]
     return next((name for line in (*asked, *identity) if (name := line.strip())), None)
 
 
-async def _prepare_radio(driver: Driver, steps: Steps, *, allow_sleep: bool) -> None:
-    if not allow_sleep:
+async def _prepare_radio(driver: Driver, steps: Steps, settings: Settings) -> None:
+    for order in settings.power_saving:
+        await steps.take(StartStep(order, Need.MAY))
+    if not settings.allow_sleep:
         await steps.take(NO_SLEEP)
         saving = await steps.ask(Cpsms())
         if saving is None or saving.enabled:

@@ -12,12 +12,11 @@ from aiobc9x.aio.arguments import check_text
 from aiobc9x.aio.bringup.readiness import Readiness
 from aiobc9x.aio.bringup.refusals import Refusal, meaning_of
 from aiobc9x.aio.line.driver import Driver
-from aiobc9x.aio.queries.results import Identity, PowerSavingStatus, Signal
+from aiobc9x.aio.queries.results import Identity, Signal
 from aiobc9x.errors import CommandError, ModemError
 from aiobc9x.wire.commands.base import Command
 from aiobc9x.wire.commands.radio import (
     AuthProtocol,
-    Cedrxs,
     Cesq,
     Cfun,
     Cgatt,
@@ -28,7 +27,6 @@ from aiobc9x.wire.commands.radio import (
     Cgmr,
     Cgsn,
     Cimi,
-    Cpsms,
     Csq,
     Qccid,
     Qcgdefcont,
@@ -63,16 +61,6 @@ class RadioQueries:
         """Ask for the names and numbers of the module and its SIM."""
         commands: tuple[Command[str], ...] = (Cgmi(), Cgmm(), Cgmr(), Cgsn(), Cimi(), Qccid())
         return Identity(*[await self._optional(command) for command in commands])
-
-    async def power_saving(self) -> PowerSavingStatus:
-        """Ask for PSM and eDRX as requested from the network."""
-        saving = await self._optional(Cpsms())
-        edrx = await self._optional(Cedrxs())
-        if saving is None:
-            return PowerSavingStatus(None, None, None, edrx or ())
-        return PowerSavingStatus(
-            saving.enabled, saving.periodic_tau_s, saving.active_time_s, edrx or ()
-        )
 
     async def attach(self) -> None:
         """Attach to the packet service."""

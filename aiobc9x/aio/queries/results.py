@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from aiobc9x.aio.arguments import check_seconds
 from aiobc9x.spec import DataFormat, ViewMode
-from aiobc9x.wire.commands.radio import EdrxSetting
+from aiobc9x.wire.commands.power import NB_S1, EdrxSetting
+from aiobc9x.wire.signalling import edrx_seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,14 +127,39 @@ class Signal:
 
 
 @dataclass(frozen=True, slots=True)
+class PowerSaving:
+    """The timers of PSM: how long a module listens after its last traffic, then it sleeps.
+
+    What it asks the network for is rounded up to what can be written (24.008).
+
+    Attributes:
+        active_s: Seconds that it can still be reached (T3324), 0-11160.
+        period_s: Seconds until it tells the network that it is there if nobody has woken it
+            before (T3412), up to 413 days.
+
+    """
+
+    active_s: float
+    period_s: float
+
+    def __post_init__(self) -> None:
+        """Refuse what is no time."""
+        check_seconds("active_s", self.active_s)
+        check_seconds("period_s", self.period_s)
+
+
+@dataclass(frozen=True, slots=True)
 class PowerSavingStatus:
-    """Power saving as requested from the network (27.007).
+    """Power saving as requested from the network, and what it grants (27.007).
 
     Attributes:
         enabled: Whether PSM is on; ``None`` if the module doesn't tell.
-        periodic_tau_s: T3412 in seconds, ``None`` if off or unknown.
-        active_time_s: T3324 in seconds, ``None`` if off or unknown.
+        periodic_tau_s: T3412 in seconds, as requested; ``None`` if off or unknown.
+        active_time_s: T3324 in seconds, as requested; ``None`` if off or unknown.
         edrx: The requested eDRX settings, one an access technology.
+        granted: PSM as the network grants it; ``None`` if it doesn't, or the module is not
+            registered or doesn't tell.
+        granted_edrx_s: The eDRX cycle that the network grants, in seconds; ``None`` likewise.
 
     """
 
@@ -140,3 +167,18 @@ class PowerSavingStatus:
     periodic_tau_s: int | None
     active_time_s: int | None
     edrx: tuple[EdrxSetting, ...]
+    granted: PowerSaving | None = None
+    granted_edrx_s: float | None = None
+
+    @property
+    def requested(self) -> PowerSaving | None:
+        """PSM as requested; ``None`` if it is off or unknown."""
+        if not self.enabled or self.active_time_s is None or self.periodic_tau_s is None:
+            return None
+        return PowerSaving(self.active_time_s, self.periodic_tau_s)
+
+    @property
+    def edrx_s(self) -> float | None:
+        """The requested eDRX cycle of NB-IoT in seconds; ``None`` if off or unknown."""
+        values = [row.value for row in self.edrx if row.act_type == NB_S1]
+        return edrx_seconds(values[0]) if values else None

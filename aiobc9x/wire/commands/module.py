@@ -1,4 +1,4 @@
-"""Define commands about the module itself: identity, clock, SIM and sleep.
+"""Define commands about the module itself: identity, clock, SIM card and URCs.
 
 Layer: wire. Does no I/O, reads no clock.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from aiobc9x.wire.commands.module import NetworkCommand, NetworkOrder
 from aiobc9x.wire.params import (
@@ -23,6 +23,7 @@ from aiobc9x.wire.params import (
 from aiobc9x.wire.signalling import ACTIVE_TIME_UNITS_S, PERIODIC_TAU_UNITS_S, timer_seconds
 
 __all__ = [
+    "NB_S1",
     "Cedrxrdp",
     "Cedrxs",
     "Cpsms",
@@ -32,6 +33,9 @@ __all__ = [
     "Qrellock",
     "Qsclk",
 ]
+
+NB_S1: Final = 5
+"""``<AcT-type>`` of NB-IoT in AT+CEDRXS (27.007, 7.40)."""
 
 
 @dataclass(frozen=True, slots=True)

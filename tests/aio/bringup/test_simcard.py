@@ -286,7 +286,7 @@ class TestUnblock:
                     await modem.unblock_sim("11111111", "2468")
                 assert caught.value.tries_left == left
             for _ in range(2):
-                with pytest.raises(aiobc9x.SimError, match="SIM blocked") as dead:
+                with pytest.raises(aiobc9x.SimError, match="the SIM is blocked") as dead:
                     await modem.unblock_sim("11111111", "2468")
                 assert not isinstance(dead.value, aiobc9x.PukRequired)
 

@@ -68,6 +68,8 @@ CALLS: dict[str, Call] = {
     "identity": lambda _, modem: modem.identity(),
     "addresses": lambda _, modem: modem.addresses(),
     "power_saving": lambda _, modem: modem.power_saving(),
+    "set_power_saving": lambda _, modem: modem.set_power_saving(aiobc9x.PowerSaving(10, 3600)),
+    "sleep": lambda _, modem: modem.sleep(),
     "attach": lambda _, modem: modem.attach(),
     "detach": lambda _, modem: modem.detach(),
     "apn": lambda _, modem: modem.apn(),

@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 
 import aiobc9x
-from aiobc9x.aio.queries.results import Identity, PowerSavingStatus, Signal
+from aiobc9x.aio.queries.results import Identity, Signal
 from aiobc9x.sim.faults import Fault, FaultKind
-from aiobc9x.wire.commands.radio import EdrxSetting
 from tests.support.answering import AnsweringModule, opened
 from tests.support.bench import ECHO_PORT, HOST, Bench
 from tests.support.clock import virtual
@@ -120,36 +119,6 @@ class TestIdentity:
         async with Bench(*refuse(*names)) as bench:
             modem = await bench.open()
             assert await modem.identity() == Identity(None, None, None, None, None, None)
-
-
-class TestPowerSaving:
-    """CPSMS and CEDRXS, timers decoded."""
-
-    @virtual
-    async def test_off(self) -> None:
-        """As start-up leaves it."""
-        async with Bench() as bench:
-            modem = await bench.open()
-            assert not (await modem.power_saving()).enabled
-
-    @virtual
-    async def test_timers(self) -> None:
-        """T3412 00000101 is 50 min, T3324 00000101 is 10 s (24.008)."""
-        line = '+CPSMS: 1,,,"00000101","00000101"'
-        async with Bench() as bench:
-            modem = await bench.open()
-            bench.add_fault(says("+CPSMS", line))
-            await modem.command('AT+CEDRXS=1,5,"0011"')
-            found = await modem.power_saving()
-            assert (found.enabled, found.periodic_tau_s, found.active_time_s) == (True, 3000, 10)
-            assert found.edrx == (EdrxSetting(5, "0011"),)
-
-    @virtual
-    async def test_missing(self) -> None:
-        """A module that lacks it says nothing."""
-        async with Bench(*refuse("CPSMS", "CEDRXS")) as bench:
-            modem = await bench.open()
-            assert await modem.power_saving() == PowerSavingStatus(None, None, None, ())
 
 
 class TestAttach:
