@@ -41,6 +41,7 @@ SHOWN_PARAMETERS: Final[dict[str, int]] = {
 KNOWN_NAMES: Final = frozenset(
     {
         "CCLK",
+        "CEDRXRDP",
         "CEDRXS",
         "CEREG",
         "CESQ",
@@ -61,6 +62,7 @@ KNOWN_NAMES: Final = frozenset(
         "CMS ERROR",
         "COPS",
         "CPIN",
+        "CPINR",
         "CPSMS",
         "CREG",
         "CSCON",
@@ -77,6 +79,7 @@ KNOWN_NAMES: Final = frozenset(
         "QNBIOTEVENT",
         "QNTF",
         "QNTP",
+        "QPINC",
         "QPING",
     }
 )
