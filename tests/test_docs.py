@@ -29,12 +29,18 @@ from aiobc9x.wire import urcs
 from benchmarks import bench_soak
 from benchmarks.harness import parser
 from tests.model.table import model_parser
-from tests.support.pages import CLIENT_PAGES, DECISION_PAGES, DEVICE, PAGES, ROOT, Block, blocks
+from tests.support.pages import (
+    CLIENT_PAGES,
+    DECISION_PAGES,
+    DEVICE,
+    PAGES,
+    ROOT,
+    WAIT,
+    Block,
+    blocks,
+)
 
 SHELLS: Final = {"sh", "shell", "bash", "console"}
-
-WAIT: Final = "15 * 60"
-"""How long a program sleeps between two readings."""
 
 PAGE: Final = b"HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\n\r\nhello from the loopback\n"
 

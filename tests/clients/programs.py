@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.clients.conftest import Site
-from tests.support.pages import CLIENT_PAGES, DEVICE, ROOT, Block, blocks
+from tests.support.pages import CLIENT_PAGES, DEVICE, ROOT, WAIT, Block, blocks
 
 RUN_S: Final = 50.0
 """For a program to end, on a busy machine."""
@@ -76,9 +76,10 @@ class Program:
 async def running(
     page: str, heading: str, site: Site, folder: Path, *, loop: str = "asyncio"
 ) -> AsyncIterator[Program]:
-    """Run a program, the virtual module's pty in place of its device, in a folder."""
+    """Run a program in a folder, with the virtual module's pty and short waits."""
     program = folder / "program.py"
-    program.write_text(all_programs()[page, heading].text.replace(DEVICE, repr(site.device)))
+    text = all_programs()[page, heading].text.replace(DEVICE, repr(site.device))
+    program.write_text(text.replace(WAIT, "3"))
     start = ["-c", ON_UVLOOP] if loop == "uvloop" else []
     process = await asyncio.create_subprocess_exec(
         sys.executable,

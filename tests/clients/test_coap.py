@@ -94,3 +94,14 @@ async def test_program(site: Site, tmp_path: Path) -> None:
     # aiocoap logs that libcoap's server doesn't repeat the block option in its last answer.
     assert said[-2:] == ["2.01 Created", "2.05 Content 2016"]
     assert site.virtual.statistics.sends == 4
+
+
+@pytest.mark.usefixtures("sensor")
+async def test_telemetry(site: Site, tmp_path: Path) -> None:
+    """docs/clients/coap.md: three readings through one endpoint, and deep sleep between them."""
+    said = await output("coap", "Telemetry through deep sleep", site, tmp_path)
+    assert said[0] == "PowerSaving(active_s=2, period_s=86400)"
+    assert [line[:4] for line in said[1:]] == ["2.01", "2.04", "2.04"]
+    assert site.virtual.statistics.sends == 3
+    assert site.virtual.statistics.opens == 1
+    assert site.virtual.energy.asleep_s > 2

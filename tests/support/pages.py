@@ -26,6 +26,9 @@ PAGES: Final = [
 DEVICE: Final = '"/dev/ttyUSB0"'
 """What programs open; a test puts the virtual module in its place."""
 
+WAIT: Final = "15 * 60"
+"""How long programs sleep between two readings; a test puts some seconds in its place."""
+
 
 class Block(NamedTuple):
     """One fenced block of a page."""
