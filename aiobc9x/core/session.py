@@ -1114,7 +1114,7 @@ class Session:
             self._exchange = exchange
             return
         self._awake_s = self._idle_limit
-        if unheard := waker.awake(now):
+        if unheard := waker.awake(now, self.line.latency_s):
             self.statistics.wakes += 1
             self._unsolicited.read_all_once()
             if not waker.is_announced:
@@ -1335,7 +1335,7 @@ class Session:
         return self._begin_turn(turn, now)
 
     def _begin_wake(self, now: float) -> bytes:
-        command, limit = self._waker.next_line()
+        command, limit = self._waker.next_line(self.line.latency_s)
         line = self._begin(command, PLAIN, WAKE, now)
         exchange = self._exchange
         assert exchange is not None

@@ -12,8 +12,9 @@ be drained. ::
     AT+CFUN?     0.3 s   it is awake; OK alone is   ask again, 0.5 s, then 1 s each;
                          late, and waited over      after the last one the step is lost
 
-A module that says that it leaves its sleep ("EXIT DEEPSLEEP", +QATWAKEUP) is asked at once.
-Behind several questions the answers to the earlier ones are let pass.
+Each line has twice the module's latency more, as measured; before that the note's 300 ms (§2.1.2).
+A module that says that it leaves its sleep ("EXIT DEEPSLEEP", +QATWAKEUP) is asked at once. After
+several questions the answers to the earlier ones are let pass.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from aiobc9x.spec import MAX_RESPONSE_TIME_S
 from aiobc9x.wire.commands.radio import At, Cfun
 
 if TYPE_CHECKING:
@@ -34,6 +36,9 @@ _LIMITS_S: Final = (0.15, 0.3, 0.5, 1.0, 1.0, 1.0, 1.0, 1.0)
 _LATE_S: Final = 0.3
 """How long the answers to earlier questions may come behind the last one's: the note's time."""
 
+_LATENCIES: Final = 2
+"""How much longer than its measured latency a slow module may take, in latencies. Ours."""
+
 _AT: Final = At()
 _QUESTION: Final = Cfun()
 
@@ -44,6 +49,10 @@ class Wake:
 
 
 WAKE: Final = Wake()
+
+
+def _margin(latency_s: float) -> float:
+    return _LATENCIES * (latency_s or MAX_RESPONSE_TIME_S / 2)
 
 
 class Waker:
@@ -61,12 +70,18 @@ class Waker:
     def __init__(self) -> None:
         self.lines, self.is_announced, self.late_until = 0, False, -math.inf
 
-    def next_line(self) -> tuple[Command[Any], float]:
-        """Return the next line, and how long its answer may take."""
+    def next_line(self, latency_s: float) -> tuple[Command[Any], float]:
+        """Return the next line, and how long its answer may take.
+
+        Args:
+            latency_s: What the module takes for an answer when it is awake, as measured; 0 if
+                it has not been measured yet.
+
+        """
         if not self.lines:
             self.is_announced = False
         command = _QUESTION if self.lines else _AT
-        limit = _LIMITS_S[self.lines]
+        limit = _LIMITS_S[self.lines] + _margin(latency_s)
         self.lines += 1
         return command, limit
 
@@ -85,11 +100,11 @@ class Waker:
         """Whether a final result is that of AT, and not yet the question's own."""
         return exchange.command is _QUESTION and exchange.succeeded and not exchange.lines
 
-    def awake(self, now: float) -> int:
+    def awake(self, now: float, latency_s: float) -> int:
         """Note that the module has answered; return how many lines it has not heard before."""
         unheard, self.lines = self.lines - 1, 0
         if unheard > 1:
-            self.late_until = now + _LATE_S
+            self.late_until = now + _LATE_S + _margin(latency_s)
         return unheard
 
     def is_past(self, now: float) -> bool:

@@ -360,7 +360,7 @@ class TestSleep:
                 assert (await modem.settings()).open_time == 20
 
     @pytest.mark.parametrize("announced", [True, False])
-    @pytest.mark.parametrize(("wake_time", "limit"), [(0.0, 0.3), (0.4, 1.0), (3.0, 4.5)])
+    @pytest.mark.parametrize(("wake_time", "limit"), [(0.0, 0.5), (0.4, 1.2), (3.0, 5.0)])
     @virtual
     async def test_waking_is_no_repair(
         self, announced: bool, wake_time: float, limit: float
@@ -385,6 +385,19 @@ class TestSleep:
             assert modem.statistics.recoveries == 0
             events.close()
             assert not [e async for e in events if isinstance(e, aiobc9x.StepLost)]
+
+    @pytest.mark.parametrize("latency", [0.05, 0.2, 0.3, 0.5])
+    @virtual
+    async def test_a_slow_module(self, latency: float) -> None:
+        """One that is slow to answer is not taken for one that sleeps, awake or just woken."""
+        async with Bench(latency=latency) as bench:
+            modem = await bench.open(allow_sleep=True)
+            for sleeps in (False, True, False, True):
+                await asyncio.sleep(60)
+                if sleeps:
+                    bench.virtual.deep_sleep()
+                assert await modem.command("AT+CSQ")
+            assert modem.statistics.recoveries == 0
 
     @pytest.mark.parametrize("announced", [True, False])
     @virtual

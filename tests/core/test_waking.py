@@ -12,7 +12,7 @@ from tests.support.words import OK, line
 
 CSQ, AT, QUESTION = b"AT+CSQ", b"AT", b"AT+CFUN?"
 FULL = line(b"+CFUN: 1") + OK
-FIRST_S, SECOND_S, THIRD_S = 0.15, 0.3, 0.5
+FIRST_S, SECOND_S, THIRD_S = 0.45, 0.6, 0.8  # of a module whose latency is unknown
 SLACK_S = 0.01  # for the bytes on the line
 EXITS = [b'+QNBIOTEVENT: "EXIT DEEPSLEEP"', b"+QATWAKEUP"]
 
@@ -144,7 +144,7 @@ class TestAsleep:
             peer.wait(due - peer.now)
             questions += peer.written() == [QUESTION + b"\r"]
         assert questions == 7
-        assert 5 < peer.now - began < 6.5
+        assert 8 < peer.now - began < 9
         assert peer.session.suspended
         peer.session.resume()
         peer.expect(CSQ + b"\r")  # what came in the repair shows that it is awake
@@ -246,3 +246,24 @@ class TestDozing:
         peer.session.queue.add(ask("AT+CSQ"))
         peer.session.doze()
         peer.expect(CSQ + b"\r")
+
+
+class TestSlowModule:
+    """One that takes its time when it is awake has it when it is woken, too."""
+
+    def test_measured(self) -> None:
+        """Twice what its answers have taken."""
+        peer = sleeper(idle_s=1.0)
+        for _ in range(20):
+            peer.session.queue.add(ask("AT+CGMM"))
+        for _ in range(21):
+            peer.written()
+            peer.wait(0.25)
+            peer.say(OK)
+        peer.wait(9.0)
+        peer.session.queue.add(ask("AT+CSQ"))
+        peer.expect(AT + b"\r")
+        due = peer.session.deadline()
+        assert due is not None
+        assert 0.4 < due - peer.now < 0.15 + 2 * 0.25 + SLACK_S
+        assert due - peer.now > 0.15 + peer.session.line.latency_s
