@@ -55,14 +55,15 @@ class Peer:
         """Be the far end of another connection, which has carried nothing yet.
 
         The first one ended with a restart before the host knew of it, and the host has tried
-        again.
+        again. An endpoint for datagrams is the same for its program, which has got some already.
         """
-        self.sent.clear()
-        self.nodes_sent.clear()
         self.outbox.clear()
-        self.received.clear()
-        self.nodes_received.clear()
         self.over = False
+        if self.tcp:
+            self.sent.clear()
+            self.nodes_sent.clear()
+            self.received.clear()
+            self.nodes_received.clear()
 
     def send(self, node: bytes) -> None:
         """Send a segment or a datagram."""
