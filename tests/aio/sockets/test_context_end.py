@@ -15,6 +15,7 @@ from aiobc9x.sim.memory import Peer
 from tests.support.answering import AnsweringModule, opened
 from tests.support.bench import ECHO_PORT, HOST, Bench, Streams, echoed
 from tests.support.clock import running, virtual
+from tests.support.recorders import DatagramRecorder
 
 NO_CLOSED = Fault(FaultKind.DROP_LINE, on='+QIURC: "closed"', times=None)
 
@@ -58,18 +59,15 @@ class TestSaid:
             modem = await bench.open()
             bench.network.serve_udp(9)
             (reader, _), _ = await bench.connect()
-            lost = asyncio.get_running_loop().create_future()
-
-            class Protocol(asyncio.DatagramProtocol):
-                def connection_lost(self, exc: Exception | None) -> None:
-                    lost.set_result(exc)
-
-            await modem.create_datagram_endpoint(Protocol, remote_addr=(HOST, 9))
+            _, protocol = await modem.create_datagram_endpoint(
+                DatagramRecorder, remote_addr=(HOST, 9)
+            )
             began = running().now
             bench.virtual.set_coverage(False)
             with pytest.raises(aiobc9x.NetworkLost, match=r"\+CGEV: NW DETACH"):
                 await reader.read()
-            assert isinstance(await lost, aiobc9x.NetworkLost)
+            await protocol.until(errors=1)
+            assert isinstance(protocol.errors[0], aiobc9x.NetworkLost)
             assert running().now - began < 0.1
 
     @pytest.mark.parametrize("said", WORDS)
