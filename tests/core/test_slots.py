@@ -344,3 +344,13 @@ class TestHolding:
         slot = connected()
         slot.announced = announced
         assert slot.holds_data == holds
+
+
+def test_a_preferred_id_is_taken_if_it_is_free() -> None:
+    """As by a socket that is opened again; else any other."""
+    table = SocketTable()
+    first = table.reserve(ServiceType.UDP, preferred=3)
+    second = table.reserve(ServiceType.UDP, preferred=3)
+    assert first is not None
+    assert second is not None
+    assert (first.connect_id, second.connect_id) == (3, 0)
