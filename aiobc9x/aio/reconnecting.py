@@ -60,6 +60,10 @@ the time, so the next try costs nothing but another opening of the port. Ours.""
 SCAN_IN_STEP_S: Final = 25.0
 """The same where the speed is to be found: three seconds for each (quirks: seven speeds)."""
 
+BOOT_S: Final = 30.0
+"""Seconds of silence until the hook is called: a module that has just been switched on, as by
+being plugged in or by the hook itself, is silent for a while, and must not be reset again. Ours."""
+
 HOOK_LIMIT_S: Final = 60.0
 """Seconds that one call of the user's hook may take. Ours."""
 
@@ -116,7 +120,8 @@ class Reconnect:
             relatives are refused by the network after too many.
         wait_for_device: Whether the first opening waits too until the device is there.
         network_patience: Seconds that a module which answers may have no network until its
-            radio is switched off and on, and later itself restarted; 0 for never.
+            radio is switched off and on, and later itself restarted; 0 for never. With
+            ``allow_sleep`` nothing is asked, as that would keep the module awake.
 
     """
 
@@ -189,6 +194,7 @@ class Life:
         self._health, self._readiness = health, readiness
         self._open_link, self._is_there = open_link, is_there
         self._is_returning = False
+        self._silent_since = 0.0
         self._resets: deque[float] = deque()
         self.changed = Changes()
         if policy is not None:
@@ -210,6 +216,7 @@ class Life:
         assert self._policy is not None
         self._is_returning = True
         driver = self._driver
+        self._silent_since = driver.last_input
         driver.session.statistics.link_losses += 1
         driver.hub.publish(LinkDown(reason))
         self.changed.tell()
@@ -238,13 +245,16 @@ class Life:
                 reason, wait = str(exc), policy.delay(0)
                 driver.hub.publish(Recovering("device", attempt, LOOK_S, reason))
                 await self._wait_for_device(end)
+                self._silent_since = driver.time()
             except (PortDenied, WrongModule) as exc:
                 # A wrong device doesn't become the right one soon, and a user does nothing soon.
                 reason, denials = str(exc), denials + 1
                 wait = policy.max_delay if denials > QUICK_DENIALS else policy.delay(0)
             except (LinkTimeout, ModuleReset) as exc:
                 reason = str(exc)
-                has_reset = await self._reset(policy, attempt, reason)
+                silence = driver.time() - self._silent_since
+                is_due = isinstance(exc, ModuleReset) or silence >= BOOT_S
+                has_reset = is_due and await self._reset(policy, attempt, reason)
                 wait = 0.0 if has_reset else min(policy.delay(attempt), policy.first_delay)
             except Exception as exc:  # create() is a user's: it may raise anything
                 if not isinstance(exc, ModemError | OSError):
@@ -307,6 +317,7 @@ class Life:
                 await policy.reset(self._modem())
         except Exception as exc:
             driver.report("the reset hook failed", exc)
+        self._silent_since = driver.time()
         return True
 
     def _may_reset(self, policy: Reconnect) -> bool:

@@ -297,6 +297,24 @@ class TestWedged:
             assert running().now - began < 5.0
             assert modem.statistics.reset_hooks == len(calls) <= 6
 
+    @pytest.mark.parametrize("boot_s", [5.0, 12.0, 25.0])
+    @virtual
+    async def test_a_module_that_boots_slowly_is_not_reset(self, boot_s: float) -> None:
+        """It is silent behind its plug, as it has just been switched on."""
+        async with Bench() as bench:
+            calls: list[float] = []
+
+            async def reset(_modem: aiobc9x.Modem) -> None:
+                calls.append(running().now)
+
+            modem = await bench.open_lasting(reconnect=Reconnect(reset=reset))
+            bench.silence(True)
+            bench.cut_line()
+            await asyncio.sleep(boot_s)
+            bench.silence(False)
+            await modem.available(timeout=30)
+            assert calls == []
+
     @virtual
     async def test_the_hook_has_a_budget(self) -> None:
         """So many calls in an hour, though the module stays silent for three."""
