@@ -16,7 +16,40 @@ from aiobc9x.core.session import Session
 from aiobc9x.core.slots import Slot, SlotState
 from aiobc9x.spec import AccessMode, ServiceType
 from aiobc9x.wire.commands.base import Raw
-from tests.support.words import OK, PROMPT, SEND_OK, announced, line, pushed, received
+from tests.support.words import (
+    EMPTY,
+    ERROR,
+    OK,
+    PROMPT,
+    SEND_FAIL,
+    SEND_OK,
+    announced,
+    closed,
+    explained,
+    line,
+    pushed,
+    received,
+)
+
+# The words that a script needs which drives a session by a Peer stand here too.
+__all__ = [
+    "EMPTY",
+    "ERROR",
+    "OK",
+    "PROMPT",
+    "SEND_FAIL",
+    "SEND_OK",
+    "Line",
+    "Peer",
+    "announced",
+    "ask",
+    "closed",
+    "explained",
+    "line",
+    "of",
+    "pushed",
+    "received",
+]
 
 E = TypeVar("E")
 
