@@ -21,6 +21,7 @@ LONG: Final = {
     "wire/framer.py": "one state machine, drawn at its top; half of its lines say why",
     "wire/commands/tcpip.py": "the commands of the note's chapter 2, one small class each",
     "aio/line/driver.py": "owns every exchange: one object, no part of which stands alone",
+    "aio/line/link.py": "opens one byte stream: the ways to open it are steps of one object",
     "errors.py": "one exception tree, drawn at its top",
     "modem.py": "every public method with its whole contract; thin bodies",
 }

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aiobc9x.wire import signalling, urcs
 from aiobc9x.wire.urcs import (
     AddressAssigned,
     BufferFull,
@@ -358,3 +359,17 @@ def test_no_line_names_a_socket_that_cannot_be(line: bytes) -> None:
 def test_noise_before_a_line_never_matters(line: bytes, junk: str) -> None:
     """With NUL and 0xFF before it, a line means the same."""
     assert parse_urc(junk.encode("latin-1") + line) == parse_urc(line)
+
+
+def test_every_class_is_exported() -> None:
+    """So that programs and type checkers find each URC where its parser is."""
+    for module in (signalling, urcs):
+        made = {
+            name
+            for name, value in vars(module).items()
+            if isinstance(value, type)
+            and issubclass(value, signalling.Urc)
+            and value.__module__ == module.__name__
+            and not name.startswith("_")
+        }
+        assert made <= set(getattr(module, "__all__", made))

@@ -4,12 +4,14 @@ import copy
 import pickle
 from collections.abc import Sequence
 from dataclasses import FrozenInstanceError, dataclass
+from types import ModuleType
 from typing import ClassVar
 
 import pytest
 from hypothesis import given
 
 from aiobc9x.errors import UnexpectedAnswer
+from aiobc9x.wire.commands import contexts, module, power, radio, sim, tcpip
 from aiobc9x.wire.commands.base import Command, Order, Raw, TestForm, is_stray
 from aiobc9x.wire.params import command_line, integer
 from tests.wire.lines import DAMAGED, EVIL, is_one_clean_line
@@ -298,3 +300,18 @@ def test_no_line_raises(line: bytes) -> None:
         assert command.claims(line) in (True, False)
         assert command.parse([line, line]) is not None
     assert is_stray(line) in (True, False)
+
+
+@pytest.mark.parametrize("file", [contexts, module, power, radio, sim, tcpip])
+def test_every_command_is_exported(file: ModuleType) -> None:
+    """So that programs and type checkers find each command where its class is."""
+    made = {
+        name
+        for name, value in vars(file).items()
+        if isinstance(value, type)
+        and issubclass(value, Command)
+        and value.__module__ == file.__name__
+        and not name.startswith("_")
+    }
+    assert made
+    assert made <= set(file.__all__)
