@@ -5,11 +5,12 @@ Layer: aio.
 
 from __future__ import annotations
 
+import abc
 import asyncio
 import math
 from collections.abc import Generator
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NoReturn, Protocol, TypeVar
 
 from aiobc9x.aio.bringup.startup import Settings, start
 from aiobc9x.aio.bringup.synchronize import BAUDRATES
@@ -27,53 +28,66 @@ from aiobc9x.errors import PortNotFound
 from aiobc9x.modem import Modem
 from aiobc9x.spec import LOCAL_PORT_QUARANTINE_S, OPEN_TIME_DEFAULT_S
 
-_BY_ITSELF: Final = Reconnect()
+BY_ITSELF: Final = Reconnect()
+"""The default of ``reconnect``."""
 
-_HOW: Final = "write 'async with open_modem(...) as modem:' or 'modem = await open_modem(...)'"
+C = TypeVar("C", bound="_Closes")
 
 
-class ModemOpening:
-    """The result of :func:`open_modem`: await it, or use it in ``async with``."""
+class _Closes(Protocol):
+    async def aclose(self) -> None:
+        """Close it."""
 
-    def __init__(self, options: Options) -> None:
-        self._options = options
-        self._modem: Modem | None = None
+
+class Opening(abc.ABC, Generic[C]):
+    """Something that is opened when it is awaited or entered.
+
+    Args:
+        call: The public function that returns this, by name.
+        what: What it opens, in one word.
+        where: What is opened, for messages.
+
+    """
+
+    def __init__(self, call: str, what: str, where: str) -> None:
+        self._call, self._what, self._where = call, what, where
+        self._how = f"write 'async with {call}(...) as {what}:' or '{what} = await {call}(...)'"
+        self._opened: C | None = None
 
     def __repr__(self) -> str:
-        address = self._options.address
-        where = address if isinstance(address, str) else "create()"
-        return f"<ModemOpening {where}: not a modem yet; {_HOW}>"
+        name = type(self).__name__
+        return f"<{name} {self._where}: not a {self._what} yet; {self._how}>"
 
     # Hidden from type checkers, which report the same mistakes better, and before anything runs.
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
-            """Explain the missing ``await`` to a caller who takes this for a modem."""
+            """Explain the missing ``await`` to a caller who takes this for what it opens."""
             raise AttributeError(
-                f"open_modem() has not opened anything yet, so there is no {name!r}: {_HOW}"
+                f"{self._call}() has not opened anything yet, so there is no {name!r}: {self._how}"
             )
 
         def __enter__(self) -> NoReturn:
             """Refuse ``with``, because only ``async with`` can wait for the module."""
-            raise TypeError(f"'with' can't open a modem: {_HOW}")
+            raise TypeError(f"'with' can't open a {self._what}: {self._how}")
 
         def __exit__(self, *_exc: object) -> None:
             """Do nothing; ``__enter__`` always raises."""
 
-    def __await__(self) -> Generator[object, None, Modem]:
+    def __await__(self) -> Generator[object, None, C]:
         return self._open().__await__()
 
-    async def __aenter__(self) -> Modem:
-        """Open the modem.
+    async def __aenter__(self) -> C:
+        """Open it.
 
         Raises:
-            RuntimeError: The modem that this object has opened before is still open.
+            RuntimeError: What this object has opened before is still open.
 
         """
-        if self._modem is not None:
-            raise RuntimeError(f"{self._modem!r} is in use; call open_modem() for another")
-        self._modem = await self._open()
-        return self._modem
+        if self._opened is not None:
+            raise RuntimeError(f"{self._opened!r} is in use; call {self._call}() for another")
+        self._opened = await self._open()
+        return self._opened
 
     async def __aexit__(
         self,
@@ -81,13 +95,35 @@ class ModemOpening:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Close the modem; see :meth:`Modem.aclose`."""
-        modem, self._modem = self._modem, None
-        if modem is not None:
-            await modem.aclose()
+        """Close it; see :meth:`Modem.aclose`."""
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            await opened.aclose()
+
+    @abc.abstractmethod
+    async def _open(self) -> C:
+        """Open it."""
+
+    def _check_asyncio_runs(self) -> None:
+        """Raise ``RuntimeError`` under another library than asyncio."""
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            raise RuntimeError(
+                f"{self._call}() needs asyncio's event loop, and none runs here; under trio, run"
+                " one in a thread of its own"
+            ) from None
+
+
+class ModemOpening(Opening[Modem]):
+    """The result of :func:`open_modem`: await it, or use it in ``async with``."""
+
+    def __init__(self, options: Options) -> None:
+        super().__init__("open_modem", "modem", name_of(options.address))
+        self._options = options
 
     async def _open(self) -> Modem:
-        _check_asyncio_runs()
+        self._check_asyncio_runs()
         async with timing(self._options.timeout) as stage:
             return await self._open_in_stages(stage)
 
@@ -140,15 +176,9 @@ def _why_silent(driver: Driver) -> str:
     )
 
 
-def _check_asyncio_runs() -> None:
-    """Raise ``RuntimeError`` under another library than asyncio."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        raise RuntimeError(
-            "open_modem() needs asyncio's event loop, and none runs here; under trio, run one in"
-            " a thread of its own"
-        ) from None
+def name_of(address: str | Create) -> str:
+    """Return an address as messages name it."""
+    return address if isinstance(address, str) else "create()"
 
 
 def open_modem(
@@ -178,7 +208,7 @@ def open_modem(
     answer_timeout: float = 10.0,
     send_form: Literal["auto", "inline", "hex", "fixed"] = "auto",
     port_quarantine: float = LOCAL_PORT_QUARANTINE_S,
-    reconnect: Reconnect | None = _BY_ITSELF,
+    reconnect: Reconnect | None = BY_ITSELF,
 ) -> ModemOpening:
     """Open a module; await the result, or use it in ``async with``.
 
