@@ -72,6 +72,8 @@ if TYPE_CHECKING:
     from aiobc9x.errors import WrongModule as WrongModule
     from aiobc9x.modem import Modem as Modem
     from aiobc9x.open import open_modem as open_modem
+    from aiobc9x.pool import ModemPool as ModemPool
+    from aiobc9x.pool import open_pool as open_pool
     from aiobc9x.spec import AccessMode as AccessMode
     from aiobc9x.spec import DataFormat as DataFormat
     from aiobc9x.spec import ServiceType as ServiceType
@@ -101,6 +103,7 @@ _HOMES = {
     "aio.connections.listening": ("Server",),
     "modem": ("Modem",),
     "open": ("open_modem",),
+    "pool": ("ModemPool", "open_pool"),
     "adapters.proxy.api": ("Forward", "ProxyServer", "ProxyStatistics"),
     "aio.queries.results": (
         "Identity",

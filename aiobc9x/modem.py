@@ -76,7 +76,7 @@ from aiobc9x.core.line_timing import LineTiming
 from aiobc9x.core.profile import ModuleProfile
 from aiobc9x.core.statistics import Statistics
 from aiobc9x.errors import LinkLost, LinkTimeout, ModuleReset, StageTimeout
-from aiobc9x.spec import AccessMode, ServiceType, ViewMode
+from aiobc9x.spec import CONNECT_IDS, AccessMode, ServiceType, ViewMode
 from aiobc9x.wire.commands.base import SwitchMode
 from aiobc9x.wire.commands.tcpip import Qidnscfg, Qigeterror, SocketStatus
 from aiobc9x.wire.host import Host
@@ -286,6 +286,20 @@ class Modem:
                 except (LinkLost, LinkTimeout, ModuleReset, StageTimeout):
                     self._driver.check()
                     await asyncio.sleep(AVAILABLE_PAUSE_S)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the modem is up and has a network, as far as is known without asking.
+
+        False until something has waited for the network for the first time, and from a URC
+        against it until the network has been waited for again.
+        """
+        return self.state is ModemState.UP and self._readiness.is_ready
+
+    @property
+    def free_sockets(self) -> int:
+        """How many of the six connect IDs are free; one that is being closed is not."""
+        return len(CONNECT_IDS) - len(self._driver.session.sockets)
 
     @property
     def statistics(self) -> Statistics:

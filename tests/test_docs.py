@@ -236,6 +236,13 @@ def test_the_reference_has_every_method() -> None:
     assert documented == public
 
 
+def test_the_reference_has_every_method_of_a_pool() -> None:
+    """The public names of ModemPool are those of its table."""
+    documented = {name for row in section("reference.md", "Many modems") for name in quoted(row[0])}
+    public = {name for name in dir(aiobc9x.ModemPool) if not name.startswith("_")}
+    assert documented == public
+
+
 def test_the_reference_has_every_parameter() -> None:
     """The parameters of open_modem are those of its table, with their defaults."""
     parameters = dict(inspect.signature(aiobc9x.open_modem).parameters)

@@ -24,6 +24,7 @@ LONG: Final = {
     "aio/line/link.py": "opens one byte stream: the ways to open it are steps of one object",
     "errors.py": "one exception tree, drawn at its top",
     "modem.py": "every public method with its whole contract; thin bodies",
+    "pool.py": "every public method with its whole contract; thin bodies",
 }
 """Modules of more lines than most, and why each is one thing. Others are told of, not refused:
 see conftest.py. A limit would cut classes where they have no joint."""
@@ -46,6 +47,17 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     },
     "modem": {"spec", "masking", "errors", "wire", "core", "aio", "adapters"},
     "open": {"spec", "masking", "errors", "wire", "core", "aio", "adapters", "modem"},
+    "pool": {
+        "spec",
+        "masking",
+        "errors",
+        "wire",
+        "core",
+        "aio",
+        "adapters",
+        "modem",
+        "open",
+    },
     "sim": {"spec", "sim"},
 }
 """Layers that a layer may import; the ones not named here (cli, …) may import all."""
@@ -64,6 +76,7 @@ NEVER: Final[dict[str, set[str]]] = {
     "adapters": set(),
     "modem": set(),
     "open": set(),
+    "pool": set(),
     "sim": {"anyio", "serial", "serial_asyncio", "asyncio"},
 }
 """Modules of others that a layer never imports; importlib, which could hide one, goes for all."""
@@ -77,6 +90,8 @@ LAZY: Final = {
     ("aio.line.link", "sim.links", None),
     ("modem", "adapters", "installed"),
     ("modem", "adapters", "serve_proxy"),
+    ("pool", "adapters", "installed"),
+    ("pool", "adapters", "serve_proxy"),
 }
 """(module, what it imports, in which function); None stands for any one function."""
 

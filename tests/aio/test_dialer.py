@@ -6,7 +6,7 @@ import inspect
 
 import pytest
 
-from aiobc9x import Modem
+from aiobc9x import Modem, ModemPool
 from aiobc9x.aio.dialer import Dialer
 
 CALLS = ("create_connection", "create_datagram_endpoint", "create_server", "resolve")
@@ -23,11 +23,12 @@ def test_it_has_four_calls() -> None:
     assert public == set(CALLS)
 
 
+@pytest.mark.parametrize("kind", [Modem, ModemPool])
 @pytest.mark.parametrize("name", CALLS)
-def test_a_modem_takes_what_a_dialer_takes(name: str) -> None:
-    """Each keyword of the contract is one of the modem's method too."""
+def test_a_modem_takes_what_a_dialer_takes(name: str, kind: type) -> None:
+    """Each keyword of the contract is one of the method of a modem, and of a pool, too."""
     wanted = inspect.signature(getattr(Dialer, name)).parameters.values()
-    taken = inspect.signature(getattr(Modem, name))
+    taken = inspect.signature(getattr(kind, name))
     by_position = [each.name for each in wanted if each.kind is each.POSITIONAL_ONLY]
     by_name = [each.name for each in wanted if each.kind is each.KEYWORD_ONLY]
     taken.bind(*by_position, **dict.fromkeys(by_name))  # raises for what it doesn't take

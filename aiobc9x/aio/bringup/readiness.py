@@ -177,6 +177,10 @@ class Readiness:
             await self._check()
             self._is_ready = not self._is_doubted
 
+    def explain(self) -> str:
+        """Say what is being waited for, and why that takes so long."""
+        return f"{self._stage or 'waiting for the network'}: {self._hint()}"
+
     def _hint(self) -> str:
         if self._detail and self._detail != _SILENT:
             return f"the module last said: {self._detail}; check SIM, antenna, coverage and APN"
