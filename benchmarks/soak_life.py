@@ -133,7 +133,8 @@ class Session:
         tally = self.record.tally("modem opened")
         tally.begun += 1
         async with asyncio.timeout(LIMIT_S):
-            self.modem = await aiobc9x.open_modem(address)
+            # Each modem ends with its link: what a hang-up leaves behind is looked at.
+            self.modem = await aiobc9x.open_modem(address, reconnect=None)
         tally.done += 1
 
     async def _used(self, seconds: float) -> bool:
