@@ -1,8 +1,8 @@
-"""``open_pool`` and :class:`ModemPool`: several modems that open connections as one.
+"""Open connections through several modems as through one: ``open_pool``, :class:`ModemPool`.
 
-Layer: pool. A pool holds no connection: it chooses a modem for each call, and what that modem
-gives is the caller's. Each public method stands here with the signature of its namesake of
-:class:`~aiobc9x.Modem`.
+Layer: pool. A pool holds no connection: it chooses a modem for each call, and returns to the
+caller what that modem gives. Each public method has the signature of the method of the same name
+of :class:`~aiobc9x.Modem`.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ D = TypeVar("D", bound=asyncio.DatagramProtocol)
 T = TypeVar("T")
 
 TOGETHER_S: Final = 5.0
-"""Seconds that an opening waits for the other modems once the first one is open. Ours."""
+"""Seconds that an opening waits for the other modems once one modem is open; our choice."""
 
 OF_THE_MODEM: Final = (
     LinkLost,
@@ -93,11 +93,11 @@ OF_THE_MODEM: Final = (
     NameBusy,
     OperationBlocked,
 )
-"""Errors that say nothing of the peer, so that another modem may do better."""
+"""Errors that are not the peer's fault, so that another modem may succeed."""
 
 
 def blames_modem(exc: Exception) -> bool:
-    """Return whether another modem may do better; a group must be of such errors alone."""
+    """Return whether another modem may succeed; in a group, all errors must be such ones."""
     if isinstance(exc, ExceptionGroup):
         return all(blames_modem(each) for each in exc.exceptions)
     return isinstance(exc, OF_THE_MODEM)
@@ -115,7 +115,7 @@ class _Member:
         name: The address, for messages.
         modem: The modem; ``None`` while its device is away from the start.
         error: Why there is no modem; ``None`` before the first try has ended.
-        calls: How many calls of the pool this modem is at work on.
+        calls: How many calls of the pool this modem is working on.
 
     """
 
@@ -135,7 +135,7 @@ class _Member:
         return f"{self.name} {self.modem.state.value}"
 
     def explain(self) -> str:
-        """Say how it is, for the message of a call that has waited in vain."""
+        """Return this modem's state as text, for the error of a call that has waited in vain."""
         if self.modem is None:
             return f"{self.name} is away ({self.error})"
         if self.modem.state is not ModemState.UP:
@@ -144,17 +144,17 @@ class _Member:
 
     @property
     def has_tried(self) -> bool:
-        """Whether the first try to open it has ended."""
+        """Whether the first try to open the modem has ended."""
         return self.modem is not None or self.error is not None
 
     @property
     def is_up(self) -> bool:
-        """Whether it takes commands."""
+        """Whether the modem takes commands."""
         return self.modem is not None and self.modem.state is ModemState.UP
 
     @property
     def is_ready(self) -> bool:
-        """Whether it is up and has a network."""
+        """Whether the modem is up and has a network."""
         return self.modem is not None and self.modem.is_ready
 
     @property
@@ -217,11 +217,11 @@ class _Member:
             exc = task.exception()
             if isinstance(exc, StageTimeout):
                 return None  # it had begun for an earlier call; this one has its own limit
-        # Others may have asked the same task, and each raises an exception of its own.
+        # Other calls may have waited for the same task, and each raises its own copy of the error.
         return copy.copy(exc) if isinstance(exc, ModemError) else exc
 
     def stop(self) -> None:
-        """Open it no more, and ask it no more; the modem itself stays."""
+        """Stop trying to open the modem or to get it ready; an open modem stays open."""
         for task in (self._keeping, self._readying):
             if task is not None:
                 task.cancel()
@@ -622,7 +622,7 @@ class ModemPool:
     ) -> tuple[asyncio.DatagramTransport, D]:
         """Open a UDP socket of one of the modems; see :meth:`Modem.create_datagram_endpoint`.
 
-        It stays on that modem, also behind a restart or a lost link.
+        The socket stays on that modem, also after a restart or a lost link.
 
         Args:
             protocol_factory: Makes the protocol.

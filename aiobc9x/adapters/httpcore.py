@@ -1,12 +1,12 @@
-"""A network backend that carries httpcore's connections over the modem.
+"""Carry httpcore's connections over the modem, by a network backend.
 
 Layer: adapters.
 
     async with httpcore.AsyncConnectionPool(network_backend=ModemBackend(modem)) as pool:
         response = await pool.request("GET", "https://example.com/")
 
-HTTP/1.1, HTTP/2, TLS, proxies and upgrades are httpcore's own. TLS is anyio's, so it may be
-put over TLS again (an HTTPS proxy), on asyncio's loop and on uvloop. For httpx see
+HTTP/1.1, HTTP/2, proxies and upgrades are httpcore's own. TLS is anyio's, which can run inside
+another TLS connection (through an HTTPS proxy), on asyncio's loop and on uvloop. For httpx see
 :mod:`aiobc9x.adapters.httpx`.
 """
 
@@ -36,10 +36,10 @@ from aiobc9x.aio.dialer import Dialer
 __all__ = ["ModemBackend", "ModemNetworkStream"]
 
 WRITE_BYTES: Final = 4096
-"""A write is cut into pieces of this size, each with a timeout of its own."""
+"""Bytes of each piece that a write is cut into; each piece has a timeout of its own."""
 
 CLOSE_LIMIT_S: Final = 5.0
-"""Seconds that closing gives the module to take what was written, and to close."""
+"""Seconds that a close waits until the module has taken what was written, and has closed."""
 
 _FAMILIES: Final[dict[str | None, int]] = {
     None: 0,
@@ -49,7 +49,7 @@ _FAMILIES: Final[dict[str | None, int]] = {
 
 
 class ModemNetworkStream(httpcore.AsyncNetworkStream):
-    """A connection through the modem, TLS or none, as httpcore wants one."""
+    """A connection through the modem, with TLS or without, as an httpcore stream."""
 
     def __init__(self, stream: anyio.abc.ByteStream) -> None:
         self._stream = stream
@@ -62,12 +62,12 @@ class ModemNetworkStream(httpcore.AsyncNetworkStream):
         """Return the next bytes, or ``b""`` at the end.
 
         Args:
-            max_bytes: At most so many, 1 or more.
+            max_bytes: The most bytes to return, 1 or more.
             timeout: Seconds until the first byte; ``None``: no limit.
 
         Raises:
-            httpcore.ReadTimeout: No byte came in time; none is lost by that.
-            httpcore.ReadError: The connection broke, or TLS did.
+            httpcore.ReadTimeout: No byte came in time; no byte is lost by the timeout.
+            httpcore.ReadError: The connection or its TLS failed.
 
         Cancellation is safe, as for :meth:`~aiobc9x.adapters.anyio.ByteStream.receive`.
 
@@ -91,7 +91,8 @@ class ModemNetworkStream(httpcore.AsyncNetworkStream):
             httpcore.WriteTimeout: The module took too long.
             httpcore.WriteError: The connection broke, or the peer closed it.
 
-        Cancelled, or out of time, it may have sent a part; only :meth:`aclose` is of use then.
+        After a cancellation or a timeout, a part of the bytes may have been sent, and the stream
+        can only be closed.
 
         """
         self._is_cut = True
@@ -102,16 +103,16 @@ class ModemNetworkStream(httpcore.AsyncNetworkStream):
         self._is_cut = False
 
     async def aclose(self) -> None:
-        """Close: within 5 s what was written is sent, unless a write was cut short.
+        """Close the connection, after up to 5 s in which the module takes what was written.
 
-        Never raises but when cancelled; the module closes the socket in the background then,
-        as it does when it is late.
+        If a write was cut short, what waits is dropped at once. A broken connection raises
+        nothing. After a cancellation, and after the 5 s, the socket is closed in the background.
         """
         with anyio.move_on_after(0 if self._is_cut else CLOSE_LIMIT_S):
             try:
                 await self._stream.aclose()
             except anyio.BrokenResourceError:
-                pass  # the response tells whether anything is missing
+                pass  # if bytes were lost, the response has shown it: it is missing or cut
 
     async def start_tls(
         self,
@@ -119,18 +120,18 @@ class ModemNetworkStream(httpcore.AsyncNetworkStream):
         server_hostname: str | None = None,
         timeout: float | None = None,
     ) -> ModemNetworkStream:
-        """Go on with TLS, over TLS if need be.
+        """Start TLS on this connection, which may already be one with TLS.
 
         Args:
             ssl_context: The context.
-            server_hostname: Whose certificate to expect.
+            server_hostname: The host name that the server's certificate must have.
             timeout: Seconds for the handshake; ``None``: no limit.
 
         Raises:
             httpcore.ConnectTimeout: The handshake took too long.
-            httpcore.ConnectError: It failed; the cause says why.
+            httpcore.ConnectError: The handshake failed; the cause says why.
 
-        A failure, and cancellation, close the connection.
+        A failure or a cancellation closes the connection.
 
         """
         with _errors_as(httpcore.ConnectTimeout, httpcore.ConnectError):
@@ -149,7 +150,7 @@ class ModemNetworkStream(httpcore.AsyncNetworkStream):
         return ModemNetworkStream(secured)
 
     def get_extra_info(self, info: str) -> Any:
-        """Return what httpcore may ask for (``Any``: of all types), ``None`` for the rest.
+        """Return a fact about the connection (``Any``: of all types); ``None`` if it is unknown.
 
         Args:
             info: ``"ssl_object"``, ``"client_addr"``, ``"server_addr"``, ``"socket"`` (a
@@ -157,7 +158,7 @@ class ModemNetworkStream(httpcore.AsyncNetworkStream):
                 whether :meth:`read` would return, or raise, at once.
 
         """
-        attributes: dict[str, Any] = {  # Any: anyio types them by trickery
+        attributes: dict[str, Any] = {  # Any: anyio declares each attribute as its value's type
             "ssl_object": TLSAttribute.ssl_object,
             "client_addr": SocketAttribute.local_address,
             "server_addr": SocketAttribute.remote_address,
@@ -168,11 +169,11 @@ class ModemNetworkStream(httpcore.AsyncNetworkStream):
 
 
 class ModemBackend(httpcore.AsyncNetworkBackend):
-    """Opens httpcore's connections on the module.
+    """Open httpcore's connections on the module.
 
-    Each holds one of its six connect IDs, so give the pool ``max_connections`` of at most
-    what is left of them: one more than six is a ``ConnectError``, which the pool knows how to
-    avoid.
+    Each connection holds one of the module's six connect IDs. Give httpcore's pool a
+    ``max_connections`` of at most the free ones: then a further request waits in the pool,
+    instead of failing with a ``ConnectError``.
     """
 
     def __init__(self, modem: Dialer) -> None:
@@ -196,14 +197,15 @@ class ModemBackend(httpcore.AsyncNetworkBackend):
             port: Remote port.
             timeout: Seconds for the whole call, waiting for the network included; ``None``:
                 as :meth:`aiobc9x.Modem.create_connection`.
-            local_address: ``"0.0.0.0"`` for IPv4, ``"::"`` for IPv6; the module has no choice
-                of addresses.
-            socket_options: Those that change no byte, such as TCP_NODELAY, do nothing.
+            local_address: ``"0.0.0.0"`` for IPv4, ``"::"`` for IPv6; another address can't be
+                chosen.
+            socket_options: Options that change no byte, such as TCP_NODELAY, do nothing; others
+                are an error.
 
         Raises:
             httpcore.ConnectTimeout: Not connected in time.
-            httpcore.ConnectError: Not connected, or something that no module can do was asked
-                for; the cause says why.
+            httpcore.ConnectError: Not connected, or an argument asks for what no module can do;
+                the cause says why.
 
         Cancellation is safe, as for :func:`aiobc9x.adapters.anyio.connect_tcp`.
 
@@ -229,7 +231,7 @@ class ModemBackend(httpcore.AsyncNetworkBackend):
         timeout: float | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> ModemNetworkStream:
-        """Raise: a module has no sockets of this kind.
+        """Raise ``ConnectError``, because a module has no Unix sockets.
 
         Raises:
             httpcore.ConnectError: Always.
@@ -238,7 +240,7 @@ class ModemBackend(httpcore.AsyncNetworkBackend):
         raise httpcore.ConnectError(f"the module can't connect to the Unix socket {path!r}")
 
     async def sleep(self, seconds: float) -> None:
-        """Wait, between httpcore's tries to connect."""
+        """Wait between two of httpcore's tries to connect."""
         await anyio.sleep(seconds)
 
 
@@ -246,7 +248,7 @@ class ModemBackend(httpcore.AsyncNetworkBackend):
 def _errors_as(
     timed_out: Callable[[str], Exception], failed: Callable[[str], Exception]
 ) -> Iterator[None]:
-    """Turn what the modem, anyio and TLS raise into httpcore's exceptions."""
+    """Turn exceptions of the modem, anyio and TLS into httpcore's."""
     try:
         yield
     except anyio.ConnectionFailed as exc:
@@ -256,5 +258,5 @@ def _errors_as(
         raise timed_out(str(exc) or "timed out") from exc
     except (anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream) as exc:
         raise failed(str(exc) or type(exc).__name__) from exc
-    except (OSError, ValueError) as exc:  # a name that can't be asked for is a ValueError
+    except (OSError, ValueError) as exc:  # a host that can't be a name is a ValueError
         raise failed(str(exc)) from exc

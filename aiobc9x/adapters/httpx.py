@@ -1,4 +1,4 @@
-"""A transport that sends httpx's requests over the modem.
+"""Send httpx's requests over the modem, by a transport.
 
 Layer: adapters.
 
@@ -6,8 +6,9 @@ Layer: adapters.
     async with httpx.AsyncClient(transport=transport, timeout=TIMEOUT) as client:
         response = await client.get("https://example.com/")
 
-httpx has no argument for httpcore's network backend; this is its own transport with one,
-written on public interfaces, and with defaults for six sockets and a slow line.
+httpx's own transport has no argument for httpcore's network backend. The transport here does the
+same and sets the backend, with public interfaces alone, and has defaults for six sockets and a
+slow line.
 """
 
 from __future__ import annotations
@@ -31,17 +32,19 @@ from aiobc9x.spec import CONNECT_IDS
 __all__ = ["LIMITS", "TIMEOUT", "ModemTransport"]
 
 LIMITS: Final = httpx.Limits(max_connections=4, max_keepalive_connections=2, keepalive_expiry=60)
-"""Two of the module's six sockets stay free for others; a connection is dear, and kept."""
+"""Limits that leave two of the module's six sockets free for other uses.
+
+Connections are kept open for 60 s, because opening one is slow and costs data."""
 
 TIMEOUT: Final = httpx.Timeout(60, connect=120, pool=None)
-"""For a client on such a line: httpx's own 5 s are over before a handshake with TLS is."""
+"""Timeouts for a slow line, on which a TLS handshake takes longer than httpx's default of 5 s."""
 
 MAX_CONNECTIONS: Final = len(CONNECT_IDS)
 
 CertTypes: TypeAlias = str | tuple[str, str] | tuple[str, str, str]
 """httpx's ways to name a client's certificate."""
 
-_EXCEPTIONS: Final = (  # the special ones before the general ones
+_EXCEPTIONS: Final = (  # subclasses before their base classes
     (httpcore.ConnectTimeout, httpx.ConnectTimeout),
     (httpcore.ReadTimeout, httpx.ReadTimeout),
     (httpcore.WriteTimeout, httpx.WriteTimeout),
@@ -60,27 +63,28 @@ _EXCEPTIONS: Final = (  # the special ones before the general ones
 
 
 class ModemTransport(httpx.AsyncBaseTransport):
-    """What :class:`httpx.AsyncHTTPTransport` is, over the modem.
+    """A transport as :class:`httpx.AsyncHTTPTransport`, over the modem.
 
-    A client that is given a transport takes no ``verify=``, ``cert=``, ``http2=``, ``limits=``
-    and ``proxy=`` of its own: they go here. The modem must outlive the client.
+    A client that is given a transport ignores its own ``verify=``, ``cert=``, ``http2=`` and
+    ``limits=``: pass these, and ``proxy=``, to the transport. Close the client before the modem.
 
     Args:
         modem: The modem, or another :class:`~aiobc9x.aio.dialer.Dialer`.
         verify: ``True`` for the usual authorities, ``False`` for no check at all, or a context.
         cert: A client's certificate, as in httpx.
-        trust_env: Whether ``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` count; proxies of the
-            environment never do.
-        http1: Whether HTTP/1.1 may be spoken.
-        http2: Whether HTTP/2 may be spoken; needs ``pip install 'httpx[http2]'``.
-        limits: Connections and how long they are kept; never more than six, the module's
-            sockets. Requests beyond wait for one, as long as the client's ``pool`` timeout.
+        trust_env: Whether to read ``SSL_CERT_FILE`` and ``SSL_CERT_DIR``; the proxies that the
+            environment names are never used.
+        http1: Whether HTTP/1.1 may be used.
+        http2: Whether HTTP/2 may be used; needs ``pip install 'httpx[http2]'``.
+        limits: How many connections there may be, and how long idle ones are kept; there are
+            never more than six, the module's sockets. Further requests wait for a connection,
+            at most for the client's ``pool`` timeout.
         proxy: An HTTP or SOCKS proxy to be reached through the modem.
-        retries: How often a failed connect is tried again.
+        retries: How often a failed connect is tried again, 0 or more.
 
     Raises:
         ValueError: The proxy is of an unknown kind.
-        ImportError: ``http2=True`` or a SOCKS proxy wants a package that is missing.
+        ImportError: ``http2=True`` or a SOCKS proxy needs a package that is not installed.
 
     """
 
@@ -124,20 +128,20 @@ class ModemTransport(httpx.AsyncBaseTransport):
         exc_value: BaseException | None = None,
         traceback: TracebackType | None = None,
     ) -> None:
-        """Close it; see :meth:`aclose`."""
+        """Close the transport; see :meth:`aclose`."""
         await self.aclose()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request and return the response, its body still to be read.
+        """Send a request and return the response, whose body is still to be read.
 
         Raises:
-            httpx.TransportError: As :class:`httpx.AsyncHTTPTransport`; the causes behind it
-                lead to what the modem raised.
+            httpx.TransportError: As :class:`httpx.AsyncHTTPTransport`; its chain of causes ends
+                with what the modem raised.
 
         Cancellation closes the connection that the request was on.
 
         """
-        assert isinstance(request.stream, httpx.AsyncByteStream)  # httpx has seen to that
+        assert isinstance(request.stream, httpx.AsyncByteStream)  # httpx has checked this
         with _errors_of_httpx():
             response = await self._pool.handle_async_request(
                 httpcore.Request(
@@ -162,7 +166,7 @@ class ModemTransport(httpx.AsyncBaseTransport):
 
 
 class _Body(httpx.AsyncByteStream):
-    """The body of a response, as it comes."""
+    """The body of a response, in the pieces in which it arrives."""
 
     def __init__(self, response: httpcore.Response) -> None:
         assert isinstance(response.stream, AsyncIterable)  # the pool is an asynchronous one
@@ -204,6 +208,7 @@ def _errors_of_httpx() -> Iterator[None]:
     except Exception as exc:
         for theirs, ours in _EXCEPTIONS:
             if isinstance(exc, theirs):
-                exc.__cause__ = exc.__cause__ or exc.__context__  # the pool took it away
+                # httpcore's pool raises its errors "from None", which hides their cause.
+                exc.__cause__ = exc.__cause__ or exc.__context__
                 raise ours(str(exc)) from exc
         raise

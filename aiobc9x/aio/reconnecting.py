@@ -54,8 +54,9 @@ from aiobc9x.wire.commands.radio import Cfun
 logger = logging.getLogger("aiobc9x.aio")
 
 IN_STEP_S: Final = 10.0
-"""Seconds for the first answer on a port that has just been opened. A silent module is asked all
-the time, so the next try costs nothing but another opening of the port. Ours."""
+"""Seconds for the first answer on a port that has just been opened; our choice.
+
+A silent module is asked all the time, so a further try costs only another opening of the port."""
 
 SCAN_IN_STEP_S: Final = 25.0
 """The same where the speed is to be found: three seconds for each (quirks: seven speeds)."""
@@ -65,26 +66,27 @@ BOOT_S: Final = 30.0
 being plugged in or by the hook itself, is silent for a while, and must not be reset again. Ours."""
 
 HOOK_LIMIT_S: Final = 60.0
-"""Seconds that one call of the user's hook may take. Ours."""
+"""Seconds that one call of the user's hook may take; our choice."""
 
 LOOK_S: Final = 0.5
-"""Between two looks whether a device has appeared. Ours."""
+"""Seconds between two looks whether a device has appeared; our choice."""
 
 SETTLE_S: Final = 0.2
-"""What udev needs to give a device that has just appeared its group and its links."""
+"""Seconds that udev needs to give a device that has just appeared its group and its links."""
 
 QUICK_DENIALS: Final = 5
-"""Refusals for want of permission behind which the wait becomes the longest: a device that has
-just been plugged in belongs to root until udev has seen to it."""
+"""Refusals for lack of permission after which the wait becomes the longest one.
+
+A device that has just been plugged in belongs to root until udev has given it its group."""
 
 NETWORK_LOOK_S: Final = 60.0
-"""Between two looks whether the module has a network, while it is not known to have one."""
+"""Seconds between two looks whether a module has a network, while it is not known to have one."""
 
 _RADIO_PAUSE_S: Final = 5.0
 _FOREVER: Final = math.inf
 
 Hook = Callable[[Any], Awaitable[object]]
-"""Is given the modem (``Any``: it is of a layer above)."""
+"""A user's async callable, called with the modem (``Any``: its class is of a layer above)."""
 
 
 class ModemState(enum.Enum):
@@ -100,12 +102,12 @@ class ModemState(enum.Enum):
     """There is no link: the port has gone, or nothing answers."""
 
     CLOSED = "closed"
-    """For good: by :meth:`Modem.aclose`, or because nobody brings it back."""
+    """The modem has ended for good: by :meth:`Modem.aclose`, or because it was given up."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Reconnect:
-    """How a modem comes back behind the loss of its port, or of the module's answers.
+    """How a modem comes back after the loss of its port, or of the module's answers.
 
     Attributes:
         first_delay: Seconds, at most, until the port is opened for the first time.
@@ -116,8 +118,8 @@ class Reconnect:
             ``None`` for never.
         reset: An async callable that is given the modem and restarts the module from outside: by
             a GPIO, by the power of its USB port. Called when the port opens and nothing answers.
-        resets_per_hour: Calls of ``reset`` in any hour, and restarts for want of a network:
-            relatives are refused by the network after too many.
+        resets_per_hour: The most calls of ``reset``, plus restarts for lack of a network, in any
+            hour: a network may refuse a module that restarts too often (seen with its relatives).
         wait_for_device: Whether the first opening waits too until the device is there.
         network_patience: Seconds that a module which answers may have no network until its
             radio is switched off and on, and later itself restarted; 0 for never. With
@@ -134,7 +136,7 @@ class Reconnect:
     network_patience: float = 900.0
 
     def __post_init__(self) -> None:
-        """Refuse what can't be meant."""
+        """Refuse values that are out of range."""
         for name in ("first_delay", "max_delay"):
             check_positive_seconds(name, getattr(self, name))
         if not self.first_delay <= self.max_delay < math.inf:
@@ -164,14 +166,14 @@ class Reconnect:
 
 
 class Life:
-    """Brings the link of one modem back, for as long as its policy says.
+    """Bring the link of one modem back, for as long as its policy says.
 
     Args:
         modem: Returns the modem, which the user's hook is given.
         policy: When to try what; ``None``: a modem ends with its link.
-        driver: What runs over the link.
-        health: What configures the module.
-        readiness: What knows of its network.
+        driver: Runs the session over the link.
+        health: Configures the module.
+        readiness: Knows whether the module has a network.
         open_link: Opens the link once more.
         is_there: Whether the device is there, as far as can be seen without opening it.
 
@@ -220,7 +222,7 @@ class Life:
         driver.session.statistics.link_losses += 1
         driver.hub.publish(LinkDown(reason))
         self.changed.tell()
-        self._readiness.restarted()  # nobody knows what happens to the module meanwhile
+        self._readiness.restarted()  # the module may restart unseen while there is no link
         try:
             await self._return(self._policy, reason)
         finally:
@@ -263,7 +265,7 @@ class Life:
             else:
                 self._go_on(started)
                 return
-            driver.lose_link(reason)  # if it was not lost by itself
+            driver.lose_link(reason)  # does nothing if the link is lost already
 
     async def _try(self) -> Started:
         """Open the link, and bring the module in step and to its settings."""
@@ -305,7 +307,7 @@ class Life:
             await asyncio.sleep(LOOK_S)
 
     async def _reset(self, policy: Reconnect, attempt: int, reason: str) -> bool:
-        """Have the module reset from outside, if that can be; return whether it was."""
+        """Have the user's hook reset the module, if there is one; return whether it was called."""
         if policy.reset is None or not self._may_reset(policy):
             return False
         driver = self._driver
@@ -331,7 +333,7 @@ class Life:
         return True
 
     async def watch_network(self) -> None:
-        """Restart what a module that answers, and has no network, may hang on."""
+        """Restart the radio, later the module, if it answers but has no network for long."""
         policy = self._policy
         if policy is None or not policy.network_patience:
             return
@@ -352,7 +354,7 @@ class Life:
         try:
             return await self._readiness.has_network()
         except ModemError:
-            return True  # it is not the network that fails
+            return True  # the module or the link fails here, not the network
 
     async def _help_network(self, policy: Reconnect, rung: int, patience: float) -> None:
         name = "radio" if rung == 1 else "restart"

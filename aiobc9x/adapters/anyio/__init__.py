@@ -1,4 +1,4 @@
-"""anyio's streams over the modem; the names to import stand here."""
+"""Offer anyio's streams over the modem; import all public names from here."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""What asyncio's transports of the module tell an anyio stream.
+"""Receive what asyncio's transports of the module report, for anyio's streams.
 
 Layer: adapters.
 
-These protocols only take notes and wake whoever waits; the streams of
-:mod:`aiobc9x.adapters.anyio` decide.
+These protocols only keep what was reported, and wake the tasks that wait. The streams of
+:mod:`aiobc9x.adapters.anyio` decide what to do.
 """
 
 from __future__ import annotations
@@ -20,20 +20,22 @@ RECEIVE_LIMIT_BYTES: Final = 65536
 """Bytes that a stream holds for :meth:`receive`; more wait in the transport's read-ahead."""
 
 DATAGRAM_LIMIT: Final = 100
-"""Datagrams that wait for :meth:`receive`; the oldest give way, as in anyio's own sockets."""
+"""Datagrams that wait for :meth:`receive`.
+
+If there are more, the oldest are dropped, as in anyio's own sockets."""
 
 
 class FlowProtocol(asyncio.BaseProtocol):
-    """Notes what streams and datagrams have in common.
+    """Keep what streams and datagram sockets have in common.
 
     Attributes:
-        transport: The transport, once there is one.
-        readable: Set while there is something to receive, or nothing will ever come.
-        room: Set while everything written has been confirmed, or nothing ever will be.
-        is_drained: The module has confirmed every byte; stays as it was at the end.
-        is_lost: The connection has ended, and its connect ID is free or on its way to it.
-        lost: Set when it is.
-        error: Why it has ended, if not as asked for.
+        transport: The transport, once it is made.
+        readable: Set while there is something to receive, or nothing more can come.
+        room: Set while the module has confirmed everything written, or can confirm no more.
+        is_drained: The module has confirmed every byte; no longer changes after the end.
+        is_lost: The connection has ended, and its connect ID is free or soon will be.
+        lost: Set when the connection has ended.
+        error: Why the connection has ended; ``None`` if the program or the peer closed it.
 
     """
 
@@ -51,7 +53,7 @@ class FlowProtocol(asyncio.BaseProtocol):
         return self.lost.is_set()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Have every unconfirmed byte reported: that is how a loss is known."""
+        """Have the transport report every unconfirmed byte, so that a loss of bytes is noticed."""
         self.transport = cast(asyncio.Transport, transport)
         self.transport.set_write_buffer_limits(0)
 
@@ -61,28 +63,28 @@ class FlowProtocol(asyncio.BaseProtocol):
         self.room.clear()
 
     def resume_writing(self) -> None:
-        """Note that the module has taken all of them."""
+        """Note that the module has taken all bytes."""
         if not self.is_lost:
             self.is_drained = True
             self.room.set()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Note the end."""
+        """Note that the connection has ended, and why."""
         self.error = exc
         self.lost.set()
         self.wake()
 
     def wake(self) -> None:
-        """Have whoever waits look again."""
+        """Wake the tasks that wait, so that they look at the state again."""
         self.readable.set()
         self.room.set()
 
 
 class StreamProtocol(FlowProtocol, asyncio.Protocol):
-    """Collects a stream.
+    """Collect the bytes of a stream.
 
     Attributes:
-        is_ended: The peer has closed, and all it sent is here.
+        is_ended: The peer has closed the connection, and all its bytes have arrived here.
 
     """
 
@@ -95,17 +97,17 @@ class StreamProtocol(FlowProtocol, asyncio.Protocol):
 
     @property
     def has_data(self) -> bool:
-        """Whether bytes wait."""
+        """Whether there are bytes to receive."""
         return bool(self._received)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Tell the listener, if the connection came to one."""
+        """Keep the transport; tell the listener, if a listener accepted the connection."""
         super().connection_made(transport)
         if self._made is not None:
             self._made(self)
 
     def data_received(self, data: bytes) -> None:
-        """Keep bytes; pause the transport when there are many."""
+        """Keep bytes; pause the transport when 65536 of them wait."""
         self._received += data
         self.readable.set()
         if not self._is_paused and len(self._received) >= RECEIVE_LIMIT_BYTES:
@@ -113,7 +115,7 @@ class StreamProtocol(FlowProtocol, asyncio.Protocol):
             self.transport.pause_reading()
 
     def take(self, max_bytes: int) -> bytes:
-        """Return bytes that wait; let more come."""
+        """Return bytes that wait; let the transport go on if it was paused."""
         data = bytes(self._received[:max_bytes])
         del self._received[:max_bytes]
         if not self._received and not self.is_ended and not self.is_lost:
@@ -124,7 +126,7 @@ class StreamProtocol(FlowProtocol, asyncio.Protocol):
         return data
 
     def eof_received(self) -> None:
-        """Note the peer's end; the module closes its side whatever we say."""
+        """Note that the peer has closed; the module closes its own side in any case."""
         self.is_ended = True
         self.readable.set()
 
@@ -133,8 +135,8 @@ class Arrivals:
     """Connections that came to a listener and wait to be accepted.
 
     Attributes:
-        waiting: They, in order.
-        is_closed: The listener is closed, so whoever still comes is turned away.
+        waiting: The connections, the oldest first.
+        is_closed: The listener is closed, so a connection that still comes is aborted.
 
     """
 
@@ -155,16 +157,16 @@ class Arrivals:
             self.wake()
 
     async def wait(self) -> None:
-        """Wait for news; cancellation is safe."""
+        """Wait until a connection comes or the listener ends; cancellation is safe."""
         self._news.clear()
         await self._news.wait()
 
     def wake(self) -> None:
-        """Have whoever waits look again."""
+        """Wake the task that waits, so that it looks at the state again."""
         self._news.set()
 
     def close(self) -> None:
-        """End those that wait."""
+        """Abort the connections that wait, and those that still come."""
         self.is_closed = True
         while self.waiting:
             self.waiting.popleft().transport.abort()
@@ -172,11 +174,11 @@ class Arrivals:
 
 
 class DatagramProtocol(FlowProtocol, asyncio.DatagramProtocol):
-    """Collects datagrams.
+    """Collect datagrams.
 
     Attributes:
-        received: Those that wait.
-        dropped: How many gave way to newer ones.
+        received: The datagrams that wait, the oldest first.
+        dropped: How many datagrams were dropped to make room for newer ones.
 
     """
 
@@ -186,7 +188,7 @@ class DatagramProtocol(FlowProtocol, asyncio.DatagramProtocol):
         self.dropped = 0
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        """Keep a datagram, in the place of the oldest if there are too many."""
+        """Keep a datagram; drop the oldest one if there are too many."""
         if len(self.received) >= DATAGRAM_LIMIT:
             self.received.popleft()
             self.dropped += 1
@@ -195,12 +197,12 @@ class DatagramProtocol(FlowProtocol, asyncio.DatagramProtocol):
         self.readable.set()
 
     def take(self) -> bytes:
-        """Return the oldest."""
+        """Return the oldest datagram."""
         data = self.received.popleft()
         if not self.received and not self.is_lost:
             self.readable.clear()
         return data
 
     def error_received(self, exc: Exception) -> None:
-        """Log a lost datagram: datagrams may be lost, and the socket goes on."""
+        """Log that a datagram was lost; the socket goes on, because UDP may lose datagrams."""
         logger.info("! a datagram was lost: %s", exc)

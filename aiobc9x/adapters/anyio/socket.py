@@ -1,4 +1,4 @@
-"""What an anyio stream of bytes and one of datagrams have in common.
+"""Share what an anyio stream of bytes and one of datagrams have in common.
 
 Layer: adapters.
 """
@@ -19,20 +19,20 @@ from aiobc9x.aio.transports.socket_view import SocketView
 from aiobc9x.errors import LinkLost
 
 Attributes: TypeAlias = Mapping[Any, Callable[[], Any]]
-"""Typed attributes of any type, as anyio has them."""
+"""anyio's typed attributes (``Any``: their values are of all types)."""
 
 UNSENT_LIMIT_BYTES: Final = HIGH_WATER_BYTES
-"""A send returns at once while no more than this waits for the module: two of its sends."""
+"""Bytes that may wait for the module while a send still returns at once: two full AT+QISEND."""
 
 
 class ModemAttribute(anyio.TypedAttributeSet):
-    """What a stream tells beside :class:`anyio.abc.SocketAttribute`, through TLS too.
+    """Attributes of a stream beyond :class:`anyio.abc.SocketAttribute`, through TLS too.
 
     Attributes:
         modem: The modem, or another :class:`~aiobc9x.aio.dialer.Dialer`.
-        connect_id: The socket of the module, 0–5 (§2.2.1).
+        connect_id: The connect ID of the module's socket, 0–5 (§2.2.1).
         is_readable: Whether a stream's ``receive()`` would return or raise at once.
-        socket_view: What answers for the socket: options, addresses; it has no descriptor.
+        socket_view: Stands for a socket: has its options and addresses, but no file descriptor.
 
     """
 
@@ -43,7 +43,7 @@ class ModemAttribute(anyio.TypedAttributeSet):
 
 
 class ModuleSocket:
-    """One socket of the module and how it ends."""
+    """One socket of the module: its attributes, its waits, and its end."""
 
     def __init__(self, protocol: FlowProtocol) -> None:
         self._flow, self._transport = protocol, protocol.transport
@@ -60,7 +60,7 @@ class ModuleSocket:
 
     @property
     def extra_attributes(self) -> Attributes:
-        """Those of :class:`ModemAttribute` and ``SocketAttribute``; no ``raw_socket``."""
+        """The attributes of :class:`ModemAttribute` and ``SocketAttribute``, but ``raw_socket``."""
         info = self._transport.get_extra_info
         return {
             SocketAttribute.family: lambda: info("socket").family,
@@ -75,7 +75,7 @@ class ModuleSocket:
         }
 
     def _broken(self, cause: Exception | None = None) -> anyio.BrokenResourceError:
-        """Make the error for an end that was nobody's wish."""
+        """Make the error for a connection that has ended though the program didn't close it."""
         self._has_told = True
         cause = self._flow.error or cause or LinkLost("closed with its modem or its server")
         error = anyio.BrokenResourceError(str(cause))
@@ -83,7 +83,7 @@ class ModuleSocket:
         return error
 
     async def _readable(self) -> None:
-        """Wait for something to receive, or for the end."""
+        """Wait until there is something to receive, or the connection has ended."""
         if self._flow.readable.is_set():
             await checkpoint()
         else:
@@ -92,14 +92,17 @@ class ModuleSocket:
             raise anyio.ClosedResourceError
 
     async def _room(self) -> None:
-        """Wait, if the module is far behind, until it has taken everything."""
+        """If more than 2880 bytes wait for the module, wait until it has taken all of them."""
         if self._transport.get_write_buffer_size() > UNSENT_LIMIT_BYTES:
             await self._flow.room.wait()
         if self._is_closed:
             raise anyio.ClosedResourceError
 
     async def _close(self) -> None:
-        """Flush and close; cancelled, drop what waits and leave the rest to the modem."""
+        """Send what waits, and close.
+
+        If this is cancelled, what waits is dropped, and the modem closes the socket later.
+        """
         self._is_closed = True
         self._flow.wake()
         self._transport.close()

@@ -1,12 +1,13 @@
-"""anyio's streams over the modem.
+"""Carry anyio's streams over the modem.
 
 Layer: adapters.
 
     stream = await connect_tcp(modem, "example.com", 80)
     stream = await TLSConnectable(ByteStreamConnectable(modem, host, 443), hostname=host).connect()
 
-The streams are those of :mod:`anyio.abc`, on anyio's asyncio backend (uvloop included), and
-raise what their ABCs say. TLS is anyio's own, and touches nothing private of asyncio.
+The streams implement the classes of :mod:`anyio.abc`, on anyio's asyncio backend (uvloop
+included), and raise the errors that these classes name. TLS is anyio's own, which uses nothing
+private of asyncio.
 """
 
 from __future__ import annotations
@@ -63,13 +64,13 @@ class ByteStream(ModuleSocket, anyio.abc.ByteStream):
         """Return the next bytes of the stream, at least one.
 
         Args:
-            max_bytes: At most so many, 1 or more.
+            max_bytes: The most bytes to return, 1 or more.
 
         Raises:
             ValueError: ``max_bytes`` is less than 1.
-            anyio.EndOfStream: The peer has closed; everything it sent has been received.
-            anyio.BrokenResourceError: The connection broke; its cause says why. What came
-                before has been received.
+            anyio.EndOfStream: The peer has closed, and all its bytes have been received.
+            anyio.BrokenResourceError: The connection broke, and the bytes that came before have
+                been received; the error's cause says why.
             anyio.ClosedResourceError: :meth:`aclose` was called.
             anyio.BusyResourceError: Another task is receiving.
 
@@ -89,23 +90,24 @@ class ByteStream(ModuleSocket, anyio.abc.ByteStream):
     async def send(self, item: bytes) -> None:
         """Send bytes.
 
-        Returns when the module has taken so much that no more than 2880 bytes wait for it; the
-        peer may not have them yet. Small items that wait go out together.
+        The call returns at once if no more than 2880 bytes wait for the module then, and else
+        when the module has taken all of them. The peer may not have the bytes yet. Small items
+        that wait go out together.
 
         Args:
             item: Any number of bytes; copied.
 
         Raises:
-            anyio.BrokenResourceError: The connection broke, or the peer closed it; its cause
-                says why. An unknown part of what was sent is lost.
+            anyio.BrokenResourceError: The connection broke, or the peer closed it; the error's
+                cause says why. An unknown part of what was sent is lost.
             anyio.ClosedResourceError: :meth:`aclose` was called.
             anyio.BusyResourceError: Another task is sending.
 
-        Cancelled before it has begun, it sends nothing; cancelled while it waits for the
-        module, the whole item goes out all the same. It never sends a part.
+        If the call is cancelled before it has written the item, nothing of the item is sent. If
+        the call is cancelled while it waits for the module afterwards, the whole item goes out.
 
-        A ``close_notify`` of TLS is not sent behind the peer's end, and that is no error:
-        nobody is there to read it.
+        After the peer has closed, a ``close_notify`` of TLS is not sent, and that is no error,
+        because the peer would not read it.
 
         """
         with self._sending:
@@ -124,7 +126,7 @@ class ByteStream(ModuleSocket, anyio.abc.ByteStream):
                 raise self._broken()
 
     def _refuse(self, item: bytes) -> None:
-        """Raise unless nothing is lost with what can't be sent."""
+        """Raise for an item that can't be sent, unless it is a ``close_notify`` nobody needs."""
         if self._flow.is_ended and self._flow.is_drained and is_goodbye(item):
             return
         ended = BrokenPipeError(errno.EPIPE, "the peer has closed the connection")
@@ -132,7 +134,7 @@ class ByteStream(ModuleSocket, anyio.abc.ByteStream):
 
     @property
     def _has_lost_bytes(self) -> bool:
-        """Whether the end of the connection left bytes unsent that anybody would miss."""
+        """Whether bytes were still unsent when the connection ended, a ``close_notify`` apart."""
         only_goodbye = self._flow.is_ended and self._ends_in_goodbye
         return not self._flow.is_drained and not only_goodbye
 
@@ -147,17 +149,17 @@ class ByteStream(ModuleSocket, anyio.abc.ByteStream):
         raise NotImplementedError("the module can't close one direction alone; use aclose()")
 
     async def aclose(self) -> None:
-        """Send what waits, then close; the connect ID is free when it returns.
+        """Send what waits, then close; the connect ID is free when this call returns.
 
         Tasks that receive or send get :class:`anyio.ClosedResourceError`. Closing again does
         nothing.
 
         Raises:
             anyio.BrokenResourceError: The connection broke before the module had taken
-                everything that was sent, and no call has said so yet.
+                everything that was sent, and no earlier call has raised this error.
 
-        Cancelled, or called by :func:`anyio.aclose_forcefully`, it drops what waits; the socket
-        is then closed in the background.
+        If the call is cancelled, as :func:`anyio.aclose_forcefully` does, what waits is dropped,
+        and the socket is closed in the background.
 
         """
         await self._close()
@@ -166,11 +168,11 @@ class ByteStream(ModuleSocket, anyio.abc.ByteStream):
 
 
 class ConnectedUDPSocket(ModuleSocket, anyio.abc.UnreliableObjectStream[bytes]):
-    """A UDP socket of the module, which sends to one address and hears only that.
+    """A UDP socket of the module, which sends to one address and receives from that one only.
 
-    It does what :class:`anyio.abc.ConnectedUDPSocket` does, but for ``raw_socket``. Datagrams
-    may be lost on the way, in the module, or here: of more than 100 that nobody receives, the
-    oldest go.
+    The socket does what :class:`anyio.abc.ConnectedUDPSocket` does, but has no ``raw_socket``.
+    Datagrams may be lost on the way, in the module, or here: if more than 100 wait to be
+    received, the oldest are dropped.
     """
 
     _flow: DatagramProtocol
@@ -184,7 +186,7 @@ class ConnectedUDPSocket(ModuleSocket, anyio.abc.UnreliableObjectStream[bytes]):
             anyio.ClosedResourceError: :meth:`aclose` was called.
             anyio.BusyResourceError: Another task is receiving.
 
-        Cancellation is safe: no datagram is lost by it.
+        Cancellation is safe: it loses no datagram.
 
         """
         with self._receiving:
@@ -194,20 +196,22 @@ class ConnectedUDPSocket(ModuleSocket, anyio.abc.UnreliableObjectStream[bytes]):
             raise self._broken()
 
     async def send(self, item: bytes) -> None:
-        """Send one datagram; returns as :meth:`ByteStream.send` does.
+        """Send one datagram.
+
+        The call first waits while more than 2880 bytes wait for the module. The peer may not have
+        the datagram when the call returns.
 
         Args:
             item: 1–1440 bytes (§2.2.4).
 
         Raises:
             ValueError: The datagram is empty, which the module can't send (§2.2.4, note 4).
-            OSError: EMSGSIZE: it is longer than 1440 bytes. Nothing was sent.
+            OSError: EMSGSIZE: the datagram is longer than 1440 bytes. Nothing was sent.
             anyio.BrokenResourceError: As :meth:`receive`.
             anyio.ClosedResourceError: :meth:`aclose` was called.
             anyio.BusyResourceError: Another task is sending.
 
-        Cancelled before it has begun, it sends nothing; while it waits for the module, the
-        datagram goes out all the same.
+        If the call is cancelled, the datagram is not sent.
 
         """
         if len(item) > SEND_MAX_BYTES:
@@ -222,9 +226,10 @@ class ConnectedUDPSocket(ModuleSocket, anyio.abc.UnreliableObjectStream[bytes]):
             await cancel_shielded_checkpoint()
 
     async def aclose(self) -> None:
-        """Send what waits, then close; the connect ID is free when it returns.
+        """Send what waits, then close; the connect ID is free when this call returns.
 
-        Closing again does nothing. Cancellation does what it does to :meth:`ByteStream.aclose`.
+        Closing again does nothing. Cancellation has the same effect as in
+        :meth:`ByteStream.aclose`.
         """
         await self._close()
 
@@ -232,7 +237,8 @@ class ConnectedUDPSocket(ModuleSocket, anyio.abc.UnreliableObjectStream[bytes]):
 class Listener(anyio.abc.Listener[ByteStream]):
     """A TCP listener of the module (§2.2.1); made by :func:`create_listener`.
 
-    It holds one of the six connect IDs, each connection another, from the moment it comes.
+    The listener holds one of the six connect IDs. Each connection holds one more from the moment
+    it comes, also before it is accepted.
     """
 
     def __init__(self, server: Server, arrivals: Arrivals) -> None:
@@ -287,14 +293,14 @@ class Listener(anyio.abc.Listener[ByteStream]):
         Args:
             handler: Called with each stream, which it must close (``Any``: as in anyio, what
                 it returns is dropped).
-            task_group: Where the tasks go; ``None``: one of its own, whose tasks are cancelled
-                when it ends.
+            task_group: The task group that the tasks are started in; ``None``: a new one, whose
+                tasks are cancelled when this call ends.
 
         Raises:
-            anyio.BrokenResourceError: As :meth:`accept`; in an exception group if the task
-                group is its own, as with anyio's listeners.
-            anyio.ClosedResourceError: The same.
-            anyio.BusyResourceError: The same.
+            anyio.BrokenResourceError: As :meth:`accept`; inside an exception group if
+                ``task_group`` is ``None``, as with anyio's listeners.
+            anyio.ClosedResourceError: :meth:`aclose` was called; in a group likewise.
+            anyio.BusyResourceError: Another task is accepting; in a group likewise.
 
         """
         if task_group is not None:
@@ -310,7 +316,7 @@ class Listener(anyio.abc.Listener[ByteStream]):
             task_group.start_soon(handler, await self.accept())
 
     async def aclose(self) -> None:
-        """Stop listening; accepted connections live on, and those not accepted yet are ended.
+        """Stop listening; keep accepted connections, and abort those not accepted yet.
 
         Cancellation is safe: the listener is closed in the background.
         """
@@ -336,9 +342,9 @@ class ByteStreamConnectable(anyio.abc.ByteStreamConnectable):
 
     Attributes:
         modem: The modem, or another :class:`~aiobc9x.aio.dialer.Dialer`.
-        host: As for :func:`connect_tcp`, as are the rest.
-        port: Remote port.
-        options: The other keywords (``Any``: they have its types).
+        host: As for :func:`connect_tcp`.
+        port: Remote port, 1–65535.
+        options: The other keywords of :func:`connect_tcp` (``Any``: they have its types).
 
     """
 
@@ -370,17 +376,18 @@ async def connect_tcp(
         host: IP literal, or a domain name of at most 253 bytes, resolved by the module, whose
             addresses are tried in turn.
         port: Remote port, 1–65535.
-        family: ``AF_INET``, ``AF_INET6``, or 0 to go by the literal, for a name by the
-            addresses of the module's context.
-        local_port: 0 lets the module choose; a fixed one rests behind its close.
+        family: ``AF_INET``, ``AF_INET6``, or 0: the family of an IP literal, and for a name the
+            families of which the module's context has an address.
+        local_port: 0 lets the module choose; a fixed port can't be used again for a time after
+            its close.
         access_mode: How received data reach the host (§1.2).
         timeout: Seconds for the whole call; ``None``: as
             :meth:`~aiobc9x.Modem.create_connection`.
 
     Raises:
         ValueError: An argument is out of range; nothing was sent.
-        anyio.ConnectionFailed: Not connected. Its cause is what the modem raised
-            (``ConnectRefused``, ``NameNotFound``, ``NoFreeSocket``, …), its errno the same.
+        anyio.ConnectionFailed: Not connected. The error's cause is what the modem raised
+            (``ConnectRefused``, ``NameNotFound``, ``NoFreeSocket``, …), with the same errno.
 
     Cancellation is safe: the connect ID stays reserved until the module confirms its close.
 
@@ -415,7 +422,7 @@ async def connect_udp(
 
     Args:
         modem: The modem, or another :class:`~aiobc9x.aio.dialer.Dialer`.
-        host: As for :func:`connect_tcp`, as are the rest.
+        host: As for :func:`connect_tcp`, as are the other arguments.
         port: Remote port, 1–65535.
         family: Address family.
         local_port: The module's port.
@@ -454,7 +461,7 @@ async def create_listener(modem: Dialer, port: int, *, timeout: float | None = N
 
     Raises:
         ValueError: The port is out of range; nothing was sent.
-        OSError: Not listening: what :meth:`~aiobc9x.Modem.create_server` raises.
+        OSError: The module doesn't listen; see :meth:`~aiobc9x.Modem.create_server`.
 
     Cancellation is safe.
 
@@ -468,7 +475,7 @@ async def create_listener(modem: Dialer, port: int, *, timeout: float | None = N
 
 
 def _failed(exc: OSError) -> anyio.ConnectionFailed:
-    """Make anyio's error of what the modem raised, with its errno and its text."""
+    """Make anyio's error from the modem's, with the same errno and text."""
     if exc.errno is None:
         return anyio.ConnectionFailed(str(exc))
     return anyio.ConnectionFailed(exc.errno, exc.strerror)

@@ -1,4 +1,4 @@
-"""The local proxy as callers see it; :mod:`aiobc9x.adapters.proxy.server` makes it.
+"""Describe the local proxy as callers see it; :mod:`aiobc9x.adapters.proxy.server` makes it.
 
 Layer: adapters.
 """
@@ -19,11 +19,11 @@ Forwards = Mapping[int, tuple[str, int]] | Iterable[str]
 
 @dataclass(frozen=True, slots=True)
 class Forward:
-    """A local port whose connections all go to one place.
+    """A local port whose connections all go to one host and port.
 
     Attributes:
-        local_host: Where it listens.
-        local_port: Its port, as chosen by the system if 0 was asked for.
+        local_host: The address on which the proxy listens.
+        local_port: The port on which the proxy listens; the system's choice if 0 was given.
         host: A name, resolved by the module, or an address.
         port: The remote port.
 
@@ -37,16 +37,16 @@ class Forward:
 
 @dataclass(slots=True)
 class ProxyStatistics:
-    """Counters of a local proxy, live.
+    """Counters of a local proxy; they go on counting after they were read.
 
     Attributes:
-        clients: Connections that it has accepted.
-        opened: Connections through the module that it has opened.
-        failed: Those that the module could not open.
-        turned_away: Clients that broke the protocol, asked for what the proxy doesn't do, said
-            nothing in time, or were too many.
-        bytes_up: Bytes taken from clients for the module.
-        bytes_down: Bytes given to clients.
+        clients: Connections that the proxy has accepted.
+        opened: Connections that the proxy has opened through the module.
+        failed: Connections that the module could not open.
+        turned_away: Clients that broke the protocol, requested what the proxy doesn't support,
+            sent no request in time, or came when there were too many.
+        bytes_up: Bytes received from clients and sent to the module.
+        bytes_down: Bytes received from the module and sent to clients.
 
     """
 
@@ -60,17 +60,17 @@ class ProxyStatistics:
 
 @dataclass(frozen=True, slots=True)
 class ProxyTimeouts:
-    """What :meth:`Modem.serve_proxy` was given, in seconds.
+    """The timeouts given to :meth:`Modem.serve_proxy`, in seconds.
 
     Attributes:
-        handshake_timeout: For a client's request.
-        linger: Without a byte, until a connection ends whose client has sent EOF.
-        connect_timeout: To connect, waiting for the network included; ``None``: the limits of
-            the modem.
+        handshake_timeout: Seconds that a client has to send its request.
+        linger: Seconds without a byte after which a connection ends whose client has sent EOF.
+        connect_timeout: Seconds to connect, waiting for the network included; ``None``: the
+            limits of the modem.
 
     Raises:
-        TypeError: One is no number.
-        ValueError: One is not above 0.
+        TypeError: A timeout is no number.
+        ValueError: A timeout is not above 0.
 
     """
 
@@ -86,9 +86,9 @@ class ProxyTimeouts:
 
 
 class ProxyServer(abc.ABC):
-    """A local proxy that runs; made by :meth:`Modem.serve_proxy`.
+    """A running local proxy; made by :meth:`Modem.serve_proxy`.
 
-    Leaving its context closes it and waits.
+    Leaving ``async with`` closes the proxy and waits until its connections have ended.
     """
 
     @property
@@ -99,7 +99,7 @@ class ProxyServer(abc.ABC):
     @property
     @abc.abstractmethod
     def forwards(self) -> tuple[Forward, ...]:
-        """The ports that are forwarded."""
+        """The local ports whose connections go to a fixed host and port."""
 
     @property
     @abc.abstractmethod
@@ -109,14 +109,14 @@ class ProxyServer(abc.ABC):
     @property
     @abc.abstractmethod
     def statistics(self) -> ProxyStatistics:
-        """Counters, live."""
+        """The counters, which go on counting after they were read."""
 
     @abc.abstractmethod
     async def add_forward(self, local_port: int, host: str, port: int) -> Forward:
         """Forward one more local port.
 
         Args:
-            local_port: Where to listen, 1–65535, or 0 for any that is free.
+            local_port: The port to listen on, 1–65535, or 0 for any that is free.
             host: A name, resolved by the module, or an address.
             port: The remote port, 1–65535.
 
@@ -125,28 +125,28 @@ class ProxyServer(abc.ABC):
             OSError: The system refuses the port.
             RuntimeError: The proxy is closed.
 
-        Cancellation is safe: nothing listens then.
+        Cancellation is safe: the port is not listened on after it.
         """
 
     @abc.abstractmethod
     def close(self) -> None:
         """Stop listening and end all connections.
 
-        Clients see a reset. What they have sent still goes out before the module's sockets
+        Clients see a reset. Bytes that clients have sent still go out before the module's sockets
         close. Closing twice is harmless.
         """
 
     @abc.abstractmethod
     async def wait_closed(self) -> None:
-        """Return when it is closed and its last connection through the module has ended.
+        """Wait until the proxy is closed and its last connection through the module has ended.
 
-        The connect ID of one that was still being opened stays reserved until the module has
-        answered. Cancellation is safe.
+        If a connection was still being opened, its connect ID stays reserved until the module
+        has answered. Cancellation is safe.
         """
 
     @abc.abstractmethod
     def is_serving(self) -> bool:
-        """Whether it takes clients."""
+        """Return whether the proxy accepts clients."""
 
     async def __aenter__(self) -> Self:
         """Return the proxy itself."""
@@ -158,6 +158,6 @@ class ProxyServer(abc.ABC):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Close it and wait."""
+        """Close the proxy and wait until its connections have ended."""
         self.close()
         await self.wait_closed()

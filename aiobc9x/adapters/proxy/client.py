@@ -1,13 +1,14 @@
-"""One client of the local proxy and its connection through the module.
+"""Relay bytes between one client of the local proxy and its connection through the module.
 
 Layer: adapters.
 
-Neither side is read while the other one's buffer is full, and no task waits for either: a
-client that stands still stops its own socket of the module, and nothing else.
+While the buffer towards one side is full, the other side is not read. No task waits for either
+side, so a client that stops reading holds up its own socket of the module, and no other.
 
-The module has no half-close. A client's EOF is therefore kept here: its bytes go out, the
-answer comes in, and the connection ends with the peer, or when both sides have been silent
-for a while, a shorter one if its socket is wanted for somebody else.
+The module can't close one direction alone (§2.2.2), so a client's EOF is not passed on: the
+client's bytes go out, the answer comes in, and the connection ends when the peer closes it, or
+when both sides have been silent for :attr:`ProxyTimeouts.linger` seconds. It ends sooner if
+another client needs the socket (:data:`GRACE_S`).
 """
 
 from __future__ import annotations
@@ -32,45 +33,54 @@ from aiobc9x.errors import NoFreeSocket
 logger = logging.getLogger("aiobc9x.adapters")
 
 EARLY_LIMIT_BYTES: Final = 16 * 1024
-"""What a client may send before it is connected; it is not read further then."""
+"""Bytes that a client may send before it is connected; after so many the client is not read."""
 
 GRACE_S: Final = 5.0
-"""Seconds of silence after which a connection whose client has ended makes room for another.
+"""Seconds of silence after which a connection whose client has sent EOF makes room for another.
 
-Nobody can tell a client that has closed from one that awaits the answer with one direction
-closed, so it isn't done at once; who wants the place waits meanwhile."""
+The EOF of a client that has closed looks like the EOF of a client that still awaits its answer,
+so the connection isn't ended at once; the client that needs the socket waits so long."""
 
 GRACE_ANSWERED_S: Final = 1.0
-"""The same if the peer had the last word: then the client has most likely got its answer."""
+"""Seconds as in :data:`GRACE_S`, if the last byte came from the peer.
+
+The client has most likely got its whole answer then."""
 
 CHUNK_BYTES: Final = 16 * 1024
-"""The most that is taken from a client at once, so that it feels the line's pace."""
+"""Bytes read from a client at once: few, so that the client is slowed to the line's speed."""
 
 ENDING_TICK_S: Final = 5.0
-"""Seconds between two looks at a client that is being given its last bytes, and how long it
-may take to close once it has them all."""
+"""Seconds between two looks at a client that is being sent its last bytes.
+
+The client also has so many seconds to close after it has received them all."""
 
 STALL_LIMIT_S: Final = 60.0
 """Seconds after which a client that takes none of its last bytes is given up."""
 
 HANDSHAKE_LIMIT: Final = 64
-"""Clients that have not said yet where they want to be connected; one more, and the one that
-has kept silent for longest goes: most say it with their first bytes."""
+"""Clients that may be without a complete request at the same time.
+
+If one more comes, the client that has been so for longest is reset: most clients send their
+request with their first bytes."""
 
 OPENING_LIMIT: Final = 64
-"""Clients whose connections are being opened, or wait for a socket. Others are told no."""
+"""Clients whose connections may be opening, or waiting for a socket, at the same time.
+
+The requests of further clients are refused."""
 
 ENDING_LIMIT: Final = 64
-"""Clients that are being given their last bytes; one more, and the slowest goes."""
+"""Clients that may be receiving their last bytes at the same time.
+
+If one more begins, the client that began first is reset."""
 
 _Callback = Callable[[], object]
 
 _RESET_ON_CLOSE: Final = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
-"""SO_LINGER with no time: the system sends RST in place of FIN."""
+"""SO_LINGER with a time of 0: at close the system sends RST in place of FIN."""
 
 
 class ClientState(enum.Enum):
-    """How far a client has come."""
+    """How far a client has come, from its request to its end."""
 
     ASKING = "asking"
     OPENING = "opening"
@@ -80,11 +90,11 @@ class ClientState(enum.Enum):
 
 
 class RelayOwner(Protocol):
-    """What a client asks of, and tells, the proxy that it is connected to.
+    """The proxy as the relay of one of its clients sees it.
 
     Attributes:
-        timeouts: For the parts of a connection.
-        statistics: Counters, live.
+        timeouts: Limits for the parts of a connection.
+        statistics: Counters of the whole proxy.
 
     """
 
@@ -92,60 +102,60 @@ class RelayOwner(Protocol):
     statistics: ProxyStatistics
 
     def admit(self, relay: Relay) -> bool:
-        """Take in a client; ``False`` if no more are wanted."""
+        """Take in a client; return ``False`` if the proxy takes no more."""
 
     def on_moved(self, relay: Relay) -> None:
-        """Note that a client has got to another state."""
+        """Note that a client is in another state than before."""
 
     def may_open(self) -> bool:
-        """Whether one more connection may be begun."""
+        """Return whether the client that asks may begin to open its connection."""
 
     async def connect(self, far: Far, request: Request) -> None:
         """Connect through the module.
 
         Raises:
-            OSError: Not connected.
-            ValueError: The target can't be right.
+            OSError: The connection could not be opened.
+            ValueError: The request's host or port can't be right.
 
         Cancellation is safe.
         """
 
     def forget_if_done(self, relay: Relay) -> None:
-        """Forget a client of whom nothing is left."""
+        """Forget a client if both sides of its connection have ended."""
 
 
 class Far(asyncio.Protocol):
-    """The side of the module."""
+    """The module's side of a relay."""
 
     def __init__(self, relay: Relay) -> None:
         self._relay = relay
         self.transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin."""
+        """Keep the transport, and tell the relay that it is connected."""
         self.transport = cast(asyncio.Transport, transport)
         self._relay.on_connected(self.transport)
 
     def data_received(self, data: bytes) -> None:
-        """Give bytes to the client."""
+        """Pass the peer's bytes to the client."""
         self._relay.on_peer_data(data)
 
     def pause_writing(self) -> None:
-        """Stop reading the client: the module can't take more."""
+        """Stop reading from the client, because the module can't take more."""
         self._relay.hold_client(True)
 
     def resume_writing(self) -> None:
-        """Read the client again."""
+        """Read from the client again, because the module can take more."""
         self._relay.hold_client(False)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End the client's connection in the same way."""
+        """End the client's connection as the module's has ended: in order, or by a reset."""
         self.transport = None
         self._relay.on_peer_lost(exc)
 
 
 class Relay(asyncio.BufferedProtocol):
-    """The side of the client, from its first byte to its last."""
+    """The client's side of a relay, from the client's first byte to its last."""
 
     def __init__(self, owner: RelayOwner, request: Request | None = None) -> None:
         self._owner = owner
@@ -169,26 +179,26 @@ class Relay(asyncio.BufferedProtocol):
 
     @property
     def state(self) -> ClientState:
-        """How far the client has come; one that is being cut off counts as closed."""
+        """How far the client has come; a client that is being reset counts as closed."""
         return ClientState.CLOSED if self._is_cut else self._state
 
     @property
     def is_done(self) -> bool:
-        """Whether neither side is left."""
+        """Whether both sides have ended, and no connection is being opened."""
         return (
             self._state is ClientState.CLOSED and self._far.transport is None and self._task is None
         )
 
     @property
     def free_from(self) -> float | None:
-        """When another client may have the module's socket; ``None`` if it is in use."""
+        """When another client may have this one's socket; ``None`` if the socket is in use."""
         if self._quiet_since is None:
             return None
         return self._quiet_since + (GRACE_ANSWERED_S if self._is_answered else GRACE_S)
 
     @property
     def _quiet_since(self) -> float | None:
-        """When the last byte flowed, if the client will send no more; else ``None``."""
+        """When the last byte passed, if the client has sent EOF; else ``None``."""
         far = self._far.transport
         if self._state is not ClientState.OPEN or not self._has_eof or far is None:
             return None
@@ -197,7 +207,7 @@ class Relay(asyncio.BufferedProtocol):
         return self._last_traffic
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Wait for the request, if this is no forward."""
+        """Open the connection of a forwarded port at once; else wait for the client's request."""
         self._client = cast(asyncio.Transport, transport)
         if not self._owner.admit(self):
             self.turn_away()
@@ -208,11 +218,11 @@ class Relay(asyncio.BufferedProtocol):
             self._owner.on_moved(self)
 
     def get_buffer(self, sizehint: int) -> bytearray:
-        """Return where the client's bytes go."""
+        """Return the buffer that the client's bytes are read into."""
         return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Take bytes of the client."""
+        """Take bytes from the client: a request, or bytes for the peer."""
         data = bytes(memoryview(self._buffer)[:nbytes])
         if self._state is ClientState.ASKING:
             self._ask(data)
@@ -224,7 +234,7 @@ class Relay(asyncio.BufferedProtocol):
             self._send_up(data)
 
     def eof_received(self) -> bool:
-        """Keep the connection for the answer, unless nobody can want one."""
+        """Keep the connection for the answer, unless the client sent nothing to be answered."""
         self._has_eof = True
         if self._state is ClientState.OPENING:
             return bool(self._early) or self._fixed is not None or self._give_up()
@@ -234,52 +244,52 @@ class Relay(asyncio.BufferedProtocol):
         return False
 
     def pause_writing(self) -> None:
-        """Stop reading from the module: the client takes no more."""
+        """Stop reading from the module, because the client takes no more."""
         if self._far.transport is not None:
             self._far.transport.pause_reading()
 
     def resume_writing(self) -> None:
-        """Read from the module again."""
+        """Read from the module again, because the client takes more."""
         if self._far.transport is not None:
             self._far.transport.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Let go of the module's socket, behind what the client has sent."""
+        """Close the module's socket after the client's bytes have gone out."""
         self._stop_timer()
         self._move(ClientState.CLOSED)
         self._end_far()
         self._owner.forget_if_done(self)
 
     def shut_down(self) -> None:
-        """End the connection, visibly for the client."""
+        """Close the module's socket, and reset the client, so that the client notices."""
         self._end_far()
         if self._state is not ClientState.CLOSED:
             self._reset_client(at_once=True)
 
     def turn_away(self) -> None:
-        """Reset a client that has no connection, or is being given its last bytes."""
+        """Reset a client that has no connection, or is being sent its last bytes."""
         self._owner.statistics.turned_away += 1
         self._reset_client(at_once=True)
 
     def release(self) -> None:
-        """Let go of the module's socket though the peer has not ended.
+        """Close the module's socket although the peer has not closed the connection.
 
-        What the client has not had of the answer would pass for the whole without a reset.
+        The client gets a reset, because after a FIN it would take a cut answer for a whole one.
         """
         self._end_far()
         self._reset_client()
 
     def hold_client(self, holds: bool) -> None:
-        """Stop or go on reading the client."""
+        """Stop reading from the client, or go on."""
         if self._state is not ClientState.OPEN or self._has_eof or self._client.is_closing():
-            return  # asyncio would report its EOF once more
+            return  # after an EOF, asyncio would report the EOF once more
         if holds:
             self._client.pause_reading()
         else:
             self._client.resume_reading()
 
     def on_connected(self, transport: asyncio.Transport) -> None:
-        """Tell the client; send what it has sent already."""
+        """Tell the client that it is connected; send the peer what the client has sent already."""
         self._stop_timer()
         if self._state is not ClientState.OPENING:
             transport.abort()
@@ -297,7 +307,7 @@ class Relay(asyncio.BufferedProtocol):
             self._start_linger()
 
     def on_peer_data(self, data: bytes) -> None:
-        """Give bytes to the client."""
+        """Send the peer's bytes to the client."""
         if self._state is ClientState.OPEN and not self._client.is_closing():
             self._touch()
             self._is_answered = True
@@ -305,7 +315,12 @@ class Relay(asyncio.BufferedProtocol):
             self._client.write(data)
 
     def on_peer_lost(self, exc: Exception | None) -> None:
-        """End the client's connection as the peer's has ended: in order, or by a reset."""
+        """End the client's connection as the peer's has ended: in order, or by a reset.
+
+        Args:
+            exc: Why the peer's connection failed; ``None`` if the peer closed it in order.
+
+        """
         if self._state is ClientState.OPEN:
             if exc is None:
                 self._end_client()
@@ -347,7 +362,8 @@ class Relay(asyncio.BufferedProtocol):
         if len(self._early) >= EARLY_LIMIT_BYTES:
             self._client.pause_reading()
         self._task = asyncio.create_task(self._open(request), name="aiobc9x proxy open")
-        # No finally in the coroutine: one that is cancelled at once never begins.
+        # A callback, and no finally in the coroutine: a task that is cancelled before its first
+        # step never runs its coroutine.
         self._task.add_done_callback(self._on_open_over)
 
     async def _open(self, request: Request) -> None:
@@ -393,13 +409,13 @@ class Relay(asyncio.BufferedProtocol):
         self._last_traffic = asyncio.get_running_loop().time()
 
     def _start_linger(self) -> None:
-        """Look again when the connection may have been silent for long enough."""
+        """Start the timer after which the connection may have been silent for long enough."""
         self._touch()
         self._start_timer(self._owner.timeouts.linger, self._check_linger)
 
     def _check_linger(self) -> None:
         if self._quiet_since is None:
-            return  # it is ending already
+            return  # the connection is ending already
         left = self._quiet_since + self._owner.timeouts.linger - asyncio.get_running_loop().time()
         if left > 0:
             self._start_timer(left, self._check_linger)
@@ -407,7 +423,7 @@ class Relay(asyncio.BufferedProtocol):
             self.release()
 
     def _give_up(self) -> bool:
-        """Stop opening for a client that has gone; return that nothing is to be kept."""
+        """Stop opening for a client that has gone; return ``False``, which closes its transport."""
         self._end_far()
         return False
 
@@ -418,9 +434,10 @@ class Relay(asyncio.BufferedProtocol):
             self._far.transport.close()
 
     def _end_client(self) -> None:
-        """Deliver what is buffered, then FIN, then discard what the client still sends.
+        """Send the client what is buffered, then FIN; discard what the client still sends.
 
-        Closing with unread bytes would send RST, which can overtake the answer.
+        If the proxy closed with unread bytes, the system would send RST, and the client might
+        lose the end of the answer.
         """
         self._move(ClientState.ENDING)
         if self._client.is_closing():
@@ -428,17 +445,22 @@ class Relay(asyncio.BufferedProtocol):
         if self._has_eof:
             self._client.close()
         else:
-            with contextlib.suppress(OSError):  # it went this very moment
+            with contextlib.suppress(OSError):  # the client has gone this very moment
                 self._client.write_eof()
             self._client.resume_reading()
         self._watch_ending()
 
     def _reset_client(self, *, at_once: bool = False) -> None:
-        """Deliver what is buffered, or not even that, then RST."""
+        """Send the client what is buffered, then RST.
+
+        Args:
+            at_once: Drop what is buffered, and send RST now.
+
+        """
         self._is_cut = at_once or not self._client.get_write_buffer_size()
         self._move(ClientState.ENDING)
         sock = self._client.get_extra_info("socket")
-        with contextlib.suppress(OSError):  # it went this very moment
+        with contextlib.suppress(OSError):  # the client has gone this very moment
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         if self._is_cut:
             self._client.abort()
@@ -451,7 +473,7 @@ class Relay(asyncio.BufferedProtocol):
         size = self._client.get_write_buffer_size()
         stalled_s = stalled_s + ENDING_TICK_S if size == last_size else 0.0
         if not size and last_size == 0:
-            self._client.abort()  # it has everything
+            self._client.abort()  # the client has everything, and has not closed in time
             return
         if stalled_s >= STALL_LIMIT_S:
             self._reset_client(at_once=True)

@@ -1,4 +1,4 @@
-"""The clients of one local proxy, and their share of the module's sockets.
+"""Keep the clients of one local proxy, and share the module's sockets among them.
 
 Layer: adapters.
 """
@@ -30,33 +30,33 @@ _LOOK_AGAIN_S: Final = 0.5
 
 
 class ProxyClients:
-    """Admits clients and connects them.
+    """Admit clients and connect them.
 
     Attributes:
-        timeouts: For the parts of a connection.
-        statistics: Counters, live.
+        timeouts: Limits for the parts of a connection.
+        statistics: Counters of the whole proxy.
 
     """
 
     def __init__(self, dialer: Dialer, timeouts: ProxyTimeouts) -> None:
         self.timeouts, self.statistics = timeouts, ProxyStatistics()
         self._dialer = dialer
-        self._relays: dict[Relay, None] = {}  # by when they got where they are
+        self._relays: dict[Relay, None] = {}  # in the order in which they came to their state
         self._is_closing = False
         self._emptied = asyncio.Event()
         self._emptied.set()
 
     def __len__(self) -> int:
-        """How many clients there are, those included whose last bytes are on their way."""
+        """Return the number of clients, those included that are being sent their last bytes."""
         return len(self._relays)
 
     @property
     def is_closing(self) -> bool:
-        """Whether no more clients are admitted."""
+        """Whether the proxy admits no more clients."""
         return self._is_closing
 
     def admit(self, relay: Relay) -> bool:
-        """Take in a client; ``False`` if no more are wanted."""
+        """Take in a client; return ``False`` if the proxy is closing."""
         if self._is_closing:
             return False
         self.statistics.clients += 1
@@ -65,9 +65,9 @@ class ProxyClients:
         return True
 
     def on_moved(self, relay: Relay) -> None:
-        """Note that a client has got to another state; too many there turn the oldest away.
+        """Note that a client is in a new state; turn the oldest there away if there are too many.
 
-        Each state has a limit of its own, so that clients who only sit there can't shut
+        Each state has a limit of its own, so that clients that stay in one state can't shut
         others out.
         """
         if relay not in self._relays:
@@ -83,24 +83,26 @@ class ProxyClients:
             crowd[0].turn_away()
 
     def may_open(self) -> bool:
-        """Whether one more connection may be begun, that of the client which asks counted."""
+        """Return whether the client that asks, which counts as opening, is within the limit."""
         opening = sum(relay.state is ClientState.OPENING for relay in self._relays)
         return opening <= OPENING_LIMIT
 
     def forget_if_done(self, relay: Relay) -> None:
-        """Forget a client of whom nothing is left."""
+        """Forget a client if both sides of its connection have ended."""
         if relay.is_done:
             self._relays.pop(relay, None)
             if not self._relays:
                 self._emptied.set()
 
     async def connect(self, far: Far, request: Request) -> None:
-        """Connect through the module; with no free socket, take one that only lingers.
+        """Connect through the module; if no socket is free, release a connection that lingers.
+
+        A connection lingers when its client has sent EOF and no byte passes.
 
         Raises:
-            NoFreeSocket: All are in use by clients that have not ended.
+            NoFreeSocket: All sockets are in use, and no connection lingers.
             ModemError: As :meth:`Modem.create_connection`.
-            ValueError: The target can't be right.
+            ValueError: The request's host or port can't be right.
 
         Cancellation is safe.
         """
@@ -119,7 +121,12 @@ class ProxyClients:
                 return
 
     def _make_room(self) -> float | None:
-        """Release a connection that lingers; return when to try again, ``None`` if none does."""
+        """Release a connection that has lingered for long enough, if there is one.
+
+        Returns:
+            Seconds to wait before the next try; ``None`` if no connection lingers.
+
+        """
         lingering = [(r.free_from, r) for r in self._relays if r.free_from is not None]
         if not lingering:
             return None
@@ -132,11 +139,11 @@ class ProxyClients:
         return 0.0
 
     def close(self) -> None:
-        """Admit nobody any more, and end all connections."""
+        """Admit no more clients, and end all connections."""
         self._is_closing = True
         for relay in tuple(self._relays):
             relay.shut_down()
 
     async def wait_empty(self) -> None:
-        """Return when no client is left. Cancellation is safe."""
+        """Wait until no client is left. Cancellation is safe."""
         await self._emptied.wait()

@@ -1,8 +1,8 @@
-"""What a proxy's client and the proxy say to each other before bytes flow.
+"""Find out from a proxy's client where it wants to be connected, and answer it.
 
 Layer: adapters. Does no I/O, reads no clock.
 
-The first byte tells the protocols apart: SOCKS5 begins with its version, HTTP with a letter.
+The client's first byte tells which protocol it speaks: 5 is SOCKS5, and a letter is HTTP.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from aiobc9x.wire.host import Host
 
 
 class Failure(enum.Enum):
-    """Why a request can't be served, in the terms that the protocols share."""
+    """Why a request can't be served, in terms that SOCKS5 and HTTP share."""
 
     FULL = "all sockets of the module are in use"
     REFUSED = "refused"
@@ -45,7 +45,7 @@ def failure_of(exc: BaseException) -> Failure:
     """Classify what :meth:`Modem.create_connection` raised."""
     if isinstance(exc, NoFreeSocket):
         return Failure.FULL
-    if isinstance(exc, socket.gaierror):  # its errno is no errno
+    if isinstance(exc, socket.gaierror):  # its errno is a code of getaddrinfo(), such as EAI_NONAME
         return Failure.NO_HOST
     if isinstance(exc, TimeoutError):
         return Failure.TIMEOUT
@@ -59,10 +59,11 @@ class Request:
     """Where a client wants to be connected.
 
     Attributes:
-        host: A name or an address, or what the module can't be given.
-        port: 1–65535.
-        first: What the peer gets first: bytes that came behind the request, or the request.
-        body_bytes: How many bytes may follow ``first``; ``None`` for any number.
+        host: A name or an address, not yet checked: it may be one that the module can't take.
+        port: Remote port, 1–65535.
+        first: Bytes that the peer gets first: those that the client sent after its request, or,
+            for an HTTP request that is forwarded, the request itself.
+        body_bytes: How many bytes of the client may follow ``first``; ``None`` for any number.
 
     """
 
@@ -74,12 +75,12 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class HandshakeStep:
-    """What to do next.
+    """What the proxy has to do next for a client.
 
     Attributes:
-        reply: Bytes for the client.
-        request: What the client wants, once it has said so.
-        is_over: Whether the client is to be turned away behind ``reply``.
+        reply: Bytes to send to the client.
+        request: The client's request, once all of it has arrived.
+        is_over: Whether the client is to be turned away after ``reply``.
 
     """
 
@@ -89,7 +90,7 @@ class HandshakeStep:
 
 
 class Malformed(Exception):
-    """A client breaks the protocol, or wants what the proxy doesn't do."""
+    """A client broke the protocol, or requested what the proxy doesn't support."""
 
     def __init__(self, reply: bytes) -> None:
         super().__init__(reply)
@@ -104,9 +105,9 @@ class Handshake(abc.ABC):
         self._is_over = False
 
     def feed(self, data: bytes) -> HandshakeStep:
-        """Take bytes from the client; never raises.
+        """Take bytes from the client; return what to do, and never raise.
 
-        Behind a request, or behind the end, bytes are ignored.
+        Bytes are ignored after the request is complete, or after the client was turned away.
         """
         if self._is_over:
             return HandshakeStep()
@@ -120,15 +121,15 @@ class Handshake(abc.ABC):
 
     @abc.abstractmethod
     def _advance(self) -> HandshakeStep:
-        """Go on as far as the bytes received allow, or raise :class:`Malformed`."""
+        """Read as much of the handshake as has arrived; raise :class:`Malformed` if it is wrong."""
 
     @abc.abstractmethod
     def granted(self) -> bytes:
-        """Return what tells the client that it is connected."""
+        """Return the bytes that tell the client that it is connected."""
 
     @abc.abstractmethod
     def refused(self, exc: BaseException) -> bytes:
-        """Return what tells the client why it can't be connected."""
+        """Return the bytes that tell the client why it can't be connected."""
 
 
 _AUTHORITY: Final = re.compile(r"(?:\[([^\[\]]+)\]|([^\[\]:@/?#\\]+))(?::([0-9]{1,5}))?")
@@ -139,10 +140,10 @@ def split_authority(text: str, default_port: int | None = None) -> tuple[str, in
 
     Args:
         text: The authority.
-        default_port: What a missing port stands for; ``None`` to insist on one.
+        default_port: The port if ``text`` has none; ``None`` if ``text`` must have one.
 
     Raises:
-        ValueError: It isn't of this form, or the port is not in 1–65535.
+        ValueError: The text isn't of this form, or the port is not in 1–65535.
 
     """
     match = _AUTHORITY.fullmatch(text)

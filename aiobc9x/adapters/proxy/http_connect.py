@@ -1,10 +1,11 @@
-"""HTTP/1.1 as a proxy hears it: CONNECT, and requests for a whole ``http://`` address.
+"""Read HTTP/1.1 as a proxy gets it: CONNECT, and requests for a whole ``http://`` address.
 
 Layer: adapters. Does no I/O, reads no clock.
 
-A request for a whole address goes to its server with the path alone, and as the only one of
-its connection: the next one may be for another server. Its body is counted, so that nothing
-behind it reaches this one; a chunked body would have to be parsed, and is refused.
+A request for a whole address is sent to its server with the path alone. Each connection carries
+one such request, because the client's next request may be for another server. The body is
+counted by its Content-Length, so that the client's next request doesn't reach this server. A
+chunked body has no such length, so it is refused.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from aiobc9x.adapters.proxy.handshake import (
 from aiobc9x.wire.host import Host
 
 HEAD_LIMIT_BYTES: Final = 16 * 1024
-"""The longest request without its body."""
+"""Bytes of the longest request line and header fields, without the body."""
 
 _HTTP_PORT: Final = 80
 
@@ -34,7 +35,7 @@ _STATUS_OF: Final = {
     Failure.TIMEOUT: HTTPStatus.GATEWAY_TIMEOUT,
     Failure.BAD_TARGET: HTTPStatus.BAD_REQUEST,
 }
-"""The rest is 502: the server can't be reached."""
+"""The status of each failure; the status of all other failures is 502, Bad Gateway."""
 
 _HEAD_END: Final = re.compile(rb"\r?\n\r?\n")
 _REQUEST_LINE: Final = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([!-~]+) HTTP/1\.([01])")
@@ -45,7 +46,7 @@ _LENGTH: Final = re.compile("[0-9]{1,15}")
 _HOP_BY_HOP: Final = frozenset(
     {
         "connection",
-        "host",  # the address has the last word (RFC 9112, 3.2.2)
+        "host",  # a Host field is made from the request's address (RFC 9112, 3.2.2)
         "keep-alive",
         "proxy-authenticate",
         "proxy-authorization",
@@ -59,7 +60,7 @@ _WHAT_TO_USE: Final = "use CONNECT host:port, or a request for a whole http:// a
 
 
 def response(status: HTTPStatus, text: str) -> bytes:
-    """Return a response whose body is one line, behind which the connection closes."""
+    """Return a response whose body is one line, and after which the connection closes."""
     body = f"{text}\n".encode()
     head = (
         f"HTTP/1.1 {status:d} {status.phrase}\r\n"
@@ -75,7 +76,7 @@ def _fail(status: HTTPStatus, text: str) -> Malformed:
 
 
 class HttpHandshake(Handshake):
-    """One request, one answer."""
+    """Read one HTTP request, and answer it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -83,18 +84,18 @@ class HttpHandshake(Handshake):
         self._is_connect = True
 
     def granted(self) -> bytes:
-        """Return 200 to a CONNECT; the server answers other requests itself."""
+        """Return 200 to a CONNECT, and nothing to other requests, which the server answers."""
         return b"HTTP/1.1 200 Connection established\r\n\r\n" if self._is_connect else b""
 
     def refused(self, exc: BaseException) -> bytes:
-        """Return the status that fits best, with the exception's words."""
+        """Return a response with the status that fits the exception best, and its text."""
         status = _STATUS_OF.get(failure_of(exc), HTTPStatus.BAD_GATEWAY)
         text = getattr(exc, "strerror", None) or str(exc) or type(exc).__name__
         return response(status, f"aiobc9x proxy: {text}")
 
     def _advance(self) -> HandshakeStep:
         self._check_beginning()
-        # The end may have begun up to three bytes before what is new.
+        # The empty line that ends the head may have begun in the last three bytes already scanned.
         end = _HEAD_END.search(self._received, max(0, self._scanned - 3))
         self._scanned = len(self._received)
         if (end.end() if end else self._scanned) > HEAD_LIMIT_BYTES:
@@ -106,7 +107,10 @@ class HttpHandshake(Handshake):
         return HandshakeStep(request=self._read(head, bytes(self._received[end.end() :])))
 
     def _check_beginning(self) -> None:
-        """Turn away what is no HTTP at its first byte, as a client may wait for ever else."""
+        """Refuse what is no HTTP at its first byte.
+
+        A client of another protocol may send no line end, and would wait for ever.
+        """
         if self._received and not 0x21 <= self._received[0] <= 0x7E:
             raise _fail(HTTPStatus.BAD_REQUEST, "this is neither SOCKS5 nor HTTP")
 
@@ -180,5 +184,5 @@ def _body_length(headers: list[tuple[str, str]]) -> int:
 def _kept(headers: list[tuple[str, str]]) -> list[str]:
     named = ",".join(value for name, value in headers if name.lower() == "connection")
     dropped = _HOP_BY_HOP | {name.strip().lower() for name in named.split(",")}
-    dropped -= {"content-length"}  # without it the body would pass for another request
+    dropped -= {"content-length"}  # without it the server would take the body for another request
     return [f"{name}: {value}" for name, value in headers if name.lower() not in dropped]

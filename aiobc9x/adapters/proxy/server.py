@@ -1,9 +1,10 @@
-"""A local proxy: the way through the module for programs that know nothing of it.
+"""Run a local proxy, through which other programs can connect by the module.
 
 Layer: adapters.
 
-One loopback port speaks SOCKS5 and HTTP, told apart by the first byte; others forward to one
-place each. The sockets here are ordinary ones, whatever :meth:`Modem.installed` routes.
+One loopback port speaks SOCKS5 and HTTP, which the first byte tells apart. Each other port
+forwards to one fixed host and port. The sockets of the proxy itself are always ordinary ones, also
+while :meth:`Modem.installed` routes those of the program through the module.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ def parse_forward(text: str, default_host: str) -> Forward:
     """Read ``[local host:]local port:host:port``; IPv6 addresses stand in brackets.
 
     Raises:
-        ValueError: It isn't of this form, or a port is out of range.
+        ValueError: The text isn't of this form, or a port is out of range.
 
     """
     match = _FORWARD.fullmatch(text)
@@ -59,10 +60,10 @@ def parse_forward(text: str, default_host: str) -> Forward:
 
 
 def read_forwards(forwards: Forwards, default_host: str) -> list[Forward]:
-    """Read a mapping of local ports to targets, or strings.
+    """Read forwards that are given as a mapping of local ports to targets, or as strings.
 
     Raises:
-        TypeError: Neither of them.
+        TypeError: ``forwards`` is neither a mapping nor several strings.
         ValueError: See :func:`parse_forward`.
 
     """
@@ -102,10 +103,10 @@ def make_forward(local_host: str, local_port: int, host: str, port: int) -> Forw
 
 
 def check_local(host: str, allow_remote: bool) -> None:
-    """Insist on loopback, unless the caller has said otherwise.
+    """Refuse an address to listen on that is no loopback address, unless the caller allows it.
 
     Raises:
-        ValueError: Other machines could connect there.
+        ValueError: Other machines could connect to the address.
 
     """
     if allow_remote or host == "localhost":
@@ -143,7 +144,7 @@ class LocalProxy(ProxyServer):
 
     @property
     def forwards(self) -> tuple[Forward, ...]:
-        """The ports that are forwarded."""
+        """The local ports whose connections go to a fixed host and port."""
         return () if self._clients.is_closing else tuple(self._forwards)
 
     @property
@@ -153,16 +154,16 @@ class LocalProxy(ProxyServer):
 
     @property
     def statistics(self) -> ProxyStatistics:
-        """Counters, live."""
+        """The counters, which go on counting after they were read."""
         return self._clients.statistics
 
     async def start(self, port: int | None, forwards: Iterable[Forward]) -> None:
-        """Listen on all ports, or on none.
+        """Listen on all ports; if one port fails, close the others again.
 
         Raises:
             OSError: The system refuses a port.
 
-        Cancellation is safe: nothing listens then.
+        Cancellation is safe: no port is listened on after it.
         """
         try:
             if port is not None:
@@ -188,8 +189,8 @@ class LocalProxy(ProxyServer):
         return forward
 
     async def _listen(self, host: str, port: int, request: Request | None) -> int:
-        # In a context of its own, as installed() would take the listener for the module's.
-        # Callbacks of the sockets inherit it.
+        # In a context of its own, because in the caller's one installed() may be in force, which
+        # would open the listener on the module. Callbacks of the sockets inherit this context.
         listening = asyncio.create_task(
             _listen(lambda: Relay(self._clients, request), host, port),
             name="aiobc9x proxy listen",
@@ -219,7 +220,7 @@ class LocalProxy(ProxyServer):
         await asyncio.sleep(0)  # uvloop closes its listeners in the next turn
 
     def is_serving(self) -> bool:
-        """Whether it takes clients."""
+        """Return whether the proxy accepts clients."""
         return not self._clients.is_closing
 
 
@@ -227,8 +228,8 @@ async def _listen(factory: Callable[[], Relay], host: str, port: int) -> asyncio
     loop = asyncio.get_running_loop()
     listener = await loop.create_server(factory, host, port, start_serving=False)
     for sock in listener.sockets:
-        # Accepted sockets inherit it. Bytes that wait in the system are neither on the line
-        # nor visible to the program, which believes that they are sent.
+        # Accepted sockets inherit this option. A small buffer, because bytes that wait in it are
+        # not on the line yet, while the client's program takes them for sent.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, CHUNK_BYTES)
     await listener.start_serving()
     return listener

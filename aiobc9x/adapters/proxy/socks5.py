@@ -1,9 +1,9 @@
-"""SOCKS5, the server's side (RFC 1928).
+"""Speak the server's side of SOCKS5 (RFC 1928).
 
 Layer: adapters. Does no I/O, reads no clock.
 
-CONNECT without authentication; names are left to the module. No message is longer than
-262 bytes, so nothing needs a limit.
+Only CONNECT without authentication is supported. Names are resolved by the module. No message is
+longer than 262 bytes, so the buffer needs no limit.
 """
 
 from __future__ import annotations
@@ -44,23 +44,23 @@ _CODE_OF: Final = {
 
 
 def reply(code: int) -> bytes:
-    """Return a reply; the address in it says nothing, as the module's is of no use here."""
+    """Return a reply; its address is 0.0.0.0:0, because a client can't use the module's."""
     return bytes((VERSION, code, 0, _IPV4)) + bytes(6)
 
 
 class SocksHandshake(Handshake):
-    """A greeting, its answer, a request, its answer."""
+    """Read a greeting and answer it, then read a request and answer it."""
 
     def __init__(self) -> None:
         super().__init__()
         self._is_greeted = False
 
     def granted(self) -> bytes:
-        """Return the reply 0."""
+        """Return the reply 0, which means that the client is connected."""
         return reply(0)
 
     def refused(self, exc: BaseException) -> bytes:
-        """Return the reply that fits best."""
+        """Return the reply that fits the exception best."""
         return reply(_CODE_OF[failure_of(exc)])
 
     def _advance(self) -> HandshakeStep:
@@ -110,5 +110,6 @@ class SocksHandshake(Handshake):
 
 def _host(kind: int, data: bytes) -> str:
     if kind == _NAME:
-        return data.decode("utf-8", "backslashreplace")  # the module refuses what is no name
+        # Bytes that are no UTF-8 come out as text that is no host name, which is refused later.
+        return data.decode("utf-8", "backslashreplace")
     return str(ipaddress.ip_address(data))

@@ -1,1 +1,1 @@
-"""asyncio's own calls redirected through the module, for the code inside ``installed()``."""
+"""Redirect asyncio's own calls through the module, for the code inside ``installed()``."""

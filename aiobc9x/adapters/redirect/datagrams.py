@@ -41,18 +41,18 @@ async def create_datagram_endpoint(
     family: int = 0,
     **options: Any,
 ) -> tuple[asyncio.DatagramTransport, D]:
-    """Open a datagram endpoint on the module, or by the loop's own method beside it.
+    """Open a datagram endpoint on the module, or on this machine by the loop's own method.
 
     Args:
-        route: The way.
+        route: The route of the running context.
         original: The loop's own method.
         protocol_factory: Makes the protocol.
-        local_addr: An address of the bypass is one of this machine; of any other only the
-            port counts.
+        local_addr: Host and port. A host that the bypass covers is one of this machine; of any
+            other address only the port is used.
         remote_addr: Host and port; ``None``: each ``sendto()`` names its destination.
         sock: A socket of this machine.
         family: AF_INET, AF_INET6, or 0.
-        options: The other keywords (``Any``: they have its types).
+        options: The other keywords (``Any``: the types are those of the loop's own method).
 
     Raises:
         OSError: EADDRNOTAVAIL for another local host; EACCES and ENETUNREACH for

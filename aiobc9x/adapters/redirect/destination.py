@@ -1,4 +1,4 @@
-"""One destination of a datagram endpoint: its socket, and what waits for it.
+"""One destination of a datagram endpoint: its socket, and the datagrams that wait for it.
 
 Layer: adapters.
 """
@@ -20,11 +20,11 @@ QUEUE_DATAGRAMS: Final = 16
 
 ANSWER_WAIT_S: Final = 10.0
 """Seconds that the answer to a datagram may take before its socket is given to another
-destination: links of NB-IoT have round trips of up to that."""
+destination: round trips over NB-IoT take up to ten seconds."""
 
 
 def check_castable(host: Host) -> None:
-    """Refuse addresses of many.
+    """Refuse addresses that mean several hosts.
 
     Raises:
         PermissionError: Broadcast (EACCES, as without SO_BROADCAST).
@@ -50,12 +50,12 @@ def full_address(host: str, port: int) -> tuple[Any, ...]:
 
 
 class Key(NamedTuple):
-    """What tells destinations apart.
+    """The fields by which destinations are told apart.
 
     Attributes:
-        host: Address or name; of the ordinary network the wildcard address.
+        host: Address or name; for the ordinary network, the wildcard address.
         port: Port; 0 for the ordinary network, where one socket serves all.
-        is_ordinary: Whether it is reached by the ordinary network.
+        is_ordinary: Whether the destination is reached by the ordinary network.
 
     """
 
@@ -85,7 +85,7 @@ class DestinationState(enum.Enum):
 
 
 class DestinationOwner(Protocol):
-    """What a destination tells, and asks of, the endpoint that it is one of."""
+    """The methods of an endpoint that its destinations call."""
 
     def time(self) -> float:
         """Return the loop's clock."""
@@ -94,31 +94,31 @@ class DestinationOwner(Protocol):
         """Whether datagrams that reach this machine's socket from a host are wanted."""
 
     def on_opened(self, destination: Destination) -> None:
-        """Note that its socket is open."""
+        """Note that the socket of a destination is open."""
 
     def on_datagram(self, data: bytes, addr: tuple[Any, ...]) -> None:
         """Take a datagram (``Any``: an IPv6 address has more fields)."""
 
     def on_error(self, exc: Exception) -> None:
-        """Take an error that ends nothing."""
+        """Take an error after which the endpoint goes on."""
 
     def on_progress(self) -> None:
-        """Note that some of what waited has been sent."""
+        """Note that some of the waiting datagrams have been sent."""
 
     def on_closed(self, destination: Destination, exc: Exception | None) -> None:
-        """Note that its socket is gone, and why."""
+        """Note that the socket of a destination is closed, and why."""
 
 
 class Destination(asyncio.DatagramProtocol):
     """The protocol of one socket of an endpoint.
 
     Attributes:
-        key: Which destination it is.
-        host: Where its first datagram goes.
-        state: How far its socket is.
-        local_port: Port that it holds on the module; 0 for one that the module chose.
-        last_used: When it last sent or received, by the loop's clock.
-        is_answered: Whether something came since it last sent.
+        key: The key of the destination.
+        host: Host that the first datagram goes to.
+        state: How far the opening or closing of the socket is.
+        local_port: Local port of the socket on the module; 0 if the module chose the port.
+        last_used: Time of the last datagram, sent or received, by the loop's clock.
+        is_answered: Whether a datagram has arrived since the last one was sent.
 
     """
 
@@ -135,14 +135,14 @@ class Destination(asyncio.DatagramProtocol):
 
     @property
     def unsent(self) -> int:
-        """Bytes that wait, here or in the socket's transport."""
+        """Bytes not sent yet, in this queue or in the socket's transport."""
         size = sum(len(data) for data, _ in self._queue)
         if self._transport is not None and self.state is not DestinationState.CLOSED:
             size += self._transport.get_write_buffer_size()
         return size
 
     def patience(self, now: float) -> float:
-        """Return for how many seconds its socket should not be taken away."""
+        """Return for how many seconds more the socket should stay open."""
         return 0.0 if self.is_answered else self.last_used + ANSWER_WAIT_S - now
 
     def send(self, data: bytes, addr: tuple[Any, ...]) -> bool:
@@ -159,17 +159,17 @@ class Destination(asyncio.DatagramProtocol):
     def _send(self, data: bytes, addr: tuple[Any, ...]) -> None:
         try:
             self._transport.sendto(data, addr if self.key.is_ordinary else None)
-        except (OSError, ValueError) as exc:  # uvloop takes no names
+        except (OSError, ValueError) as exc:  # uvloop refuses host names
             self._endpoint.on_error(exc)
 
     def close(self) -> None:
-        """Close the socket behind what waits; one that is not open yet closes then."""
+        """Close the socket after the waiting datagrams; do nothing while it is not open."""
         if self.state is DestinationState.OPEN and self._transport is not None:
             self.state = DestinationState.CLOSING
             self._transport.close()
 
     def abort(self) -> None:
-        """Drop what waits and close the socket."""
+        """Drop the waiting datagrams and close the socket."""
         self._queue.clear()
         if self._transport is not None and self.state is not DestinationState.CLOSED:
             self.state = DestinationState.CLOSING
@@ -178,23 +178,24 @@ class Destination(asyncio.DatagramProtocol):
             self.state = DestinationState.CLOSED
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Send what waited."""
+        """Send the datagrams that waited for the socket."""
         self._transport = transport
-        self._transport.set_write_buffer_limits(0)  # any progress is of interest
+        # So that each datagram sent calls resume_writing().
+        self._transport.set_write_buffer_limits(0)
         self.state, self.last_used = DestinationState.OPEN, self._endpoint.time()
         while self._queue:
             self._send(*self._queue.popleft())
         self._endpoint.on_opened(self)
 
     def datagram_received(self, data: bytes, addr: Any) -> None:
-        """Hand a datagram on (``Any``: as in typeshed)."""
+        """Hand a datagram to the endpoint (``Any``: as in typeshed)."""
         if self.key.is_ordinary and not self._endpoint.takes_from(addr[0]):
-            return  # a stranger's: nobody has sent there
+            return  # the sender's host is not in the bypass, so no datagram went there
         self.last_used, self.is_answered = self._endpoint.time(), True
         self._endpoint.on_datagram(data, self._source or full_address(*addr[:2]))
 
     def error_received(self, exc: Exception) -> None:
-        """Hand an error on."""
+        """Hand an error to the endpoint."""
         self._endpoint.on_error(exc)
 
     def resume_writing(self) -> None:

@@ -1,10 +1,10 @@
-"""Loops of other threads, where a context may arrive that is routed through a modem.
+"""Refuse contexts that are routed through a modem in the event loops of other threads.
 
 Layer: adapters.
 
-A thread may take a context along, as :func:`asyncio.to_thread` has it, and a function that
-runs a loop of its own there would connect by the ordinary network: no method of that loop is
-wrapped. So the classes of loops refuse such a context themselves.
+:func:`asyncio.to_thread` runs a function in a thread, in the caller's context. If the function
+runs an event loop of its own, no method of that loop is wrapped, and its connections would go by
+the ordinary network. So the methods of the loop classes refuse such a context.
 """
 
 from __future__ import annotations
@@ -58,20 +58,20 @@ def _refuse(kind: type, name: str) -> None:
 
     async def method(self: asyncio.AbstractEventLoop, *args: Any, **options: Any) -> Any:
         if not _is_local(args):
-            route_on(self)  # raises if the way is one of another loop
+            route_on(self)  # raises if the route belongs to another loop
         return await original(self, *args, **options)
 
     _replace(kind, name, method)
 
 
 def _carry(kind: type) -> None:
-    """Have functions that a loop hands to threads take their way along."""
+    """Have functions that a loop hands to threads keep the caller's route."""
     original: Any = getattr(kind, "run_in_executor")  # noqa: B009  # a type has no such attribute
     if getattr(original, "refuses_elsewhere", False):
         return
 
     def method(self: asyncio.AbstractEventLoop, executor: Any, func: Any, *args: Any) -> Any:
-        # Of another executor nothing is known; another process has no modem.
+        # Other executors may use other processes, which have no modem.
         if executor is None or isinstance(executor, ThreadPoolExecutor):
             func = carried(func)
         return original(self, executor, func, *args)

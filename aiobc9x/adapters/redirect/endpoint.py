@@ -1,4 +1,4 @@
-"""A datagram endpoint that is not connected, made of sockets that are.
+"""An unconnected datagram endpoint, made of one connected socket for each destination.
 
 Layer: adapters.
 """
@@ -44,7 +44,7 @@ class _View(SocketView):
     """An unconnected socket."""
 
     def getpeername(self) -> tuple[str, int]:
-        """Raise ``OSError``: it is not connected."""
+        """Raise ``OSError``, because the socket is not connected."""
         raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN))
 
 
@@ -136,7 +136,7 @@ class Endpoint(transports._FlowControlMixin, asyncio.DatagramTransport):
     ) -> None:
         """Send one datagram; it is copied at once.
 
-        What is wrong with it beyond its types goes to ``error_received()``.
+        A datagram of the right types that can't be sent is reported to ``error_received()``.
 
         Args:
             data: 1–1440 bytes.
@@ -231,7 +231,7 @@ class Endpoint(transports._FlowControlMixin, asyncio.DatagramTransport):
         port = self._sockname[1]
         while True:
             destination.state = DestinationState.OPENING
-            # Of several sockets one can have the port that was asked for.
+            # Only one of several sockets can have the requested port.
             is_taken = any(each.local_port == port for each in self._alive - {destination})
             destination.local_port = 0 if is_taken else port
             try:
@@ -248,12 +248,12 @@ class Endpoint(transports._FlowControlMixin, asyncio.DatagramTransport):
             except OSError as exc:
                 if exc.errno != errno.EADDRINUSE or not destination.local_port:
                     raise
-                port = 0  # it rests (§2.2.1, note 5), or the module calls it busy
+                port = 0  # the port rests (§2.2.1, note 5), or is busy on the module
             else:
                 return
 
     async def _make_room(self, asking: Destination) -> bool:
-        """Close a socket, or wait for one; return ``False`` if none of ours can be."""
+        """Free a socket or wait for one; return ``False`` if this endpoint has none to free."""
         others = [each for each in self._alive if each is not asking and not each.key.is_ordinary]
         if all(each.state is DestinationState.WAITING for each in others):
             return False
@@ -268,7 +268,7 @@ class Endpoint(transports._FlowControlMixin, asyncio.DatagramTransport):
             if patience <= 0:
                 self._forget(victim)
                 victim.close()
-                return True  # an open waits for a socket that is being closed
+                return True  # the next open waits until this socket is closed
         await self._change(patience)
         return True
 
@@ -291,7 +291,7 @@ class Endpoint(transports._FlowControlMixin, asyncio.DatagramTransport):
         return self._route.bypass.covers(read_host(host))
 
     def on_opened(self, destination: Destination) -> None:
-        """Go on with whoever waits for a socket, or with a close."""
+        """Wake those that wait for a socket; close this one if the endpoint is closing."""
         self._changed.set()
         if self._closing:
             destination.close()
@@ -317,7 +317,7 @@ class Endpoint(transports._FlowControlMixin, asyncio.DatagramTransport):
             )
 
     def on_error(self, exc: Exception) -> None:
-        """Tell the protocol, in a turn of its own: it may be sending just now."""
+        """Report an error in the loop's next turn: the protocol may be in ``sendto()`` now."""
         if not self._lost:
             self._loop.call_soon(self._report, exc)
 
@@ -332,7 +332,7 @@ class Endpoint(transports._FlowControlMixin, asyncio.DatagramTransport):
         self._maybe_resume_protocol()
 
     def on_closed(self, destination: Destination, exc: Exception | None) -> None:
-        """Note that a socket is gone; without a link, the endpoint ends."""
+        """Note that a socket is closed; end the endpoint if the link to the module is lost."""
         self._forget(destination)
         self._alive.discard(destination)
         self._changed.set()
@@ -345,7 +345,7 @@ class Endpoint(transports._FlowControlMixin, asyncio.DatagramTransport):
             self._finish(None)
 
     def close(self) -> None:
-        """Send what waits, then close; ``connection_lost(None)`` follows."""
+        """Send the waiting datagrams, then close; ``connection_lost(None)`` follows."""
         self._home.check_thread()
         if self._closing:
             return
@@ -356,7 +356,7 @@ class Endpoint(transports._FlowControlMixin, asyncio.DatagramTransport):
             self._finish(None)
 
     def abort(self) -> None:
-        """Drop what waits and close; ``connection_lost(None)`` follows at once."""
+        """Drop the waiting datagrams and close; ``connection_lost(None)`` follows at once."""
         self._home.check_thread()
         self._end(None)
 
@@ -377,8 +377,8 @@ class Endpoint(transports._FlowControlMixin, asyncio.DatagramTransport):
 
 
 def _source(host: Host, port: int) -> tuple[Any, ...] | None:
-    """Return the address by which answers are known: what the datagrams were sent to."""
-    # Answers to a name come from the address behind it.
+    """Return the address that the program sent to, which answers are reported to come from."""
+    # Answers from a named host are reported with the address that the name resolved to.
     return None if host.address is None else full_address(host.written, port)
 
 

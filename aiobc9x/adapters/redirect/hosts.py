@@ -3,7 +3,7 @@
 Layer: adapters.
 
 Each call of the redirection reads its host here, once; bypass rules, destinations and the
-modem go by what was read.
+modem use the :class:`Host` that was made.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from aiobc9x.wire.params import IpAddress, ascii_text
 def read_host(host: str | bytes) -> Host:
     """Read a host as ``getaddrinfo()`` does; libraries pass bytes too.
 
-    Beside what the module takes for an address these are short forms (``127.1``), those with
-    a scope, and IPv4 mapped into IPv6. What is encoded is the plain form, which the module
-    knows.
+    Beyond the module's own forms of an address, ``getaddrinfo()`` takes short forms
+    (``127.1``), addresses with a scope, and IPv4 mapped into IPv6. The encoded form is the plain
+    one, which the module knows.
     """
     written = ascii_text(host) if isinstance(host, bytes) else host
     address = _address_or_none(written)
@@ -28,7 +28,7 @@ def read_host(host: str | bytes) -> Host:
 
 
 def check_name(host: Host) -> None:
-    """Refuse what can't be a name, as a resolver does.
+    """Refuse a host that can't be a name, as a resolver does.
 
     Raises:
         socket.gaierror: EAI_NONAME.

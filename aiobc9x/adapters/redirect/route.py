@@ -2,9 +2,9 @@
 
 Layer: adapters.
 
-A route belongs to a context (:mod:`contextvars`), so each task has its own. Routes are a
-stack, and leaving takes out one's own: whatever the order in which several are left,
-none comes back to life.
+A route belongs to a context (:mod:`contextvars`), so each task has its own. A
+context keeps its routes as a stack. Leaving a route removes that route only, wherever it is in
+the stack, so routes may be left in any order.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ that binds to one of them means the module."""
 IP_FAMILIES: Final = frozenset({socket.AF_INET, socket.AF_INET6})
 
 LEARNED_S: Final = 300.0
-"""How long an address counts as that of the name it was found by.
+"""Seconds for which a resolved address belongs to its name.
 
 The system's resolver doesn't tell how long its answers hold; its caches mostly ask again
-after five minutes or less. Behind that the address may be somebody else's."""
+after five minutes or less. After that the address may be another host's."""
 
 _LOOPBACK: Final = {4: ipaddress.ip_address("127.0.0.1"), 6: ipaddress.ip_address("::1")}
 
@@ -109,7 +109,8 @@ class Bypass:
         if address is not None:
             now = self._clock()
             known = {known: end for known, end in self._learned.items() if end > now}
-            self._learned = {**known, address: now + LEARNED_S}  # at once, as threads may look
+            # Replaced whole, because threads read it.
+            self._learned = {**known, address: now + LEARNED_S}
 
 
 def _plain(name: str) -> str:
@@ -118,7 +119,7 @@ def _plain(name: str) -> str:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Route:
-    """A way through a modem.
+    """A route through a modem.
 
     Attributes:
         dialer: What opens connections, the modem in most cases.

@@ -76,7 +76,7 @@ class DeferredServer(asyncio.AbstractServer):
                 raise RuntimeError(f"server {self!r} is closed")
             if self._server is None:
                 self._server = await self._listen()
-                if self._is_closed:  # in the meantime
+                if self._is_closed:  # close() was called while the module began to listen
                     self._server.close()
 
     async def serve_forever(self) -> None:
@@ -127,7 +127,7 @@ async def create_server(
     """Listen on the module for wildcard hosts, on this machine for hosts of the bypass.
 
     Args:
-        route: The way.
+        route: The route of the running context.
         original: The loop's own method.
         protocol_factory: Makes a protocol for each connection.
         host: ``None``, ``""``, ``"0.0.0.0"``, ``"::"`` or the module's own address for the
@@ -135,7 +135,7 @@ async def create_server(
         port: Number or service; 0 or ``None`` for one of 49152–65535.
         sock: A listening socket of this machine.
         start_serving: ``False``: listen from the server's ``start_serving()`` on.
-        options: The other keywords (``Any``: they have its types).
+        options: The other keywords (``Any``: the types are those of the loop's own method).
 
     Raises:
         ValueError: Hosts of both kinds.
@@ -162,7 +162,7 @@ async def create_server(
 
 
 async def _listen_anywhere(listen: Callable[[int], Awaitable[Server]]) -> Server:
-    """Listen on a port that nobody asked for."""
+    """Listen on a random free port."""
     ports = random.sample(FREE_PORTS, _TRIES)
     for port in ports[:-1]:
         try:

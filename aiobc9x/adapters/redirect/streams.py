@@ -3,7 +3,7 @@
 Layer: adapters.
 
 Some libraries connect a socket of their own first (aiohttp does, to race addresses).
-``sock_connect()`` only notes where to; ``create_connection(sock=…)`` then connects
+``sock_connect()`` only notes the address; ``create_connection(sock=…)`` then connects
 through the modem and closes the socket, which never sends anything.
 """
 
@@ -77,13 +77,13 @@ async def create_connection(
     """Connect through the modem, a noted socket's place included.
 
     Args:
-        route: The way.
+        route: The route of the running context.
         original: The loop's own method.
         protocol_factory: Makes the protocol.
         host: Name or address.
         port: Number or service.
         sock: A socket that ``sock_connect()`` was called with, or one that is connected.
-        options: The other keywords (``Any``: they have its types).
+        options: The other keywords (``Any``: the types are those of the loop's own method).
 
     Raises:
         OSError: As :meth:`Modem.create_connection`; ``socket.gaierror`` for bad names.

@@ -3,7 +3,8 @@
 Layer: adapters.
 
 A loop can judge a socket that it is handed, and a function of :mod:`socket` that is to
-run in a thread. What a function of somebody else does in a thread it can't know.
+run in a thread. A loop can't
+know what any other function does in a thread.
 """
 
 from __future__ import annotations

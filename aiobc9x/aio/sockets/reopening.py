@@ -1,7 +1,8 @@
 """Open a socket again that has ended with the module, the link or the network.
 
-Layer: aio. Listeners and datagram endpoints hold no stream that could have a hole, so that they
-go on for their programs; a TCP connection ends, as nobody knows which of its bytes arrived.
+Layer: aio. Listeners and datagram endpoints carry no stream of bytes that could have a gap, so
+they are opened again for their programs. A TCP connection ends, because it is unknown which of
+its bytes arrived.
 """
 
 from __future__ import annotations
@@ -23,9 +24,10 @@ _LONGEST_PAUSE_S: Final = 30.0
 
 
 def comes_back(keeper: SocketKeeper, error: Exception | None) -> bool:
-    """Whether what has ended a socket passes: the modem itself goes on.
+    """Return whether a socket that ended by this error is to be opened again.
 
-    It is no bytes in doubt: those end an endpoint, as what it has sent may be wrong.
+    It is after a restart, a lost link or a lost network, if the modem itself goes on. Bytes in
+    doubt end an endpoint for good, because what it has sent may be wrong.
     """
     ended = isinstance(error, ModuleReset | LinkLost | NetworkLost)
     return ended and keeper.driver.is_alive and not keeper.is_closing
@@ -40,12 +42,12 @@ async def open_again(
     local port for two minutes (§2.2.1, note 5): until then it answers that the port is in use.
 
     Args:
-        keeper: Who keeps the sockets.
-        is_wanted: Whether anybody still wants it.
-        opens: Waits for the network and opens it.
+        keeper: Keeps the modem's sockets.
+        is_wanted: Returns whether the program still wants the socket.
+        opens: Waits for the network and opens the socket.
 
     Returns:
-        What ``opens`` gives; ``None`` if nobody wants it any more.
+        What ``opens`` gives; ``None`` if the socket is no longer wanted, or the modem closes.
 
     Cancellation is as safe as ``opens`` is.
     """
@@ -55,6 +57,6 @@ async def open_again(
             return await opens()
         except (ModemError, OSError) as exc:
             logger.info("! a socket can't be opened again yet: %s", exc)
-        await rest(keeper.driver, pause)  # a restart meanwhile cuts it
+        await rest(keeper.driver, pause)  # a restart of the module ends this pause early
         pause = min(2 * pause, _LONGEST_PAUSE_S)
     return None
