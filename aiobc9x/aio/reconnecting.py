@@ -333,7 +333,7 @@ class Life:
         return True
 
     async def watch_network(self) -> None:
-        """Restart the radio, later the module, if it answers but has no network for long."""
+        """Restart the radio, later the module, if it answers commands but has no network."""
         policy = self._policy
         if policy is None or not policy.network_patience:
             return

@@ -163,7 +163,7 @@ class Destination(asyncio.DatagramProtocol):
             self._endpoint.on_error(exc)
 
     def close(self) -> None:
-        """Close the socket after the waiting datagrams; do nothing while it is not open."""
+        """Close the socket after the waiting datagrams, or, if it is not open yet, once it is."""
         if self.state is DestinationState.OPEN and self._transport is not None:
             self.state = DestinationState.CLOSING
             self._transport.close()
@@ -180,7 +180,7 @@ class Destination(asyncio.DatagramProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Send the datagrams that waited for the socket."""
         self._transport = transport
-        # So that each datagram sent calls resume_writing().
+        # So that resume_writing() is called as soon as nothing waits to be sent.
         self._transport.set_write_buffer_limits(0)
         self.state, self.last_used = DestinationState.OPEN, self._endpoint.time()
         while self._queue:

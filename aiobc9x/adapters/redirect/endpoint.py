@@ -291,7 +291,7 @@ class Endpoint(transports._FlowControlMixin, asyncio.DatagramTransport):
         return self._route.bypass.covers(read_host(host))
 
     def on_opened(self, destination: Destination) -> None:
-        """Wake those that wait for a socket; close this one if the endpoint is closing."""
+        """Wake those that wait for a socket; close this socket if the endpoint is closing."""
         self._changed.set()
         if self._closing:
             destination.close()
