@@ -348,9 +348,9 @@ class Connector:
             raise ValueError(f"{transport!r} is not an open connection of this modem")
         return slot
 
-    async def why_closed(self) -> Exception | None:
+    async def why_closed(self, slot: Slot) -> Exception | None:
         """Find out why a socket has ended: ``None`` for its peer, an error for a lost network."""
-        return await self._examiner.why_closed()
+        return await self._examiner.why_closed(slot)
 
     async def attach(
         self,

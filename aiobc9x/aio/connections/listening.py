@@ -208,7 +208,7 @@ class Server(asyncio.AbstractServer):
             self._keeper.driver.spawn(self._end)
 
     async def _end(self) -> None:
-        error = await self._connector.why_closed()
+        error = await self._connector.why_closed(self._slot)
         self.on_failed(error or StreamBroken("the module has closed the listener"))
 
     def on_data(self, data: bytes) -> None:

@@ -52,6 +52,7 @@ class Examiner:
         self._network_check: asyncio.Future[ModemError | None] | None = None
         self._reason: NetworkLost | ModuleReset | None = None
         self._reason_at = -math.inf
+        self._reason_for: frozenset[int] = frozenset()  # generations of the sockets of then
 
     async def examine(self, event: SendStalled | SendRefused | ReadRefused) -> None:
         """Find out what ``SEND FAIL`` or ``ERROR`` means for a connection, and act on it."""
@@ -94,20 +95,25 @@ class Examiner:
         if closed and not self._session.profile.keeps_unread and slot.found_empty:
             self._session.note_drained(slot)
         else:
-            known = copy.copy(reason) or self._known_reason()
+            known = copy.copy(reason) or self._known_reason(slot)
             self._session.break_off(slot, known or _vanished(slot, err))
         self._driver.kick()
 
     def expect_ends(self, error: NetworkLost | ModuleReset) -> None:
         """Note why sockets are gone from now on: the network has ended, or a deep sleep.
 
-        With the network a ``"closed"`` comes, which is no word of a peer.
+        With the network a ``"closed"`` comes, which is no word of a peer. A socket that opens
+        after this ends for a reason of its own.
         """
         self._reason, self._reason_at = error, self._driver.time()
+        # An opening socket has no connection yet that could end: it may open on the next context.
+        there = (s for s in self._session.sockets if s.state is not SlotState.OPENING)
+        self._reason_for = frozenset(slot.generation for slot in there)
 
-    def _known_reason(self) -> NetworkLost | ModuleReset | None:
+    def _known_reason(self, slot: Slot) -> NetworkLost | ModuleReset | None:
         is_fresh = self._driver.time() - self._reason_at < _REASON_FOR_S
-        return copy.copy(self._reason) if is_fresh else None
+        applies = is_fresh and slot.generation in self._reason_for
+        return copy.copy(self._reason) if applies else None
 
     async def compare(self, lane: Lane = Lane.COMMAND, *, reason: ModemError | None = None) -> bool:
         """Compare the module's table with ours (§2.2.3).
@@ -173,12 +179,12 @@ class Examiner:
             if row.socket_state in ENDING:
                 self._session.note_remote_closed(slot)
 
-    async def why_closed(self) -> ModemError | None:
-        """Find out why connections end: ``None`` for the peer, an error for a lost network (F40).
+    async def why_closed(self, slot: Slot) -> ModemError | None:
+        """Find out why a connection ended: ``None`` for the peer, or how the network was lost (F40).
 
         Six connections that end at once share one check.
         """
-        if isinstance(known := self._known_reason(), NetworkLost):
+        if isinstance(known := self._known_reason(slot), NetworkLost):
             return known  # the network may be there again already
         if (under_way := self._network_check) is not None:
             error = await asyncio.shield(under_way)

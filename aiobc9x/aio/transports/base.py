@@ -233,7 +233,7 @@ class ModuleTransport(transports._FlowControlMixin):
 
     async def _end(self) -> None:
         await self._send_over()
-        error = await self._examiner.why_closed()
+        error = await self._examiner.why_closed(self._slot)
         self._has_ended = True
         if error is not None:
             self._end_by(error)

@@ -72,6 +72,23 @@ class TestSaid:
 
     @pytest.mark.parametrize("said", WORDS)
     @virtual
+    async def test_a_later_connection_ends_for_its_own_reason(self, said: str) -> None:
+        """The end of the context was that of the sockets before: here the peer has closed."""
+        async with Bench(NO_CLOSED) as bench:
+            (first, _), _ = await silent(bench)
+            bench.virtual.set_coverage(False)
+            bench.virtual.set_coverage(True)
+            bench.virtual.say(said)
+            with pytest.raises(aiobc9x.NetworkLost):
+                await first.read()
+            (reader, _), peer = await bench.connect()
+            peer.send(b"hello")
+            peer.close()
+            bench.virtual.say(f'+QIURC: "closed",{bench.open_ids[-1]}')
+            assert await reader.read() == b"hello"
+
+    @pytest.mark.parametrize("said", WORDS)
+    @virtual
     async def test_sockets_that_the_module_still_has(self, said: str) -> None:
         """They go on: its own table shows them as connected."""
         async with Bench() as bench:
