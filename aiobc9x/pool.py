@@ -2,7 +2,9 @@
 
 Layer: pool. A pool holds no connection: it chooses a modem for each call, and returns to the
 caller what that modem gives. Each public method has the signature of the method of the same name
-of :class:`~aiobc9x.Modem`.
+of :class:`~aiobc9x.Modem`. The module is long for the same reason as that of ``Modem``: whole
+signatures and contracts, which a type checker and ``help()`` can't find anywhere else. The choice
+of a modem is a part of it, because it decides by what each call raises.
 """
 
 from __future__ import annotations

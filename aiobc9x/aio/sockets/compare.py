@@ -180,7 +180,7 @@ class Examiner:
                 self._session.note_remote_closed(slot)
 
     async def why_closed(self, slot: Slot) -> ModemError | None:
-        """Find out why a connection ended: ``None`` for the peer, or how the network was lost (F40).
+        """Find out why a connection ended: ``None`` for the peer, or how the network went (F40).
 
         Six connections that end at once share one check.
         """
