@@ -728,7 +728,7 @@ class ModemPool:
     ) -> Server:
         """Listen for TCP connections on one of the modems; see :meth:`Modem.create_server`.
 
-        A listener has the address of its modem, and stays there, also behind a restart or a lost
+        A listener has the address of its modem, and stays there, also after a restart or a lost
         link.
 
         Args:

@@ -1,10 +1,10 @@
-"""Settings for libraries on a link of 1–10 s round trip.
+"""Work out the settings of libraries for a link with a round trip of 1–10 s.
 
 Layer: adapters. Imports no library.
 
-Libraries expect an answer in a fraction of a second. On a slow link their defaults give up
-too early, or send again what is still on its way: twice the data, and a request done twice.
-What follows from the round trip is worked out here, once; each library's part is a dict of
+Libraries expect an answer in a fraction of a second. On a slow link their defaults give up too
+early, or send a request again that is still on its way: it costs twice the data, and may be done
+twice. The waits that a round trip needs are worked out here, once; each library gets a dict of
 its own keywords.
 
     slow = settings_for(round_trip_s=4.0)
@@ -38,7 +38,7 @@ Keywords = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class SlowLink:
-    """What follows from a round trip; made by :func:`settings_for`.
+    """The settings for one round trip; made by :func:`settings_for`.
 
     Attributes:
         round_trip_s: From a request to its answer, in seconds, as a program sees it.
@@ -53,8 +53,8 @@ class SlowLink:
     def answer_s(self) -> float:
         """How long to wait for an answer: ten round trips, at least 30 s.
 
-        Commands of other sockets queue in front, a lost segment is sent again after seconds,
-        and a radio that rests must be paged first.
+        Commands of other sockets go first, a lost TCP segment is sent again only after seconds,
+        and a radio that rests must be paged by the network first.
         """
         return max(ANSWER_MIN_S, ANSWER_ROUND_TRIPS * self.round_trip_s)
 
@@ -62,9 +62,9 @@ class SlowLink:
     def connect_s(self) -> float:
         """How long to wait for a connection: what the module itself may take, and an answer.
 
-        That is 140 s for a name and 36 s to connect (§2.2.1, note 2). The module says why it
-        failed; who gives up before that learns nothing, and its connect ID stays reserved
-        until the module has answered.
+        The module may take 140 s for a name and 36 s to connect (§2.2.1, note 2), and then says
+        why it failed. A program that gives up sooner does not learn that, and the connect ID
+        stays reserved until the module has answered.
         """
         return NAME_RESOLUTION_S + OPEN_TIME_DEFAULT_S + OPEN_MARGIN_S + self.answer_s
 
@@ -72,7 +72,7 @@ class SlowLink:
     def tls_s(self) -> float:
         """How long to shake hands: fifteen round trips, at least 60 s.
 
-        TLS 1.3 takes two round trips and some 2 kB; of an older one, four and a longer chain.
+        TLS 1.3 takes two round trips and some 2 kB; TLS 1.2 takes four, and more bytes.
         """
         return max(TLS_MIN_S, TLS_ROUND_TRIPS * self.round_trip_s)
 
@@ -85,8 +85,8 @@ class SlowLink:
     def keepalive_s(self) -> float:
         """How long to be silent before a sign of life: 240 s, at least 30 round trips.
 
-        Each one wakes the radio and is paid for. Networks that forget idle connections are
-        commonly said to do so after five minutes or more.
+        Each sign of life wakes the radio, and its bytes are paid for. Networks that forget idle
+        connections are commonly said to do so after five minutes or more.
         """
         return max(KEEPALIVE_S, KEEPALIVE_ROUND_TRIPS * self.round_trip_s)
 
@@ -94,7 +94,8 @@ class SlowLink:
     def ack_s(self) -> float:
         """When to take a datagram for lost: after four round trips, at least 5 s.
 
-        Sooner would send again what has arrived; later would waste time when it is lost.
+        A shorter wait would send datagrams again that have arrived; a longer one would waste
+        time when one is lost.
         """
         return max(ACK_MIN_S, ACK_ROUND_TRIPS * self.round_trip_s)
 
@@ -237,8 +238,8 @@ def settings_for(round_trip_s: float = 4.0, *, sockets: int = 4) -> SlowLink:
 
     Args:
         round_trip_s: From a request to its answer, in seconds, 0.1–60: what a first ``PING``,
-            or ``GET`` of something small, takes on an open connection. Rather too much than
-            too little: nothing waits for as long unless something is lost.
+            or ``GET`` of something small, takes on an open connection. Choose too much rather
+            than too little: a program waits for so long only when something is lost.
         sockets: How many of the module's six a pool of connections may hold, 1–6.
 
     Raises:

@@ -1,11 +1,12 @@
-"""Existing asyncio software over a modem: the running loop's own calls are redirected.
+"""Redirect the running loop's own calls through a modem, for existing asyncio software.
 
 Layer: adapters.
 
-The loop's methods are wrapped on the instance, once, and stay so. A wrapper asks its
-context for a route: a context that never was inside ``with modem.installed()`` has none,
-and gets the loop's own method. The wrappers stay because tasks outlive the block: one
-that reconnects later must fail, if its modem is closed, and not take another way.
+The methods of the loop object are wrapped once, and stay wrapped. A wrapper looks for a route in
+the context (:mod:`contextvars`) of its caller. A context that never was inside ``with
+modem.installed()`` has no route, and its call goes to the loop's own method. The wrappers stay,
+because tasks outlive the ``with`` block: a task that reconnects after its modem was closed must
+fail, and must not reach the ordinary network.
 """
 
 from __future__ import annotations
@@ -38,17 +39,20 @@ _HANDLERS: Final[dict[str, Callable[..., Any]]] = {
     "getnameinfo": resolver.getnameinfo,
     "sock_connect": streams.sock_connect,
 }
-"""Coroutine methods that go through the modem; called with the route and the original."""
+"""The coroutine methods of a loop that go through the modem, and what is called instead.
+
+Each is called with the route and the loop's own method, then with the caller's arguments.
+"""
 
 
 class Installation(Generic[M]):
-    """Routes the code inside ``with`` through a modem; what ``Modem.installed()`` gives.
+    """Route the code inside ``with`` through a modem; ``Modem.installed()`` returns this.
 
-    It may be entered again, also while it is entered.
+    An installation may be entered several times, also while it is entered.
 
     Args:
         dialer: What opens connections: the modem.
-        loop: The loop that it belongs to.
+        loop: The event loop of the modem.
         own_addresses: Asks which addresses are the module's own.
         strict: Whether what can't be routed raises.
         bypass: What stays on the ordinary network.
@@ -105,7 +109,7 @@ class Installation(Generic[M]):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Take the route out of this context; others that have it keep it."""
+        """Take the route out of this context; the tasks started in the block keep it."""
         leave(self._route)
 
 
@@ -129,7 +133,7 @@ def guard(loop: asyncio.AbstractEventLoop) -> None:
 
 
 Wrapper = Callable[[asyncio.AbstractEventLoop, Callable[..., Any]], Callable[..., Any]]
-"""Makes the method that takes an original's place (``Any``: each has another signature)."""
+"""Makes the method that replaces a loop's own one (``Any``: each has another signature)."""
 
 
 def _wrap(loop: asyncio.AbstractEventLoop, name: str, make: Wrapper) -> None:

@@ -1,9 +1,9 @@
-"""Names: ``getaddrinfo()`` by the module, ``getnameinfo()`` without asking anybody.
+"""Resolve names on the module for ``getaddrinfo()``; answer ``getnameinfo()`` with numbers.
 
 Layer: adapters.
 
-Numbers, services and the shapes of the answer are the system's own: it is asked about
-addresses only, with AI_NUMERICHOST, which sends nothing.
+The system's own ``getaddrinfo()`` reads numbers and names of services, and gives the answer its
+form. The system is asked about addresses only, with AI_NUMERICHOST, so that nothing is sent.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ async def getaddrinfo(
     proto: int = 0,
     flags: int = 0,
 ) -> Rows:
-    """Resolve a name on the module; numbers need nobody.
+    """Resolve a name on the module; an address is its own answer, and asks nobody.
 
     Raises:
         socket.gaierror: As :func:`socket.getaddrinfo`.
@@ -80,7 +80,9 @@ def _ask(host: str | bytes | None, *arguments: Any) -> Rows:
 async def getnameinfo(
     route: Route, original: Original, sockaddr: tuple[Any, ...], flags: int = 0
 ) -> tuple[str, str]:
-    """Give numbers for what would be asked of the ordinary network's DNS.
+    """Return the address and the port as numbers: the module can't look up the name of an address.
+
+    Hosts of the bypass go to the loop's own method.
 
     Raises:
         socket.gaierror: A name is required.

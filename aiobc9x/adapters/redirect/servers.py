@@ -1,4 +1,4 @@
-"""Servers: ``create_server()`` of a loop on a listener of the module.
+"""Replace ``create_server()`` of a loop by a listener of the module.
 
 Layer: adapters.
 """
@@ -22,10 +22,10 @@ from aiobc9x.aio.transports.socket_view import SocketView
 Hosts: TypeAlias = str | bytes | Iterable[str | bytes] | None
 
 FREE_PORTS: Final = range(49152, 65536)
-"""What port 0 is chosen from: nobody has registered these."""
+"""The ports that port 0 is chosen from; none of them is registered for a service."""
 
 _TRIES: Final = 8
-"""Ports that are tried, if those chosen are busy."""
+"""How many random ports are tried, if the chosen ones are busy."""
 
 
 class DeferredServer(asyncio.AbstractServer):
@@ -47,7 +47,7 @@ class DeferredServer(asyncio.AbstractServer):
 
     @property
     def sockets(self) -> tuple[SocketView, ...]:
-        """Something with ``getsockname()``; empty when closed."""
+        """The listening socket, as an object with ``getsockname()``; empty when closed."""
         if self._is_closed:
             return ()
         if self._server is not None:
@@ -178,7 +178,7 @@ def _several(host: Hosts) -> list[str | bytes | None]:
 
 
 async def is_the_modules(route: Route, hosts: list[str | bytes | None]) -> bool:
-    """Whether local addresses are the module's; if not, they are this machine's.
+    """Whether these hosts are addresses of the module; if not, they are this machine's.
 
     Raises:
         ValueError: They are not of one kind.

@@ -1,8 +1,8 @@
-"""Streams: ``create_connection()``, ``sock_connect()`` and ``start_tls()`` of a loop.
+"""Replace ``create_connection()``, ``sock_connect()`` and ``start_tls()`` of a loop.
 
 Layer: adapters.
 
-Some libraries connect a socket of their own first (aiohttp does, to race addresses).
+Some libraries connect a socket of their own first (aiohttp does, to try addresses at once).
 ``sock_connect()`` only notes the address; ``create_connection(sock=…)`` then connects
 through the modem and closes the socket, which never sends anything.
 """
@@ -32,7 +32,7 @@ _ADDRESS_FAMILY: Final = getattr(socket, "EAI_ADDRFAMILY", socket.EAI_FAMILY)
 
 @dataclass(frozen=True, slots=True)
 class _Noted:
-    """Where a socket would be connected to."""
+    """The address that ``sock_connect()`` was called with, and the route of its caller."""
 
     route: Route
     host: Host
@@ -74,7 +74,7 @@ async def create_connection(
     sock: socket.socket | None = None,
     **options: Any,
 ) -> Connected[P]:
-    """Connect through the modem, a noted socket's place included.
+    """Connect through the modem, or in place of a socket that ``sock_connect()`` has noted.
 
     Args:
         route: The route of the running context.
@@ -114,7 +114,7 @@ async def connect(
     port: int,
     **options: Any,
 ) -> Connected[P]:
-    """Connect through the modem, whatever the bypass; see :func:`create_connection`."""
+    """Connect through the modem, whatever the bypass says; see :func:`create_connection`."""
     if not port:
         raise ConnectionRefusedError(
             errno.ECONNREFUSED, f"nobody listens on port 0 of {host.written!r}"
@@ -129,7 +129,7 @@ async def connect(
 
 
 def family_for(host: Host, family: int) -> int:
-    """Return the family that the modem is to be told: none for an address, which has one.
+    """Return the family to ask the modem for: 0 for an address, which has a family of its own.
 
     Raises:
         socket.gaierror: The host is no name, or an address of another family.

@@ -1,10 +1,10 @@
-"""What ``installed(strict=True)`` refuses: calls that would leave by the ordinary network.
+"""Refuse calls that would reach the ordinary network, for ``installed(strict=True)``.
 
 Layer: adapters.
 
-A loop can judge a socket that it is handed, and a function of :mod:`socket` that is to
-run in a thread. A loop can't
-know what any other function does in a thread.
+A call of the loop that is given a socket can be judged by that socket, and a function of
+:mod:`socket` that is to run in a thread by its arguments. What any other function does in a
+thread can't be known.
 """
 
 from __future__ import annotations

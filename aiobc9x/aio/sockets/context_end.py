@@ -1,4 +1,4 @@
-"""Notice that the context of the sockets has ended, which some modules say of no socket.
+"""Notice that the context of the sockets has ended, also where no socket is named.
 
 Layer: aio.
 
@@ -24,7 +24,7 @@ from aiobc9x.wire.urcs import PacketEvent, PdpDeactivated, RadioState, Urc
 logger = logging.getLogger("aiobc9x.aio")
 
 LAST_WORDS_S: Final = 1.0
-"""Behind the word in which a module has ended every socket of a context. Ours."""
+"""Seconds in which a module has ended every socket of a context that it calls over. Ours."""
 
 _FULL_FUNCTION: Final = 1  # 27.007, 8.2
 
@@ -58,7 +58,7 @@ class ContextEnds:
                 self.look(f"+CFUN: {fun}")
 
     def look(self, said: str) -> None:
-        """Look at the sockets now, and again behind the module's last words about them.
+        """Look at the sockets now, and again after the module's last words about them.
 
         Args:
             said: What has told that the context is over.
