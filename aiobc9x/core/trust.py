@@ -53,6 +53,9 @@ UNSURE_MAX_S: Final = 5.0
 """The most seconds that pushed data are held while it is not known how this module ends them.
 Ours."""
 
+PROOFS_MAX: Final = 3
+"""Payloads by which a module's habit is proven as well as can be. Ours."""
+
 LATE_OK_S: Final = 5.0
 """Seconds after the end of a send in which its missing ``OK`` may still come (F23). Ours."""
 
@@ -231,6 +234,8 @@ class PushGate:
         self._lacks_end = False
         # Whether this module prints a CRLF of its own after pushed data; None if not known yet.
         self._ends_own_line: bool | None = None
+        # How many payloads have shown it, up to PROOFS_MAX; each that contradicts halves that.
+        self._proofs = 0
 
     def hold(self, payload: Payload, now: float, frame_s: float = 0.0) -> None:
         """Start to hold a payload.
@@ -326,10 +331,14 @@ class PushGate:
             return held, None
         if self._ends_own_line is None or self._ends_own_line is end:
             self._ends_own_line = end
+            self._proofs = min(self._proofs + 1, PROOFS_MAX)
             return held, None
         # A change of habit: the payload lost two bytes, and took the line end instead of them. Or
-        # what was learned before was wrong, so it is learned again.
-        self._ends_own_line = None
+        # what was learned before was wrong; it is learned again, unless it is proven well: losses
+        # come in bursts, and the next payload must not teach the wrong habit.
+        self._proofs //= 2
+        if not self._proofs:
+            self._ends_own_line = None
         return None, _SWALLOWED
 
     def clear(self) -> None:

@@ -95,6 +95,35 @@ class TestLostBytes:
         assert delivered(peer) == [b"first"]
         assert len(peer.kept(Failed)) == 1
 
+    def test_a_loss_does_not_make_the_next_one_the_habit(self) -> None:
+        """Three payloads have shown the habit; two that contradict it in a row end both sockets."""
+        peer, first = pushing()
+        second = peer.open(access_mode=AccessMode.PUSH)
+        for data in (b"one", b"two", b"three"):
+            peer.say(push(data) + OWN_END + NEXT)
+        peer.say(push(b"four", lost=2) + OWN_END + NEXT)
+        peer.wait(LONG_S)
+        peer.session.resume()
+        swallowing = push(b"five", lost=2).replace(b'recv",0', b'recv",1')
+        peer.say(swallowing + OWN_END + NEXT)
+        peer.wait(LONG_S)
+        assert delivered(peer) == [b"one", b"two", b"three"]
+        assert [event.slot for event in peer.kept(Failed)] == [first, second]
+
+    @pytest.mark.parametrize("proofs", [1, 3])
+    def test_a_habit_that_was_wrong_is_learned_again(self, proofs: int) -> None:
+        """After one payload that contradicts, or after two if it seemed to be proven."""
+        peer, _ = pushing()
+        for _ in range(proofs):
+            peer.say(push(b"learned", lost=2) + OWN_END + NEXT)
+        for _ in range(2):
+            peer.say(push(b"contradicts") + OWN_END + NEXT)
+            peer.wait(LONG_S)
+            peer.session.resume()
+        peer.open(access_mode=AccessMode.PUSH)
+        peer.say(push(b"right").replace(b'recv",0', b'recv",1') + OWN_END + NEXT)
+        assert delivered(peer)[-1] == b"right"
+
     def test_a_trace_counts_though_the_next_frame_is_slow(self) -> None:
         """On a slow line a long payload may take seconds behind the trace."""
         peer, slot = pushing()
