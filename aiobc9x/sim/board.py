@@ -174,7 +174,9 @@ class Board:
             self._put(line, head + data[: fault.count], shown)
             self.restart()
             return
-        if fault is not None:
+        if fault is not None and fault.kind is FaultKind.CORRUPT_BYTES:
+            data = self.faults.corrupted(data, fault.count)
+        elif fault is not None:
             middle = len(data) // 2
             data = data[:middle] + data[middle + fault.count :]
         self._put(line, head + data + b"\r\n", shown)
@@ -191,11 +193,11 @@ class Board:
     def _put(self, key: str, frame: bytes, shown: str) -> None:
         fault = self.faults.strike(LINE_KINDS, key) if not self.mute else None
         if fault is not None:
-            self._put_faulty(fault, frame, shown)
+            self._put_faulty(fault, key.encode("latin-1"), frame, shown)
         else:
             self._write(frame, shown)
 
-    def _put_faulty(self, fault: Fault, frame: bytes, shown: str) -> None:
+    def _put_faulty(self, fault: Fault, text: bytes, frame: bytes, shown: str) -> None:
         match fault.kind:
             case FaultKind.DUPLICATE_LINE:
                 self._write(frame, shown)
@@ -206,6 +208,15 @@ class Board:
                 self._write(b"\r\n" + fault.data + b"\r\n", _printable(fault.data))
             case FaultKind.GARBAGE:
                 self._write(fault.data + frame, shown)
+            case FaultKind.CORRUPT_LINE:
+                wrong = self.faults.corrupted(text, fault.count)
+                self._write(frame.replace(text, wrong, 1), _printable(wrong))
+            case FaultKind.TRUNCATE_LINE:
+                self._write(frame[: -fault.count], shown)
+            case FaultKind.INTERLEAVE:
+                middle = len(frame) // 2
+                between = b"\r\n" + fault.data + b"\r\n"
+                self._write(frame[:middle] + between + frame[middle:], shown)
             case FaultKind.RESET_AT_LINE:
                 self.restart()
 

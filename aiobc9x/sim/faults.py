@@ -3,9 +3,10 @@
 Layer: sim. A :class:`Fault` is a plain value; a :class:`FaultPlan` decides, from its
 seed alone, when one strikes, so that a run can be repeated.
 
-Each kind strikes at one of four points: an output **line** (a URC, an information
-line or a result), a **command** line, a **payload**, or a piece of **data** that
-arrives from the network. ``on`` selects by the beginning of the text found there::
+Each kind strikes at one of five points: an output **line** (a URC, an information
+line or a result), a **command** line, a **payload** on its way to the host, a **send**
+(the payload on its way to the module), or a piece of **data** that arrives from the
+network. ``on`` selects by the beginning of the text found there::
 
     Fault(FaultKind.DROP_LINE, on='+QIURC: "recv"')           # lose the next recv URC
     Fault(FaultKind.ERROR, on="AT+QIRD", after=2)             # ERROR to the third QIRD
@@ -28,6 +29,9 @@ class FaultKind(enum.StrEnum):
     DELAY_LINE = "delay-line"  # line: it comes delay_s later
     REPLACE_LINE = "replace-line"  # line: data comes instead
     GARBAGE = "garbage"  # line: data comes in front, unframed
+    CORRUPT_LINE = "corrupt-line"  # line: count bits of its text are wrong
+    TRUNCATE_LINE = "truncate-line"  # line: its last count bytes are missing, CR and LF first
+    INTERLEAVE = "interleave"  # line: data comes as a line of its own in the middle of it
     RESET_AT_LINE = "reset-at-line"  # line: the module restarts instead
     ERROR = "error"  # command: ERROR, and nothing is done
     IGNORE = "ignore"  # command: no answer
@@ -35,8 +39,10 @@ class FaultKind(enum.StrEnum):
     STUCK = "stuck"  # command: neither hears nor speaks until a reset
     RESET = "reset"  # command: restarts instead of an answer
     NETWORK_DOWN = "network-down"  # command: coverage is lost, for delay_s if not 0
-    SEND_FAIL = "send-fail"  # command QISEND, QISENDEX: SEND FAIL, nothing is sent
+    SEND_FAIL = "send-fail"  # send: SEND FAIL, nothing is sent
+    LOSE_SENT = "lose-sent"  # send after a prompt: count bytes don't reach the module
     LOSE_BYTES = "lose-bytes"  # payload: count bytes missing from its middle
+    CORRUPT_BYTES = "corrupt-bytes"  # payload: count bits of it are wrong
     RESET_IN_PAYLOAD = "reset-in-payload"  # payload: restarts after count bytes of it
     DROP_ON_FULL = "drop-on-full"  # data: TCP bytes that find no room are lost
     SWALLOW_RECV = "swallow-recv"  # data: no recv URC while a send is in data mode
@@ -49,6 +55,9 @@ LINE_KINDS = frozenset(
         FaultKind.DELAY_LINE,
         FaultKind.REPLACE_LINE,
         FaultKind.GARBAGE,
+        FaultKind.CORRUPT_LINE,
+        FaultKind.TRUNCATE_LINE,
+        FaultKind.INTERLEAVE,
         FaultKind.RESET_AT_LINE,
     }
 )
@@ -66,7 +75,9 @@ COMMAND_KINDS = frozenset(
 )
 """The kinds that strike at a command line."""
 
-PAYLOAD_KINDS = frozenset({FaultKind.LOSE_BYTES, FaultKind.RESET_IN_PAYLOAD})
+PAYLOAD_KINDS = frozenset(
+    {FaultKind.LOSE_BYTES, FaultKind.CORRUPT_BYTES, FaultKind.RESET_IN_PAYLOAD}
+)
 """The kinds that strike at a payload on its way to the host."""
 
 
@@ -81,8 +92,9 @@ class Fault:
         times: How many are struck then; ``None`` for all.
         probability: Of each of those, from 0 to 1, by the seed.
         delay_s: Seconds, for the kinds that say so.
-        count: Bytes, for the kinds that say so.
-        data: For ``REPLACE_LINE`` the text of the line, for ``GARBAGE`` the bytes.
+        count: Bytes or bits, for the kinds that say so.
+        data: For ``REPLACE_LINE`` and ``INTERLEAVE`` the text of the line, for ``GARBAGE``
+            the bytes.
 
     """
 
@@ -122,6 +134,13 @@ class FaultPlan:
             fault.kind is kind and (fault.times is None or struck < fault.times)
             for fault, struck in zip(self._faults, self._struck, strict=True)
         )
+
+    def corrupted(self, data: bytes, count: int) -> bytes:
+        """Return ``data`` with ``count`` of its bits wrong, chosen by the seed."""
+        wrong = bytearray(data)
+        for bit in self._random.sample(range(8 * len(data)), min(count, 8 * len(data))):
+            wrong[bit // 8] ^= 1 << bit % 8
+        return bytes(wrong)
 
     def strike(self, kinds: Iterable[FaultKind], text: str) -> Fault | None:
         """Return the first fault of these kinds that strikes at ``text``, if one does."""

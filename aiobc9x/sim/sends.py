@@ -27,6 +27,7 @@ class DataMode:
         name: ``+QISEND`` or ``+QISENDEX``.
         wanted: Characters that end a fixed-length payload; ``None`` for variable length.
         most: Characters at which a variable-length payload is sent without a Ctrl-Z.
+        losing: Bytes that a fault still takes away.
 
     """
 
@@ -34,6 +35,7 @@ class DataMode:
     socket: Socket
     wanted: int | None
     most: int
+    losing: int = 0
     payload: bytearray = field(default_factory=bytearray)
 
     @property
@@ -88,7 +90,9 @@ class Sends:
             return
         scale = 2 if is_hex else 1
         wanted = None if length is None else length * scale
-        self._mode = DataMode(command.name, socket, wanted, SEND_MAX_BYTES * scale)
+        fault = self._board.faults.strike((FaultKind.LOSE_SENT,), f"AT{command.name}")
+        losing = fault.count if fault is not None else 0
+        self._mode = DataMode(command.name, socket, wanted, SEND_MAX_BYTES * scale, losing)
         self._board.raw(">", PROMPTS[self._board.options.prompt])
 
     def _inline(self, given: Arguments, length: int | None, *, is_hex: bool) -> bytes:
@@ -133,6 +137,10 @@ class Sends:
         mode = self._mode
         if mode is None:
             return 0
+        if mode.losing:
+            lost = min(mode.losing, len(data))
+            mode.losing -= lost
+            return lost
         if mode.wanted is not None:
             used = min(len(data), mode.wanted - len(mode.payload))
             mode.payload += data[:used]

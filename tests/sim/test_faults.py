@@ -3,11 +3,17 @@
 import pytest
 
 from aiobc9x.sim.faults import Fault, FaultKind, FaultPlan, parse_fault
+from aiobc9x.sim.options import SimOptions
 from tests.sim.desk import Desk, lines
 from tests.support.words import CLOSE_OK, ERROR, OK, SEND_OK
 
 RECV = '+QIURC: "recv"'
 RDY = lines("RDY")
+
+
+def wrong_bits(said: bytes, meant: bytes) -> int:
+    """Count the bits in which two texts of one length differ."""
+    return sum((a ^ b).bit_count() for a, b in zip(said, meant, strict=True))
 
 
 class TestPlan:
@@ -86,6 +92,44 @@ class TestLines:
         desk = Desk(None, Fault(FaultKind.GARBAGE, on="OK", data=b"\x00\xff"))
         assert desk.type("AT") == b"\x00\xff" + OK
 
+    def test_corrupt(self) -> None:
+        """So many bits of the text, by the seed; never of the framing, nor of a payload."""
+        for seed in range(20):
+            fault = Fault(FaultKind.CORRUPT_LINE, on="+CSQ", count=2)
+            said = Desk(SimOptions(seed=seed, faults=(fault,))).type("AT+CSQ")
+            assert wrong_bits(said, lines("+CSQ: 20,0") + OK) == 2
+            assert said.startswith(b"\r\n")
+            assert said.endswith(b"\r\n" + OK)
+
+    def test_corrupt_header(self) -> None:
+        desk = Desk(None, Fault(FaultKind.CORRUPT_LINE, on="+QIRD"))
+        desk.hear(desk.open(), b"0123456789")
+        said = desk.type("AT+QIRD=0,100")
+        assert said.endswith(b"\r\n0123456789\r\n" + OK)
+        assert wrong_bits(said, lines("+QIRD: 10", "0123456789") + OK) == 1
+
+    @pytest.mark.parametrize(("count", "said"), [(1, b"\r\nOK\r"), (3, b"\r\nO")])
+    def test_truncate(self, count: int, said: bytes) -> None:
+        """The end never comes; the next line follows at once."""
+        desk = Desk(None, Fault(FaultKind.TRUNCATE_LINE, on="OK", count=count))
+        assert desk.type("AT") == said
+        assert desk.type("AT") == OK
+
+    def test_truncate_payload(self) -> None:
+        desk = Desk(None, Fault(FaultKind.TRUNCATE_LINE, on="+QIRD", count=4))
+        desk.hear(desk.open(), b"0123456789")
+        assert desk.type("AT+QIRD=0,100") == b"\r\n+QIRD: 10\r\n01234567" + OK
+
+    def test_interleave(self) -> None:
+        desk = Desk(None, Fault(FaultKind.INTERLEAVE, on="+CSQ", data=b"+CSCON: 1"))
+        assert desk.type("AT+CSQ") == b"\r\n+CSQ:" + lines("+CSCON: 1") + b" 20,0\r\n" + OK
+
+    def test_interleave_payload(self) -> None:
+        desk = Desk(None, Fault(FaultKind.INTERLEAVE, on="+QIRD", data=b"+CSCON: 1"))
+        desk.hear(desk.open(), b"0123456789abcdef")
+        said = b"\r\n+QIRD: 16\r\n01" + lines("+CSCON: 1") + b"23456789abcdef\r\n" + OK
+        assert desk.type("AT+QIRD=0,100") == said
+
     def test_reset(self) -> None:
         """The banner instead of the line; sockets are gone, echo is on."""
         desk = Desk(None, Fault(FaultKind.RESET_AT_LINE, on="SEND OK"))
@@ -154,9 +198,29 @@ class TestCommands:
         assert desk.run('AT+QISEND=0,1,"z"') == OK + SEND_OK
         assert bytes(peer.received) == b"z"
 
+    def test_lost_on_the_way_to_the_module(self) -> None:
+        """The module waits for the rest, and takes the next bytes for it."""
+        desk = Desk(None, Fault(FaultKind.LOSE_SENT, on="AT+QISEND", count=3))
+        peer = desk.open()
+        desk.type("AT+QISEND=0,5")
+        assert desk.feed(b"ab") + desk.feed(b"cde") + desk.wait(1) == b""
+        assert desk.feed(b"AT\r") + desk.wait(1) == OK + SEND_OK
+        assert bytes(peer.received) == b"deAT\r"
+        desk.type("AT+QISEND=0,2")
+        assert desk.feed(b"fg") + desk.wait(1) == OK + SEND_OK
+
 
 class TestPayloads:
     """What lies between header and OK."""
+
+    def test_corrupt_bytes(self) -> None:
+        """The payload alone; the header counts rightly."""
+        desk = Desk(None, Fault(FaultKind.CORRUPT_BYTES, on="+QIRD", count=3))
+        desk.hear(desk.open(), b"0123456789")
+        said = desk.type("AT+QIRD=0,100")
+        assert said.startswith(b"\r\n+QIRD: 10\r\n")
+        assert said.endswith(b"\r\n" + OK)
+        assert wrong_bits(said, lines("+QIRD: 10", "0123456789") + OK) == 3
 
     def test_lost_bytes(self) -> None:
         """The header counts what isn't there."""
