@@ -63,7 +63,7 @@ from aiobc9x.aio.queries.results import (
     Signal,
 )
 from aiobc9x.aio.queries.settings import SettingQueries, check_lengths
-from aiobc9x.aio.reconnecting import Life, ModemState
+from aiobc9x.aio.reconnecting import OPEN_LIMIT_S, Life, ModemState
 from aiobc9x.aio.recovery import Health
 from aiobc9x.aio.sockets.access_modes import ModeSwitcher
 from aiobc9x.aio.sockets.closing import close_all
@@ -153,7 +153,7 @@ class Modem:
             driver,
             self._health,
             self._readiness,
-            partial(open_link_apart, options.address, options.serial),
+            partial(open_link_apart, options.address, options.serial, OPEN_LIMIT_S),
             partial(is_there, options.address),
         )
         self._closing: asyncio.Task[None] | None = None

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import inspect
 import logging
 import math
 import random
@@ -35,6 +36,7 @@ from aiobc9x.aio.bringup.readiness import Readiness
 from aiobc9x.aio.bringup.startup import Started, start
 from aiobc9x.aio.bringup.synchronize import synchronize
 from aiobc9x.aio.line.driver import Driver
+from aiobc9x.aio.line.finishing import contain
 from aiobc9x.aio.line.link import Link
 from aiobc9x.aio.line.subscriptions import LinkDown, LinkUp, Recovering
 from aiobc9x.aio.recovery import Health
@@ -64,6 +66,10 @@ SCAN_IN_STEP_S: Final = 25.0
 BOOT_S: Final = 30.0
 """Seconds of silence until the hook is called: a module that has just been switched on, as by
 being plugged in or by the hook itself, is silent for a while, and must not be reset again. Ours."""
+
+OPEN_LIMIT_S: Final = 60.0
+"""Seconds for opening the port: a user's ``create`` may never end. Our choice; it is long,
+because a tunnel may need that many."""
 
 HOOK_LIMIT_S: Final = 60.0
 """Seconds that one call of the user's hook may take; our choice."""
@@ -118,6 +124,9 @@ class Reconnect:
             ``None`` for never.
         reset: An async callable that is given the modem and restarts the module from outside: by
             a GPIO, by the power of its USB port. Called when the port opens and nothing answers.
+            It has 60 s and is then cancelled; its exceptions go to the loop's exception handler.
+            Either way the modem goes on trying. The port is closed meanwhile, so a command that
+            the hook sends fails at once with :class:`LinkLost`.
         resets_per_hour: The most calls of ``reset``, plus restarts for lack of a network, in any
             hour: a network may refuse a module that restarts too often (seen with its relatives).
         wait_for_device: Whether the first opening waits too until the device is there.
@@ -137,14 +146,15 @@ class Reconnect:
 
     def __post_init__(self) -> None:
         """Refuse values that are out of range."""
-        for name in ("first_delay", "max_delay"):
-            check_positive_seconds(name, getattr(self, name))
-        if not self.first_delay <= self.max_delay < math.inf:
+        for name in ("first_delay", "max_delay", "give_up_after"):
+            if (seconds := getattr(self, name)) is not None or name != "give_up_after":
+                check_positive_seconds(name, seconds)
+            if seconds == math.inf:
+                raise ValueError(f"{name} is {seconds}: use a finite number of seconds")
+        if self.first_delay > self.max_delay:
             raise ValueError(
                 f"max_delay is {self.max_delay}: use first_delay ({self.first_delay}) or more"
             )
-        if self.give_up_after is not None:
-            check_positive_seconds("give_up_after", self.give_up_after)
         if self.reset is not None and not callable(self.reset):
             raise TypeError(f"reset must be an async callable, not {type(self.reset).__name__}")
         check_integer("resets_per_hour", self.resets_per_hour, 0)
@@ -174,7 +184,7 @@ class Life:
         driver: Runs the session over the link.
         health: Configures the module.
         readiness: Knows whether the module has a network.
-        open_link: Opens the link once more.
+        open_link: Opens the link once more, or fails, within a limited time.
         is_there: Whether the device is there, as far as can be seen without opening it.
 
     Attributes:
@@ -308,19 +318,30 @@ class Life:
 
     async def _reset(self, policy: Reconnect, attempt: int, reason: str) -> bool:
         """Have the user's hook reset the module, if there is one; return whether it was called."""
-        if policy.reset is None or not self._may_reset(policy):
-            return False
         driver = self._driver
+        if policy.reset is None or driver.hook is not None or not self._may_reset(policy):
+            return False  # the last call may run on, if it ignores its cancellation
         driver.hub.publish(Recovering("hook", attempt, 0.0, reason))
         driver.session.statistics.reset_hooks += 1
         await driver.link.aclose()  # a hook that switches the port's power off needs it closed
         try:
-            async with asyncio.timeout(HOOK_LIMIT_S):
-                await policy.reset(self._modem())
+            await contain(self._run_hook(policy.reset), HOOK_LIMIT_S)
         except Exception as exc:
+            logger.warning("! the reset hook failed: %s", str(exc) or type(exc).__name__)
             driver.report("the reset hook failed", exc)
         self._silent_since = driver.time()
         return True
+
+    async def _run_hook(self, hook: Hook) -> None:
+        """Call the user's hook; commands that it sends itself fail, because the port is closed."""
+        self._driver.hook = asyncio.current_task()
+        try:
+            result = hook(self._modem())
+            if not inspect.isawaitable(result):
+                raise TypeError(f"reset must be an async callable; it returned {result!r}")
+            await result
+        finally:
+            self._driver.hook = None
 
     def _may_reset(self, policy: Reconnect) -> bool:
         """Count a reset, unless there were too many within an hour."""

@@ -41,13 +41,19 @@ class TestPolicy:
         [
             ("first_delay", 0),
             ("first_delay", math.nan),
+            ("first_delay", -1),
+            ("first_delay", math.inf),
+            ("max_delay", math.nan),
             ("max_delay", 0.5),
             ("max_delay", math.inf),
             ("give_up_after", 0),
             ("give_up_after", -1.0),
+            ("give_up_after", math.nan),
+            ("give_up_after", math.inf),
             ("resets_per_hour", -1),
             ("network_patience", -1),
             ("network_patience", math.nan),
+            ("network_patience", math.inf),
         ],
     )
     def test_values(self, argument: str, value: float) -> None:
@@ -254,20 +260,6 @@ class TestUnplugged:
             await modem.available(timeout=120)
             await echoed(modem)
 
-    @virtual
-    async def test_what_create_raises(self) -> None:
-        """It is a user's: reported to the loop, and tried again."""
-        async with Bench() as bench:
-            modem = await bench.open_lasting()
-            seen: list[dict[str, Any]] = []
-            asyncio.get_running_loop().set_exception_handler(lambda _loop, c: seen.append(c))
-            bench.refusal = ZeroDivisionError()
-            bench.cut_line()
-            await asyncio.sleep(10)
-            bench.refusal = None
-            await modem.available(timeout=90)
-            assert {type(c["exception"]) for c in seen} == {ZeroDivisionError}
-
 
 class TestWedged:
     """The port is there, and the module does not answer."""
@@ -332,29 +324,6 @@ class TestWedged:
             assert 4 <= len(calls) <= 8
             assert all(b - a > 3600 for a, b in zip(calls, calls[2:], strict=False))
             bench.silence(False)
-
-    @pytest.mark.parametrize("fault", ["raises", "hangs"])
-    @virtual
-    async def test_a_hook_that_fails(self, fault: str) -> None:
-        """It is bounded, reported and counted, and the ladder goes on."""
-        async with Bench() as bench:
-            seen: list[dict[str, Any]] = []
-            asyncio.get_running_loop().set_exception_handler(lambda _loop, c: seen.append(c))
-
-            async def reset(_modem: aiobc9x.Modem) -> None:
-                if fault == "raises":
-                    raise ZeroDivisionError
-                await asyncio.sleep(1e6)
-
-            modem = await bench.open_lasting(reconnect=Reconnect(reset=reset))
-            bench.silence(True)
-            with pytest.raises((aiobc9x.LinkTimeout, LinkLost)):
-                await modem.command("AT+CSQ")
-            await asyncio.sleep(1000)
-            assert modem.statistics.reset_hooks == 6
-            assert len(seen) == 6
-            bench.silence(False)
-            await modem.available(timeout=60)
 
     @virtual
     async def test_events_tell_of_each_rung(self) -> None:

@@ -102,7 +102,7 @@ class Bench:
         self._modem: aiobc9x.Modem | None = None
         self.opened: list[Streams] = []
         self.is_plugged_in, self.is_silent = True, False
-        self.refusal: Exception | None = None
+        self.refusal: BaseException | None = None
         self.creations = 0
 
     def _note(self, direction: str, text: str) -> None:

@@ -101,6 +101,7 @@ class Driver:
         on_sockets_lost: Called when every socket has ended at once.
         is_forgotten: The program has dropped its modem without closing it; the warning about
             that has been given.
+        hook: The task that runs the user's ``reset`` hook, which must not wait for the link.
 
     """
 
@@ -116,6 +117,7 @@ class Driver:
         self.on_orphaned: Callable[[int], None] = lambda _id: None
         self.on_sockets_lost: Callable[[], None] = lambda: None
         self.is_forgotten = False
+        self.hook: asyncio.Task[Any] | None = None  # Any: its result is of no interest
         self._link = link
         self._loop = asyncio.get_running_loop()
         self._expected = Expected()
@@ -265,8 +267,12 @@ class Driver:
     ) -> Job:
         if self._dead is not None:
             raise LinkLost(self._dead)
-        if self._away is not None and lane is _RECOVERY:
-            raise LinkLost(self._away)  # there is nothing to bring in step
+        if self._away is not None:
+            if lane is _RECOVERY:
+                raise LinkLost(self._away)  # there is nothing to bring in step
+            if self.hook is not None and asyncio.current_task() is self.hook:
+                # To wait for the link would be to wait for itself.
+                raise LinkLost("the reset hook can't send commands: the port is closed meanwhile")
         if asyncio._get_running_loop() is not self._loop:
             # Raises. Called only here, because one call for each command would cost time.
             self.home.check_loop()

@@ -29,7 +29,7 @@ import serial
 import serial_asyncio
 from serial.tools import list_ports
 
-from aiobc9x.aio.line.finishing import until_done
+from aiobc9x.aio.line.finishing import LAST_MOMENT_S, until_done
 from aiobc9x.aio.line.serial_server import Greeting, keep_alive
 from aiobc9x.errors import LinkLost, PortBusy, PortDenied, PortNotFound
 
@@ -42,6 +42,9 @@ CLOSE_LIMIT_S: Final = 2.0
 """Seconds that closing may take before the rest of the output is dropped."""
 
 _READ_BYTES: Final = 4096
+
+_LATE: Final[set[asyncio.Task[None]]] = set()
+"""Closes of links that were opened after they had been given up; asyncio keeps no task alive."""
 
 USB: Final = "usb:"
 """What begins an address that names a USB device, by whatever name the system gives it."""
@@ -333,26 +336,55 @@ async def open_link(address: str | Create, settings: SerialSettings) -> Link:
     return link
 
 
-async def open_link_apart(address: str | Create, settings: SerialSettings) -> Link:
+async def open_link_apart(
+    address: str | Create, settings: SerialSettings, limit: float | None = None
+) -> Link:
     """Open a link in a context of its own.
 
     It must not go through another modem that the caller's context is routed through.
 
+    Args:
+        address: As for :func:`open_link`.
+        settings: As for :func:`open_link`.
+        limit: Seconds that the opening may take; ``None``: as long as it takes.
+
     Raises:
-        LinkLost: As :func:`open_link`, with all its other errors.
+        LinkLost: As :func:`open_link`, with all its other errors; or the opening did not end in
+            ``limit``, or was cancelled from inside.
 
     Cancellation closes what was opened.
     """
     opening = asyncio.create_task(open_link(address, settings), context=contextvars.Context())
     try:
-        return await asyncio.shield(opening)
+        await asyncio.wait([opening], timeout=limit)
     except asyncio.CancelledError:
-        opening.cancel()
-        await until_done(opening)
+        await _give_up(opening)
+        raise
+    name = address if isinstance(address, str) else _name_of(address)
+    if not opening.done():
+        await _give_up(opening)
+        raise LinkLost(f"{name} could not be opened in {limit:g} s")
+    if opening.cancelled():
+        raise LinkLost(f"{name} could not be opened: it was cancelled from inside")
+    return opening.result()
+
+
+async def _give_up(opening: asyncio.Task[Link]) -> None:
+    """Cancel an opening, and close what it has opened nevertheless, also when it does so late."""
+    opening.cancel()
+    # An opening that waits for a thread has a limit of its own.
+    if await until_done(opening, CLOSE_LIMIT_S + LAST_MOMENT_S):
         if not opening.cancelled() and opening.exception() is None:
             # It came in the same turn as the cancellation.
             await until_done(asyncio.create_task(opening.result().aclose()))
-        raise
+    else:
+        opening.add_done_callback(_close_unwanted)
+
+
+def _close_unwanted(opening: asyncio.Task[Link]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        _LATE.add(task := asyncio.create_task(opening.result().aclose()))
+        task.add_done_callback(_LATE.discard)
 
 
 async def is_there(address: str | Create) -> bool:
