@@ -266,19 +266,6 @@ def open_modem(
             closed its socket, as the note recommends (§2.2.1, note 5). With 0 the module
             decides, and its refusal is ``AddressBusy``. A port whose socket was ended by a
             restart or by the network can be used at once.
-        state_interval: Seconds between AT+QISTATE while somebody reads, and of silence until a
-            serial server or a stream from ``create``, which could vanish without a word, is
-            asked by AT; 0 for never.
-        answer_timeout: Seconds without a byte of an answer until it counts as lost, which
-            ends a connection whose bytes it concerns. The note says 300 ms; modules that
-            write flash or search a cell take seconds.
-        send_form: ``"auto"``: each payload by the form that takes least time on this line
-            (§2.2.4, §2.2.5). ``"inline"``: never as hex. ``"hex"``: always as hex.
-            ``"fixed"``: always at the prompt. What the module refuses goes at the prompt.
-        port_quarantine: Seconds that a fixed local port, a listener's too, isn't used again
-            once AT+QICLOSE has closed its socket: what the note recommends (§2.2.1, note 5).
-            0 asks the module at once, and its refusal is ``AddressBusy``. A port whose socket
-            a restart or the network has ended can always be used at once.
         reconnect: How the modem comes back behind a port that has gone, or a module that does not
             answer any more: calls in flight and connections fail, and the same :class:`Modem`
             goes on. ``None``: it ends for good, and everything raises :class:`LinkLost`.
