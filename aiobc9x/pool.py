@@ -17,8 +17,8 @@ import math
 import socket
 import ssl as ssl_module
 import warnings
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Awaitable, Callable, Container, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from types import TracebackType
@@ -79,6 +79,9 @@ T = TypeVar("T")
 
 TOGETHER_S: Final = 5.0
 """Seconds that an opening waits for the other modems once one modem is open; our choice."""
+
+WATCH_S: Final = 0.5
+"""Seconds between two looks whether the modem of a call still answers; our choice."""
 
 OF_THE_MODEM: Final = (
     LinkLost,
@@ -160,6 +163,11 @@ class _Member:
         return self.modem is not None and self.modem.is_ready
 
     @property
+    def falters(self) -> bool:
+        """Whether the modem takes no commands, or owes an answer for too long."""
+        return self.modem is None or self.modem._life.falters
+
+    @property
     def room(self) -> int:
         """Free sockets, less one for each call that may be about to take one."""
         assert self.modem is not None
@@ -178,6 +186,7 @@ class _Member:
                 self.error = exc
             self._changes.tell()
             if self.modem is not None:
+                self.modem._driver.on_state_changed = self._changes.tell
                 self.get_ready()  # so that the first call finds it ready
                 return
             if (policy := self._policy) is None:
@@ -242,13 +251,16 @@ class ModemPool:
 
     Each call goes to the modem that is up, has a network, and has most free sockets. If the
     *modem* fails, the next one is tried: a lost link, a restart, no answer in time, no network,
-    no free socket, a SIM that can't be used. If the peer fails, the error is raised at once: a
+    no free socket, a SIM that can't be used. A call doesn't wait for the end of such trouble if
+    another modem has a network: it leaves a modem that is not up any more, or that has owed an
+    answer for 3 s. If the peer fails, the error is raised at once: a
     connection that is refused, a name without an address, a peer that doesn't answer. A call
     that finds no modem with a network waits for the first one that has it, within its
     ``timeout``, or 180 s; one on which a modem has failed doesn't wait for those that are away.
 
-    What is open stays on its modem, and ends with that modem's link. The extra info ``"modem"``
-    of a transport is its :class:`Modem`.
+    What is open stays on its modem, and ends with that modem's link; bytes that were written to
+    it are never sent again through another one. The extra info ``"modem"`` of a transport is its
+    :class:`Modem`.
 
     Every method can be cancelled safely, as those of :class:`Modem`.
     """
@@ -374,18 +386,28 @@ class ModemPool:
             check_seconds("timeout", timeout)
         end = None if timeout is None else self._loop.time() + timeout
         tried: dict[_Member, BaseException] = {}
+        left: set[_Member] = set()  # while they faltered; tried again if no other one is there
         while True:
+            rest = None if end is None else end - self._loop.time()
             try:
-                member = await self._pick(tried, None if end is None else end - self._loop.time())
+                member = await self._pick(tried, left, rest)
             except StageTimeout:
                 if not tried or (end is not None and self._loop.time() >= end):
                     raise
                 raise next(iter(tried.values())) from None
             assert member.modem is not None
             member.calls += 1
+            rest = None if end is None else end - self._loop.time()
+            leaving = asyncio.timeout(None)
             try:
-                return await call(member.modem, None if end is None else end - self._loop.time())
+                async with leaving:
+                    with self._watch(member, leaving, {*tried, *left}):
+                        return await call(member.modem, rest)
             except Exception as exc:
+                if leaving.expired() and type(exc) is TimeoutError:
+                    logger.info("! %s falters, another modem is tried", member.name)
+                    left.add(member)
+                    continue
                 is_late = end is not None and self._loop.time() >= end
                 if is_late or self._closing is not None or not is_modems(exc):
                     raise
@@ -394,8 +416,57 @@ class ModemPool:
             finally:
                 member.calls -= 1
 
-    async def _pick(self, tried: dict[_Member, BaseException], timeout: float | None) -> _Member:
+    @contextmanager
+    def _watch(
+        self, member: _Member, leaving: asyncio.Timeout, spent: Container[_Member]
+    ) -> Iterator[None]:
+        """Cut a call short within the block, if its modem falters and another one could do it.
+
+        None of the pool's calls has had an effect before it returns, which another modem could
+        double: what a call that is cut short has opened is closed.
+
+        Args:
+            member: The modem of the call.
+            leaving: Around the call; expires then.
+            spent: The modems that are no alternative.
+
+        """
+        timer: asyncio.TimerHandle
+
+        def look() -> None:
+            nonlocal timer
+            timer.cancel()
+            if leaving.expired():
+                return
+            if member.falters:
+                others = [each for each in self._members if each is not member]
+                left = [each for each in others if each not in spent and not each.falters]
+                if any(each.is_ready for each in left):
+                    leaving.reschedule(self._loop.time())
+                    return
+                for each in left:
+                    each.get_ready()
+            timer = self._loop.call_later(WATCH_S, look)
+
+        timer = self._loop.call_later(WATCH_S, look)
+        try:
+            with self._changes.told(look):
+                yield
+        finally:
+            timer.cancel()
+
+    async def _pick(
+        self,
+        tried: dict[_Member, BaseException],
+        spared: Container[_Member],
+        timeout: float | None,
+    ) -> _Member:
         """Return the best modem that has not been tried; wait for one to be ready, if none is.
+
+        Args:
+            tried: The modems that have failed, and how; those that fail here are added.
+            spared: The modems that are taken only if no other one is ready.
+            timeout: Seconds; ``None`` for as long as a modem waits for its network.
 
         Raises:
             StageTimeout: None is ready in time.
@@ -414,7 +485,9 @@ class ModemPool:
                     for each in left:
                         if each.is_up and not each.is_ready:
                             each.get_ready()  # for a later call
-                    return max(ready, key=lambda each: each.room)
+                    return max(
+                        ready, key=lambda each: (each not in spared, not each.falters, each.room)
+                    )
                 for each in left:
                     task = asked.get(each)
                     if task is None or task.done():

@@ -40,7 +40,6 @@ from aiobc9x.aio.line.finishing import contain
 from aiobc9x.aio.line.link import Link
 from aiobc9x.aio.line.subscriptions import LinkDown, LinkUp, Recovering
 from aiobc9x.aio.recovery import Health
-from aiobc9x.aio.sockets.changes import Changes
 from aiobc9x.errors import (
     CommandError,
     LinkTimeout,
@@ -87,6 +86,12 @@ A device that has just been plugged in belongs to root until udev has given it i
 
 NETWORK_LOOK_S: Final = 60.0
 """Seconds between two looks whether a module has a network, while it is not known to have one."""
+
+FALTERS_S: Final = 3.0
+"""Seconds of silence about a command after which a modem counts as faltering; our choice.
+
+Ten times what the note allows. A module that writes flash or searches a cell may take longer, so
+nothing ends by it: only a pool takes another modem, and a health check says no."""
 
 _RADIO_PAUSE_S: Final = 5.0
 _FOREVER: Final = math.inf
@@ -187,9 +192,6 @@ class Life:
         open_link: Opens the link once more, or fails, within a limited time.
         is_there: Whether the device is there, as far as can be seen without opening it.
 
-    Attributes:
-        changed: Tells whenever :attr:`state` may have changed.
-
     """
 
     def __init__(
@@ -208,7 +210,6 @@ class Life:
         self._is_returning = False
         self._silent_since = 0.0
         self._resets: deque[float] = deque()
-        self.changed = Changes()
         if policy is not None:
             driver.on_link_lost = self.on_link_lost
 
@@ -221,6 +222,11 @@ class Life:
             return ModemState.AWAY
         return ModemState.RECOVERING if self._driver.session.suspended else ModemState.UP
 
+    @property
+    def falters(self) -> bool:
+        """Whether the modem takes no commands, or has owed an answer for :data:`FALTERS_S`."""
+        return self.state is not ModemState.UP or self._driver.silence >= FALTERS_S
+
     async def on_link_lost(self, reason: str) -> None:
         """Bring the modem back; one try after the other, until it is there or given up."""
         if self._is_returning:
@@ -231,13 +237,12 @@ class Life:
         self._silent_since = driver.last_input
         driver.session.statistics.link_losses += 1
         driver.hub.publish(LinkDown(reason))
-        self.changed.tell()
         self._readiness.restarted()  # the module may restart unseen while there is no link
         try:
             await self._return(self._policy, reason)
         finally:
             self._is_returning = False
-            self.changed.tell()
+            driver.on_state_changed()
 
     async def _return(self, policy: Reconnect, reason: str) -> None:
         driver, attempt, denials = self._driver, 0, 0

@@ -236,6 +236,7 @@ class Health:
 
     def _go_on(self) -> None:
         self._driver.session.resume()
+        self._driver.on_state_changed()
         self._driver.hub.publish(StepRegained())
         self._driver.kick()
 

@@ -355,6 +355,17 @@ class Session:
         """When the answer to the command in flight must have come; infinity if there is none."""
         return math.inf if self._exchange is None else self._exchange.ends_at()
 
+    def silence(self, now: float) -> float:
+        """Return for how many seconds the module has owed an answer without a byte of any kind.
+
+        0 while no command is in flight, and while the line or data of one may still be on the way.
+        """
+        exchange = self._exchange
+        if exchange is None:
+            return 0.0
+        size = exchange.size_bytes + (len(exchange.outgoing) if exchange.prompted else 0)
+        return max(0.0, now - self._last_traffic - self._byte_s * size)
+
     def is_sending(self, slot: Slot) -> bool:
         """Whether a send of this socket is outstanding; :class:`SendOver` reports its end."""
         send = self._sender.outstanding

@@ -8,7 +8,7 @@ from aiobc9x.core.events import Finished, Job, Lane
 from aiobc9x.core.profile import ModuleProfile
 from aiobc9x.wire.commands.radio import Cgatt
 from aiobc9x.wire.commands.tcpip import Qistate
-from tests.core.peer import Peer, ask
+from tests.core.peer import PROMPT, Peer, ask
 from tests.support.words import ERROR, OK, SEND_FAIL, closed, line
 
 
@@ -190,6 +190,27 @@ def test_no_answer_is_due_if_nothing_is_in_flight() -> None:
     peer.session.poll_interval = 10.0
     assert peer.session.deadline() is not None
     assert peer.session.answer_due == float("inf")
+
+
+def test_silence_is_counted_from_the_end_of_the_line() -> None:
+    """While an answer is owed alone; any byte of the module ends it, the data's own time too."""
+    peer = Peer()
+    assert peer.session.silence(peer.now + 60.0) == 0.0, "nothing is owed"
+    assert peer.session.submit(ask("AT+A"), peer.now) == b"AT+A\r"
+    assert peer.session.silence(peer.now + 0.001) == 0.0, "it may still be on the way"
+    peer.wait(3.0)
+    assert peer.session.silence(peer.now) == pytest.approx(3.0, abs=0.01)
+    peer.say(closed(5))
+    assert peer.session.silence(peer.now) == 0.0
+    peer.say(OK)
+    assert peer.session.silence(peer.now + 60.0) == 0.0
+    slot = peer.open()
+    peer.session.write(slot, bytes(960))
+    (command,) = peer.written()
+    assert command == b"AT+QISEND=0,960\r"
+    peer.say(PROMPT)
+    peer.written()
+    assert peer.session.silence(peer.now + 1.5) == pytest.approx(0.5, abs=0.05), "at 9600 bit/s"
 
 
 def test_what_waits_for_the_network_tells_nothing_of_the_line() -> None:

@@ -99,6 +99,7 @@ class Driver:
         on_orphaned: Called with a connect ID on which the module has a connection that has no
             owner here (F35).
         on_sockets_lost: Called when every socket has ended at once.
+        on_state_changed: Called when the modem may or may not take commands any more, or again.
         is_forgotten: The program has dropped its modem without closing it; the warning about
             that has been given.
         hook: The task that runs the user's ``reset`` hook, which must not wait for the link.
@@ -116,6 +117,7 @@ class Driver:
         self.on_woken: Callable[[], Coroutine[Any, Any, None]] | None = None
         self.on_orphaned: Callable[[int], None] = lambda _id: None
         self.on_sockets_lost: Callable[[], None] = lambda: None
+        self.on_state_changed: Callable[[], None] = lambda: None
         self.is_forgotten = False
         self.hook: asyncio.Task[Any] | None = None  # Any: its result is of no interest
         self._link = link
@@ -154,6 +156,11 @@ class Driver:
     def last_input(self) -> float:
         """When bytes last arrived, by the loop's clock."""
         return self._last_input
+
+    @property
+    def silence(self) -> float:
+        """For how many seconds the module has owed an answer without a byte of any kind."""
+        return self.session.silence(self._loop.time())
 
     @property
     def link(self) -> Link:
@@ -427,6 +434,7 @@ class Driver:
         self._expected.fail(lambda: LinkLost(reason))
         self._owners.clear()
         self.on_sockets_lost()
+        self.on_state_changed()
 
     async def _supervise(self, ready: asyncio.Future[None]) -> None:
         try:
@@ -596,6 +604,7 @@ class Driver:
     def _on_step_lost(self, event: OutOfStep) -> None:
         logger.warning("! %s", event.reason)
         self.hub.publish(StepLost(event.reason))
+        self.on_state_changed()
         if self.on_out_of_step is not None:
             self.spawn(self.on_out_of_step, event.reason)
 
@@ -612,6 +621,7 @@ class Driver:
         self._owners.clear()
         self._expected.fail(lambda: ModuleReset(f"the module restarted ({banner})"))
         self.on_sockets_lost()
+        self.on_state_changed()
         # During start-up: the module was most likely just switched on.
         if self.on_restarted is None:
             logger.info("= the module has started: %s", banner)

@@ -6,6 +6,8 @@ Layer: aio.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 
 class Changes:
@@ -16,11 +18,24 @@ class Changes:
 
     def __init__(self) -> None:
         self._event = asyncio.Event()
+        self._listeners: dict[object, Callable[[], object]] = {}
 
     def tell(self) -> None:
         """Wake all tasks that wait now, in the order in which they began to wait."""
         self._event.set()
         self._event.clear()
+        for call in tuple(self._listeners.values()):
+            call()
+
+    @contextmanager
+    def told(self, call: Callable[[], object]) -> Iterator[None]:
+        """Have a function called at each change within the block."""
+        key = object()
+        self._listeners[key] = call
+        try:
+            yield
+        finally:
+            del self._listeners[key]
 
     async def wait(self) -> None:
         """Wait for the next change; cancellation is safe."""

@@ -33,3 +33,16 @@ async def test_all_that_wait_are_woken_in_their_order() -> None:
     changes.tell()
     await asyncio.gather(*tasks)
     assert woken == [0, 1, 2]
+
+
+def test_a_function_is_told_within_its_block() -> None:
+    """It may end the block of another, or its own, while it is told."""
+    changes = Changes()
+    told: list[str] = []
+    with changes.told(lambda: told.append("a")):
+        changes.tell()
+        with changes.told(lambda: told.append("b")):
+            changes.tell()
+        changes.tell()
+    changes.tell()
+    assert told == ["a", "a", "b", "a"]
