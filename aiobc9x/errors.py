@@ -261,10 +261,7 @@ class WrongModule(ModemError, OSError):
     """
 
     def __init__(self, model: str, address: str) -> None:
-        text = (
-            f"the module on {address} is no BC65 or BC92: it says that it is {model}; check the"
-            " address, or pass profile= to use it all the same"
-        )
+        text = f"{model} answers on {address}, not a BC65/BC92; profile= overrides"
         OSError.__init__(self, errno.ENODEV, text)
         self.model = model
 

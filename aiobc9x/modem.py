@@ -71,7 +71,7 @@ from aiobc9x.aio.sockets.compare import Examiner
 from aiobc9x.aio.sockets.context_end import ends_network
 from aiobc9x.aio.sockets.lifetimes import SocketKeeper
 from aiobc9x.aio.sockets.opening import Opener
-from aiobc9x.aio.stages import timing
+from aiobc9x.aio.stages import Stage, timing
 from aiobc9x.core.line_timing import LineTiming
 from aiobc9x.core.profile import ModuleProfile
 from aiobc9x.core.statistics import Statistics
@@ -277,15 +277,22 @@ class Modem:
         Cancellation is safe.
         """
         async with timing(timeout) as stage:
-            while True:
-                stage.name = "waiting for the modem to come back"
-                if self.state is ModemState.UP:
-                    stage.name = "waiting for the network"
-                try:
-                    return await self._readiness.wait(READY_TIMEOUT_S)
-                except (LinkLost, LinkTimeout, ModuleReset, StageTimeout):
-                    self._driver.check()
-                    await asyncio.sleep(AVAILABLE_PAUSE_S)
+            try:
+                await self._until_available(stage)
+            except asyncio.CancelledError:
+                stage.hint = self._readiness.hint()  # if it is the timeout that cancels
+                raise
+
+    async def _until_available(self, stage: Stage) -> None:
+        while True:
+            stage.name = "waiting for the modem to come back"
+            if self.state is ModemState.UP:
+                stage.name = "waiting for the network"
+            try:
+                return await self._readiness.wait(READY_TIMEOUT_S)
+            except (LinkLost, LinkTimeout, ModuleReset, StageTimeout):
+                self._driver.check()
+                await asyncio.sleep(AVAILABLE_PAUSE_S)
 
     @property
     def is_ready(self) -> bool:

@@ -170,8 +170,7 @@ OTHER_ROWS: list[tuple[ModemError, type[OSError], int, str]] = [
         errors.WrongModule("SIM7000E", "/dev/ttyUSB0"),
         OSError,
         errno.ENODEV,
-        "the module on /dev/ttyUSB0 is no BC65 or BC92: it says that it is SIM7000E; check the"
-        " address, or pass profile= to use it all the same",
+        "SIM7000E answers on /dev/ttyUSB0, not a BC65/BC92; profile= overrides",
     ),
     (
         UnexpectedAnswer("AT+CSQ", [b"+CSQ: x"], "no signal"),

@@ -259,16 +259,16 @@ class Life:
             try:
                 started = await self._try()
             except PortNotFound as exc:
-                reason, wait = str(exc), policy.delay(0)
+                reason, wait = _in_words(exc), policy.delay(0)
                 driver.hub.publish(Recovering("device", attempt, LOOK_S, reason))
                 await self._wait_for_device(end)
                 self._silent_since = driver.time()
             except (PortDenied, WrongModule) as exc:
                 # A wrong device doesn't become the right one soon, and a user does nothing soon.
-                reason, denials = str(exc), denials + 1
+                reason, denials = _in_words(exc), denials + 1
                 wait = policy.max_delay if denials > QUICK_DENIALS else policy.delay(0)
             except (LinkTimeout, ModuleReset) as exc:
-                reason = str(exc)
+                reason = _in_words(exc)
                 silence = driver.time() - self._silent_since
                 is_due = isinstance(exc, ModuleReset) or silence >= BOOT_S
                 has_reset = is_due and await self._reset(policy, attempt, reason)
@@ -276,11 +276,11 @@ class Life:
             except Exception as exc:  # create() is a user's: it may raise anything
                 if not isinstance(exc, ModemError | OSError):
                     driver.report("opening the link again failed", exc)
-                reason, wait = str(exc) or type(exc).__name__, policy.delay(attempt)
+                reason, wait = _in_words(exc), policy.delay(attempt)
             else:
                 self._go_on(started)
                 return
-            driver.lose_link(reason)  # does nothing if the link is lost already
+            driver.trouble = reason
 
     async def _try(self) -> Started:
         """Open the link, and bring the module in step and to its settings."""
@@ -293,7 +293,9 @@ class Life:
                 await synchronize(driver, SCAN_IN_STEP_S if scan else IN_STEP_S, scan=scan)
                 started = await start(driver, settings)
                 driver.check_link()
-        except BaseException:
+        except BaseException as exc:
+            if isinstance(exc, Exception):
+                driver.lose_link(_in_words(exc))  # does nothing if it is lost already
             await link.aclose()
             raise
         link.end_greeting()
@@ -302,16 +304,18 @@ class Life:
     def _go_on(self, started: Started) -> None:
         self._driver.session.statistics.returns += 1
         self._is_returning = False
+        self._driver.trouble = ""
         self._health.started(started)
         self._driver.hub.publish(LinkUp())
 
     async def _pause(self, seconds: float, end: float) -> None:
         """Wait before a try; a device that appears cuts the wait."""
         until = min(self._driver.time() + seconds, end)
-        was_there = await self._is_there()
+        is_there = await self._is_there()
         while (left := until - self._driver.time()) > 0:
             await asyncio.sleep(min(left, LOOK_S))
-            if not was_there and await self._is_there():
+            was_there, is_there = is_there, await self._is_there()
+            if is_there and not was_there:
                 await asyncio.sleep(SETTLE_S)
                 return
 
@@ -405,3 +409,9 @@ class Life:
             await self._driver.run(Raw("AT+QRST=1"))
         except CommandError:  # a module without it (27.007 has the other one)
             await self._driver.run(Raw("AT+CFUN=1,1"))
+
+
+def _in_words(exc: Exception) -> str:
+    """Return an exception's text without its errno, for events and errors that quote it."""
+    text = exc.strerror if isinstance(exc, OSError) else None
+    return text or str(exc) or type(exc).__name__

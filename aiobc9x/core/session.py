@@ -231,6 +231,7 @@ class Session:
         "_framer",
         "_gap_s",
         "_gap_until",
+        "_has_failed",
         "_idle_limit",
         "_last_fed",
         "_last_traffic",
@@ -281,7 +282,7 @@ class Session:
         self.is_format_doubtful = False
         self.idle_limit = math.inf
         self.events: list[Event] = []
-        self._was_in_step = False
+        self._was_in_step = self._has_failed = False
         self._last_traffic = self._last_fed = 0.0
         self._framer = Framer()
         self._trust = Trust(self._framer)
@@ -559,7 +560,7 @@ class Session:
 
     def resume(self) -> None:
         """End the suspension: the line is in step again. Read each socket once for lost URCs."""
-        self.suspended, self._was_in_step = False, True
+        self.suspended, self._was_in_step, self._has_failed = False, True, False
         self._awake_s = self._idle_limit  # what came in the repair shows that it is awake
         self.data_due = 0
         self._turns.is_quiet = False
@@ -568,24 +569,38 @@ class Session:
         self._framer.read_due = 0
         self._unsolicited.read_all_once()
 
-    def fail(self, error: Callable[[], ModemError], now: float) -> list[Event]:
+    def fail(
+        self, error: Callable[[], ModemError], now: float, *, for_good: bool = False
+    ) -> list[Event]:
         """Fail all jobs and connections, because the link is gone or the module has restarted.
+
+        If that happens again before :meth:`resume`, jobs that were asked for in between go on
+        waiting: nothing has been sent for them, and they are for the link or module to come.
 
         Args:
             error: Makes an exception; called once for each waiter, because a traceback grows
                 with each place that raises one.
             now: The time.
+            for_good: Nothing will come, so no job may wait.
 
         """
         exchange, send = self._exchange, self._sender.outstanding
+        spares = self._has_failed and not for_good
+        kept = [
+            job for job in self.queue if spares and job.lane is Lane.COMMAND and job.slot is None
+        ]
         for job in unfinished(exchange, self._explain, send, self.queue):
-            self.events.append(Finished(job, Answer(failure=error())))
+            if job not in kept:
+                self.events.append(Finished(job, Answer(failure=error())))
         for slot in self.sockets:
             self.events.append(Failed(slot, error()))
             self.sockets.release(slot, now)
         if send is not None and send.job is None and not send.is_lost:
             self.events.append(SendOver(send.slot))
         self.queue.clear()
+        for job in kept:
+            self.queue.add(job)
+        self._has_failed = True
         self._exchange = self._explain = None
         self._outbox.clear()
         self._sender.forget()

@@ -167,9 +167,7 @@ class Readiness:
             # asyncio.timeout() raises without arguments; ours are passed on.
             if exc.args:
                 raise
-            raise StageTimeout(
-                self._stage or "waiting for the network", timeout, self._hint()
-            ) from None
+            raise StageTimeout(self._waits_for(), timeout, self.hint()) from None
 
     async def _until_ready(self) -> None:
         while not self._is_ready:
@@ -179,9 +177,17 @@ class Readiness:
 
     def explain(self) -> str:
         """Say what is being waited for, and why that takes so long."""
-        return f"{self._stage or 'waiting for the network'}: {self._hint()}"
+        return f"{self._waits_for()}: {self.hint()}"
 
-    def _hint(self) -> str:
+    def _waits_for(self) -> str:
+        if self._driver.trouble:
+            return "waiting for the modem to come back"
+        return self._stage or "waiting for the network"
+
+    def hint(self) -> str:
+        """Say why the wait takes so long, and what to look at."""
+        if self._driver.trouble:
+            return self._driver.trouble
         if self._detail and self._detail != _SILENT:
             return f"the module last said: {self._detail}; check SIM, antenna, coverage and APN"
         silence = self._detail or "the module said nothing"

@@ -206,7 +206,11 @@ class Connector:
         Cancellation is safe.
         """
         stage.name = "waiting for the network"
-        await self._readiness.wait(READY_TIMEOUT_S)
+        try:
+            await self._readiness.wait(READY_TIMEOUT_S)
+        except asyncio.CancelledError:
+            stage.hint = self._readiness.explain()  # if it is the stage's timeout that cancels
+            raise
 
     async def open(
         self, request: OpenRequest, stage: Stage, *, all_errors: bool = False

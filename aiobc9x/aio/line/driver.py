@@ -100,6 +100,7 @@ class Driver:
             owner here (F35).
         on_sockets_lost: Called when every socket has ended at once.
         on_state_changed: Called when the modem may or may not take commands any more, or again.
+        trouble: Why the link was lost, or could not be had again; empty once it is back.
         is_forgotten: The program has dropped its modem without closing it; the warning about
             that has been given.
         hook: The task that runs the user's ``reset`` hook, which must not wait for the link.
@@ -138,6 +139,7 @@ class Driver:
         self._last_input = 0.0
         self._dead: str | None = None
         self._away: str | None = None
+        self.trouble = ""
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
         self._supervisor: asyncio.Task[None] | None = None
@@ -170,7 +172,7 @@ class Driver:
     @property
     def reason(self) -> str:
         """Why the link no longer works."""
-        return self._dead or self._away or "the modem was closed"
+        return self._dead or self._away or self.trouble or "the modem was closed"
 
     def time(self) -> float:
         """Return the loop's clock."""
@@ -290,7 +292,7 @@ class Driver:
             self.session.queue.add(job)
             self.kick()
             return job
-        if self._away is not None:
+        if self.trouble and lane is not _RECOVERY:
             wait_s = AWAY_WAIT_S if limit is None else limit
             self._loop.call_later(wait_s, self._end_wait, job, wait_s)
         # At once: waiting for the loop's next turn would cost more than the command itself.
@@ -390,7 +392,7 @@ class Driver:
             return
         self._dead = reason
         logger.log(logging.DEBUG if self._stopping.is_set() else logging.WARNING, "! %s", reason)
-        self._end_all(reason)
+        self._end_all(reason, for_good=True)
         self.hub.close()
         # The supervisor closes the port, so that another program can have it.
         self._stopping.set()
@@ -403,9 +405,10 @@ class Driver:
         if self.on_link_lost is None:
             self.fail(reason)
         elif self._dead is None and self._away is None:
-            logger.warning("! %s", reason)
-            self._away = reason
-            self._end_all(reason)
+            # Once for a loss; the tries that follow may go on for hours.
+            logger.log(logging.INFO if self.trouble else logging.WARNING, "! %s", reason)
+            self._away = self.trouble = reason
+            self._end_all(reason, for_good=False)
             self.session.begin_anew(self._link.baudrate)
             self.spawn(self.on_link_lost, reason)
 
@@ -425,13 +428,14 @@ class Driver:
         if link is self._link:  # an earlier one may tell late of its end
             self.lose_link(reason)
 
-    def _end_all(self, reason: str) -> None:
+    def _end_all(self, reason: str, *, for_good: bool) -> None:
         """Fail every job, every waiter and every socket."""
         if self._watchdog is not None:
             self._watchdog.cancel()
         self._watchdog, self._watchdog_at = None, math.inf
-        self.dispatch(self.session.fail(lambda: LinkLost(reason), self.time()))
-        self._expected.fail(lambda: LinkLost(reason))
+        error, session = lambda: LinkLost(reason), self.session
+        self.dispatch(session.fail(error, self.time(), for_good=for_good))
+        self._expected.fail(error)
         self._owners.clear()
         self.on_sockets_lost()
         self.on_state_changed()

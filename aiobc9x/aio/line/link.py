@@ -41,6 +41,9 @@ CONNECT_LIMIT_S: Final = 10.0
 CLOSE_LIMIT_S: Final = 2.0
 """Seconds that closing may take before the rest of the output is dropped."""
 
+ABORT_LIMIT_S: Final = 1.0
+"""Seconds that a transport has to report its end after that. Ours."""
+
 _READ_BYTES: Final = 4096
 
 _LATE: Final[set[asyncio.Task[None]]] = set()
@@ -213,7 +216,7 @@ class Link:
         return self._port is not None
 
     async def aclose(self) -> None:
-        """Close the port, at the latest after two seconds; cancellation can't stop it."""
+        """Close the port, at the latest after three seconds; cancellation can't stop it."""
         if self._closing is None:
             # A task, because a cancel scope doesn't hold off a native Task.cancel().
             self._closing = asyncio.create_task(self._aclose(), name="aiobc9x link close")
@@ -234,7 +237,9 @@ class Link:
                 await closed.wait()
         if not closed.is_set():
             transport.abort()
-            await closed.wait()
+            # A transport of somebody else's may never report its end.
+            with anyio.move_on_after(ABORT_LIMIT_S):
+                await closed.wait()
 
     async def _open_serial(self, device: str, settings: SerialSettings) -> None:
         loop = asyncio.get_running_loop()

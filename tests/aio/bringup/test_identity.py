@@ -97,7 +97,8 @@ class TestOpening:
             module.on(pattern, answer)
         began = running().now
         with pytest.raises(
-            aiobc9x.WrongModule, match=f"is no BC65 or BC92: it says that it is {model}"
+            aiobc9x.WrongModule,
+            match=f"{model} answers on .*, not a BC65/BC92; profile=",
         ):
             async with opened(module):
                 pass
@@ -116,7 +117,8 @@ class TestOpening:
         module.on(r"AT\+QICFG.*", b"ERROR")
         began = running().now
         with pytest.raises(
-            aiobc9x.WrongModule, match=f"is no BC65 or BC92: it says that it is {model}"
+            aiobc9x.WrongModule,
+            match=f"{model} answers on .*, not a BC65/BC92; profile=",
         ):
             async with opened(module, receive_hex=receive_hex):
                 pass
