@@ -265,7 +265,8 @@ def open_modem(
         port_quarantine: Seconds before a fixed local port is used again after AT+QICLOSE has
             closed its socket, as the note recommends (§2.2.1, note 5). With 0 the module
             decides, and its refusal is ``AddressBusy``. A port whose socket was ended by a
-            restart or by the network can be used at once.
+            restart or by the network can be used at once, and so can that of a server which
+            came back from that and to which nobody has connected since.
         reconnect: How the modem comes back behind a port that has gone, or a module that does not
             answer any more: calls in flight and connections fail, and the same :class:`Modem`
             goes on. ``None``: it ends for good, and everything raises :class:`LinkLost`.

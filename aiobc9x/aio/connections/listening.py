@@ -33,7 +33,8 @@ class Server(asyncio.AbstractServer):
     cancelled. Unlike asyncio's since 3.12, :meth:`wait_closed` does not wait for connections.
 
     A listener that a restart of the module, a lost link or a lost network has ended is opened
-    again by itself, and serving goes on.
+    again by itself, and serving goes on. Until somebody has connected to it, its port need not
+    rest when it is closed: a program may close it because of the restart, to listen anew.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Server(asyncio.AbstractServer):
         self._accepted: list[Slot] = []
         self._closed: asyncio.Future[None] | None = None
         self._forever: asyncio.Future[None] | None = None
+        self._is_back_unused = False
         keeper.driver.adopt(slot, self)
 
     def __repr__(self) -> str:
@@ -118,7 +120,8 @@ class Server(asyncio.AbstractServer):
             return
         if error is not None:
             logger.warning("! %r ended: %s", self, error)
-        self._closed = self._keeper.close(self._slot)
+        # The 120 s of §2.2.1, note 5, are for what a connection leaves behind (N33).
+        self._closed = self._keeper.close(self._slot, rests=not self._is_back_unused)
         if self._forever is None or self._forever.done():
             return
         if error is None:
@@ -156,6 +159,7 @@ class Server(asyncio.AbstractServer):
     def accept(self, slot: Slot, incoming: Incoming) -> None:
         """Give an incoming connection its transport and its protocol."""
         self._accepted = [*self._clients(), slot]
+        self._is_back_unused = False
         task = self._loop.create_task(
             self._accept(slot, (incoming.remote_ip, incoming.remote_port)), context=self._context
         )
@@ -193,9 +197,9 @@ class Server(asyncio.AbstractServer):
             return
         slot, address = made
         if not self.is_serving():
-            self._keeper.close(slot)
+            self._keeper.close(slot, rests=False)
             return
-        self._slot, self._address = slot, address
+        self._slot, self._address, self._is_back_unused = slot, address, True
         self._keeper.driver.adopt(slot, self)
 
     def on_remote_closed(self) -> None:

@@ -49,8 +49,8 @@ class _Close:
         slot: The socket.
         lane: The lane of AT+QICLOSE.
         future: Done when the connect ID is free.
-        ends_socket: Whether AT+QICLOSE ends the socket, as far as is known. If not, the module,
-            the peer or the network has ended it before, and its local port need not rest.
+        rests: Whether the local port rests afterwards. It need not if, as far as is known, the
+            module, the peer or the network has ended the socket before AT+QICLOSE could.
         whoever: Whether the ID is to be freed even if another connection has it.
         is_refused: The last AT+QICLOSE was answered by ``ERROR``.
         is_doubtful: An AT+QICLOSE got no answer, so it may have been carried out; a later
@@ -61,7 +61,7 @@ class _Close:
     slot: Slot
     lane: Lane
     future: asyncio.Future[None]
-    ends_socket: bool
+    rests: bool
     whoever: bool
     is_refused: bool = False
     is_doubtful: bool = False
@@ -162,12 +162,15 @@ class SocketKeeper:
             fix = "use 0 to let the module choose, or open_modem(port_quarantine=0) to try"
             raise OSError(errno.EADDRINUSE, f"{text} (§2.2.1, note 5); {fix}")
 
-    def close(self, slot: Slot, *, whoever: bool = False) -> asyncio.Future[None]:
+    def close(
+        self, slot: Slot, *, whoever: bool = False, rests: bool = True
+    ) -> asyncio.Future[None]:
         """Close a socket in the background; the future is done when its ID is free.
 
         Args:
             slot: The socket.
             whoever: Close the ID even if another connection has it.
+            rests: Leave its fixed local port alone for a while, as the note recommends.
 
         """
         self.driver.home.check_thread()
@@ -181,7 +184,7 @@ class SocketKeeper:
         # after it.
         lane = Lane.COMMAND if slot.state is SlotState.OPENING else Lane.CLOSE
         whoever |= slot.state is not SlotState.OPENING
-        close = _Close(slot, lane, future, slot.state is SlotState.OPEN, whoever)
+        close = _Close(slot, lane, future, rests and slot.state is SlotState.OPEN, whoever)
         self.session.begin_close(slot)
         self._closes[slot] = future
         self.driver.spawn(self._close, close)
@@ -198,7 +201,7 @@ class SocketKeeper:
                 await rest(self.driver, CLOSE_RETRY_S)
         finally:
             if slot.state is SlotState.CLOSING:
-                rest_s = self._port_quarantine if close.ends_socket else 0.0
+                rest_s = self._port_quarantine if close.rests else 0.0
                 self.session.release(slot, self.driver.time(), rest_s)
                 self.session.statistics.closes += 1
             self._closes.pop(slot, None)
@@ -229,7 +232,7 @@ class SocketKeeper:
         row = await self.status(close.slot, Lane.CLOSE)
         is_gone = row is None or row.socket_state in GONE
         if is_gone and close.is_refused and not close.is_doubtful:
-            close.ends_socket = False
+            close.rests = False
         return is_gone
 
     async def close_failed(self, slot: Slot) -> None:

@@ -25,6 +25,11 @@ def dial(bench: Bench, port: int = LISTEN_PORT) -> None:
     assert bench.network.dial(port) is not None
 
 
+def listens(bench: Bench) -> int:
+    """How often the module was asked to listen."""
+    return sum('"TCP LISTENER"' in line for line in bench.commands)
+
+
 class TestListeners:
     """A server that listens again on its port."""
 
@@ -41,6 +46,39 @@ class TestListeners:
                 dial(bench)
                 async with await modem.start_server(hang_up, LISTEN_PORT + 1):
                     dial(bench, port=LISTEN_PORT + 1)
+
+    @pytest.mark.parametrize("allowed", [True, False], ids=["allowed", "refused"])
+    @virtual
+    async def test_another_one_after_a_restart(self, allowed: bool) -> None:
+        """A server that came back, and is closed for another one: the module is asked."""
+        async with Bench(port_quarantine=0 if allowed else 120) as bench:
+            modem = await bench.open()
+            server = await modem.start_server(hang_up, LISTEN_PORT)
+            serving = asyncio.create_task(server.serve_forever())
+            bench.virtual.reset()
+            await asyncio.sleep(20)
+            assert not serving.done()
+            serving.cancel()
+            asked = listens(bench)
+            if allowed:
+                async with await modem.start_server(hang_up, LISTEN_PORT):
+                    dial(bench)
+            else:
+                with pytest.raises(aiobc9x.AddressBusy):
+                    await modem.start_server(hang_up, LISTEN_PORT)
+            assert listens(bench) == asked + 1
+
+    @virtual
+    async def test_a_second_one_rests_again(self) -> None:
+        """Behind the close of one that no restart has ended, though there was one before."""
+        async with Bench() as bench:
+            modem = await bench.open()
+            bench.virtual.reset()
+            await modem.wait_ready()
+            async with await modem.start_server(hang_up, LISTEN_PORT):
+                pass
+            with pytest.raises(OSError, match="rests for another 120 s"):
+                await modem.start_server(hang_up, LISTEN_PORT)
 
     @virtual
     async def test_after_a_restart_that_nobody_saw(self) -> None:
