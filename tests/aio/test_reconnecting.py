@@ -183,6 +183,20 @@ class TestUnplugged:
             await echoed(modem)
 
     @virtual
+    async def test_a_wait_may_be_cancelled_as_it_ends(self) -> None:
+        """In the very turn of the loop in which the time for the command is over."""
+        async with Bench() as bench:
+            modem = await bench.open_lasting()
+            unplug(bench)
+            await asyncio.sleep(0.1)
+            call = asyncio.create_task(modem.command("AT+CSQ", timeout=5))
+            running().call_later(5, call.cancel)
+            with pytest.raises(asyncio.CancelledError):
+                await call
+            bench.is_plugged_in = True
+            await modem.available()
+
+    @virtual
     async def test_listeners_and_datagrams_come_back(self) -> None:
         """By themselves, and what was lost is told of."""
         async with Bench() as bench:

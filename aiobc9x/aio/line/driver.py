@@ -304,7 +304,8 @@ class Driver:
 
     def _end_wait(self, job: Job, seconds: float) -> None:
         """Give up a job that was asked for while there was no link, and that still waits."""
-        if self.session.queue.withdraw(job):
+        # A caller who was cancelled in this turn of the loop has not withdrawn the job yet.
+        if self.session.queue.withdraw(job) and not job.owner.done():
             text = (
                 f"{job.command.text}: the modem did not come back in {seconds:g} s: {self.reason}"
             )
