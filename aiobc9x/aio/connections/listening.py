@@ -60,7 +60,7 @@ class Server(asyncio.AbstractServer):
         self._accepted: list[Slot] = []
         self._closed: asyncio.Future[None] | None = None
         self._forever: asyncio.Future[None] | None = None
-        self._is_back_unused = False
+        self._is_away = self._is_back_unused = False
         keeper.driver.adopt(slot, self)
 
     def __repr__(self) -> str:
@@ -180,10 +180,10 @@ class Server(asyncio.AbstractServer):
 
     def on_failed(self, error: Exception) -> None:
         """Listen again behind a restart, or a lost link or network; stop if the modem does."""
-        # A listener has no bytes that could be in doubt.
-        is_alive = self._keeper.driver.is_alive and not self._keeper.is_closing
-        passes = comes_back(self._keeper, error) or isinstance(error, StreamBroken)
-        if self._closed is None and is_alive and passes:
+        if self._closed is None and comes_back(self._keeper, error):
+            if self._is_away:
+                return  # the end of one listener may be told of more than once
+            self._is_away = True
             logger.info("! %r is opened again: %s", self, error)
             self._keeper.close(self._slot)  # the module may keep the ID of what has ended
             self._keeper.driver.spawn(self._listen_again)
@@ -199,7 +199,8 @@ class Server(asyncio.AbstractServer):
         if not self.is_serving():
             self._keeper.close(slot, rests=False)
             return
-        self._slot, self._address, self._is_back_unused = slot, address, True
+        self._slot, self._address = slot, address
+        self._is_away, self._is_back_unused = False, True
         self._keeper.driver.adopt(slot, self)
 
     def on_remote_closed(self) -> None:
@@ -212,8 +213,10 @@ class Server(asyncio.AbstractServer):
             self._keeper.driver.spawn(self._end)
 
     async def _end(self) -> None:
-        error = await self._connector.why_closed(self._slot)
-        self.on_failed(error or StreamBroken("the module has closed the listener"))
+        slot = self._slot
+        error = await self._connector.why_closed(slot)
+        if slot is self._slot:  # the listener may be open again already
+            self.on_failed(error or StreamBroken("the module has closed the listener"))
 
     def on_data(self, data: bytes) -> None:
         """Do nothing: a listener has no data."""

@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 
 from aiobc9x.aio.line.resting import rest
 from aiobc9x.aio.sockets.lifetimes import SocketKeeper
-from aiobc9x.errors import LinkLost, ModemError, ModuleReset, NetworkLost
+from aiobc9x.errors import LinkLost, ModemError, ModuleReset, NetworkLost, StreamBroken
 
 logger = logging.getLogger("aiobc9x.aio")
 
@@ -26,10 +26,10 @@ _LONGEST_PAUSE_S: Final = 30.0
 def comes_back(keeper: SocketKeeper, error: Exception | None) -> bool:
     """Return whether a socket that ended by this error is to be opened again.
 
-    It is after a restart, a lost link or a lost network, if the modem itself goes on. Bytes in
-    doubt end an endpoint for good, because what it has sent may be wrong.
+    It is, if the modem itself goes on: after a restart, a lost link or a lost network, and where
+    the module has no socket any more and nobody knows why.
     """
-    ended = isinstance(error, ModuleReset | LinkLost | NetworkLost)
+    ended = isinstance(error, ModuleReset | LinkLost | NetworkLost | StreamBroken)
     return ended and keeper.driver.is_alive and not keeper.is_closing
 
 

@@ -22,6 +22,7 @@ from aiobc9x.aio.sockets.reopening import comes_back, open_again
 from aiobc9x.aio.transports.base import ModuleTransport
 from aiobc9x.aio.transports.socket_view import SocketView
 from aiobc9x.core.slots import Slot
+from aiobc9x.errors import StreamBroken
 from aiobc9x.spec import SEND_MAX_BYTES, AccessMode
 
 if TYPE_CHECKING:
@@ -149,6 +150,10 @@ class DatagramTransport(ModuleTransport, asyncio.DatagramTransport):
             self._keeper.close(self._slot)
             self._maybe_resume_protocol()
             self._keeper.driver.spawn(self._open_again)
+
+    def _on_peer_closed(self) -> None:
+        """Open the socket again: no peer can close a datagram socket, so the module has."""
+        self._end_by(StreamBroken("the module has closed the socket"))
 
     async def _open_again(self) -> None:
         before = self._slot
