@@ -39,6 +39,8 @@ SHORT_RECOVERY_S: Final = 15.0
 """Seconds, instead of :data:`RECOVERY_LIMIT_S`, after an AT that got no answer on a link whose
 far side can vanish silently. With the silence before, the loss is noticed within a minute."""
 
+_RESTARTED: Final = "the module restarted, and its banner got lost"
+
 _PAUSE_S: Final = 0.5
 """Seconds between two tries of a repair, because a restarting module needs a moment."""
 
@@ -206,6 +208,17 @@ class Health:
         self._driver.session.statistics.resets += 1
         self._driver.hub.publish(Reset(""))
         self.on_unseen_restart()
+        self._end_what_was_asked()
+
+    def _end_what_was_asked(self) -> None:
+        """End what the module owed before it restarted: openings, and lines that come later.
+
+        An opening that was asked for behind the restart is not spared: the start closes it.
+        """
+        self._driver.fail_expected(_RESTARTED)
+        for slot in list(self._driver.session.sockets):
+            if slot.state is SlotState.OPENING and slot.is_asked:
+                self._driver.session.break_off(slot, ModuleReset(_RESTARTED))
 
     async def after_restart(self, banner: str) -> None:
         """Configure a module that has restarted, so that new connections can be opened."""

@@ -11,8 +11,9 @@ import pytest
 import aiobc9x
 from aiobc9x.aio.recovery import RECOVERY_LIMIT_S
 from aiobc9x.sim.faults import Fault, FaultKind
+from aiobc9x.sim.options import BLACK_HOLE, Host
 from tests.support.answering import AnsweringModule, opened
-from tests.support.bench import ECHO_PORT, HOST, PORT, Bench, echoed
+from tests.support.bench import ECHO_PORT, HOST, NAME, PORT, Bench, echoed
 from tests.support.clock import running, virtual
 
 
@@ -272,6 +273,41 @@ class TestRestart:
             assert running().now - began > 1  # it had to register
             assert not bench.virtual.module.board.settings.echo
             assert modem.statistics.resets == 1
+
+    @virtual
+    async def test_what_a_restarted_module_owes_nobody(self) -> None:
+        """Openings and lookups end with the restart, not by their own long limits."""
+        hosts = {NAME: Host((HOST,)), "9.9.9.9": Host((BLACK_HOLE,))}
+        async with Bench(hosts=hosts, dns_time=3, banner="") as bench:
+            modem = await bench.open()
+            await modem.wait_ready()
+            asked = [
+                asyncio.create_task(modem.open_connection("9.9.9.9", PORT)),
+                asyncio.create_task(modem.resolve(NAME)),
+            ]
+            await asyncio.sleep(1)
+            bench.virtual.reset()
+            began = running().now
+            await modem.command("AT+CSQ")
+            for task in asked:
+                with pytest.raises(aiobc9x.ModuleReset):
+                    await task
+            assert running().now - began < 5
+            await works(bench)
+
+    @virtual
+    async def test_an_opening_that_shows_the_restart(self) -> None:
+        """The start behind it closes every socket, so that one ends too, at once."""
+        async with Bench(banner="", network_latency=3) as bench:
+            modem = await bench.open()
+            await modem.wait_ready()
+            bench.virtual.reset()
+            began = running().now
+            with pytest.raises(aiobc9x.ModuleReset):
+                await modem.open_connection(HOST, ECHO_PORT)
+            assert running().now - began < 5
+            assert modem.statistics.resets == 1
+            await works(bench)
 
     @virtual
     async def test_banner_that_got_lost_and_an_answer_too(self) -> None:

@@ -622,9 +622,13 @@ class Driver:
         self.on_urc(urc)
         self.hub.publish(urc)
 
+    def fail_expected(self, reason: str) -> None:
+        """End every wait for a URC with :class:`ModuleReset`: a module that restarts forgets it."""
+        self._expected.fail(lambda: ModuleReset(reason))
+
     def _on_restarted(self, banner: str) -> None:
         self._owners.clear()
-        self._expected.fail(lambda: ModuleReset(f"the module restarted ({banner})"))
+        self.fail_expected(f"the module restarted ({banner})")
         self.on_sockets_lost()
         self.on_state_changed()
         # During start-up: the module was most likely just switched on.
