@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from typing import Final
 
-from aiobc9x.cli import INTERRUPTED
+from aiobc9x.cli import INTERRUPTED, version
+
+_EXTRA: Final = {"click", "prompt_toolkit", "rich"}
 
 
 def main() -> int:
@@ -19,17 +22,31 @@ def main() -> int:
     is_ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if is_ours:  # not of a shell that starts it in the background, which ignores the signal
         signal.signal(signal.SIGINT, _leave)
-    from aiobc9x.cli.main import main as run  # noqa: PLC0415  (see above)
-
     try:
+        from aiobc9x.cli.main import main as run  # noqa: PLC0415  (see above)
+
         if is_ours:
             signal.signal(signal.SIGINT, signal.default_int_handler)
         code = run()
     except KeyboardInterrupt:
         code = INTERRUPTED
+    except ModuleNotFoundError as exc:
+        if (exc.name or "").partition(".")[0] not in _EXTRA:
+            raise
+        code = _without_extra()
     if is_ours:
         signal.signal(signal.SIGINT, _leave)
     return code
+
+
+def _without_extra() -> int:
+    """Say what to install; the version is told without it."""
+    if sys.argv[1:] == ["--version"]:
+        print(version())
+        return 0
+    text = "the command line needs some more packages: pip install 'aiobc9x[cli]'"
+    print(f"aiobc9x: {text}", file=sys.stderr)
+    return 1
 
 
 def _leave(_number: int, _frame: object) -> None:

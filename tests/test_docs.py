@@ -18,12 +18,13 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Final, cast
 
+import click
 import pytest
 
 import aiobc9x
 from aiobc9x import errors
 from aiobc9x.aio.queries.settings import COMMANDS
-from aiobc9x.cli.main import build_parser
+from aiobc9x.cli import main as cli
 from aiobc9x.spec import ERR_TEXT, NTP_TEXT, PING_TEXT, ConfigKey
 from aiobc9x.wire import urcs
 from benchmarks import bench_soak
@@ -164,8 +165,8 @@ def test_commands_exist(line: str) -> None:
         case [".venv/bin/python", "-m", "pytest", *arguments]:
             for path in [each for each in arguments if each.startswith("tests/")]:
                 assert path in known_tests() or (ROOT / path).exists()
-        case ["python", "-m", "aiobc9x", *arguments]:
-            build_parser().parse_args(arguments)
+        case ["python", "-m", "aiobc9x", *arguments] | ["aiobc9x", *arguments]:
+            understand(cli.commands, arguments)
         case ["python", "-m", "benchmarks", "soak", *options]:
             assert vars(bench_soak.parser(["asyncio"]).parse_args(options))
         case ["python", "-m", "benchmarks", name, *options] if not name.startswith("-"):
@@ -177,12 +178,24 @@ def test_commands_exist(line: str) -> None:
             assert vars(model_parser().parse_args(options))
         case ["python", "-m", module, *_]:
             assert (ROOT / module.replace(".", "/")).with_suffix(".py").is_file()
+        case ["export", variable]:
+            assert re.match(r"[A-Z0-9_]+=", variable)
         case ["pip", "install", what]:
             extras = re.findall(r"\[(.+)\]", what)
             project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
             assert set(extras) <= project["optional-dependencies"].keys()
         case _:
             pytest.fail(f"no check for {line!r}")
+
+
+def understand(command: click.Command, arguments: list[str]) -> None:
+    """Have a command read its arguments, and not run; raise UsageError if it can't."""
+    if isinstance(command, click.Group) and arguments and not arguments[0].startswith("-"):
+        _, inner, others = command.resolve_command(click.Context(command), arguments)
+        assert inner is not None
+        understand(inner, others)
+    else:
+        command.make_context(command.name, arguments)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -6,7 +6,6 @@ one page.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import sys
 import time
@@ -15,13 +14,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Final
 
+import click
+
 from aiobc9x import Modem, open_modem
 from aiobc9x.cli.dialogue import Dialogue
+from aiobc9x.cli.opening import runs
 from aiobc9x.cli.terminal import Terminal, terminal
 from aiobc9x.core.statistics import Statistics
 from aiobc9x.sim.links import VirtualModule, parse_address
-
-SUMMARY: Final = "fetch a page through the virtual module and show the AT dialogue"
 
 HOST: Final = "demo.example"
 
@@ -54,19 +54,24 @@ class Page:
     elapsed: float
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of this command."""
-    parser.add_argument("--baud", type=int, default=115200, help="speed of the virtual line")
-    parser.add_argument(
-        "--latency", type=float, default=0.02, help="seconds before the module answers"
-    )
+@click.command()
+@click.option(
+    "--baud", default=115200, show_default=True, metavar="N", help="Speed of the virtual line."
+)
+@click.option(
+    "--latency",
+    default=0.02,
+    show_default=True,
+    metavar="SECONDS",
+    help="Time before the module answers.",
+)
+@runs
+async def command(baud: int, latency: float) -> None:
+    """Fetch a page through the virtual module and show the AT dialogue.
 
-
-def run(arguments: argparse.Namespace) -> int:
-    """Run the command; return its exit code."""
-    screen = terminal(sys.stdout)
-    asyncio.run(show(screen, baud=arguments.baud, latency=arguments.latency))
-    return 0
+    It needs no hardware and no network: server, module and program are in this process.
+    """
+    await show(terminal(sys.stdout), baud=baud, latency=latency)
 
 
 async def show(screen: Terminal, *, baud: int, latency: float) -> None:

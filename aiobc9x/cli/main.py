@@ -1,6 +1,6 @@
-"""Arguments, exit codes, and errors as one line.
+"""Commands, exit codes, and errors as one line.
 
-Layer: cli.
+Layer: cli. A command is imported when it is called, so that ``aiobc9x --help`` comes at once.
 
 ========  ==========================================================
 code      meaning
@@ -14,16 +14,99 @@ code      meaning
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from difflib import get_close_matches
+from importlib import import_module
 from pathlib import Path
+from typing import Final
 
-from aiobc9x import __version__
-from aiobc9x.cli import INTERRUPTED, demo, simulate
+import click
+from click.shell_completion import shell_complete
+
+from aiobc9x.cli import INTERRUPTED, version
 from aiobc9x.errors import ModemError
-from aiobc9x.wire.framer import COMPILED
+
+COMMANDS: Final = {
+    "ping": "send echo requests to a host through the module",
+    "resolve": "look up the addresses of a name in the module's DNS",
+    "ntp": "ask a time server through the module",
+    "sockets": "list the six sockets of the module",
+    "simulate": "run the virtual module on a pty or a TCP port, until Ctrl-C",
+    "demo": "fetch a page through the virtual module and show the AT dialogue",
+}
+"""What each command does. Command X is the object ``command`` of the module aiobc9x.cli.X."""
+
+
+class Commands(click.Group):
+    """The group of all commands: it lists them without importing them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order of the table."""
+        return [*COMMANDS]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command; ``None`` if there is none of this name."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"aiobc9x.cli.{cmd_name}").command
+        command.help = command.help or sentence(COMMANDS[cmd_name])
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that the arguments name.
+
+        Raises:
+            UsageError: There is none; the message names one that is spelled like it.
+
+        """
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            near = get_close_matches(args[0], COMMANDS, 1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise click.UsageError(f"there is no command {args[0]!r}{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the table."""
+        with formatter.section("Commands"):
+            formatter.write_dl([*COMMANDS.items()])
+
+
+def sentence(summary: str) -> str:
+    """Make a sentence of a line of the table."""
+    return f"{summary[0].upper()}{summary[1:]}."
+
+
+def _show_version(ctx: click.Context, _option: click.Parameter, value: bool) -> None:
+    if not value or ctx.resilient_parsing:
+        return
+    click.echo(version())
+    ctx.exit()
+
+
+@click.command(
+    cls=Commands,
+    no_args_is_help=False,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Options stand behind the command: aiobc9x ping example.com --port /dev/ttyUSB0",
+)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Show the version, and whether the framer is compiled.",
+)
+@click.pass_context
+def commands(ctx: click.Context) -> None:
+    """Use and examine a Quectel BC65/BC92 NB-IoT module on a serial port."""
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -33,45 +116,46 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: The arguments; ``None`` takes those of the process.
 
     """
+    if completion := os.environ.get("_AIOBC9X_COMPLETE"):
+        return shell_complete(commands, {}, "aiobc9x", "_AIOBC9X_COMPLETE", completion)
     try:
-        arguments = build_parser().parse_args(argv)
-        run: Callable[[argparse.Namespace], int] = arguments.run
-        return run(arguments)
-    except KeyboardInterrupt:
+        # Not commands.main(), which takes every EPIPE for a reader of ours that has gone.
+        with commands.make_context("aiobc9x", [*(sys.argv[1:] if argv is None else argv)]) as ctx:
+            code = commands.invoke(ctx)
+        return code if isinstance(code, int) else 0
+    except click.exceptions.Exit as exc:
+        return exc.exit_code
+    except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
+    except click.UsageError as exc:
+        return _misused(exc)
+    except click.ClickException as exc:
+        return _failed(exc.format_message())
     except BrokenPipeError as exc:
         if isinstance(exc, ModemError):
-            return _failed(exc)
+            return _failed(told(exc))
         return _reader_has_gone()
     except ValueError as exc:
-        return _failed(exc, code=2)
+        return _failed(told(exc), code=2)
     except (ModemError, OSError) as exc:
-        return _failed(exc)
+        return _failed(told(exc))
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """Return the parser of the whole command line."""
-    parser = argparse.ArgumentParser(
-        prog="aiobc9x", description="asyncio connections over a Quectel BC65/BC92 NB-IoT module"
-    )
-    form = "compiled" if COMPILED else "pure Python"
-    version = f"%(prog)s {__version__} ({form} framer)"
-    parser.add_argument("--version", action="version", version=version)
-    commands = parser.add_subparsers(metavar="command", required=True)
-    for module in (demo, simulate):
-        name = module.__name__.rpartition(".")[2]
-        summary = module.SUMMARY
-        command = commands.add_parser(name, help=summary, description=summary)
-        module.add_arguments(command)
-        command.set_defaults(run=module.run)
-    return parser
-
-
-def _failed(exc: BaseException, code: int = 1) -> int:
+def told(exc: BaseException) -> str:
+    """Word an exception in one line."""
     text = getattr(exc, "strerror", None) or str(exc) or type(exc).__name__
     name = getattr(exc, "filename", None)
-    where = f": {name}" if name else ""
-    print(f"aiobc9x: {text}{where}", file=sys.stderr)
+    return f"{text}: {name}" if name else text
+
+
+def _misused(exc: click.UsageError) -> int:
+    path = exc.ctx.command_path if exc.ctx is not None else "aiobc9x"
+    message = exc.format_message().rstrip(".")
+    return _failed(f"{message[:1].lower()}{message[1:]} (see '{path} --help')", code=2)
+
+
+def _failed(text: str, code: int = 1) -> int:
+    print(f"aiobc9x: {text}", file=sys.stderr)
     return code
 
 

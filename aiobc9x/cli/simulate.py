@@ -6,7 +6,6 @@ goes to stderr. The dialogue of ``--verbose`` goes to stdout, after the first li
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import signal
@@ -15,14 +14,16 @@ import sys
 from dataclasses import replace
 from typing import Final
 
+import click
+
 from aiobc9x.cli.dialogue import Dialogue
-from aiobc9x.cli.simulation_options import add_simulation_arguments, simulation_options
+from aiobc9x.cli.opening import runs
+from aiobc9x.cli.simulation_options import takes_simulation
 from aiobc9x.cli.terminal import Terminal, terminal
 from aiobc9x.sim.links import serve
 from aiobc9x.sim.options import SimOptions
 from aiobc9x.spec import LOCAL_PORTS
 
-SUMMARY: Final = "run the virtual module on a pty or a TCP port, until Ctrl-C"
 _PTY_WORDS: Final = "Open this device as a serial port. Ctrl-C ends the module."
 _TCP_WORDS: Final = (
     "This is the module's serial line, raw bytes over TCP as from a serial server: no web server,"
@@ -30,35 +31,24 @@ _TCP_WORDS: Final = (
     " Ctrl-C ends the module."
 )
 
-USAGE: Final = "aiobc9x simulate [sim://?…] [--tcp [HOST:]PORT] [--verbose] [parameters]"
 
+@click.command()
+@click.option(
+    "--tcp",
+    metavar="[HOST:]PORT",
+    help="Raw bytes of the serial line over TCP, as a serial server has them; 0 for any port.",
+)
+@click.option("-v", "--verbose", is_flag=True, help="Show the AT dialogue.")
+@takes_simulation
+@runs
+async def command(tcp: str | None, verbose: bool, options: SimOptions) -> None:
+    """Run the virtual module until Ctrl-C, for programs in any language.
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of this command."""
-    parser.usage = USAGE
-    parser.add_argument(
-        "--tcp",
-        metavar="[HOST:]PORT",
-        help="raw bytes of the serial line over TCP, as a serial server has them; 0 for any port",
-    )
-    parser.add_argument("--verbose", "-v", action="store_true", help="show the AT dialogue")
-    add_simulation_arguments(parser)
-
-
-def run(arguments: argparse.Namespace) -> int:
-    """Run the command; return its exit code.
-
-    Raises:
-        KeyboardInterrupt: Ctrl-C, as from any program.
-        ValueError: A parameter doesn't fit.
-        OSError: The pty or the port can't be had.
-
+    ADDRESS is sim://?name=value&...; options come on top. The first line printed is the device
+    to open. docs/virtual-module.md explains each parameter; times are in seconds.
     """
-    options = simulation_options(arguments)
-    at = None if arguments.tcp is None else host_and_port(arguments.tcp)
-    screen = terminal(sys.stdout)
-    asyncio.run(_serve(screen, options, at, verbose=arguments.verbose))
-    return 0
+    at = None if tcp is None else host_and_port(tcp)
+    await _serve(terminal(sys.stdout), options, at, verbose=verbose)
 
 
 def host_and_port(text: str) -> tuple[str, int]:

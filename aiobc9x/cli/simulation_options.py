@@ -6,12 +6,17 @@ Layer: cli. The flags come from the fields of ``SimOptions``; values are read by
 
 from __future__ import annotations
 
-import argparse
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields
-from typing import Final
+from functools import wraps
+from typing import Any, Final, TypeVar
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
+import click
+
 from aiobc9x.sim.options import CHOICES, SimOptions, parse_address
+
+T = TypeVar("T")
 
 REPEATABLE: Final = {
     "host": ("NAME:ADDRESS", "where a name leads; blackhole never answers"),
@@ -34,35 +39,52 @@ def plain_parameters() -> dict[str, object]:
     }
 
 
-def add_simulation_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add an address and one flag for each parameter."""
-    parser.add_argument(
-        "address", nargs="?", default="sim://", help="a sim:// address; flags come on top"
-    )
-    group = parser.add_argument_group(
-        "the virtual module", "docs/virtual-module.md explains each; times are in seconds"
-    )
-    for name, default in plain_parameters().items():
-        group.add_argument(_flag(name), metavar=_metavar(name, default), help=_default(default))
-    for name, (metavar, words) in REPEATABLE.items():
-        group.add_argument(
-            _flag(name), metavar=metavar, action="append", default=[], help=f"{words}; repeatable"
+def takes_simulation(function: Callable[..., T]) -> Callable[..., T]:
+    """Give a command an address and one option for each parameter.
+
+    The command's function is called with ``options``, a :class:`SimOptions`.
+    """
+
+    @wraps(function)
+    def with_options(*arguments: Any, address: str, **values: Any) -> T:
+        given = {name: values.pop(name) for name in (*plain_parameters(), *REPEATABLE)}
+        return function(*arguments, options=simulation_options(address, given), **values)
+
+    for option in reversed(_options()):
+        with_options = option(with_options)
+    return click.argument("address", default="sim://")(with_options)
+
+
+def _options() -> list[Callable[[Callable[..., Any]], Callable[..., Any]]]:
+    single = [
+        click.option(_flag(name), name, metavar=_metavar(name, default), help=_default(default))
+        for name, default in plain_parameters().items()
+    ]
+    repeatable = [
+        click.option(
+            _flag(name), name, metavar=metavar, multiple=True, help=f"{words}; repeatable."
         )
+        for name, (metavar, words) in REPEATABLE.items()
+    ]
+    return [*single, *repeatable]
 
 
-def simulation_options(arguments: argparse.Namespace) -> SimOptions:
-    """Read what :func:`add_simulation_arguments` added.
+def simulation_options(address: str, given: Mapping[str, Any]) -> SimOptions:
+    """Read an address, with options on top of it.
+
+    Args:
+        address: A ``sim://`` address.
+        given: The values of the options by name: text, ``None``, or a tuple of texts.
 
     Raises:
         ValueError: A value that doesn't fit; the message names it.
 
     """
-    values = vars(arguments)
-    given = {name: values[name] for name in plain_parameters() if values[name] is not None}
-    parts = urlsplit(arguments.address)
-    query = [pair for pair in parse_qsl(parts.query, True) if pair[0] not in given]
-    query += given.items()
-    query += [(name, value) for name in REPEATABLE for value in values[name]]
+    single = {n: given[n] for n in plain_parameters() if given[n] is not None}
+    parts = urlsplit(address)
+    query = [pair for pair in parse_qsl(parts.query, True) if pair[0] not in single]
+    query += single.items()
+    query += [(name, value) for name in REPEATABLE for value in given[name]]
     return parse_address(parts._replace(query=urlencode(query, quote_via=quote)).geturl())
 
 

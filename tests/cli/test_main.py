@@ -1,8 +1,9 @@
 """Exit codes, and errors as one line."""
 
-import argparse
 import errno
+import os
 import re
+import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -19,23 +20,89 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def test_the_version_is_the_projects(capsys: pytest.CaptureFixture[str]) -> None:
     """``--version``, the package and its metadata agree; the framer's form stands behind it."""
-    with pytest.raises(SystemExit) as ended:
-        cli.main(["--version"])
+    assert cli.main(["--version"]) == 0
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    assert ended.value.code == 0
     form = "compiled" if COMPILED else "pure Python"
     assert capsys.readouterr().out == f"aiobc9x {project['version']} ({form} framer)\n"
 
 
-@pytest.mark.parametrize("arguments", [[], ["dance"], ["demo", "--unknown"]])
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["dance"], "there is no command 'dance' (see 'aiobc9x --help')"),
+        (
+            ["sokets"],
+            "there is no command 'sokets'; did you mean 'sockets'? (see 'aiobc9x --help')",
+        ),
+        (["demo", "--unknown"], "no such option '--unknown' (see 'aiobc9x demo --help')"),
+        (["ping"], "missing argument 'HOST' (see 'aiobc9x ping --help')"),
+        (["--port", "x", "ping"], "no such option '--port' (see 'aiobc9x --help')"),
+        (["ping", "a", "--baudrate", "fast"], "'fast' is no number of bits per second"),
+    ],
+)
 def test_bad_arguments_exit_with_2(
-    capsys: pytest.CaptureFixture[str], arguments: list[str]
+    capsys: pytest.CaptureFixture[str], arguments: list[str], line: str
 ) -> None:
-    """The usage and one line on stderr."""
-    with pytest.raises(SystemExit) as ended:
-        cli.main(arguments)
-    assert ended.value.code == 2
-    assert "error:" in capsys.readouterr().err
+    """One line on stderr says what is wrong and where help is."""
+    assert cli.main(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert re.fullmatch(rf"aiobc9x: .*{re.escape(line)}.*\n", captured.err), captured.err
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"]])
+def test_help_names_every_command(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
+    """Also without any argument; each command has one line."""
+    assert cli.main(arguments) == 0
+    out = capsys.readouterr().out
+    for name, summary in cli.COMMANDS.items():
+        assert re.search(rf"^  {name} +{summary[:20]}", out, re.MULTILINE), name
+
+
+def test_help_loads_no_command() -> None:
+    """It comes at once: without asyncio, and without what commands need."""
+    code = "import sys; from aiobc9x.cli.main import main; main(['--help']); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.splitlines()[-1].split())
+    assert not loaded & {"asyncio", "rich", "serial", "aiobc9x.open", "aiobc9x.cli.demo"}
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_every_command_explains_itself(capsys: pytest.CaptureFixture[str], name: str) -> None:
+    """Its help is a sentence and its options; none takes the port in front of the command."""
+    assert cli.main([name, "--help"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith(f"Usage: aiobc9x {name} ")
+    assert out.count("--help") == 1
+
+
+def test_completion_comes_from_the_shell(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """``_AIOBC9X_COMPLETE=bash_source aiobc9x`` prints what a shell sources."""
+    monkeypatch.setenv("_AIOBC9X_COMPLETE", "bash_source")
+    assert cli.main([]) == 0
+    assert "complete -o nosort" in capsys.readouterr().out
+    monkeypatch.setenv("_AIOBC9X_COMPLETE", "bash_complete")
+    monkeypatch.setenv("COMP_WORDS", "aiobc9x re")
+    monkeypatch.setenv("COMP_CWORD", "1")
+    assert cli.main([]) == 0
+    assert capsys.readouterr().out == "plain,resolve\n"
+
+
+def test_without_the_extra_one_line_says_what_to_install(tmp_path: Path) -> None:
+    """The version is told all the same, by an installation that is there for its library."""
+    (tmp_path / "click.py").write_text("raise ModuleNotFoundError('no click', name='click')\n")
+    path = os.pathsep.join([str(tmp_path), str(ROOT)])
+    call = [sys.executable, "-m", "aiobc9x"]
+    env = os.environ | {"PYTHONPATH": path}
+    done = subprocess.run([*call, "ping"], capture_output=True, text=True, env=env, check=False)
+    assert done.returncode == 1
+    assert done.stderr == (
+        "aiobc9x: the command line needs some more packages: pip install 'aiobc9x[cli]'\n"
+    )
+    done = subprocess.run([*call, "--version"], capture_output=True, text=True, env=env, check=True)
+    assert done.stdout.startswith("aiobc9x ")
 
 
 @pytest.mark.parametrize(
@@ -62,10 +129,10 @@ def test_a_failure_is_one_line(
 ) -> None:
     """No traceback, whatever goes wrong."""
 
-    def fail(arguments: argparse.Namespace) -> int:
+    def fail(**_options: object) -> int:
         raise raised
 
-    monkeypatch.setattr(simulate, "run", fail)
+    monkeypatch.setattr(simulate.command, "callback", fail)
     assert cli.main(["simulate"]) == code
     captured = capsys.readouterr()
     assert captured.out == ""
@@ -78,10 +145,10 @@ def test_a_reader_that_has_gone_is_no_error(
 ) -> None:
     """As in ``| head``: nobody is there to be told, and what is still buffered goes nowhere."""
 
-    def fail(arguments: argparse.Namespace) -> int:
+    def fail(**_options: object) -> int:
         raise BrokenPipeError(errno.EPIPE, "Broken pipe")
 
-    monkeypatch.setattr(simulate, "run", fail)
+    monkeypatch.setattr(simulate.command, "callback", fail)
     log = tmp_path / "stdout"
     with log.open("w") as stream:
         stream.write("buffered")

@@ -79,7 +79,7 @@ def test_ctrl_c_while_modules_load(command: str) -> None:
     """That takes a quarter of a second, and nobody wants to see what was being loaded."""
     with running(sys.executable, "-X", "importtime", "-m", "aiobc9x", command) as process:
         assert process.stderr is not None
-        said = [next(row for row in process.stderr if row.rstrip().endswith(" argparse"))]
+        said = [next(row for row in process.stderr if row.rstrip().endswith(" click"))]
         process.send_signal(signal.SIGINT)
         said += process.stderr.readlines()
         assert process.wait(10) == 130

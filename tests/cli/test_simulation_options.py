@@ -1,20 +1,26 @@
 """Flags of the virtual module mean what a sim:// address means."""
 
-import argparse
 from pathlib import Path
 
+import click
 import pytest
 
-from aiobc9x.cli.simulation_options import add_simulation_arguments, simulation_options
+from aiobc9x.cli.simulation_options import takes_simulation
 from aiobc9x.sim.faults import Fault, FaultKind
 from aiobc9x.sim.options import Host, SimOptions, parse_address
 
 
 def options(*arguments: str) -> SimOptions:
     """The options that these arguments give."""
-    parser = argparse.ArgumentParser()
-    add_simulation_arguments(parser)
-    return simulation_options(parser.parse_args(arguments))
+    found: list[SimOptions] = []
+
+    @click.command()
+    @takes_simulation
+    def command(options: SimOptions) -> None:
+        found.append(options)
+
+    command.main([*arguments], standalone_mode=False)
+    return found[0]
 
 
 def test_no_argument_means_the_defaults() -> None:
