@@ -22,7 +22,7 @@ from typing import Final, Literal, TypeAlias, TypeVar
 
 import anyio
 
-from aiobc9x.adapters.proxy.api import Forwards, ProxyServer, ProxyTimeouts
+from aiobc9x.adapters.proxy.api import Forwards, HealthCheck, ProxyServer, ProxyTimeouts
 from aiobc9x.aio.arguments import (
     check_callable,
     check_flag,
@@ -44,6 +44,7 @@ from aiobc9x.aio.connections.connecting import (
 from aiobc9x.aio.connections.hosts import HostOpener
 from aiobc9x.aio.connections.listening import Server
 from aiobc9x.aio.connections.reader_writer import ClientConnected, open_streams, server_streams
+from aiobc9x.aio.fitness import Fitness
 from aiobc9x.aio.line.driver import Driver
 from aiobc9x.aio.line.link import is_there, open_link_apart
 from aiobc9x.aio.line.subscriptions import Subscription
@@ -156,6 +157,7 @@ class Modem:
             partial(open_link_apart, options.address, options.serial, OPEN_LIMIT_S),
             partial(is_there, options.address),
         )
+        self._fitness = Fitness(driver, self._life, self._readiness, self._health)
         self._closing: asyncio.Task[None] | None = None
         self._proxies: list[ProxyServer] = []
         self._network = NetworkQueries(driver, self._readiness, options.context_id)
@@ -1114,6 +1116,7 @@ class Modem:
         handshake_timeout: float = 30.0,
         connect_timeout: float | None = None,
         linger: float = 30.0,
+        health_path: str | None = "/health",
     ) -> ProxyServer:
         """Let other programs connect through the module: SOCKS5, HTTP and forwarded ports.
 
@@ -1132,6 +1135,8 @@ class Modem:
                 as for :meth:`create_connection`.
             linger: Seconds without a byte after which a connection ends whose client has
                 sent EOF but whose peer has not.
+            health_path: The path that answers a load balancer's ``GET`` or ``HEAD`` on ``port``:
+                200 if the modem is up, answers, and has a network, else 503. ``None`` for none.
 
         Returns:
             The proxy; close it, or use it as an async context manager. It ends with the
@@ -1150,7 +1155,8 @@ class Modem:
 
         self._driver.check()
         timeouts = ProxyTimeouts(handshake_timeout, linger, connect_timeout)
-        made = await server.serve_proxy(self, host, port, forwards, allow_remote, timeouts)
+        health = HealthCheck(health_path, self._fitness.check)
+        made = await server.serve_proxy(self, host, port, forwards, allow_remote, timeouts, health)
         self._proxies = [old for old in self._proxies if old.is_serving()] + [made]
         if self._closing is not None:
             made.close()

@@ -26,7 +26,7 @@ from typing import Final, Literal, TypeVar
 
 import anyio
 
-from aiobc9x.adapters.proxy.api import Forwards, ProxyServer, ProxyTimeouts
+from aiobc9x.adapters.proxy.api import Forwards, HealthCheck, ProxyServer, ProxyTimeouts
 from aiobc9x.aio.arguments import check_callable, check_flag, check_integer, check_seconds
 from aiobc9x.aio.bringup.readiness import READY_TIMEOUT_S
 from aiobc9x.aio.connections.accepting import read_listener, refuse_listener_options
@@ -1062,6 +1062,11 @@ class ModemPool:
 
         return Installation(self, self._loop, self._addresses, strict=strict, bypass=bypass)
 
+    def _check_fitness(self) -> bool:
+        """Return whether a modem can open connections now."""
+        checked = [each._fitness.check() for each in self.modems]  # all, so that each gets ready
+        return any(checked)
+
     async def serve_proxy(
         self,
         host: str = "127.0.0.1",
@@ -1072,6 +1077,7 @@ class ModemPool:
         handshake_timeout: float = 30.0,
         connect_timeout: float | None = None,
         linger: float = 30.0,
+        health_path: str | None = "/health",
     ) -> ProxyServer:
         """Let other programs connect through the modems; see :meth:`Modem.serve_proxy`.
 
@@ -1088,6 +1094,7 @@ class ModemPool:
                 as for :meth:`create_connection`.
             linger: Seconds without a byte after which a connection ends whose client has
                 sent EOF but whose peer has not.
+            health_path: As for :meth:`Modem.serve_proxy`: 200 if one of the modems can be used.
 
         Returns:
             The proxy; close it, or use it as an async context manager. It ends with the pool,
@@ -1106,7 +1113,8 @@ class ModemPool:
 
         self._check()
         timeouts = ProxyTimeouts(handshake_timeout, linger, connect_timeout)
-        made = await server.serve_proxy(self, host, port, forwards, allow_remote, timeouts)
+        health = HealthCheck(health_path, self._check_fitness)
+        made = await server.serve_proxy(self, host, port, forwards, allow_remote, timeouts, health)
         self._proxies = [old for old in self._proxies if old.is_serving()] + [made]
         if self._closing is not None:
             made.close()

@@ -31,6 +31,7 @@ from aiobc9x import (
 from aiobc9x.aio.dialer import Dialer
 from aiobc9x.sim.faults import Fault, FaultKind
 from aiobc9x.sim.options import Host, SimOptions
+from tests.adapters.proxy.test_server import health
 from tests.support.bench import ECHO_PORT, HOST, LISTEN_PORT, NAME, PORT, Bench, Plug, plugged_in
 from tests.support.clock import running, virtual
 from tests.support.recorders import DatagramRecorder
@@ -590,3 +591,17 @@ async def test_a_proxy_outlives_a_modem(is_cut: bool) -> None:
         await writer.wait_closed()
     assert not proxy.is_serving()
     await proxy.wait_closed()
+
+
+async def test_a_proxys_health_is_that_of_its_best_modem() -> None:
+    """One that works will do; the checks get each of them ready."""
+    a, b = Bench(), Bench()
+    async with pooled(a, b) as pool, await pool.serve_proxy(port=0) as proxy:
+        assert proxy.port is not None
+        await ready(pool)
+        for bench in (a, b):
+            assert await health(proxy.port, "/health") == (200, b"up\n")
+            bench.is_plugged_in = False
+            bench.cut_line()
+            await asyncio.sleep(0.01)
+        assert await health(proxy.port, "/health") == (503, b"down\n")

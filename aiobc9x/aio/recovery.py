@@ -53,6 +53,8 @@ class Health:
         on_unseen_restart: Called when a restart is found whose banner got lost.
         one_recovery: Held by whoever brings commands and answers in step.
         context_ends: Ends connections with their context.
+        counted_on_until: Until when somebody counts on it that the loss of an idle module is
+            noticed, so that its silent line is asked.
 
     """
 
@@ -69,7 +71,7 @@ class Health:
         self.settings, self._leftovers = settings, leftovers
         self._state_interval = state_interval
         self.one_recovery = asyncio.Lock()
-        self._asked_at = -math.inf
+        self._asked_at = self.counted_on_until = -math.inf
         self._must_start = False
         self.context_ends = ContextEnds(driver, examiner)
         self.on_unseen_restart: Callable[[], None] = lambda: None
@@ -279,9 +281,13 @@ class Health:
     def _heard(self, asked: float) -> float:
         """Return when bytes last arrived or AT was last sent, whichever is later.
 
-        Infinity for a link that reports the loss of its far side, so that no AT is sent.
+        Infinity, so that no AT is sent, for a link that reports the loss of its far side, unless
+        somebody counts on an idle module.
         """
-        return math.inf if self._driver.link.hangs_up else max(asked, self._driver.last_input)
+        driver = self._driver
+        if driver.link.hangs_up and driver.time() >= self.counted_on_until:
+            return math.inf
+        return max(asked, driver.last_input)
 
     def _is_awaited(self) -> bool:
         """Whether a caller waits for something that a socket may deliver."""

@@ -138,6 +138,7 @@ OF_METHODS: list[tuple[str, Call]] = [
     ("handshake_timeout must", lambda m: m.serve_proxy(handshake_timeout=None)),
     ("connect_timeout must", lambda m: m.serve_proxy(connect_timeout="5")),
     ("linger must", lambda m: m.serve_proxy(linger=None)),
+    ("health_path must", lambda m: m.serve_proxy(health_path=5)),
 ]
 """How a message begins, and the call that it is for."""
 

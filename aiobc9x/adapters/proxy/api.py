@@ -6,12 +6,13 @@ Layer: adapters.
 from __future__ import annotations
 
 import abc
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
-from aiobc9x.aio.arguments import check_positive_seconds
+from aiobc9x.aio.arguments import check_positive_seconds, check_text
 
 Forwards = Mapping[int, tuple[str, int]] | Iterable[str]
 """``{local port: (host, port)}``, or strings such as ``"1883:broker.example:1883"``."""
@@ -41,6 +42,7 @@ class ProxyStatistics:
 
     Attributes:
         clients: Connections that the proxy has accepted.
+        health_checks: Health checks that the proxy has answered.
         opened: Connections that the proxy has opened through the module.
         failed: Connections that the module could not open.
         turned_away: Clients that broke the protocol, requested what the proxy doesn't support,
@@ -51,6 +53,7 @@ class ProxyStatistics:
     """
 
     clients: int = 0
+    health_checks: int = 0
     opened: int = 0
     failed: int = 0
     turned_away: int = 0
@@ -83,6 +86,41 @@ class ProxyTimeouts:
         check_positive_seconds("linger", self.linger)
         if self.connect_timeout is not None:
             check_positive_seconds("connect_timeout", self.connect_timeout)
+
+
+_PATH: Final = re.compile(r"/[!-~]*")
+
+
+@dataclass(frozen=True, slots=True)
+class HealthCheck:
+    """How the proxy answers a load balancer that asks whether it can be sent clients.
+
+    The answer has one word, and costs the module nothing, so that nobody learns or spends
+    anything by it.
+
+    Attributes:
+        path: What ``GET`` and ``HEAD`` ask for; ``None``: nothing is answered.
+        is_well: Returns whether connections can be opened.
+
+    Raises:
+        TypeError: The path is no text.
+        ValueError: The path doesn't begin with ``/``, or holds blanks or non-ASCII characters.
+
+    """
+
+    path: str | None
+    is_well: Callable[[], bool]
+
+    def __post_init__(self) -> None:
+        if self.path is None:
+            return
+        check_text("health_path", self.path)
+        if _PATH.fullmatch(self.path) is None:
+            raise ValueError(f"health_path is {self.path!r}: use a path such as '/health', or None")
+
+
+NO_CHECK: Final = HealthCheck(None, lambda: False)
+"""Answers no checks."""
 
 
 class ProxyServer(abc.ABC):

@@ -24,7 +24,7 @@ import struct
 from collections.abc import Callable
 from typing import Final, Protocol, cast
 
-from aiobc9x.adapters.proxy.api import ProxyStatistics, ProxyTimeouts
+from aiobc9x.adapters.proxy.api import HealthCheck, ProxyStatistics, ProxyTimeouts
 from aiobc9x.adapters.proxy.handshake import Handshake, HandshakeStep, Request
 from aiobc9x.adapters.proxy.http_connect import HttpHandshake
 from aiobc9x.adapters.proxy.socks5 import VERSION, SocksHandshake
@@ -95,11 +95,13 @@ class RelayOwner(Protocol):
     Attributes:
         timeouts: Limits for the parts of a connection.
         statistics: Counters of the whole proxy.
+        health: What a load balancer is told.
 
     """
 
     timeouts: ProxyTimeouts
     statistics: ProxyStatistics
+    health: HealthCheck
 
     def admit(self, relay: Relay) -> bool:
         """Take in a client; return ``False`` if the proxy takes no more."""
@@ -335,15 +337,17 @@ class Relay(asyncio.BufferedProtocol):
 
     def _ask(self, data: bytes) -> None:
         if self._handshake is None:
-            self._handshake = SocksHandshake() if data[0] == VERSION else HttpHandshake()
+            is_socks = data[0] == VERSION
+            self._handshake = SocksHandshake() if is_socks else HttpHandshake(self._owner.health)
         step = self._handshake.feed(data)
         if step.reply:
             self._client.write(step.reply)
         self._act_on(step)
 
     def _act_on(self, step: HandshakeStep) -> None:
-        if step.is_over:
-            self._owner.statistics.turned_away += 1
+        if step.is_over or step.is_checked:
+            self._owner.statistics.turned_away += step.is_over
+            self._owner.statistics.health_checks += step.is_checked
             self._end_client()
         elif step.request is not None:
             self._begin_opening(step.request)

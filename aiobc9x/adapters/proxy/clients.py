@@ -9,7 +9,7 @@ import asyncio
 import logging
 from typing import Final
 
-from aiobc9x.adapters.proxy.api import ProxyStatistics, ProxyTimeouts
+from aiobc9x.adapters.proxy.api import NO_CHECK, HealthCheck, ProxyStatistics, ProxyTimeouts
 from aiobc9x.adapters.proxy.client import (
     ENDING_LIMIT,
     HANDSHAKE_LIMIT,
@@ -35,11 +35,14 @@ class ProxyClients:
     Attributes:
         timeouts: Limits for the parts of a connection.
         statistics: Counters of the whole proxy.
+        health: What a load balancer is told.
 
     """
 
-    def __init__(self, dialer: Dialer, timeouts: ProxyTimeouts) -> None:
-        self.timeouts, self.statistics = timeouts, ProxyStatistics()
+    def __init__(
+        self, dialer: Dialer, timeouts: ProxyTimeouts, health: HealthCheck = NO_CHECK
+    ) -> None:
+        self.timeouts, self.statistics, self.health = timeouts, ProxyStatistics(), health
         self._dialer = dialer
         self._relays: dict[Relay, None] = {}  # in the order in which they came to their state
         self._is_closing = False

@@ -81,12 +81,15 @@ class HandshakeStep:
         reply: Bytes to send to the client.
         request: The client's request, once all of it has arrived.
         is_over: Whether the client is to be turned away after ``reply``.
+        is_checked: Whether ``reply`` is all that the client wants, because it has asked for the
+            proxy's health.
 
     """
 
     reply: bytes = b""
     request: Request | None = None
     is_over: bool = False
+    is_checked: bool = False
 
 
 class Malformed(Exception):
@@ -116,7 +119,7 @@ class Handshake(abc.ABC):
             step = self._advance()
         except Malformed as exc:
             step = HandshakeStep(exc.reply, is_over=True)
-        self._is_over = step.is_over or step.request is not None
+        self._is_over = step.is_over or step.is_checked or step.request is not None
         return step
 
     @abc.abstractmethod

@@ -6,6 +6,8 @@ A request for a whole address is sent to its server with the path alone. Each co
 one such request, because the client's next request may be for another server. The body is
 counted by its Content-Length, so that the client's next request doesn't reach this server. A
 chunked body has no such length, so it is refused.
+
+One path of the proxy's own tells a load balancer whether clients can be served.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import re
 from http import HTTPStatus
 from typing import Final
 
+from aiobc9x.adapters.proxy.api import NO_CHECK, HealthCheck
 from aiobc9x.adapters.proxy.handshake import (
     Failure,
     Handshake,
@@ -71,15 +74,27 @@ def response(status: HTTPStatus, text: str) -> bytes:
     return head.encode("ascii") + body
 
 
+def _tell_health(method: str, is_well: bool) -> bytes:
+    status = HTTPStatus.OK if is_well else HTTPStatus.SERVICE_UNAVAILABLE
+    told = response(status, "up" if is_well else "down")
+    return told if method == "GET" else told[: told.index(b"\r\n\r\n") + 4]
+
+
 def _fail(status: HTTPStatus, text: str) -> Malformed:
     return Malformed(response(status, f"aiobc9x proxy: {text}"))
 
 
 class HttpHandshake(Handshake):
-    """Read one HTTP request, and answer it."""
+    """Read one HTTP request, and answer it.
 
-    def __init__(self) -> None:
+    Args:
+        health: Which path asks for the proxy's health, and what is answered.
+
+    """
+
+    def __init__(self, health: HealthCheck = NO_CHECK) -> None:
         super().__init__()
+        self._health = health
         self._scanned = 0
         self._is_connect = True
 
@@ -104,7 +119,7 @@ class HttpHandshake(Handshake):
         if end is None:
             return HandshakeStep()
         head = self._received[: end.start()].decode("latin-1")
-        return HandshakeStep(request=self._read(head, bytes(self._received[end.end() :])))
+        return self._read(head, bytes(self._received[end.end() :]))
 
     def _check_beginning(self) -> None:
         """Refuse what is no HTTP at its first byte.
@@ -114,7 +129,7 @@ class HttpHandshake(Handshake):
         if self._received and not 0x21 <= self._received[0] <= 0x7E:
             raise _fail(HTTPStatus.BAD_REQUEST, "this is neither SOCKS5 nor HTTP")
 
-    def _read(self, head: str, rest: bytes) -> Request:
+    def _read(self, head: str, rest: bytes) -> HandshakeStep:
         line, *fields = re.split("\r?\n", head)
         match = _REQUEST_LINE.fullmatch(line)
         if match is None:
@@ -122,9 +137,11 @@ class HttpHandshake(Handshake):
         headers = _headers(fields)
         method, target, minor = match.groups()
         if method == "CONNECT":
-            return _connect(target, rest)
+            return HandshakeStep(request=_connect(target, rest))
+        if method in {"GET", "HEAD"} and target == self._health.path:
+            return HandshakeStep(_tell_health(method, self._health.is_well()), is_checked=True)
         self._is_connect = False
-        return _forward(method, target, minor, headers, rest)
+        return HandshakeStep(request=_forward(method, target, minor, headers, rest))
 
 
 def _headers(fields: list[str]) -> list[tuple[str, str]]:

@@ -22,6 +22,7 @@ from typing import Final
 from aiobc9x.adapters.proxy.api import (
     Forward,
     Forwards,
+    HealthCheck,
     ProxyServer,
     ProxyStatistics,
     ProxyTimeouts,
@@ -124,9 +125,14 @@ class LocalProxy(ProxyServer):
     """See :class:`ProxyServer`."""
 
     def __init__(
-        self, dialer: Dialer, host: str, allow_remote: bool, timeouts: ProxyTimeouts
+        self,
+        dialer: Dialer,
+        host: str,
+        allow_remote: bool,
+        timeouts: ProxyTimeouts,
+        health: HealthCheck,
     ) -> None:
-        self._clients = ProxyClients(dialer, timeouts)
+        self._clients = ProxyClients(dialer, timeouts, health)
         self._host, self._allow_remote = host, allow_remote
         self._port: int | None = None
         self._listeners: list[asyncio.Server] = []
@@ -247,6 +253,7 @@ async def serve_proxy(
     forwards: Forwards,
     allow_remote: bool,
     timeouts: ProxyTimeouts,
+    health: HealthCheck,
 ) -> LocalProxy:
     """Start a proxy; see :meth:`Modem.serve_proxy`."""
     if port is not None:
@@ -258,6 +265,6 @@ async def serve_proxy(
         raise ValueError("neither a port nor forwards: there is nothing to serve")
     for place in places:
         check_local(place.local_host, allow_remote)
-    proxy = LocalProxy(dialer, host, allow_remote, timeouts)
+    proxy = LocalProxy(dialer, host, allow_remote, timeouts, health)
     await proxy.start(port, places)
     return proxy

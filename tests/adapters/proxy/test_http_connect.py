@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aiobc9x import ConnectRefused, ConnectTimedOut, NameNotFound, NoFreeSocket
+from aiobc9x.adapters.proxy.api import HealthCheck
 from aiobc9x.adapters.proxy.handshake import HandshakeStep, Request, split_authority
 from aiobc9x.adapters.proxy.http_connect import HEAD_LIMIT_BYTES, HttpHandshake
 from aiobc9x.wire.host import Host
@@ -74,6 +75,70 @@ class TestConnect:
         handshake = HttpHandshake()
         handshake.feed(lines("CONNECT a.example:443 HTTP/1.1"))
         assert handshake.granted() == b"HTTP/1.1 200 Connection established\r\n\r\n"
+
+
+def checked(*chunks: bytes, path: str | None = "/health", is_well: bool = True) -> HandshakeStep:
+    """What a proxy answers whose modem is well, or is not."""
+    handshake = HttpHandshake(HealthCheck(path, lambda: is_well))
+    return [handshake.feed(chunk) for chunk in chunks][-1]
+
+
+class TestHealth:
+    """One path of the proxy's own, for load balancers."""
+
+    @pytest.mark.parametrize(
+        ("is_well", "status", "word"), [(True, 200, "up"), (False, 503, "down")]
+    )
+    def test_one_word(self, is_well: bool, status: int, word: str) -> None:
+        """However the request is cut, and nothing else: no name, no number, no cause."""
+        head = lines("GET /health HTTP/1.1", "Host: a")
+        for chunks in ([head], bytewise(head)):
+            step = checked(*chunks, is_well=is_well)
+            assert (step.is_checked, step.is_over, step.request) == (True, False, None)
+            assert int(step.reply.split()[1]) == status
+            assert step.reply.endswith(f"Connection: close\r\n\r\n{word}\n".encode())
+
+    def test_head_has_no_body(self) -> None:
+        told = checked(lines("HEAD /health HTTP/1.0")).reply
+        assert told.endswith(b"\r\n\r\n")
+        assert b"Content-Length: 3\r\n" in told
+
+    def test_the_answer_is_no_larger_than_a_refusal(self) -> None:
+        """Nobody can have it sent more bytes than by any other request."""
+        assert len(checked(lines("GET /health HTTP/1.0")).reply) < 150
+
+    def test_another_path(self) -> None:
+        assert checked(lines("GET /-/up?a=1 HTTP/1.1"), path="/-/up?a=1").is_checked
+        assert not checked(lines("GET /health HTTP/1.1"), path="/-/up").is_checked
+
+    @pytest.mark.parametrize(
+        "line",
+        [
+            "GET /health/ HTTP/1.1",
+            "GET /HEALTH HTTP/1.1",
+            "POST /health HTTP/1.1",
+            "GET / HTTP/1.1",
+        ],
+    )
+    def test_other_requests_for_a_path_are_refused_as_ever(self, line: str) -> None:
+        step = checked(lines(line))
+        assert (step.is_checked, step.is_over) == (False, True)
+        assert step.reply.startswith(b"HTTP/1.1 400 ")
+
+    def test_a_page_of_that_name_elsewhere_is_fetched(self) -> None:
+        """A whole address is a request for its server."""
+        step = checked(lines("GET http://a.example/health HTTP/1.1"))
+        assert step.request is not None
+        assert step.request.first.startswith(b"GET /health HTTP/1.1\r\n")
+
+    def test_it_can_be_switched_off(self) -> None:
+        assert checked(lines("GET /health HTTP/1.1"), path=None).is_over
+        assert HttpHandshake().feed(lines("GET /health HTTP/1.1")).is_over
+
+    @pytest.mark.parametrize("path", ["", "health", "/a b", "/ä", "/a\r\nb", "http://a/"])
+    def test_a_path_that_nobody_could_ask_for(self, path: str) -> None:
+        with pytest.raises(ValueError, match="health_path"):
+            HealthCheck(path, lambda: True)
 
 
 class TestWholeAddresses:

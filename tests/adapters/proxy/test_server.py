@@ -422,6 +422,26 @@ class TestLife:
             _, writer = await asyncio.open_connection("::1", proxy.port)
             writer.close()
 
+    @pytest.mark.parametrize("path", ["/health", "/-/fit"])
+    async def test_its_health(self, path: str) -> None:
+        """A balancer that asks uses no socket of the module, and is no client turned away."""
+        async with proxied(health_path=path) as (module, proxy):
+            assert proxy.port is not None
+            assert await health(proxy.port, path) == (503, b"down\n"), "nobody knows yet"
+            await module.modem.wait_ready()
+            for _ in range(200):  # more than may be in any state at once
+                assert await health(proxy.port, path) == (200, b"up\n")
+            assert (await health(proxy.port, "/other"))[0] == 400
+            counted = proxy.statistics
+            assert (counted.health_checks, counted.turned_away) == (201, 1)
+            assert (counted.opened, module.virtual.statistics.opens) == (0, 0)
+
+    async def test_its_health_is_nobodys_business(self) -> None:
+        """With ``health_path=None``."""
+        async with proxied(health_path=None) as (_, proxy):
+            assert proxy.port is not None
+            assert (await health(proxy.port, "/health"))[0] == 400
+
     @pytest.mark.parametrize(
         "options",
         [
@@ -458,6 +478,9 @@ class TestLife:
             ({"forwards": ["a"]}, ValueError),
             ({"forwards": "1:a:1"}, TypeError),
             ({"linger": 0}, ValueError),
+            ({"health_path": ""}, ValueError),
+            ({"health_path": "health"}, ValueError),
+            ({"health_path": "/a b"}, ValueError),
         ],
     )
     @virtual
@@ -485,6 +508,16 @@ class TestLife:
             else:
                 pytest.fail("it never ended")
             assert step
+
+
+async def health(port: int, path: str) -> tuple[int, bytes]:
+    """Ask a proxy for its health, as a balancer does; return the status and the body."""
+    reader, writer = await asyncio.open_connection(LOOPBACK, port)
+    writer.write(f"GET {path} HTTP/1.0\r\n\r\n".encode())
+    head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    writer.close()
+    await writer.wait_closed()
+    return int(head.split()[1]), body
 
 
 def free_port() -> int:
