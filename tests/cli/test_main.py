@@ -30,10 +30,7 @@ def test_the_version_is_the_projects(capsys: pytest.CaptureFixture[str]) -> None
     ("arguments", "line"),
     [
         (["dance"], "there is no command 'dance' (see 'aiobc9x --help')"),
-        (
-            ["sokets"],
-            "there is no command 'sokets'; did you mean 'sockets'? (see 'aiobc9x --help')",
-        ),
+        (["pingg"], "there is no command 'pingg'; did you mean 'ping'? (see 'aiobc9x --help')"),
         (["demo", "--unknown"], "no such option '--unknown' (see 'aiobc9x demo --help')"),
         (["ping"], "missing argument 'HOST' (see 'aiobc9x ping --help')"),
         (["--port", "x", "ping"], "no such option '--port' (see 'aiobc9x --help')"),
