@@ -380,6 +380,7 @@ class Sender:
         self.permitted = permitted
         self.outstanding: Send | None = None
         self.reads_due: float | None = None
+        self._repeats: Slot | None = None  # whose bytes the last SEND FAIL has go again
         self._burst_ends = 0.0
         # The longest payload that the module has taken so far, by form.
         self._taken = dict.fromkeys(SendForm, 0)
@@ -421,6 +422,7 @@ class Sender:
             # This send prolongs the burst, so the reads wait, but for a second at most.
             self.reads_due = self._burst_ends
         self.outstanding = Send(slot, data, form, _FIRST[form], now)
+        self._repeats = None
         return self.outstanding
 
     def begin_job(self, job: Job, now: float) -> None:
@@ -429,6 +431,7 @@ class Sender:
         nobody = Slot(-1, 0, ServiceType.TCP, state=SlotState.FREE)
         form = _INLINE if job.data is None else _FIXED
         self.outstanding = Send(nobody, job.data or b"", form, _FIRST[form], now, job=job)
+        self._repeats = None
 
     def forget_job(self, job: Job) -> None:
         """Drop the outstanding send if it is this job, whose command was refused."""
@@ -512,7 +515,21 @@ class Sender:
             return DatagramLost(slot, "SEND FAIL: the module could not take the datagram")
         if not self.profile.send_fail_is_atomic:
             return Failed(slot, WriteFailed(send.command().text, Err.WRITE_FAILED))
+        self._repeats = slot
         return self._stall(slot, Err.WRITE_FAILED, now)
+
+    def contradict(self) -> Event | None:
+        """Take a ``SEND OK`` that comes behind the ``SEND FAIL`` of the last send (F24).
+
+        Returns:
+            The end of its connection, if the same bytes were to be sent again: the peer may have
+            them already, and would get them twice. ``None`` if the result concerns nobody.
+
+        """
+        slot, self._repeats = self._repeats, None
+        if slot is None or not slot.is_live:
+            return None
+        return Failed(slot, StreamBroken("sent bytes may be doubled: SEND FAIL, then SEND OK"))
 
     def refused(self, err: int | None, now: float) -> Event | None:
         """End the outstanding send because the module answered ``ERROR``.
@@ -603,5 +620,5 @@ class Sender:
 
     def forget(self) -> None:
         """Drop everything: the module has restarted, or the link is gone."""
-        self.outstanding = None
+        self.outstanding = self._repeats = None
         self.reads_due = None

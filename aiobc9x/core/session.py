@@ -93,6 +93,7 @@ from aiobc9x.core.trust import (
     Trust,
     blame,
     is_header_like,
+    is_read_header,
     judge,
 )
 from aiobc9x.core.turns import JobQueue, Turn, TurnKind, Turns
@@ -231,10 +232,10 @@ class Session:
         "_framer",
         "_gap_s",
         "_gap_until",
-        "_has_failed",
         "_idle_limit",
         "_last_fed",
         "_last_traffic",
+        "_older",
         "_outbox",
         "_sender",
         "_stopwatch",
@@ -282,7 +283,9 @@ class Session:
         self.is_format_doubtful = False
         self.idle_limit = math.inf
         self.events: list[Event] = []
-        self._was_in_step = self._has_failed = False
+        self._was_in_step = False
+        # Jobs that waited when the session was suspended; None while it is not.
+        self._older: Collection[Job] | None = None
         self._last_traffic = self._last_fed = 0.0
         self._framer = Framer()
         self._trust = Trust(self._framer)
@@ -560,7 +563,7 @@ class Session:
 
     def resume(self) -> None:
         """End the suspension: the line is in step again. Read each socket once for lost URCs."""
-        self.suspended, self._was_in_step, self._has_failed = False, True, False
+        self.suspended, self._was_in_step, self._older = False, True, None
         self._awake_s = self._idle_limit  # what came in the repair shows that it is awake
         self.data_due = 0
         self._turns.is_quiet = False
@@ -574,8 +577,8 @@ class Session:
     ) -> list[Event]:
         """Fail all jobs and connections, because the link is gone or the module has restarted.
 
-        If that happens again before :meth:`resume`, jobs that were asked for in between go on
-        waiting: nothing has been sent for them, and they are for the link or module to come.
+        Jobs that were asked for while the session was suspended go on waiting: nothing has been
+        sent for them, and they are for the link or the module that is in step again.
 
         Args:
             error: Makes an exception; called once for each waiter, because a traceback grows
@@ -585,10 +588,10 @@ class Session:
 
         """
         exchange, send = self._exchange, self._sender.outstanding
-        spares = self._has_failed and not for_good
-        kept = [
-            job for job in self.queue if spares and job.lane is Lane.COMMAND and job.slot is None
-        ]
+        kept: list[Job] = []
+        if self._older is not None and not for_good:
+            newer = [job for job in self.queue if job not in self._older]
+            kept = [job for job in newer if job.lane is Lane.COMMAND and job.slot is None]
         for job in unfinished(exchange, self._explain, send, self.queue):
             if job not in kept:
                 self.events.append(Finished(job, Answer(failure=error())))
@@ -600,7 +603,7 @@ class Session:
         self.queue.clear()
         for job in kept:
             self.queue.add(job)
-        self._has_failed = True
+        self._older = ()
         self._exchange = self._explain = None
         self._outbox.clear()
         self._sender.forget()
@@ -854,6 +857,13 @@ class Session:
             self._note_possible_push(now)
         self.statistics.unknown_lines += 1
         exchange, in_doubt = self._exchange, self._trust.in_doubt
+        in_step = not (self.suspended or in_doubt or self._is_reading())
+        # Another program has read (F56). Without a socket there is nobody to read from.
+        if in_step and is_read_header(text) and self.sockets.in_use:
+            self._act(self._unsolicited.break_reads())
+            self._trust.begin_doubt()  # what follows are a peer's data
+            self._lose_step("the answer to an AT+QIRD came that is not ours")
+            return
         reading = exchange is not None and exchange.meaning.is_read and exchange.payload is None
         pushing = self._unsolicited.is_pushing
         loss = judge(
@@ -1035,6 +1045,8 @@ class Session:
         send, exchange = self._sender.outstanding, self._exchange
         # Late or doubled: the send that the result belongs to is over (F24).
         if send is None:
+            if sent and (event := self._sender.contradict()) is not None:
+                self._report(event)
             return
         # The send that was given up can print no more, so the next may begin.
         if send.is_lost:
@@ -1290,7 +1302,7 @@ class Session:
 
     def _lose_step(self, reason: str) -> None:
         if not self.suspended:
-            self.suspended = True
+            self.suspended, self._older = True, tuple(self.queue)
             self.statistics.recoveries += 1
             self.events.append(OutOfStep(reason))
 

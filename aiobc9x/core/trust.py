@@ -70,6 +70,7 @@ _SWALLOWED: Final = "pushed data swallowed the line end after them: they lost by
 _VENDOR_LINE: Final = re.compile(rb"[+*^#%&][A-Z]", re.IGNORECASE)
 # "+QIRD: 10,0" with any bytes missing from its beginning or its middle.
 _TORN_READ: Final = re.compile(rb"\+?Q?I?R?D?:? ?[0-9]*,?-?[0-9]*")
+_WHOLE_READ: Final = re.compile(rb"\+QIRD: {0,8}[1-9][0-9]{0,3}(, {0,8}-?[0-9]+)?")
 # What a header of pushed data still has when it has lost a few bytes.
 _HEADER_LIKE: Final = re.compile(rb'\+Q|"|recv|URC', re.IGNORECASE)
 # Lines that are no headers, although some have quotes (F6): those of 27.007, because no header
@@ -165,6 +166,11 @@ def judge(
     # module's own, and if they aren't, the read in flight won't come whole and shows the loss.
     words = _WORDS.fullmatch(text) is not None and not torn_read
     return Loss(reason, spares_read=words or _is_push_header(text))
+
+
+def is_read_header(text: bytes) -> bool:
+    """Whether a line is the whole header of an answer to AT+QIRD that brings data."""
+    return _WHOLE_READ.fullmatch(text) is not None
 
 
 def is_header_like(text: bytes) -> bool:

@@ -194,6 +194,19 @@ class Unsolicited:
                 broken = DatagramLost(slot, text) if slot.is_datagram else None
                 yield broken or Failed(slot, StreamBroken(text))
 
+    def break_reads(self) -> Iterator[Event]:
+        """End the buffer-mode connections: the answer to a read came that nobody here has sent.
+
+        Another user of the module has taken these bytes, out of whatever socket. A UDP socket
+        goes on: at most one datagram is lost, and that is reported.
+        """
+        text = "received bytes may be lost: another program reads the module's sockets"
+        for slot in self._sockets:
+            reads = slot.is_live and not slot.is_listener
+            if reads and slot.connect_id not in self._framer.push_sockets:
+                broken = DatagramLost(slot, text) if slot.is_datagram else None
+                yield broken or Failed(slot, StreamBroken(text))
+
     @property
     def is_pushing(self) -> bool:
         """Whether sockets in push mode are in use."""

@@ -303,6 +303,32 @@ class TestWedged:
             assert running().now - began < 5.0
             assert modem.statistics.reset_hooks == len(calls) <= 6
 
+    @pytest.mark.parametrize("after", [1.0, 11.0, 25.0, 45.0])
+    @virtual
+    async def test_new_calls_wait_whatever_is_tried(self, after: float) -> None:
+        """While the answer is overdue, the line out of step, and the modem away."""
+        async with Bench() as bench:
+            modem = await bench.open_lasting()
+            await modem.wait_ready()
+            bench.silence(True)
+            with pytest.raises(aiobc9x.LinkTimeout):
+                await modem.command("AT+CSQ")
+            await asyncio.sleep(after)
+            began = running().now
+            for limit in (3, 20):
+                with pytest.raises(aiobc9x.LinkTimeout, match=f"in {limit} s: "):
+                    await modem.command("AT+CSQ", timeout=limit)
+            assert running().now - began == pytest.approx(23, abs=0.1)
+            opening = asyncio.create_task(modem.open_connection(HOST, PORT))
+            calls = asyncio.gather(modem.command("AT+CGMM"), modem.ping(HOST), modem.available())
+            await asyncio.sleep(100)
+            assert not opening.done()
+            assert not calls.done()
+            bench.silence(False)
+            await calls
+            _, writer = await opening
+            writer.close()
+
     @pytest.mark.parametrize("boot_s", [5.0, 12.0, 25.0])
     @virtual
     async def test_a_module_that_boots_slowly_is_not_reset(self, boot_s: float) -> None:

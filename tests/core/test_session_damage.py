@@ -99,11 +99,26 @@ class TestNoHole:
         assert peer.kept(Failed) == []
 
     def test_data_that_no_read_of_ours_can_have_asked_for(self) -> None:
-        """The step is lost, and that is all that is known."""
+        """Somebody else reads: the step is lost, and nobody knows out of which socket."""
+        peer = Peer()
+        slot, other = peer.open(), peer.open()
+        datagrams = peer.open(service_type=ServiceType.UDP)
+        listener = peer.open(service_type=ServiceType.TCP_LISTENER)
+        events = peer.say(received(b"secret"))
+        assert of(OutOfStep, events)
+        assert [event.slot for event in of(Failed, events)] == [slot, other]
+        assert [event.slot for event in of(DatagramLost, events)] == [datagrams]
+        assert datagrams.is_live
+        assert listener.is_live
+        assert "secret" not in repr(events)
+
+    def test_such_data_behind_a_loss_may_be_a_peers_text(self) -> None:
+        """Or the answer to a read that was given up: nobody suffers for it."""
         peer = Peer()
         slot = peer.open()
-        events = peer.say(received(b"12345"))
-        assert of(OutOfStep, events)
+        peer.say(ERROR)
+        assert peer.session.suspended
+        peer.say(received(b"12345"))
         assert slot.is_live
 
     def test_nothing_is_sent_or_read_behind_a_failure(self) -> None:

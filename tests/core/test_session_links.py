@@ -36,6 +36,17 @@ def test_what_was_asked_for_meanwhile_waits_on() -> None:
     assert peer.kept(Finished)[-1].job is last
 
 
+def test_what_was_asked_for_while_out_of_step_waits_on() -> None:
+    """It was never written: a link that is lost then has carried nothing of it."""
+    peer = Peer()
+    peer.session.queue.add(before := Job(Raw("AT+CSQ")))
+    peer.say(line(b"ERROR"))
+    assert peer.session.suspended
+    peer.session.queue.add(Job(Raw("AT+CGSN")))
+    peer.events += peer.session.fail(lambda: LinkLost("unplugged"), peer.now)
+    assert [event.job for event in peer.kept(Finished)] == [before]
+
+
 def test_nothing_waits_for_a_link_that_never_comes() -> None:
     """The modem is closed: whatever was asked for meanwhile fails too."""
     peer = Peer()

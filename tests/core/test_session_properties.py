@@ -300,7 +300,7 @@ def test_no_bytes_raise(script: list[tuple[str, bytes]]) -> None:
         peer.wait(0.0)
         deadline = peer.session.deadline()
         assert deadline is None or deadline > peer.now
-    peer.events += peer.session.fail(lambda: LinkLost("unplugged"), peer.now)
+    peer.events += peer.session.fail(lambda: LinkLost("unplugged"), peer.now, for_good=True)
     finished = Counter(event.job for event in peer.kept(Finished))
     assert finished == Counter(jobs)
     assert_silent_behind_failure(peer.events, slots)

@@ -78,6 +78,22 @@ class TestDoubled:
         assert len(peer.kept(SendStalled)) == (result == SEND_FAIL)
         assert other.unsent == (result == SEND_FAIL)
 
+    @pytest.mark.parametrize("release", [False, True])
+    def test_send_ok_behind_send_fail_ends_the_connection(self, release: bool) -> None:
+        """The peer may have the bytes, and would get them twice."""
+        peer = Peer()
+        slot = peer.open()
+        begin(peer, slot)
+        peer.say(OK, SEND_FAIL)
+        if release:
+            peer.session.begin_close(slot)
+        peer.say(SEND_OK)
+        assert [event.slot for event in peer.kept(Failed)] == [slot] * (not release)
+        peer.say(SEND_OK)
+        assert len(peer.kept(Failed)) == (not release)
+        peer.wait(10)
+        peer.expect()
+
     def test_one_that_was_its_own_after_all(self) -> None:
         """No other comes within two seconds: the module has changed its order."""
         peer = Peer()

@@ -155,6 +155,9 @@ class Readiness:
         Cancellation is safe.
         """
         self._driver.check()
+        if self._driver.session.suspended:
+            # Whatever the trouble is, the call waits for its end: nothing is sent for it before.
+            self.forget()
         if self._is_ready and not self._leftovers:
             return
         try:

@@ -172,7 +172,7 @@ class Driver:
     @property
     def reason(self) -> str:
         """Why the link no longer works."""
-        return self._dead or self._away or self.trouble or "the modem was closed"
+        return self._dead or self._away or self.trouble or "the line is out of step"
 
     def time(self) -> float:
         """Return the loop's clock."""
@@ -292,7 +292,7 @@ class Driver:
             self.session.queue.add(job)
             self.kick()
             return job
-        if self.trouble and lane is not _RECOVERY:
+        if self.session.suspended and lane is not _RECOVERY:
             wait_s = AWAY_WAIT_S if limit is None else limit
             self._loop.call_later(wait_s, self._end_wait, job, wait_s)
         # At once: waiting for the loop's next turn would cost more than the command itself.
