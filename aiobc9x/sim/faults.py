@@ -115,6 +115,7 @@ class FaultPlan:
         self._faults = list(faults)
         self._matches = [0] * len(self._faults)
         self._struck = [0] * len(self._faults)
+        self._struck_before = 0
         self._random = random.Random(seed)
 
     def add(self, fault: Fault) -> None:
@@ -123,10 +124,21 @@ class FaultPlan:
         self._matches.append(0)
         self._struck.append(0)
 
+    def remove(self, fault: Fault) -> None:
+        """Take a fault back, whether it has struck or not; the others go on counting.
+
+        Raises:
+            ValueError: There is no such fault.
+
+        """
+        index = self._faults.index(fault)
+        self._struck_before += self._struck[index]
+        del self._faults[index], self._matches[index], self._struck[index]
+
     @property
     def struck(self) -> int:
         """How often any fault has struck."""
-        return sum(self._struck)
+        return self._struck_before + sum(self._struck)
 
     def has(self, kind: FaultKind) -> bool:
         """Tell whether a fault of this kind can still strike."""

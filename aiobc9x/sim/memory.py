@@ -30,6 +30,7 @@ class Peer:
         closed: Whether the module has closed its end.
         accepts: While false the module's sends fail, as with a full send buffer.
         paused: Whether the module holds data back.
+        on_close: Called when the module closes its end, or loses it.
 
     """
 
@@ -46,6 +47,7 @@ class Peer:
         self.closed = False
         self.accepts = True
         self.paused = False
+        self.on_close: Callable[[], None] = lambda: None
 
     def answer_with(self, on_data: Callable[[bytes], None]) -> None:
         """Call ``on_data`` with whatever the module sends."""
@@ -174,6 +176,7 @@ class MemoryNetwork:
         peer = self._peers.pop(handle, None)
         if peer is not None:
             peer.closed = True
+            peer.on_close()
 
     def pause(self, handle: int) -> None:
         """See :meth:`Network.pause`."""

@@ -32,6 +32,19 @@ class TestPlan:
         assert plan.strike((FaultKind.RESET,), "AT+QIRD") is None
         assert plan.has(FaultKind.ERROR)
 
+    def test_a_fault_that_is_taken_back(self) -> None:
+        """It strikes no more, what it has struck is still counted, and the others go on."""
+        gone, there = Fault(FaultKind.ERROR, on="AT+Q", times=None), Fault(FaultKind.RESET, after=1)
+        plan = FaultPlan([gone, there])
+        assert plan.strike((FaultKind.ERROR,), "AT+QIRD") is gone
+        assert plan.strike((FaultKind.RESET,), "") is None
+        plan.remove(gone)
+        assert plan.strike((FaultKind.ERROR,), "AT+QIRD") is None
+        assert plan.strike((FaultKind.RESET,), "") is there
+        assert plan.struck == 2
+        with pytest.raises(ValueError, match="not in list"):
+            plan.remove(gone)
+
     def test_equal_seeds_equal_luck(self) -> None:
         def run(seed: int) -> list[bool]:
             plan = FaultPlan([Fault(FaultKind.ERROR, times=None, probability=0.5)], seed)
