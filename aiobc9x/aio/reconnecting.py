@@ -33,8 +33,7 @@ from typing import Any, Final
 
 from aiobc9x.aio.arguments import check_flag, check_integer, check_positive_seconds, check_seconds
 from aiobc9x.aio.bringup.readiness import Readiness
-from aiobc9x.aio.bringup.startup import Started, start
-from aiobc9x.aio.bringup.synchronize import synchronize
+from aiobc9x.aio.bringup.startup import Started, get_in_step, start
 from aiobc9x.aio.line.driver import Driver
 from aiobc9x.aio.line.finishing import contain
 from aiobc9x.aio.line.link import Link
@@ -65,6 +64,10 @@ SCAN_IN_STEP_S: Final = 25.0
 BOOT_S: Final = 30.0
 """Seconds of silence until the hook is called: a module that has just been switched on, as by
 being plugged in or by the hook itself, is silent for a while, and must not be reset again. Ours."""
+
+BOOTING_S: Final = 60.0
+"""Seconds of boot banners without an answer between them after which a module counts as one that
+restarts again and again, so that the hook is called at once. Ours."""
 
 OPEN_LIMIT_S: Final = 60.0
 """Seconds for opening the port: a user's ``create`` may never end. Our choice; it is long,
@@ -289,8 +292,10 @@ class Life:
         try:
             async with self._health.one_recovery:
                 driver.use_link(link)
-                scan = settings.baudrate is None
-                await synchronize(driver, SCAN_IN_STEP_S if scan else IN_STEP_S, scan=scan)
+                scan, boots_until = settings.baudrate is None, driver.time() + BOOTING_S
+                patience = SCAN_IN_STEP_S if scan else IN_STEP_S
+                # A module that the hook or its plug has just switched on prints its banner here.
+                await get_in_step(driver, patience, boots_until, scan=scan, on_boot=self._note_boot)
                 started = await start(driver, settings)
                 driver.check_link()
         except BaseException as exc:
@@ -300,6 +305,9 @@ class Life:
             raise
         link.end_greeting()
         return started
+
+    def _note_boot(self) -> None:
+        self._silent_since = self._driver.time()
 
     def _go_on(self, started: Started) -> None:
         self._driver.session.statistics.returns += 1

@@ -10,6 +10,7 @@ and vendor commands may be missing: :mod:`aiobc9x.aio.bringup.steps` says what c
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -147,7 +148,8 @@ async def start(driver: Driver, settings: Settings) -> Started:
     end = driver.time() + 2 * settings.sync_timeout
     for _ in range(_STARTS):
         driver.hub.publish(Progress("synchronizing with the module"))
-        await _get_in_step(driver, settings, end)
+        scan = settings.baudrate is None
+        await get_in_step(driver, settings.sync_timeout, end, scan=scan)
         resets = driver.session.boots
         try:
             started = await _set_up(driver, settings)
@@ -163,12 +165,35 @@ async def start(driver: Driver, settings: Settings) -> Started:
     raise silence or ModuleReset(_UNSTEADY)
 
 
-async def _get_in_step(driver: Driver, settings: Settings, end: float) -> None:
-    """Wait for the module's first answer; begin again at each boot banner (F43)."""
+async def get_in_step(
+    driver: Driver,
+    patience: float,
+    end: float,
+    *,
+    scan: bool,
+    on_boot: Callable[[], None] = lambda: None,
+) -> None:
+    """Wait for the module's first answer; begin again at each boot banner (F43).
+
+    Args:
+        driver: Runs the session over the link.
+        patience: Seconds for the first answer, anew behind each banner.
+        end: When a module that boots again and again is given up, by the loop's clock.
+        scan: Find the speed too.
+        on_boot: Called at each banner.
+
+    Raises:
+        LinkTimeout: No answer in ``patience`` seconds.
+        ModuleReset: The module still boots at ``end``.
+        ModemError: The link failed.
+
+    Cancellation is safe.
+    """
     while True:
         try:
-            return await synchronize(driver, settings.sync_timeout, scan=settings.baudrate is None)
+            return await synchronize(driver, patience, scan=scan)
         except ModuleReset as exc:
+            on_boot()
             if driver.time() >= end:
                 raise ModuleReset(_UNSTEADY) from exc
             await asyncio.sleep(_BOOT_PAUSE_S)
