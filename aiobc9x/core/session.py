@@ -195,6 +195,15 @@ real answer comes within this time (§2.1.2).
 _DOUBT_SLACK_S: Final = 1.7
 """The most seconds by which arriving bytes can extend :data:`_DOUBT_S`. Ours."""
 
+PROBE_S: Final = 2.0
+PROBE_SLACK_S: Final = 0.3
+"""How far arriving bytes can extend a limit that was asked for while the line is out of step: to
+:data:`PROBE_S`, or by :data:`PROBE_SLACK_S` if it is longer.
+
+The question is asked again behind it, and a module that prints all the time must not hold that up.
+Bytes may also be the echo of a slow module, whose answer follows. Ours.
+"""
+
 
 class Session:
     """Turn received bytes into events, and jobs, reads and sends into bytes to write.
@@ -1418,6 +1427,7 @@ class Session:
         outgoing: bytes | None = None,
     ) -> bytes:
         line, usual, answer_s = command.encode(), command.time_limit, self._answer_s
+        is_probe = limit is not None and self.suspended
         # A command with more than the note's 300 ms waits for the network or the SIM, and may pause
         # in the middle of its answer.
         is_quick, rest_s = usual <= MAX_RESPONSE_TIME_S, math.inf
@@ -1434,6 +1444,10 @@ class Session:
         exchange = Exchange(command, purpose, now, limit, outgoing, traffic, rest_s, meaning, size)
         self._exchange = exchange
         if self.suspended:
+            if is_probe:
+                # Somebody asks again soon, so what else a module prints must not hold that up.
+                slack = PROBE_S - (exchange.due - now)
+                exchange.extend(exchange.due, slack if slack > PROBE_SLACK_S else PROBE_SLACK_S)
             # Pushed data of an earlier program's socket may look like this command's OK (F45).
             exchange.is_doubtful = now - self._trust.pushed_at < _DOUBT_S
         elif self._framer.read_due and not isinstance(purpose, Explain):

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 import aiobc9x
-from aiobc9x import LinkLost, LinkUp, Reconnect
+from aiobc9x import LinkLost, LinkUp, Reconnect, StepRegained
 from tests.aio.test_reconnecting import heard
 from tests.support.bench import Bench, echoed
 from tests.support.clock import running, virtual
@@ -43,22 +43,45 @@ async def test_silence_behind_a_banner() -> None:
     """It counts from the banner on: a module that then hangs is reset again, not at once."""
     async with Bench() as bench:
         calls: list[float] = []
+        is_called = asyncio.Event()
 
         async def reset(_modem: aiobc9x.Modem) -> None:
             calls.append(running().now)
+            is_called.set()
 
         modem = await bench.open_lasting(reconnect=Reconnect(reset=reset))
         bench.silence(True)
         with pytest.raises((aiobc9x.LinkTimeout, LinkLost)):
             await modem.command("AT+CSQ")
-        while not calls:
-            await asyncio.sleep(0.1)
+        await is_called.wait()
         await asyncio.sleep(8)
         bench.virtual.say("RDY")
         banner = running().now
         await asyncio.sleep(60)
         assert 30 <= calls[1] - banner < 45
         bench.silence(False)
+
+
+@pytest.mark.parametrize("after_s", [20.0, 31.0, 40.0, 40.6, 41.2, 41.8, 45.0, 50.0])
+@virtual
+async def test_a_module_that_chatters(after_s: float) -> None:
+    """What it prints unasked is no late answer, and holds no question up that got lost."""
+    async with Bench() as bench:
+        modem = await bench.open_lasting()
+        events = modem.subscribe()
+        bench.silence(True)
+        began = running().now
+        with pytest.raises((aiobc9x.LinkTimeout, LinkLost)):
+            await modem.command("AT+CSQ")
+        await asyncio.sleep(began + after_s - running().now)
+        bench.silence(False)
+        is_up = asyncio.create_task(heard(events, StepRegained))
+        for number in range(100):
+            bench.virtual.say(f"+CSCON: {number % 2}")
+            done, _ = await asyncio.wait([is_up], timeout=0.7)
+            if done:
+                break
+        assert running().now - began - after_s < 5.0
 
 
 @virtual

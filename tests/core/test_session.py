@@ -148,6 +148,20 @@ class TestSuspended:
         assert session.next_output(0.0) == b"\x1b\r"
         assert session.statistics.bytes_sent == 2
 
+    @pytest.mark.parametrize(("limit", "end"), [(0.3, 2.0), (2.0, 2.3), (8.0, 8.3)])
+    def test_what_a_module_prints_holds_no_question_up(self, limit: float, end: float) -> None:
+        """An AT that got lost is given up in time, as whoever has sent it sends another one."""
+        session = Session()
+        probe = ask("AT", Lane.RECOVERY, limit=limit)
+        session.queue.add(probe)
+        session.next_output(0.0)
+        ends: list[float] = []
+        for tenth in range(100):
+            now = tenth / 10
+            events = [*session.feed(line(b"+CSCON: 1"), now), *session.advance(now)]
+            ends += [now for _ in of(Finished, events)]
+        assert ends == [pytest.approx(end, abs=0.3)]
+
     @pytest.mark.parametrize("stray", [OK, ERROR, line(b"+CME ERROR: 10"), line(b"+CMS ERROR: 10")])
     def test_a_stray_answer_loses_the_step(self, stray: bytes) -> None:
         """Commands and answers no longer match; it is said once."""

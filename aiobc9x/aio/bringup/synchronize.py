@@ -101,7 +101,7 @@ async def _synchronize(driver: Driver, end: float) -> bool:
     began = driver.time()
     # A module that waits for data would send our commands to a peer (F27, F28).
     if driver.session.data_due:
-        await _fill_up(driver, driver.session.data_due, end)
+        await _fill_up(driver, driver.session.data_due, end, b"\r" * _FILL_BYTES)
     order = _IN_SILENCE
     for unanswered, limit in enumerate(_limits()):
         turn, received = unanswered % len(order), driver.session.statistics.bytes_received
@@ -141,8 +141,19 @@ async def _answers(driver: Driver, command: Command[None], limit: float, end: fl
 
 
 async def _await_late_answers(driver: Driver, unanswered: int, waited: float) -> None:
-    """Wait for late answers to earlier ATs, which would be taken for those of later commands."""
-    await settle(driver, min(max(QUIET_S, waited), _LATE_S) if unanswered else QUIET_S / 3)
+    """Wait for late answers to earlier ATs, which would be taken for those of later commands.
+
+    Each of them makes the wait begin again. What the module prints unasked doesn't: one that boots
+    prints for seconds.
+    """
+    quiet = min(max(QUIET_S, waited), _LATE_S) if unanswered else 0.0
+    began = since = driver.time()
+    answers = driver.session.stray_answers
+    while (left := min(since + quiet, began + 2 * quiet) - driver.time()) > 0:
+        await asyncio.sleep(min(left, _LOOK_S))
+        if driver.session.stray_answers != answers:
+            since, answers = driver.time(), driver.session.stray_answers
+    await settle(driver, QUIET_S / 3)
 
 
 async def settle(driver: Driver, quiet: float = QUIET_S) -> None:
@@ -175,18 +186,21 @@ async def _leave_data_mode(driver: Driver, end: float) -> None:
     if session.stray_answers != answers or await _answers(driver, At(), _TRIES_S[0], end):
         return
     # If the send was ours, we know how many bytes the module still wants. If it was that of an
-    # earlier program, we don't.
-    due = session.data_due
-    await _fill_up(driver, _FILL_MAX_BYTES if due is None else due, end)
+    # earlier program, we don't; and a module that was merely silent may begin to listen meanwhile,
+    # and answers the AT.
+    if session.data_due is None:
+        await _fill_up(driver, _FILL_MAX_BYTES, end, (b"\r" * _FILL_BYTES + b"AT\r")[-_FILL_BYTES:])
+    else:
+        await _fill_up(driver, session.data_due, end, b"\r" * _FILL_BYTES)
 
 
-async def _fill_up(driver: Driver, due: int, end: float) -> None:
-    """Write carriage returns as data until the module answers, or has as many as are due."""
+async def _fill_up(driver: Driver, due: int, end: float, filler: bytes) -> None:
+    """Write a filler as data until the module answers, or has as many bytes as are due."""
     session = driver.session
     answers, written = session.stray_answers, 0
     while written < due and driver.time() < end:
         size = min(_FILL_BYTES, due - written)
-        session.write_raw(b"\r" * size)
+        session.write_raw(filler[:size])
         driver.kick()
         written += size
         await asyncio.sleep(_FILL_GAP_S + _FILL_BYTES * 10 / session.baudrate)
