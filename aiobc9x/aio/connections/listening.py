@@ -192,7 +192,9 @@ class Server(asyncio.AbstractServer):
 
     async def _listen_again(self) -> None:
         before = self._slot.connect_id
-        made = await open_again(self._keeper, self.is_serving, lambda: self._opens(before))
+        made = await open_again(
+            self._keeper, self.is_serving, lambda: self._opens(before), self._stop
+        )
         if made is None:
             return
         slot, address = made

@@ -458,6 +458,8 @@ class Driver:
 
     async def _end_tasks(self) -> None:
         """Cancel all tasks and wait for them: a close frees its connect ID on the way out."""
+        # One that is cancelled before it has begun would not even run its ``finally``.
+        await asyncio.sleep(0)
         while self._tasks:
             for task in self._tasks:
                 task.cancel()

@@ -236,6 +236,7 @@ class Opener:
         if slot.state is SlotState.OPENING:
             return
         if holder is None and not slot.is_usurped:
+            self._driver.check_link()
             raise ModuleReset("the module restarted while the connection was being opened")
         if holder is slot:
             raise self._ended()

@@ -34,7 +34,10 @@ def comes_back(keeper: SocketKeeper, error: Exception | None) -> bool:
 
 
 async def open_again(
-    keeper: SocketKeeper, is_wanted: Callable[[], bool], opens: Callable[[], Awaitable[T]]
+    keeper: SocketKeeper,
+    is_wanted: Callable[[], bool],
+    opens: Callable[[], Awaitable[T]],
+    gives_up: Callable[[ModemError | None], None],
 ) -> T | None:
     """Open a socket, however long it takes; waits between two tries grow to half a minute.
 
@@ -45,12 +48,26 @@ async def open_again(
         keeper: Keeps the modem's sockets.
         is_wanted: Returns whether the program still wants the socket.
         opens: Waits for the network and opens the socket.
+        gives_up: Called if the modem ends before: with ``None`` if the program has closed it, else
+            with the reason.
 
     Returns:
-        What ``opens`` gives; ``None`` if the socket is no longer wanted, or the modem closes.
+        What ``opens`` gives; ``None`` if the socket is no longer wanted, or the modem ends.
 
-    Cancellation is as safe as ``opens`` is.
+    Cancellation, which is the modem's end too, is as safe as ``opens`` is.
     """
+    made: T | None = None
+    try:
+        made = await _until_open(keeper, is_wanted, opens)
+    finally:
+        if made is None and is_wanted():
+            gives_up(None if keeper.is_closing else LinkLost(keeper.driver.reason))
+    return made
+
+
+async def _until_open(
+    keeper: SocketKeeper, is_wanted: Callable[[], bool], opens: Callable[[], Awaitable[T]]
+) -> T | None:
     pause = _FIRST_PAUSE_S
     while is_wanted() and keeper.driver.is_alive and not keeper.is_closing:
         try:

@@ -161,6 +161,7 @@ class DatagramTransport(ModuleTransport, asyncio.DatagramTransport):
             self._keeper,
             lambda: not self._closing,
             lambda: self._opens(before.connect_id, before.access_mode),
+            self._force_close,
         )
         if made is None:
             return

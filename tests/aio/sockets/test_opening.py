@@ -147,11 +147,12 @@ class TestRetries:
             await asyncio.sleep(1)
             assert bench.open_ids == []
 
+    @pytest.mark.parametrize("comes_back", [False, True])
     @virtual
-    async def test_a_lost_line_between_two_tries(self) -> None:
-        """Nobody waits until the next."""
+    async def test_a_lost_line_between_two_tries(self, comes_back: bool) -> None:
+        """Nobody waits until the next, also where the modem waits for another line."""
         async with Bench() as bench:
-            modem = await bench.open()
+            modem = await (bench.open_lasting() if comes_back else bench.open())
             await modem.wait_ready()
             bench.add_fault(
                 Fault(FaultKind.REPLACE_LINE, on="+QIOPEN:", times=None, data=b"+QIOPEN: 0,568")

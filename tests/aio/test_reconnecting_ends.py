@@ -1,0 +1,82 @@
+"""What waits for a modem to come back ends with the modem.
+
+A listener and a datagram endpoint without a socket are in no table that a closing modem goes
+through.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+import aiobc9x
+from aiobc9x import LinkLost, ModemState, Reconnect
+from tests.support.bench import HOST, LISTEN_PORT, PORT, Bench
+from tests.support.clock import virtual
+from tests.support.recorders import DatagramRecorder
+
+
+async def closes(modem: aiobc9x.Modem) -> None:
+    """The program closes the modem."""
+    await modem.aclose()
+
+
+async def gives_up(modem: aiobc9x.Modem) -> None:
+    """The policy gives the modem up."""
+    while modem.state is not ModemState.CLOSED:  # noqa: ASYNC110  (as a program looks at it)
+        await asyncio.sleep(1)
+
+
+@pytest.mark.parametrize("away_s", [0.001, 0.5, 20.0])
+@pytest.mark.parametrize("end", [closes, gives_up])
+@virtual
+async def test_servers_and_endpoints(
+    end: Callable[[aiobc9x.Modem], Awaitable[None]], away_s: float
+) -> None:
+    """``serve_forever()`` returns, and the protocol is told, as when the modem is up."""
+    async with Bench() as bench:
+        modem = await bench.open_lasting(reconnect=Reconnect(give_up_after=60))
+        transport, protocol = await modem.create_datagram_endpoint(
+            DatagramRecorder, remote_addr=(HOST, PORT)
+        )
+        server = await modem.start_server(lambda _r, w: w.close(), LISTEN_PORT)
+        serving = asyncio.create_task(server.serve_forever())
+        await asyncio.sleep(1)
+        bench.is_plugged_in = False
+        bench.cut_line()
+        await asyncio.sleep(away_s)
+        await end(modem)
+        await asyncio.wait([serving], timeout=1)
+        error = await asyncio.wait_for(protocol.lost, 1)
+        if end is closes:
+            assert serving.cancelled()
+            assert error is None
+        else:
+            assert isinstance(serving.exception(), LinkLost)
+            assert isinstance(error, LinkLost)
+        assert not server.is_serving()
+        assert transport.is_closing()
+        await asyncio.wait_for(server.wait_closed(), 1)
+
+
+@pytest.mark.parametrize("waits_s", [0.0, 0.1, 0.5, 3.0])
+@virtual
+async def test_a_restart_just_before_the_end(waits_s: float) -> None:
+    """While the sockets are being opened again: the same."""
+    async with Bench() as bench:
+        modem = await bench.open_lasting()
+        _, protocol = await modem.create_datagram_endpoint(
+            DatagramRecorder, remote_addr=(HOST, PORT)
+        )
+        server = await modem.start_server(lambda _r, w: w.close(), LISTEN_PORT)
+        serving = asyncio.create_task(server.serve_forever())
+        await asyncio.sleep(1)
+        bench.virtual.reset()
+        await asyncio.sleep(waits_s)
+        await modem.aclose()
+        assert await asyncio.wait_for(protocol.lost, 1) is None
+        await asyncio.wait([serving], timeout=1)
+        assert serving.cancelled()
+        await asyncio.wait_for(server.wait_closed(), 1)
