@@ -14,7 +14,14 @@ from __future__ import annotations
 import re
 from typing import Final
 
-__all__ = ["KNOWN_NAMES", "SHOWN_PARAMETERS", "masked_command", "shown_line"]
+__all__ = [
+    "KNOWN_NAMES",
+    "SHOWN_PARAMETERS",
+    "masked_command",
+    "masked_secrets",
+    "names_secret",
+    "shown_line",
+]
 
 SHOWN_PARAMETERS: Final[dict[str, int]] = {
     "QISEND": 2,  # the payload of a connection
@@ -85,7 +92,12 @@ KNOWN_NAMES: Final = frozenset(
 )
 """Whose lines never hold a payload. +QIRD and +QIURC, which may, are read more closely."""
 
-_SECRET: Final = re.compile(rf"\+({'|'.join(SHOWN_PARAMETERS)})\s*=", re.IGNORECASE)
+_OF_PAYLOADS: Final = {"QISEND", "QISENDEX"}
+_OF_SECRETS: Final = "|".join(name for name in SHOWN_PARAMETERS if name not in _OF_PAYLOADS)
+_HIDING: Final = re.compile(rf"\+({'|'.join(SHOWN_PARAMETERS)})\s*=", re.IGNORECASE)
+_SECRET: Final = re.compile(rf"\+({_OF_SECRETS})\s*=", re.IGNORECASE)
+_SECRET_NAME: Final = re.compile(rf"\+(?:{_OF_SECRETS})(?![A-Z0-9])", re.IGNORECASE)
+_SEND: Final = re.compile(r'AT\+QISEND=[0-9],([0-9]{1,4}),"', re.IGNORECASE)
 _RESULT: Final = re.compile(
     rb"OK|ERROR|SEND (?:OK|FAIL)|CLOSE OK|> ?|RDY|Neul|(?:NORMAL )?POWER(?:ED)? DOWN"
 )
@@ -98,7 +110,8 @@ _COUNTED: Final = re.compile(
 )
 _ECHO: Final = re.compile(rb"AT[+&]?[A-Z0-9]{0,15}[=?]?", re.IGNORECASE)
 
-_SHOWN_BYTES: Final = 160
+SHOWN_BYTES: Final = 160
+"""Where a long line is cut in logs."""
 
 
 def masked_command(line: str) -> str:
@@ -108,7 +121,32 @@ def masked_command(line: str) -> str:
         line: The line as written, compound or not, with or without its ``<CR>``.
 
     """
-    matches = list(_SECRET.finditer(line))
+    return _masked(line, _HIDING)
+
+
+def masked_secrets(line: str) -> str:
+    """Return a command line up to a PIN or a password, with the payload of a send, if it has one.
+
+    Args:
+        line: The line as written, compound or not, with or without its ``<CR>``.
+
+    """
+    return line if _is_a_send(line) else _masked(line, _SECRET)
+
+
+def names_secret(line: str) -> bool:
+    """Whether a command line writes or asks for something that its answer or echo must not show."""
+    return _SECRET_NAME.search(line) is not None and not _is_a_send(line)
+
+
+def _is_a_send(line: str) -> bool:
+    """Whether a line is one send and nothing else: what looks like a command is its payload."""
+    send = _SEND.match(line)
+    return send is not None and line[send.end() + int(send[1]) :] in {'"', '"\r'}
+
+
+def _masked(line: str, hiding: re.Pattern[str]) -> str:
+    matches = list(hiding.finditer(line))
     ends = [*(match.start() for match in matches[1:]), len(line)]
     for match, end in zip(matches, ends, strict=False):
         count = SHOWN_PARAMETERS[match[1].upper()]
@@ -119,34 +157,36 @@ def masked_command(line: str) -> str:
     return line
 
 
-def shown_line(line: bytes) -> str:
+def shown_line(line: bytes, most_bytes: int = SHOWN_BYTES) -> str:
     """Return a line from the module as far as it can't be the payload of a connection.
 
     Args:
         line: Without its CRLF. Bytes outside ASCII come out as escapes.
+        most_bytes: Where a long line is cut.
 
     Returns:
-        The line if it is a result or begins with one of :data:`KNOWN_NAMES`, cut to 160
-        bytes; of other lines the name, and how many bytes it has.
+        The line if it is a result or begins with one of :data:`KNOWN_NAMES`, cut to
+        ``most_bytes``; of other lines the name, and how many bytes it has.
 
     """
     counted = _COUNTED.fullmatch(line)
     match = _NAMED.match(line)
     if _RESULT.fullmatch(line) or _NOTICE.fullmatch(line) or (counted and not counted[2]):
-        return _cut(line)
+        return _cut(line, most_bytes)
     if counted is not None:
         return f"{_text(counted[1])}({len(counted[2])} bytes)"
     if match is not None and _text(match[1]) in KNOWN_NAMES and b"+QI" not in line[1:]:
-        return _cut(line)
+        return _cut(line, most_bytes)
     match = match or _ECHO.match(line)
     if match is None:
         return f"({len(line)} bytes)"
     return _text(line) if match[0] == line else f"{_text(match[0])} ({len(line)} bytes)"
 
 
-def _cut(line: bytes) -> str:
-    shown = _text(line[:_SHOWN_BYTES])
-    return shown if len(line) <= _SHOWN_BYTES else f"{shown}... ({len(line)} bytes)"
+def _cut(line: bytes, most_bytes: int) -> str:
+    # A command with a secret may stand in the line where the line end between them got lost.
+    shown = masked_command(_text(line[:most_bytes]))
+    return shown if len(line) <= most_bytes else f"{shown}... ({len(line)} bytes)"
 
 
 def _text(raw: bytes) -> str:

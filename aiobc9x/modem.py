@@ -313,7 +313,11 @@ class Modem:
     @property
     def statistics(self) -> Statistics:
         """Counters of what has happened on the link; they go on counting."""
-        return self._driver.session.statistics
+        statistics, recorder = self._driver.session.statistics, self._driver.recorder
+        if recorder is not None:
+            # Counted by a thread, and fetched from there when somebody looks.
+            statistics.trace_losses = recorder.lost
+        return statistics
 
     @property
     def profile(self) -> ModuleProfile:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import abc
 import asyncio
 import math
+import os
 from collections.abc import Generator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NoReturn, Protocol, TypeVar
@@ -27,6 +28,7 @@ from aiobc9x.core.session import Session
 from aiobc9x.errors import PortNotFound
 from aiobc9x.modem import Modem
 from aiobc9x.spec import LOCAL_PORT_QUARANTINE_S, OPEN_TIME_DEFAULT_S
+from aiobc9x.trace.recording import Recorder, Trace, trace_of
 
 BY_ITSELF: Final = Reconnect()
 """The default of ``reconnect``."""
@@ -152,7 +154,8 @@ class ModemOpening(Opening[Modem]):
             send_forms=permitted_forms(options.send_form),
         )
         session.idle_limit = AWAKE_S if sleeps else math.inf
-        driver = Driver(link, session)
+        recorder = None if options.trace is None else Recorder(options.trace)
+        driver = Driver(link, session, recorder)
         try:
             await driver.start()
             started = await start(driver, options.settings)
@@ -209,6 +212,7 @@ def open_modem(
     send_form: Literal["auto", "inline", "hex", "fixed"] = "auto",
     port_quarantine: float = LOCAL_PORT_QUARANTINE_S,
     reconnect: Reconnect | None = BY_ITSELF,
+    trace: Trace | str | os.PathLike[str] | Literal[False] | None = None,
 ) -> ModemOpening:
     """Open a module; await the result, or use it in ``async with``.
 
@@ -270,6 +274,10 @@ def open_modem(
         reconnect: How the modem comes back behind a port that has gone, or a module that does not
             answer any more: calls in flight and connections fail, and the same :class:`Modem`
             goes on. ``None``: it ends for good, and everything raises :class:`LinkLost`.
+        trace: A file to record the dialogue in, or an :class:`aiobc9x.trace.Trace`, which also
+            says what of the payloads is recorded, and how much stays. PINs and passwords never
+            are. ``None``: what ``AIOBC9X_TRACE`` in the environment names; ``False``: nothing.
+            A file that can't be written is a warning in the log, and no error.
 
     Returns:
         An awaitable that gives a :class:`Modem`, and an async context manager.
@@ -311,5 +319,6 @@ def open_modem(
         timeout,
         port_quarantine,
         reconnect,
+        trace_of(trace, os.environ),
     )
     return ModemOpening(options)

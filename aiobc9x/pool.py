@@ -14,6 +14,7 @@ import copy
 import errno
 import logging
 import math
+import os
 import socket
 import ssl as ssl_module
 import warnings
@@ -68,6 +69,7 @@ from aiobc9x.spec import (
     AccessMode,
     ServiceType,
 )
+from aiobc9x.trace.recording import Trace
 from aiobc9x.wire.commands.tcpip import Qidnsgip, Qping
 from aiobc9x.wire.host import Host
 
@@ -1185,6 +1187,7 @@ def open_pool(
     send_form: Literal["auto", "inline", "hex", "fixed"] = "auto",
     port_quarantine: float = LOCAL_PORT_QUARANTINE_S,
     reconnect: Reconnect | None = BY_ITSELF,
+    trace: Trace | str | os.PathLike[str] | Literal[False] | None = None,
 ) -> PoolOpening:
     """Open several modules as one; await the result, or use it in ``async with``.
 
@@ -1223,6 +1226,7 @@ def open_pool(
         reconnect: How each modem comes back, and how those that are away at first are opened.
             With ``wait_for_device=True``, and no device there at all, the opening waits for the
             first one.
+        trace: A file to record in. Each further modem gets one of its own: ``NAME-2``, and so on.
 
     Returns:
         An awaitable that gives a :class:`ModemPool`, and an async context manager.
@@ -1272,6 +1276,7 @@ def open_pool(
             send_form=send_form,
             port_quarantine=port_quarantine,
             reconnect=each,
+            trace=trace,
         )
         name = address if isinstance(address, str) else f"{name_of(address)} {index}"
         if name in openings:

@@ -35,7 +35,8 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "errors": {"spec", "masking"},
     "wire": {"spec", "masking", "errors", "wire"},
     "core": {"spec", "masking", "errors", "wire", "core"},
-    "aio": {"spec", "masking", "errors", "wire", "core", "aio"},
+    "trace": {"spec", "masking", "errors", "wire", "trace"},
+    "aio": {"spec", "masking", "errors", "wire", "core", "trace", "aio"},
     "adapters": {
         "spec",
         "masking",
@@ -46,13 +47,14 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
         "adapters",
     },
     "modem": {"spec", "masking", "errors", "wire", "core", "aio", "adapters"},
-    "open": {"spec", "masking", "errors", "wire", "core", "aio", "adapters", "modem"},
+    "open": {"spec", "masking", "errors", "wire", "core", "trace", "aio", "adapters", "modem"},
     "pool": {
         "spec",
         "masking",
         "errors",
         "wire",
         "core",
+        "trace",
         "aio",
         "adapters",
         "modem",
@@ -72,6 +74,7 @@ NEVER: Final[dict[str, set[str]]] = {
     "errors": NO_IO - {"socket"},  # for socket.gaierror
     "wire": NO_IO,
     "core": NO_IO,
+    "trace": NO_IO - {"time"},
     "aio": set(),
     "adapters": set(),
     "modem": set(),
@@ -81,8 +84,9 @@ NEVER: Final[dict[str, set[str]]] = {
 }
 """Modules of others that a layer never imports; importlib, which could hide one, goes for all."""
 
-MAY_USE_IMPORTLIB: Final = {"wire._form"}
-"""It imports a module's Python file where the extension module beside that is no good."""
+MAY_USE_IMPORTLIB: Final = {"trace.__init__", "wire._form"}
+"""The one resolves names when they are first used, as the package itself does; the other imports a
+module's Python file where the extension module beside that is no good."""
 
 SIM_MAY_USE_ASYNCIO: Final = {"sim.links", "sim.network"}
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from aiobc9x import masking
-from aiobc9x.masking import masked_command, shown_line
+from aiobc9x.masking import masked_command, masked_secrets, names_secret, shown_line
 from aiobc9x.wire import signalling, urcs
 from aiobc9x.wire.commands import module, radio, tcpip
 from aiobc9x.wire.commands.base import Command
@@ -157,3 +157,38 @@ def test_what_the_package_reads_is_known() -> None:
     prefixes |= {name + b":" for name in (*urcs._PREFIXES, *signalling.PREFIXES)}
     names = {prefix[1:-1].decode() for prefix in prefixes if prefix}
     assert names - masking.KNOWN_NAMES == {"QIRD", "QIURC"}
+
+
+class TestSecretsAlone:
+    """What a trace leaves out although it has every payload."""
+
+    @pytest.mark.parametrize(
+        ("line", "shown"),
+        [
+            ('AT+CPIN="1234"\r', "AT+CPIN=..."),
+            ('AT+CGAUTH=1,1,"user","s3cret"', "AT+CGAUTH=1,1,..."),
+            ('AT+QISEND=0,6,"secret"\r', 'AT+QISEND=0,6,"secret"\r'),
+            ('AT+QISEND=0,12,"AT+CPIN=1234"\r', 'AT+QISEND=0,12,"AT+CPIN=1234"\r'),
+            ('AT+QISEND=0,2,"hi";+CPIN=1234', 'AT+QISEND=0,2,"hi";+CPIN=...'),
+            ('AT+QISEND=0,9,"+CPIN=1234"', 'AT+QISEND=0,9,"+CPIN=...'),
+        ],
+    )
+    def test_masked_secrets(self, line: str, shown: str) -> None:
+        """A payload stays, unless it is no plain send of the length that it says."""
+        assert masked_secrets(line) == shown
+
+    @pytest.mark.parametrize("line", ["AT+CPIN?", "AT+CPIN=1234", "at+clck=?", "AT+CSQ;+CGAUTH?"])
+    def test_lines_that_name_a_secret(self, line: str) -> None:
+        """In any form: the answer to a question may be the secret."""
+        assert names_secret(line)
+
+    @pytest.mark.parametrize(
+        "line", ["AT", "AT+CPINR", "AT+QISEND=0,3", 'AT+QISEND=0,12,"AT+CPIN=1234"\r']
+    )
+    def test_lines_that_name_none(self, line: str) -> None:
+        """Nor does the payload of a send."""
+        assert not names_secret(line)
+
+    def test_a_secret_behind_a_line_whose_end_is_lost(self) -> None:
+        """The name at the front does not vouch for a command in the middle."""
+        assert shown_line(b'+CPIN: SIM PINAT+CPIN="1234"') == "+CPIN: SIM PINAT+CPIN=..."

@@ -119,7 +119,7 @@ class TestArguments:
             "context_id": 2, "sync_timeout": 11, "timeout": 12, "pin": "1234",
             "receive_hex": True, "open_time": 9, "allow_sleep": True, "read_ahead_bytes": 1000,
             "poll_interval": 5, "state_interval": 6, "answer_timeout": 7, "send_form": "hex",
-            "port_quarantine": 8, "reconnect": None,
+            "port_quarantine": 8, "reconnect": None, "trace": False,
             "profile": aiobc9x.ModuleProfile(concurrent_opens=1),
         }  # fmt: skip
         assert given.keys() == inspect.signature(open_modem).parameters.keys() - {"address"}

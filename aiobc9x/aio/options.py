@@ -22,6 +22,7 @@ from aiobc9x.aio.reconnecting import Reconnect
 from aiobc9x.core.sending import permitted_forms
 from aiobc9x.core.session import ANSWER_TIMEOUT_S
 from aiobc9x.spec import CONTEXT_IDS, LOCAL_PORT_QUARANTINE_S
+from aiobc9x.trace.recording import Trace
 from aiobc9x.wire.commands.radio import Cpin
 
 ANSWER_TIMEOUT_MIN_S: Final = 2.0
@@ -49,6 +50,7 @@ class Options:
         timeout: Seconds for the whole opening; ``None`` for no limit but those of its parts.
         port_quarantine: Seconds that a fixed local port rests after AT+QICLOSE.
         reconnect: How the modem comes back; ``None``: it does not.
+        trace: How its dialogue is recorded; ``None``: it is not.
 
     """
 
@@ -65,6 +67,7 @@ class Options:
     timeout: float | None = None
     port_quarantine: float = LOCAL_PORT_QUARANTINE_S
     reconnect: Reconnect | None = None
+    trace: Trace | None = None
 
     def __post_init__(self) -> None:
         """Check all arguments, before anything is opened."""

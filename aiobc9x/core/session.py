@@ -379,6 +379,16 @@ class Session:
         size = exchange.size_bytes + (len(exchange.outgoing) if exchange.prompted else 0)
         return max(0.0, now - self._last_traffic - self._byte_s * size)
 
+    @property
+    def awaits_prompt(self) -> bool:
+        """Whether the command in flight has data that it gets behind a prompt still to come."""
+        return self._exchange is not None and self._exchange.prompt_is_due
+
+    @property
+    def is_prompted(self) -> bool:
+        """Whether what is written now are the data of the command in flight, and no command."""
+        return self._exchange is not None and self._exchange.prompted
+
     def is_sending(self, slot: Slot) -> bool:
         """Whether a send of this socket is outstanding; :class:`SendOver` reports its end."""
         send = self._sender.outstanding

@@ -50,6 +50,7 @@ class Statistics:
             program that crashed (F45).
         nvram_writes: Settings written that the module keeps in flash memory.
         wakes: Times that the module slept and was woken before a command.
+        trace_losses: Records that a trace lacks, because its file could not be written.
 
     """
 
@@ -86,6 +87,7 @@ class Statistics:
     unowned_bytes: int = 0
     nvram_writes: int = 0
     wakes: int = 0
+    trace_losses: int = 0
 
     @property
     def traffic_bytes(self) -> int:

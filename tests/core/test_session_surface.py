@@ -136,6 +136,21 @@ class TestRead:
         peer.say(OK)
         assert [event.answer.ok for event in peer.kept(Finished)] == [True]
 
+    def test_what_is_written_is_a_command_or_its_data(self) -> None:
+        """Data may look like a command; where they stand tells."""
+        peer = Peer()
+        session = peer.session
+        assert not session.awaits_prompt
+        assert not session.is_prompted
+        session.queue.add(Job(Raw("AT+X", True), data=b"AT+Y\r"))
+        peer.expect(b"AT+X\r")
+        assert session.awaits_prompt
+        assert not session.is_prompted
+        peer.say(PROMPT)
+        peer.expect(b"AT+Y\r")
+        assert not session.awaits_prompt
+        assert session.is_prompted
+
     def test_boots_count_every_banner_and_resets_those_in_step(self) -> None:
         """A module that was just switched on has not been reset."""
         session = Session()

@@ -31,6 +31,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from aiobc9x.aio.line import trace
+from aiobc9x.aio.line.decisions import DECISIONS, UNTOLD, facts_of, slot_facts
 from aiobc9x.aio.line.expected import Expected, fail_quietly
 from aiobc9x.aio.line.home import HomeLoop
 from aiobc9x.aio.line.link import Link
@@ -56,6 +57,7 @@ from aiobc9x.core.session import Session
 from aiobc9x.core.slots import Slot
 from aiobc9x.errors import LinkLost, LinkTimeout, ModemError, ModuleReset, command_error
 from aiobc9x.masking import shown_line
+from aiobc9x.trace.recording import Recorder
 from aiobc9x.wire.commands.tcpip import Command
 from aiobc9x.wire.urcs import Urc
 
@@ -104,11 +106,13 @@ class Driver:
         is_forgotten: The program has dropped its modem without closing it; the warning about
             that has been given.
         hook: The task that runs the user's ``reset`` hook, which must not wait for the link.
+        recorder: Writes the trace; ``None`` if there is none.
 
     """
 
-    def __init__(self, link: Link, session: Session) -> None:
+    def __init__(self, link: Link, session: Session, recorder: Recorder | None = None) -> None:
         self.session = session
+        self.recorder = recorder
         self.home = HomeLoop(f"the modem on {link.name}")
         self.hub = Hub(self.home)
         self.on_urc: Callable[[Urc], None] = lambda _urc: None
@@ -129,6 +133,10 @@ class Driver:
         # context, could send them through a modem.
         self._context = contextvars.Context()
         self._handlers = self._event_handlers()
+        if recorder is not None:
+            self.hub.on_event = self._record
+            for kind in DECISIONS:
+                self._handlers[kind] = self._recording(self._handlers[kind])
         self._watchdog: asyncio.TimerHandle | None = None
         self._watchdog_at = math.inf
         self._is_in_turn = False
@@ -345,6 +353,26 @@ class Driver:
         self.check()
         return self._owners.expect(slot, *kinds)
 
+    def note(self, what: str, slot: Slot | None = None, **facts: object) -> None:
+        """Write a decision, such as the end of a connection, into the trace, if there is one."""
+        if self.recorder is not None:
+            of_slot = {} if slot is None else slot_facts(slot)
+            self.recorder.decided(what, self.time(), {**of_slot, **facts})
+
+    def _record(self, event: object) -> None:
+        if self.recorder is not None and not isinstance(event, UNTOLD):
+            self.recorder.decided(type(event).__name__, self.time(), facts_of(event))
+
+    # Any: a handler takes the one class of events that it is for.
+    def _recording(self, handler: Callable[[Any], None]) -> Callable[[Any], None]:
+        """Return a handler that writes the event into the trace first."""
+
+        def handle(event: Any) -> None:
+            self._record(event)
+            handler(event)
+
+        return handle
+
     def report(self, message: str, exc: Exception) -> None:
         """Tell the loop's exception handler of what a caller's code has raised."""
         self._loop.call_exception_handler({"message": message, "exception": exc})
@@ -392,6 +420,7 @@ class Driver:
         if self._dead is not None:
             return
         self._dead = reason
+        self.note("ModemEnded", reason=reason)
         logger.log(logging.DEBUG if self._stopping.is_set() else logging.WARNING, "! %s", reason)
         self._end_all(reason, for_good=True)
         self.hub.close()
@@ -409,6 +438,7 @@ class Driver:
             # Once for a loss; the tries that follow may go on for hours.
             logger.log(logging.INFO if self.trouble else logging.WARNING, "! %s", reason)
             self._away = self.trouble = reason
+            self.note("LinkEnded", reason=reason)
             self._end_all(reason, for_good=False)
             self.session.begin_anew(self._link.baudrate)
             self.spawn(self.on_link_lost, reason)
@@ -423,6 +453,11 @@ class Driver:
 
     def _start_link(self) -> None:
         link = self._link
+        if self.recorder is not None:
+            # Without its parameters: those of sim:// may be a PIN.
+            address = link.name.partition("?")[0]
+            facts = {"address": address, "baudrate": link.baudrate}
+            self.recorder.begin_link(self.time(), facts)
         link.start(self._single_reader, lambda why: self._on_link_end(link, why))
 
     def _on_link_end(self, link: Link, reason: str) -> None:
@@ -453,6 +488,8 @@ class Driver:
             self.fail(text)
             await self._end_tasks()
             await self._link.aclose()
+            if self.recorder is not None:
+                self.recorder.close()
             if is_left_open:
                 warnings.warn(text, ResourceWarning, stacklevel=1, source=self)
 
@@ -483,6 +520,8 @@ class Driver:
         A transport calls this once in a turn of the loop at most, so that a flood of bytes
         doesn't starve the rest of the program.
         """
+        if self.recorder is not None:
+            self.recorder.received(data, self._loop.time())
         # A link in memory may answer while it is written to, which is in the middle of a turn.
         if self._is_in_turn or self._backlog:
             self._backlog.append(data)
@@ -559,7 +598,15 @@ class Driver:
 
     def _write(self, data: bytes) -> None:
         if logger.isEnabledFor(logging.DEBUG):
-            logger.debug("> %s", trace.sent(data))
+            logger.debug("> %s", trace.sent(data, is_payload=self.session.is_prompted))
+        if self.recorder is not None:
+            session = self.session
+            self.recorder.sent(
+                data,
+                self._loop.time(),
+                is_payload=session.is_prompted,
+                awaits_prompt=session.awaits_prompt,
+            )
         self._link.write(data)
 
     def _watch(self, when: float) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import weakref
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, TypeAlias
@@ -199,12 +200,14 @@ class Hub:
     Attributes:
         home: The event loop of the modem.
         stage: The stage of the last :class:`Progress`; ``""`` before the first.
+        on_event: Called with each event, before the subscribers get it.
 
     """
 
     def __init__(self, home: HomeLoop) -> None:
         self.home = home
         self.stage = ""
+        self.on_event: Callable[[ModemEvent], None] | None = None
         # Not a WeakSet, because going through an empty one takes longer than handling a URC.
         self._subscriptions: list[weakref.ref[Subscription]] = []
         self._closed = False
@@ -235,6 +238,8 @@ class Hub:
         """Hand out an event."""
         if isinstance(event, Progress):
             self.stage = event.stage
+        if self.on_event is not None:
+            self.on_event(event)
         if self._subscriptions:
             for subscription in self._living():
                 subscription._put(event)

@@ -18,9 +18,9 @@ def received(data: bytes) -> str:
     return " ".join(map(shown_line, filter(None, re.split(rb"[\r\n]+", data))))
 
 
-def sent(data: bytes) -> str:
-    """Word what goes to the module: a command line, or a payload."""
-    if not data.endswith(b"\r") or data[:2].upper() != b"AT":
+def sent(data: bytes, *, is_payload: bool = False) -> str:
+    """Word what goes to the module: a command line, or a payload, which may look like one."""
+    if is_payload or not data.endswith(b"\r") or data[:2].upper() != b"AT":
         return f"({len(data)} bytes)"
     line = masked_command(data[:-1].decode("ascii", "backslashreplace"))
     return line if len(line) <= _SHOWN_CHARACTERS else f"{line[:_SHOWN_CHARACTERS]}..."

@@ -318,4 +318,6 @@ class ModuleTransport(transports._FlowControlMixin):
 
     def _call_connection_lost(self, exc: Exception | None) -> None:
         self.get_extra_info("socket").end()
+        why = "closed here, or by the peer" if exc is None else f"{type(exc).__name__}: {exc}"
+        self._keeper.driver.note("ConnectionEnded", self._slot, reason=why)
         self._call("connection_lost", lose, self._protocol, exc)

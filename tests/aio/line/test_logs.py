@@ -56,6 +56,23 @@ async def test_passwords_of_raw_commands_are_not_shown(caplog: pytest.LogCapture
 
 
 @virtual
+async def test_a_payload_that_looks_like_a_command_is_not_shown(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A program may talk to a modem at the far end."""
+    async with Bench() as bench:
+        caplog.set_level(logging.DEBUG, "aiobc9x")
+        await bench.open(send_form="fixed")
+        (_, writer), peer = await bench.connect()
+        writer.write(b"AT+s3cret\r")
+        await writer.drain()
+    assert peer.received == b"AT+s3cret\r"
+    lines = [record.message for record in caplog.records]
+    assert "> (10 bytes)" in lines
+    assert SECRET not in str(lines)
+
+
+@virtual
 async def test_a_module_that_is_switched_on_has_not_restarted(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -39,3 +39,8 @@ def test_received(data: bytes, shown: str) -> None:
 def test_sent(data: bytes, shown: str) -> None:
     """Nor is what is sent."""
     assert trace.sent(data) == shown
+
+
+def test_a_payload_that_looks_like_a_command() -> None:
+    """Behind a prompt it is data, whatever it says."""
+    assert trace.sent(b"AT+SECRET\r", is_payload=True) == "(10 bytes)"

@@ -1,0 +1,56 @@
+"""Record what a modem and a module say to each other; show it, replay it, capture it.
+
+::
+
+    async with aiobc9x.open_modem("/dev/ttyUSB0", trace="field.jsonl") as modem:
+        ...
+
+The names below are resolved when they are first used: whoever only records loads no more than
+that takes. docs/traces.md has the how-to.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+TYPE_CHECKING = False  # as typing has it
+
+if TYPE_CHECKING:
+    from aiobc9x.trace.recording import Trace as Trace
+    from aiobc9x.trace.records import Content as Content
+    from aiobc9x.trace.records import Header as Header
+    from aiobc9x.trace.records import Kind as Kind
+    from aiobc9x.trace.records import Payloads as Payloads
+    from aiobc9x.trace.records import Record as Record
+    from aiobc9x.trace.records import files_of as files_of
+    from aiobc9x.trace.records import follow_trace as follow_trace
+    from aiobc9x.trace.records import read_trace as read_trace
+
+_HOMES = {
+    "records": (
+        "Content",
+        "Header",
+        "Kind",
+        "Payloads",
+        "Record",
+        "files_of",
+        "follow_trace",
+        "read_trace",
+    ),
+    "recording": ("Trace",),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = [*_HOME_OF]  # noqa: PLE0604  (all of them are names)
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
