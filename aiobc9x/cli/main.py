@@ -33,6 +33,10 @@ COMMANDS: Final = {
     "resolve": "look up the addresses of a name in the module's DNS",
     "ntp": "ask a time server through the module",
     "sockets": "list the six sockets of the module",
+    "connect": "join stdin and stdout to a connection through the module, as netcat does",
+    "listen": "wait for a client on a port of the module, as netcat does",
+    "forward": "let local programs reach hosts behind the module by local ports",
+    "get": "fetch a file by HTTP, and go on after whatever interrupts it",
     "simulate": "run the virtual module on a pty or a TCP port, until Ctrl-C",
     "demo": "fetch a page through the virtual module and show the AT dialogue",
 }
@@ -135,10 +139,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(exc, ModemError):
             return _failed(told(exc))
         return _reader_has_gone()
+    except (ModemError, OSError) as exc:  # a certificate that is not trusted is a ValueError too
+        return _failed(told(exc))
     except ValueError as exc:
         return _failed(told(exc), code=2)
-    except (ModemError, OSError) as exc:
-        return _failed(told(exc))
 
 
 def told(exc: BaseException) -> str:

@@ -45,7 +45,7 @@ class ProxyClients:
         self.timeouts, self.statistics, self.health = timeouts, ProxyStatistics(), health
         self._dialer = dialer
         self._relays: dict[Relay, None] = {}  # in the order in which they came to their state
-        self._is_closing = False
+        self._closing = asyncio.Event()
         self._emptied = asyncio.Event()
         self._emptied.set()
 
@@ -56,11 +56,11 @@ class ProxyClients:
     @property
     def is_closing(self) -> bool:
         """Whether the proxy admits no more clients."""
-        return self._is_closing
+        return self._closing.is_set()
 
     def admit(self, relay: Relay) -> bool:
         """Take in a client; return ``False`` if the proxy is closing."""
-        if self._is_closing:
+        if self.is_closing:
             return False
         self.statistics.clients += 1
         self._relays[relay] = None
@@ -143,9 +143,14 @@ class ProxyClients:
 
     def close(self) -> None:
         """Admit no more clients, and end all connections."""
-        self._is_closing = True
+        self._closing.set()
         for relay in tuple(self._relays):
             relay.shut_down()
+
+    async def wait_closed(self) -> None:
+        """Wait until this is closed and no client is left. Cancellation is safe."""
+        await self._closing.wait()
+        await self.wait_empty()
 
     async def wait_empty(self) -> None:
         """Wait until no client is left. Cancellation is safe."""

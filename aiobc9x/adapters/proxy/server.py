@@ -222,7 +222,7 @@ class LocalProxy(ProxyServer):
 
     async def wait_closed(self) -> None:
         """See :meth:`ProxyServer.wait_closed`."""
-        await self._clients.wait_empty()
+        await self._clients.wait_closed()
         await asyncio.sleep(0)  # uvloop closes its listeners in the next turn
 
     def is_serving(self) -> bool:

@@ -525,3 +525,13 @@ def free_port() -> int:
     with socket.create_server((LOOPBACK, 0)) as sock:
         port: int = sock.getsockname()[1]
         return port
+
+
+async def test_wait_closed_waits_until_it_is_closed() -> None:
+    """So that a program can wait for the end of its proxy, and its own."""
+    async with proxied() as (_, proxy):
+        waiting = asyncio.create_task(proxy.wait_closed())
+        await asyncio.sleep(0.05)
+        assert not waiting.done()
+        proxy.close()
+        await asyncio.wait_for(waiting, 5)

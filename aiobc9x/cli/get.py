@@ -1,0 +1,330 @@
+"""``aiobc9x get``: fetch a file by HTTP, and go on after whatever interrupts it.
+
+Layer: cli. Needs the extra ``http`` too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import json
+import re
+import ssl
+import sys
+import time
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Final
+from urllib.parse import urlsplit
+
+import click
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+
+from aiobc9x.cli.opening import Port, runs, takes_port
+from aiobc9x.cli.output import AS_JSON, print_json
+from aiobc9x.errors import ConnectRefused, ModemError, NameNotFound
+from aiobc9x.modem import Modem
+
+if TYPE_CHECKING:
+    import httpx
+
+_TRIES: Final = 10
+"""Interruptions in a row, without a byte between them, after which it is given up."""
+
+_PAUSE_S: Final = 2.0
+_OK, _PARTIAL, _NOT_SATISFIABLE = 200, 206, 416
+_RANGE: Final = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)")
+_UNFIT: Final = re.compile(r"[^\w.-]+")
+
+
+@click.command()
+@click.argument("url")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Where to write. Default: the last part of the URL.",
+)
+@AS_JSON
+@takes_port
+@runs
+async def command(url: str, output: Path | None, as_json: bool, port: Port) -> None:
+    """Fetch URL by HTTP or HTTPS through the module.
+
+    A connection that breaks, a module that restarts or a port that goes is no end: the rest is
+    asked for by a Range request where the server has such, and else the file once more. What was
+    received is in FILE.part until it is whole; a later call goes on from there.
+    """
+    try:
+        import httpx  # noqa: PLC0415  # another extra
+
+        from aiobc9x.adapters.httpx import TIMEOUT, ModemTransport  # noqa: PLC0415
+    except ImportError as exc:
+        raise click.ClickException(
+            "get needs one more package: pip install 'aiobc9x[cli,http]'"
+        ) from exc
+    target = output or Path(_UNFIT.sub("_", _name_in(url)) or "index.html")
+    async with port.open() as modem:
+        client = httpx.AsyncClient(
+            transport=ModemTransport(modem), timeout=TIMEOUT, follow_redirects=True
+        )
+        async with client:
+            with _progress() as progress:
+                download = Download(modem, client, url, target, progress)
+                await download.run()
+    told = download.told()
+    if as_json:
+        print_json(told)
+    else:
+        rate = f"{told['bytes_per_s']:.0f} bytes/s" if told["bytes_per_s"] else "at once"
+        click.echo(f"{target}: {told['bytes']} bytes, {rate}, resumed {told['resumed']} times")
+
+
+def _name_in(url: str) -> str:
+    """Return the last part of a URL's path.
+
+    Raises:
+        UsageError: It is no URL of HTTP.
+
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise click.UsageError(
+            f"{url!r} is no URL of HTTP: use http://HOST/... or https://HOST/..."
+        )
+    return parts.path.rpartition("/")[2]
+
+
+def _progress() -> Progress:
+    screen = Console(file=sys.stderr, highlight=False)
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+        console=screen,
+        disable=not screen.is_terminal,
+    )
+
+
+@dataclass(slots=True)
+class Version:
+    """Which version of the file the bytes are of.
+
+    Attributes:
+        url: Where they come from.
+        validator: What the server calls it: a strong ETag or a date; empty if it says nothing.
+        total: Bytes of the whole file, if the server says.
+
+    """
+
+    url: str
+    validator: str = ""
+    total: int | None = None
+
+
+class Place(enum.Enum):
+    """What the bytes of a response are to those of the file."""
+
+    HERE = "they go on where the file ends"
+    END = "there are none: the file is whole"
+    ELSEWHERE = "they are of another place, or of another version"
+
+
+class Download:
+    """One file on its way."""
+
+    def __init__(
+        self,
+        modem: Modem,
+        client: httpx.AsyncClient,
+        url: str,
+        target: Path,
+        progress: Progress,
+    ) -> None:
+        self._modem, self._client, self._target, self._progress = modem, client, target, progress
+        self._part = target.with_name(target.name + ".part")
+        self._note = target.with_name(target.name + ".part.json")
+        self._version = Version(url)
+        self._began, self._received, self._resumed = time.monotonic(), 0, 0
+        self._task = progress.add_task(target.name, total=None)
+
+    async def run(self) -> None:
+        """Fetch the file; the target is there, and whole, when this returns.
+
+        Raises:
+            ClickException: The server has no such file, or nothing comes any more.
+            OSError: The file can't be written.
+
+        """
+        try:
+            with self._opened() as file:
+                await self._fill(file)
+        except BaseException:
+            if not self._part.stat().st_size:
+                self._part.unlink()
+                self._note.unlink(missing_ok=True)
+            raise
+        self._part.replace(self._target)
+        self._note.unlink(missing_ok=True)
+
+    async def _fill(self, file: BinaryIO) -> None:
+        tries = 0
+        while (broken := await self._attempt(file)) is not None:
+            tries = tries + 1 if broken.was_in_vain else 1
+            if tries >= _TRIES:
+                raise click.ClickException(
+                    f"{self._version.url}: given up after {tries} interruptions in a row:"
+                    f" {broken.reason}; {self._part} has what came, call again to go on"
+                )
+            self._say(f"interrupted at {file.tell()} bytes: {broken.reason}")
+            await self._wait()
+
+    def told(self) -> dict[str, str | int | float]:
+        """What is said in the end."""
+        seconds = time.monotonic() - self._began
+        return {
+            "url": self._version.url,
+            "file": str(self._target),
+            "bytes": self._target.stat().st_size,
+            "received": self._received,
+            "resumed": self._resumed,
+            "seconds": round(seconds, 3),
+            "bytes_per_s": round(self._received / seconds, 1) if seconds else 0.0,
+        }
+
+    def _opened(self) -> BinaryIO:
+        """Open the part; what an earlier call has left there counts if its version is known."""
+        known = None
+        with suppress(OSError, ValueError, TypeError):
+            known = Version(**json.loads(self._note.read_text("utf-8")))
+        is_usable = known is not None and known.url == self._version.url and known.validator
+        if known is not None and is_usable and self._part.exists():
+            self._version = known
+            file = self._part.open("r+b")
+            file.seek(0, 2)
+            return file
+        return self._part.open("wb")
+
+    async def _attempt(self, file: BinaryIO) -> Broken | None:
+        """Ask for what is missing; return why it broke off, ``None`` if all is there."""
+        import httpx  # noqa: PLC0415  # another extra
+
+        before = file.tell()
+        try:
+            request = self._client.stream("GET", self._version.url, headers=self._headers(before))
+            async with request as response:
+                place = self._place(response, file)
+                if place is Place.ELSEWHERE:
+                    return Broken("the server has other bytes than were asked for", True)
+                if place is Place.HERE:
+                    self._remember(response)
+                    await self._copy(response, file)
+        except (httpx.TransportError, ModemError) as exc:
+            if not file.tell() and _is_final(exc):
+                raise click.ClickException(str(exc)) from exc
+            return Broken(str(exc) or type(exc).__name__, file.tell() <= before)
+        finally:
+            file.flush()
+        if self._version.total is not None and file.tell() < self._version.total:
+            return Broken("the connection ended early", file.tell() <= before)
+        return None
+
+    def _headers(self, start: int) -> dict[str, str]:
+        headers = {"Accept-Encoding": "identity"}  # a range is one of what is stored
+        if start:
+            headers["Range"] = f"bytes={start}-"
+            if self._version.validator:
+                headers["If-Range"] = self._version.validator
+        return headers
+
+    def _place(self, response: httpx.Response, file: BinaryIO) -> Place:
+        """Set the file to where the response goes on, and say whether it does.
+
+        Raises:
+            ClickException: The server has no such file.
+
+        """
+        at, found = file.tell(), _RANGE.fullmatch(response.headers.get("content-range", ""))
+        total = int(found[2]) if found and found[2] != "*" else None
+        if response.status_code == _OK:
+            if at:
+                self._start_over(file)
+            length = response.headers.get("content-length", "")
+            self._version.total = int(length) if length.isdecimal() else None
+            return Place.HERE
+        if at and response.status_code == _NOT_SATISFIABLE and total == at:
+            return Place.END
+        if at and response.status_code in {_PARTIAL, _NOT_SATISFIABLE}:
+            is_same = self._version.validator or self._version.total in {None, total}
+            if found and found[1] == str(at) and is_same:
+                self._resumed += 1
+                self._version.total = total
+                self._say(f"resumed at {at} of {total or '?'} bytes")
+                return Place.HERE
+            self._start_over(file)
+            return Place.ELSEWHERE
+        reason = f"{response.status_code} {response.reason_phrase}"
+        raise click.ClickException(f"the server answers {reason}: {response.url}")
+
+    def _start_over(self, file: BinaryIO) -> None:
+        self._say(f"the server can't go on at {file.tell()} bytes: once more from the start")
+        file.seek(0)
+        file.truncate()
+        self._version = Version(self._version.url)
+
+    def _remember(self, response: httpx.Response) -> None:
+        tag = response.headers.get("etag", "")
+        strong = tag if not tag.startswith("W/") else ""
+        self._version.validator = strong or response.headers.get("last-modified", "")
+        self._note.write_text(json.dumps(asdict(self._version)), "utf-8")
+
+    async def _copy(self, response: httpx.Response, file: BinaryIO) -> None:
+        async for data in response.aiter_raw():
+            file.write(data)
+            self._received += len(data)
+            self._progress.update(
+                self._task, completed=file.tell(), total=self._version.total, refresh=False
+            )
+
+    async def _wait(self) -> None:
+        """Wait until the modem is there again, and a moment longer."""
+        await self._modem.available()
+        await asyncio.sleep(_PAUSE_S)
+
+    def _say(self, text: str) -> None:
+        self._progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _is_final(error: BaseException | None) -> bool:
+    """Tell whether an error, or a cause of it, will be the same at the next try."""
+    while error is not None:
+        if isinstance(error, NameNotFound | ConnectRefused | ssl.SSLCertVerificationError):
+            return True
+        error = error.__cause__
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """An attempt that has broken off.
+
+    Attributes:
+        reason: Why.
+        was_in_vain: Whether it has brought nothing.
+
+    """
+
+    reason: str
+    was_in_vain: bool

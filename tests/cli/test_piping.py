@@ -1,0 +1,247 @@
+"""``connect``, ``listen`` and ``forward``, run as programs between real sockets."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.support.tls import authority, server_context
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs pseudo terminals")
+
+ROOT = Path(__file__).resolve().parents[2]
+NAME = "server.example"
+ADDRESS = f"sim://?host={NAME}:127.0.0.1"
+
+
+@contextmanager
+def program(*arguments: str, port: str = ADDRESS) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a command until the block ends."""
+    line = [sys.executable, "-m", "aiobc9x", *arguments, "--port", port]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(line, stdin=pipe, stdout=pipe, stderr=pipe, cwd=ROOT) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def ended(process: subprocess.Popen[bytes], data: bytes = b"") -> tuple[int, bytes, bytes]:
+    """Give a program the rest of its input; return its code and what it prints."""
+    out, err = process.communicate(data, timeout=30)
+    return process.returncode, out, err
+
+
+@contextmanager
+def serving(handle: Callable[[socket.socket], None]) -> Iterator[int]:
+    """Serve one client after the other on loopback; give the port."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            while True:
+                try:
+                    client, _ = listener.accept()
+                except OSError:
+                    return
+                with client:
+                    handle(client)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join(10)
+
+
+def echo(client: socket.socket) -> None:
+    """Send back what comes."""
+    try:
+        while data := client.recv(4096):
+            client.sendall(data)
+    except ConnectionError:
+        pass  # closed with data unread
+
+
+def free_port() -> int:
+    """A port that nobody has, for a moment."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def test_connect_carries_bytes_both_ways() -> None:
+    """Whatever they are, and all of them, though stdin ends before the first comes back."""
+    data = random.Random(7).randbytes(20_000)
+    with serving(echo) as port, program("connect", NAME, str(port), "--linger", "1") as process:
+        code, out, err = ended(process, data)
+    assert (code, err) == (0, f"connected to {NAME}, port {port}\n".encode())
+    assert out == data
+
+
+def test_connect_ends_with_its_peer() -> None:
+    """Stdin may still be open then."""
+    bye = serving(lambda client: client.sendall(b"bye\n"))
+    with bye as port, program("connect", NAME, str(port)) as process:
+        assert process.stdout is not None
+        assert process.stdout.read() == b"bye\n"
+        assert process.wait(10) == 0
+
+
+def test_a_slow_line_sends_all_before_it_lingers() -> None:
+    """The time counts from the last byte that the module has taken, not from the last read."""
+    data = b"x" * 3000  # three seconds at 9600 baud
+    slow = f"{ADDRESS}&baud=9600"
+    with serving(echo) as port:
+        line = ("connect", NAME, str(port), "--linger", "2", "--baudrate", "9600")
+        with program(*line, port=slow) as process:
+            code, out, _ = ended(process, data)
+    assert (code, out) == (0, data)
+
+
+def test_connect_with_tls(tmp_path: Path) -> None:
+    """The peer's certificate is checked against the file."""
+    ca = tmp_path / "ca.pem"
+    authority().cert_pem.write_to_path(ca)
+
+    def handle(client: socket.socket) -> None:
+        try:
+            with server_context().wrap_socket(client, server_side=True) as tls:
+                tls.sendall(b"secret " + tls.recv(100))
+        except (ssl.SSLError, ConnectionError):
+            pass  # a client that doesn't trust us
+
+    with serving(handle) as port:
+        with program("connect", NAME, str(port), "--ca", str(ca)) as process:
+            assert ended(process, b"question")[:2] == (0, b"secret question")
+        with program("connect", NAME, str(port), "--tls") as process:
+            code, out, err = ended(process, b"question")
+    assert (code, out) == (1, b"")
+    assert b"certificate verify failed" in err
+    assert err.count(b"\n") == 1
+
+
+def test_connect_by_udp() -> None:
+    """A datagram each way; the end of stdin and silence end it."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
+        peer.bind(("127.0.0.1", 0))
+        peer.settimeout(20)
+        line = ("connect", NAME, str(peer.getsockname()[1]), "--udp", "--linger", "1")
+        with program(*line) as process:
+            assert process.stdin is not None
+            process.stdin.write(b"one\n")
+            process.stdin.flush()
+            data, address = peer.recvfrom(100)
+            peer.sendto(data.upper(), address)
+            code, out, err = ended(process)
+    assert (data, code, out, err) == (b"one\n", 0, b"ONE\n", b"")
+
+
+def test_connect_says_why_it_fails() -> None:
+    """In one line, with the code of its kind."""
+    with program("connect", NAME, str(free_port())) as process:
+        code, out, err = ended(process)
+    assert (code, out) == (1, b"")
+    assert err.startswith(b"aiobc9x: connection refused: server.example:")
+    with program("connect", NAME, "80", "--udp", "--tls") as process:
+        assert ended(process)[0] == 2
+    with program("connect", NAME, "0") as process:
+        assert ended(process)[0] == 2
+
+
+def test_ctrl_c_leaves_the_module_clean() -> None:
+    """The socket of the connection is closed on the module, and nothing is printed."""
+    simulate = [sys.executable, "-m", "aiobc9x", "simulate", ADDRESS]
+    with subprocess.Popen(simulate, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as module:
+        assert module.stdout is not None
+        device = module.stdout.readline().decode().strip()
+        try:
+            with serving(echo) as port, program("connect", NAME, str(port), port=device) as process:
+                assert process.stderr is not None
+                assert process.stderr.readline().startswith(b"connected")
+                process.send_signal(signal.SIGINT)
+                assert process.wait(15) == 130
+                assert process.stderr.read() == b""
+            line = os.open(device, os.O_RDWR | os.O_NOCTTY)
+            try:
+                os.write(line, b"AT+QISTATE?\r")
+                said = b""
+                while not said.endswith(b"OK\r\n"):
+                    said += os.read(line, 1000)
+                assert b"+QISTATE:" not in said
+            finally:
+                os.close(line)
+        finally:
+            module.kill()
+
+
+def listening(process: subprocess.Popen[bytes]) -> None:
+    """Wait until a listener says that it is one."""
+    assert process.stderr is not None
+    assert process.stderr.readline().startswith(b"listening on ")
+
+
+def test_listen_serves_one_client_and_ends() -> None:
+    """Stdin goes to the client, and what comes is printed."""
+    real = free_port()
+    with program("listen", "2020", port=f"sim://?listen_port=2020:{real}") as process:
+        listening(process)
+        with socket.create_connection(("127.0.0.1", real), 10) as client:
+            assert process.stdin is not None
+            process.stdin.write(b"hello\n")
+            process.stdin.flush()
+            assert client.recv(100) == b"hello\n"
+            client.sendall(b"and goodbye\n")
+        code, out, err = ended(process)
+    assert (code, out) == (0, b"and goodbye\n")
+    assert b"has connected" in err
+
+
+def test_listen_keeps_on_if_it_is_told_to() -> None:
+    """The next client is served when the one before has gone."""
+    real = free_port()
+    with program("listen", "2020", "--keep", port=f"sim://?listen_port=2020:{real}") as process:
+        listening(process)
+        assert process.stdout is not None
+        for text in (b"first\n", b"second\n"):
+            with socket.create_connection(("127.0.0.1", real), 10) as client:
+                client.sendall(text)
+                assert process.stdout.readline() == text
+        process.send_signal(signal.SIGINT)
+        assert process.wait(15) == 130
+
+
+def test_forward_leads_through_the_module() -> None:
+    """It says where it listens, and goes on until Ctrl-C."""
+    with serving(echo) as port, program("forward", f"0:{NAME}:{port}") as process:
+        assert process.stdout is not None
+        words = process.stdout.readline().decode().split()
+        local = int(words[words.index("port") + 1].rstrip(","))
+        with socket.create_connection(("127.0.0.1", local), 10) as client:
+            client.sendall(b"through")
+            client.settimeout(10)
+            assert client.recv(100) == b"through"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(15) == 130
+        assert process.stderr is not None
+        assert process.stderr.read() == b""
+
+
+def test_forward_refuses_what_it_can_not_read() -> None:
+    """Before the port is opened."""
+    with program("forward", "broker.example") as process:
+        code, _, err = ended(process)
+    assert code == 2
+    assert err.count(b"\n") == 1
