@@ -179,6 +179,8 @@ def test_commands_exist(line: str) -> None:
             assert vars(model_parser().parse_args(options))
         case ["python", "-m", module, *_]:
             assert (ROOT / module.replace(".", "/")).with_suffix(".py").is_file()
+        case ["echo", _, "|", *rest]:
+            test_commands_exist(shlex.join(rest))
         case ["export", variable]:
             assert re.match(r"[A-Z0-9_]+=", variable)
         case ["pip", "install", what]:
