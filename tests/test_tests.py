@@ -24,6 +24,7 @@ NO_MODULE_OF_THEIR_OWN: Final = {
     "aio/queries/test_cancellation": "every query",
     "aio/test_cancellation": "every call of a modem",
     "aio/test_foreign_packages": "what the environment must not change",
+    "cli/test_questions": "the commands that ask one thing",
     "sim/test_transcripts": "the note's chapter 4 against the whole module",
     "wire/commands/test_properties": "what holds for every command",
     "wire/test_former_names": "modules that moved",

@@ -29,6 +29,7 @@ from aiobc9x.cli import INTERRUPTED, version
 from aiobc9x.errors import ModemError
 
 COMMANDS: Final = {
+    "info": "show module, SIM, network, signal, sockets and settings at a glance",
     "ping": "send echo requests to a host through the module",
     "resolve": "look up the addresses of a name in the module's DNS",
     "ntp": "ask a time server through the module",
@@ -41,6 +42,13 @@ COMMANDS: Final = {
     "demo": "fetch a page through the virtual module and show the AT dialogue",
 }
 """What each command does. Command X is the object ``command`` of the module aiobc9x.cli.X."""
+
+_AS_OPTIONS: Final = {
+    "pass pin=… to open_modem()": "use --pin or AIOBC9X_PIN",
+    "pass the right pin=… to open_modem()": "give the right one by --pin or AIOBC9X_PIN",
+    "baudrate=None": "--baudrate auto",
+}
+"""What errors advise a program to do, and what that is on the command line."""
 
 
 class Commands(click.Group):
@@ -146,8 +154,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def told(exc: BaseException) -> str:
-    """Word an exception in one line."""
+    """Word an exception in one line; what it says of our functions is said of the options."""
     text = getattr(exc, "strerror", None) or str(exc) or type(exc).__name__
+    for of_function, of_option in _AS_OPTIONS.items():
+        text = text.replace(of_function, of_option)
     name = getattr(exc, "filename", None)
     return f"{text}: {name}" if name else text
 

@@ -71,10 +71,9 @@ def print_rows(rows: Iterable[tuple[str, object]], title: str = "") -> None:
     grid.add_column()
     for name, value in rows:
         grid.add_row(name, worded(value))
-    screen = console()
     if title:
-        screen.print(title, style="bold")
-    screen.print(grid)
+        console().print(title, style="bold")
+    show(grid)
 
 
 def print_table(head: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> None:
@@ -82,4 +81,13 @@ def print_table(head: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> No
     table = Table(*head, box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for row in rows:
         table.add_row(*map(worded, row))
-    console().print(table)
+    show(table)
+
+
+def show(table: Table) -> None:
+    """Print a table without the spaces that fill up its last column."""
+    screen = console()
+    with screen.capture() as captured:
+        screen.print(table)
+    for line in captured.get().splitlines():
+        click.echo(line.rstrip(), color=True)  # rich has left out what the stream can't show

@@ -57,9 +57,11 @@ _LEVELS: Final = (5, 4, 3, 2, 1)
 _TELLS_CELL: Final = 2
 _REGISTRATIONS: Final = {
     0: "not searching",
+    1: "registered at home",
     2: "searching",
     3: "registration denied by the network",
     4: "unknown",
+    5: "registered, roaming",
 }
 _EMM: Final = 0
 _SIM_STAGE: Final = "waiting for the SIM"
@@ -268,7 +270,7 @@ class Readiness:
     async def _is_registered(self) -> bool:
         status = await self.registration()
         await self._choose_level(status)
-        self._detail = _in_words(status)
+        self._detail = in_words(status)
         return status.registered
 
     async def _choose_level(self, status: RegistrationStatus) -> None:
@@ -369,7 +371,7 @@ class Readiness:
             return await self._driver.run(Cgpaddr(self._context_id))
 
 
-def _in_words(status: RegistrationStatus) -> str:
+def in_words(status: RegistrationStatus) -> str:
     """Say how a module is registered: the state, why the network says no, and where that was."""
     words = _REGISTRATIONS.get(status.stat, f"status {status.stat}")
     if status.reject_cause:

@@ -1,0 +1,55 @@
+"""Run the command line in a real terminal, and see what is on its screen."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pexpect = pytest.importorskip("pexpect", reason="needs pseudo terminals")
+
+ROOT = Path(__file__).resolve().parents[2]
+
+COLUMNS = pytest.mark.parametrize("columns", [80, 120])
+
+_CODES = re.compile(r"\x1b(?:\[[0-9;?]*[A-Za-z]|[=>])")
+
+
+# Any: pexpect has no types.
+def in_terminal(*arguments: str, columns: int = 80, rows: int = 40, **env: str) -> Any:
+    """Start a command in a terminal of that size."""
+    return pexpect.spawn(
+        sys.executable,
+        ["-m", "aiobc9x", *arguments],
+        cwd=str(ROOT),
+        env={**os.environ, "TERM": "xterm-256color", **env},
+        dimensions=(rows, columns),
+        encoding="utf-8",
+        timeout=30,
+    )
+
+
+def ended(child: Any) -> int:
+    """Wait for the end of a command; return its exit code."""
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.signalstatus is None
+    return int(child.exitstatus)
+
+
+def screen(*arguments: str, columns: int = 80, code: int = 0) -> list[str]:
+    """The lines that a command leaves on the screen; none is wider than the terminal."""
+    child = in_terminal(*arguments, columns=columns)
+    assert ended(child) == code, child.before
+    lines = without_codes(str(child.before))
+    assert max(map(len, lines)) <= columns
+    return lines
+
+
+def without_codes(text: str) -> list[str]:
+    """Lines without colours and movements."""
+    return _CODES.sub("", text).replace("\r", "").splitlines()
