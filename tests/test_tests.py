@@ -21,7 +21,6 @@ NO_MODULE_OF_THEIR_OWN: Final = {
     "adapters/test_dialers": "every adapter, on the four calls of a Dialer",
     "aio/connections/test_local_ports": "connecting and listening",
     "aio/line/test_logs": "whoever logs",
-    "aio/queries/test_cancellation": "every query",
     "aio/test_cancellation": "every call of a modem",
     "aio/test_foreign_packages": "what the environment must not change",
     "cli/test_questions": "the commands that ask one thing",

@@ -2,12 +2,16 @@
 
 Every call is cancelled at its first step, then, in a new run, at its second, and so on
 until it ends before the cancellation comes: while it waits, and in the moment in which
-what it waits for has come.
+what it waits for has come. The table of the calls is in ``calls.py`` beside this, and
+``cancellation.py`` cancels them while something goes wrong. Some calls have more to be
+looked at; those are here.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
+import random
 import ssl
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
@@ -16,6 +20,8 @@ import pytest
 
 import aiobc9x
 from aiobc9x.sim.options import Host
+from tests.aio.calls import CALLS, public_calls
+from tests.aio.cancellation import every_step, sample
 from tests.support.bench import (
     ADDRESS,
     ECHO_PORT,
@@ -77,11 +83,30 @@ async def check(bench: Bench, modem: aiobc9x.Modem, before: set[asyncio.Task[Any
     assert take_errors() == []
 
 
+SEED = 0 if "CI" in os.environ else random.randrange(10**6)
+"""Of the samples; a failure says how to do the same run again, which no seed changes."""
+
+SHARE = 0.4
+"""How many of the troubles a sample has."""
+
+
+def test_no_call_is_left_out() -> None:
+    """Every public call that waits has a row in the table."""
+    assert public_calls() == CALLS.keys()
+
+
 @BOTH_MOMENTS
-@virtual
-async def test_command(moment: Moment) -> None:
-    """Alone, and with a prompt."""
-    await try_every_step(lambda _, modem: modem.command("AT+CGATT?"), moment, least=1)
+@pytest.mark.parametrize("name", CALLS)
+def test_call(name: str, moment: Moment) -> None:
+    """Where nothing goes wrong, at each step."""
+    every_step(name, "none", moment)
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_call_in_trouble(name: str) -> None:
+    """Whatever goes wrong meanwhile, the same modem does a fresh round trip; a sample of it."""
+    for trouble, moment, steps in sample(name, SEED, SHARE):
+        every_step(name, trouble, moment, steps)
 
 
 @BOTH_MOMENTS
@@ -111,15 +136,6 @@ async def test_command_that_is_refused(moment: Moment) -> None:
             await modem.command("AT+QICLOSE=5")
 
     await try_every_step(call, moment, least=1)
-
-
-@BOTH_MOMENTS
-@virtual
-async def test_wait_ready(moment: Moment) -> None:
-    """With a registration that takes its time."""
-    await try_every_step(
-        lambda _, modem: modem.wait_ready(), moment, least=12, register_time=3.0, attach_time=1.0
-    )
 
 
 @BOTH_MOMENTS

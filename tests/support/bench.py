@@ -152,7 +152,11 @@ class Bench:
             raise OSError(5, "Input/output error")
         protocol = protocol_factory()
         self.line = self.virtual.connect_memory(protocol)
-        await asyncio.sleep(0)
+        try:
+            await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            self.line.close()
+            raise
         self._silence()
         return self.line, protocol
 

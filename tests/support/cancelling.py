@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import enum
-from collections.abc import Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator
 from typing import Any, Generic, TypeVar
 
 import pytest
 
 T = TypeVar("T")
+
+
+class TooLong(AssertionError):
+    """A call has not ended in the time that it had."""
 
 
 class Moment(enum.Enum):
@@ -34,8 +38,15 @@ class CancelledAt(Generic[T]):
 
     """
 
-    def __init__(self, coroutine: Coroutine[Any, Any, T], step: int, moment: Moment) -> None:
+    def __init__(
+        self,
+        coroutine: Coroutine[Any, Any, T],
+        step: int,
+        moment: Moment,
+        at_step: Callable[[], object],
+    ) -> None:
         self._coroutine, self._step, self._moment = coroutine, step, moment
+        self._at_step = at_step
         self.reached = False
 
     def __await__(self) -> Generator[Any, Any, T]:
@@ -50,6 +61,7 @@ class CancelledAt(Generic[T]):
                 result: T = stop.value
                 return result
             if step == self._step:
+                self._at_step()
                 self._cancel(waits_for)
             step += 1
             error = value = None
@@ -70,21 +82,41 @@ class CancelledAt(Generic[T]):
             waits_for.add_done_callback(lambda _: task.cancel())
 
 
-async def cancel_at(coroutine: Coroutine[Any, Any, T], step: int, moment: Moment) -> bool:
+async def cancel_at(
+    coroutine: Coroutine[Any, Any, T],
+    step: int,
+    moment: Moment,
+    limit: float | None = None,
+    at_step: Callable[[], object] = lambda: None,
+) -> bool:
     """Run a coroutine and cancel it at a step.
+
+    Args:
+        coroutine: What to run.
+        step: The number of the step, from 0.
+        moment: When at the step.
+        limit: Seconds that it may take in all; ``None``: as long as it takes.
+        at_step: Called when the step is reached, right before the cancellation.
 
     Returns:
         Whether it was cancelled; ``False`` if it ended first, so that there are no more
         steps.
 
+    Raises:
+        TooLong: It has not ended in ``limit``; it was cancelled then.
+
     """
-    run = CancelledAt(coroutine, step, moment)
+    run = CancelledAt(coroutine, step, moment, at_step)
 
     async def main() -> T:
         return await run
 
     task = asyncio.create_task(main(), name=f"cancelled at step {step} {moment.value}")
-    await asyncio.wait([task])
+    _, running = await asyncio.wait([task], timeout=limit)
+    if running:
+        task.cancel()
+        await asyncio.wait([task])
+        raise TooLong(f"not over in {limit:g} s")
     if not task.cancelled():
         await task
     assert task.cancelled() is run.reached, "the cancellation was swallowed"
