@@ -159,6 +159,8 @@ def test_commands_exist(line: str) -> None:
     """Targets, subcommands with their options, benchmarks and extras are there."""
     words = [word for word in shlex.split(line, comments=True) if "=" not in word or "/" in word]
     match words:
+        case ["echo", _, "|", *rest] | [*rest, "|", "jq", _]:
+            test_commands_exist(shlex.join(rest))
         case ["make", *targets]:
             makefile = (ROOT / "Makefile").read_text("utf-8")
             for target in targets:
@@ -179,8 +181,6 @@ def test_commands_exist(line: str) -> None:
             assert vars(model_parser().parse_args(options))
         case ["python", "-m", module, *_]:
             assert (ROOT / module.replace(".", "/")).with_suffix(".py").is_file()
-        case ["echo", _, "|", *rest]:
-            test_commands_exist(shlex.join(rest))
         case ["export", variable]:
             assert re.match(r"[A-Z0-9_]+=", variable)
         case ["pip", "install", what]:
