@@ -13,6 +13,7 @@ from typing import Final
 
 from aiobc9x.cli.terminal import Terminal
 from aiobc9x.masking import masked_command
+from aiobc9x.trace.words import meaning
 
 _TIME_COLUMNS: Final = 8
 _ARROW_COLUMNS: Final = 3
@@ -20,62 +21,6 @@ _FINAL_COLUMNS: Final = 6
 _MEANING_SHARE: Final = 0.34
 _PREVIEW_CHARS: Final = 24
 _FINAL: Final = {"OK", "ERROR"}
-
-_MEANINGS: Final[list[tuple[str, str]]] = [
-    (r"AT$", "is anyone there?"),
-    (r"ATE0", "echo off"),
-    (r"ATI", "who are you?"),
-    (r"ATV1", "results in words"),
-    (r"AT\+CMEE=", "errors with a number"),
-    (r"AT\+CFUN\?", "is the radio on?"),
-    (r"AT\+CFUN=", "switch the radio"),
-    (r"AT\+(QSCLK|CPSMS|CEDRXS)=", "no sleep while we talk"),
-    (r"AT\+CPSMS\?", "does it save power?"),
-    (r"AT\+CSCON=", "report the radio connection"),
-    (r"AT\+QNBIOTEVENT=", "report sleep"),
-    (r"AT\+QATWAKEUP=", "report waking up"),
-    (r"AT\+CPIN\?", "is the SIM ready?"),
-    (r"AT\+C(E|G)?REG\?", "registered with a network?"),
-    (r"AT\+C(E|G)?REG=", "report changes of registration"),
-    (r"AT\+CGATT\?", "attached?"),
-    (r"AT\+CGATT=", "attach"),
-    (r"AT\+CGPADDR", "which address have we got?"),
-    (r"AT\+CGACT\?", "is the context active?"),
-    (r"AT\+CGACT=", "activate the context"),
-    (r"AT\+QIDNSCFG", "name servers (§2.2.13)"),
-    (r"AT\+QIGETERROR", "why? (§2.2.12)"),
-    (r'AT\+QICFG="(\w+)"$', r"{1}? (§2.2.11)"),
-    (r'AT\+QICFG="(\w+)",', r"set {1} (§2.2.11)"),
-    (r"AT\+QISTATE=1,(\d)", "how is socket {1}? (§2.2.3)"),
-    (r"AT\+QISTATE", "which sockets are open? (§2.2.3)"),
-    (r'AT\+QIOPEN=\d,(\d),"([\w ]+)"', "open socket {1}, {2} (§2.2.1)"),
-    (r"AT\+QICLOSE=(\d)", "close socket {1} if open (§2.2.2)"),
-    (r"AT\+QISEND=(\d),(\d+)", "socket {1}: send {2} bytes (§2.2.4)"),
-    (r"AT\+QISENDEX=(\d),(\d+)", "socket {1}: send {2} bytes as hex"),
-    (r"AT\+QIRD=(\d),", "socket {1}: read (§2.2.6)"),
-    (r"\+QIOPEN: ?(\d),0$", "socket {1} is connected"),
-    (r"\+QIOPEN: ?(\d),(\d+)", "socket {1}: failed, error {2}"),
-    (r'\+QIURC: ?"recv",(\d),"buff full"', "socket {1}: the module's buffer is full"),
-    (r'\+QIURC: ?"recv",(\d)', "socket {1} has data (§2.3.2)"),
-    (r'\+QIURC: ?"closed",(\d)', "socket {1}: the peer has closed"),
-    (r"\+QIRD: ?0\b", "nothing left"),
-    (r"\+QIRD: ?(\d+)", "{1} bytes"),
-    (r">\s*$", "now the bytes"),
-    (r"\(\d+ bytes\)$", "the bytes"),
-    (r"SEND OK", "the module has taken the bytes"),
-    (r"SEND FAIL", "the module has not taken them"),
-    (r"CLOSE OK", "closed"),
-    (r"RDY$", "the module has started"),
-]
-"""The meaning of a line, by its beginning; ``{1}`` is the first group of the pattern."""
-
-
-def meaning(text: str) -> str:
-    """Return the meaning of a line in a few words; empty if it is not known."""
-    for pattern, words in _MEANINGS:
-        if match := re.match(pattern, text):
-            return words.format(match[0], *match.groups())
-    return ""
 
 
 def shortened(text: str) -> str:

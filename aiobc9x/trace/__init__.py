@@ -16,6 +16,9 @@ from importlib import import_module
 TYPE_CHECKING = False  # as typing has it
 
 if TYPE_CHECKING:
+    from aiobc9x.trace.dialogue import Entry as Entry
+    from aiobc9x.trace.dialogue import EntryKind as EntryKind
+    from aiobc9x.trace.dialogue import decode as decode
     from aiobc9x.trace.recording import Trace as Trace
     from aiobc9x.trace.records import Content as Content
     from aiobc9x.trace.records import Header as Header
@@ -25,8 +28,11 @@ if TYPE_CHECKING:
     from aiobc9x.trace.records import files_of as files_of
     from aiobc9x.trace.records import follow_trace as follow_trace
     from aiobc9x.trace.records import read_trace as read_trace
+    from aiobc9x.trace.showing import Selection as Selection
+    from aiobc9x.trace.showing import rows as rows
 
 _HOMES = {
+    "dialogue": ("Entry", "EntryKind", "decode"),
     "records": (
         "Content",
         "Header",
@@ -38,6 +44,7 @@ _HOMES = {
         "read_trace",
     ),
     "recording": ("Trace",),
+    "showing": ("Selection", "rows"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -117,6 +117,14 @@ class Decoder:
 
     def received(self, data: bytes) -> Iterator[Placed]:
         """Take received bytes, cut anywhere; yield the frames that they complete."""
+        if self._framer.push_sockets or self._meaning.effect is not None:
+            # A line such as CLOSE OK changes how the bytes right behind it are read.
+            for piece in data.splitlines(keepends=True):
+                yield from self._framed(piece)
+        else:
+            yield from self._framed(data)
+
+    def _framed(self, data: bytes) -> Iterator[Placed]:
         frames: Sequence[Frame] = self._framer.feed(data)
         while True:
             for frame in frames:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from aiobc9x.cli.dialogue import Dialogue, meaning, shortened
+from aiobc9x.cli.dialogue import Dialogue, shortened
 from aiobc9x.cli.terminal import Terminal
 
 
@@ -162,22 +162,3 @@ def test_payloads_are_shortened(text: str, short: str) -> None:
 def test_secrets_are_not_shown(text: str, shown: str) -> None:
     """What a program tells the virtual module may be what it tells a real one."""
     assert shortened(text) == shown
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("AT", "is anyone there?"),
-        ('AT+QIOPEN=1,3,"TCP","a.example",80,0,0,0', "open socket 3, TCP (§2.2.1)"),
-        ('AT+QICFG="showlength",1', "set showlength (§2.2.11)"),
-        ('AT+QICFG="showlength"', "showlength? (§2.2.11)"),
-        ("+QIOPEN: 3,0", "socket 3 is connected"),
-        ("+QIOPEN: 3,566", "socket 3: failed, error 566"),
-        ("+QIRD: 0", "nothing left"),
-        ("+QIRD: 10,2", "10 bytes"),
-        ("OK", ""),
-    ],
-)
-def test_lines_have_meanings(text: str, words: str) -> None:
-    """Numbers of the line appear in its meaning."""
-    assert meaning(text) == words
