@@ -65,6 +65,65 @@ async def test_asyncio_connections_carry_a_modem() -> None:
 
 
 @virtual
+async def test_it_is_called_again_after_a_loss() -> None:
+    """As often as the stream is lost; what it raises meanwhile is one more try in vain."""
+    module = VirtualModule(parse_address(ADDRESS))
+    lines: list[Any] = []
+    refusals: list[Exception] = []
+
+    async def create(protocol_factory: Factory) -> tuple[Any, Any]:
+        if refusals:
+            raise refusals.pop()
+        lines.append(module.connect_memory(protocol_factory()))
+        return lines[-1], None
+
+    before = other_tasks()
+    async with aiobc9x.open_modem(create) as modem:
+        for losses in range(1, 6):
+            refusals += [ConnectionRefusedError(111, "not yet")] * losses
+            lines[-1].lose(None)
+            await asyncio.sleep(0.01)
+            assert modem.state is aiobc9x.ModemState.AWAY
+            assert await modem.command("AT+CGMM") == ["BC65"]
+            assert len(lines) == losses + 1
+        assert modem.statistics.returns == 5
+    await module.aclose()
+    await no_task_left(before)
+
+
+class Alien:
+    """A transport of a library that derives nothing from asyncio's."""
+
+    def __init__(self, line: Any) -> None:
+        self._line = line
+
+    def write(self, data: bytes) -> None:
+        self._line.write(data)
+
+    def is_closing(self) -> bool:
+        return bool(self._line.is_closing())
+
+    def close(self) -> None:
+        self._line.close()
+
+    def abort(self) -> None:
+        self._line.abort()
+
+
+@virtual
+async def test_a_transport_needs_four_methods() -> None:
+    """Those of asyncssh's channels, for one, are no asyncio.Transport."""
+    module = VirtualModule(parse_address(ADDRESS))
+
+    async def create(protocol_factory: Factory) -> tuple[Alien, object]:
+        return Alien(module.connect_memory(protocol_factory())), None
+
+    async with aiobc9x.open_modem(create) as modem:
+        assert await modem.command("AT+CGMM") == ["BC65"]
+    await module.aclose()
+
+
+@virtual
 async def test_an_oserror_is_a_lost_link() -> None:
     """It says what could not be opened, and keeps its cause."""
 

@@ -212,6 +212,8 @@ class Life:
         self._open_link, self._is_there = open_link, is_there
         self._is_returning = False
         self._silent_since = 0.0
+        self._returned_at = -math.inf
+        self._quick_ends = 0
         self._resets: deque[float] = deque()
         if policy is not None:
             driver.on_link_lost = self.on_link_lost
@@ -238,6 +240,10 @@ class Life:
         self._is_returning = True
         driver = self._driver
         self._silent_since = driver.last_input
+        # A serial server ends the stream in order when it gives the module to another client.
+        # Without longer and longer waits, two clients would take it from each other for ever.
+        is_soon = driver.time() < self._returned_at + self._policy.max_delay
+        self._quick_ends = self._quick_ends + 1 if is_soon and driver.link.was_ended else 0
         driver.session.statistics.link_losses += 1
         driver.hub.publish(LinkDown(reason))
         self._readiness.restarted()  # the module may restart unseen while there is no link
@@ -250,7 +256,7 @@ class Life:
     async def _return(self, policy: Reconnect, reason: str) -> None:
         driver, attempt, denials = self._driver, 0, 0
         end = driver.time() + (policy.give_up_after or _FOREVER)
-        wait = policy.delay(0)
+        wait = policy.delay(self._quick_ends)
         while True:
             await driver.link.aclose()
             attempt += 1
@@ -311,6 +317,7 @@ class Life:
 
     def _go_on(self, started: Started) -> None:
         self._driver.session.statistics.returns += 1
+        self._returned_at = self._driver.time()
         self._is_returning = False
         self._driver.trouble = ""
         self._health.started(started)

@@ -130,6 +130,29 @@ class TestUnplugged:
                 assert running().now - began < 4.0
 
     @virtual
+    async def test_ended_in_order_again_and_again(self) -> None:
+        """As by a serial server that two clients take from each other: the waits grow.
+
+        After a while of peace the next loss is the first one again.
+        """
+        async with Bench() as bench:
+            modem = await bench.open_lasting()
+            began = running().now
+            for _ in range(12):
+                assert bench.line is not None
+                bench.line.lose(None)
+                await asyncio.sleep(0.01)
+                await modem.available()
+            assert running().now - began > 60
+            await asyncio.sleep(100)
+            began = running().now
+            assert bench.line is not None
+            bench.line.lose(None)
+            await asyncio.sleep(0.01)
+            await modem.available()
+            assert running().now - began < 4.0
+
+    @virtual
     async def test_hours_without_it(self) -> None:
         """It is tried at most once a minute on average, for ever."""
         async with Bench() as bench:

@@ -21,7 +21,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, Protocol, TypeAlias
 from urllib.parse import urlsplit
 
 import anyio.to_thread
@@ -57,12 +57,34 @@ _USB: Final = re.compile(r"usb:(?P<vid>[0-9A-Fa-f]{4}):(?P<pid>[0-9A-Fa-f]{4})(?
 _HOST_AND_PORT: Final = re.compile(r"(?:[\w.-]+|\[[0-9A-Fa-f:]+\]):[0-9]{1,5}")
 """``host:port`` without a scheme, a likely mistake: no system has devices with such names."""
 
+
+class ByteTransport(Protocol):
+    """What a link needs of a transport; those of other libraries may derive from nothing.
+
+    The methods mean what they mean in :class:`asyncio.Transport`.
+    """
+
+    def write(self, data: bytes, /) -> None:
+        """Send bytes, or queue them."""
+
+    def is_closing(self) -> bool:
+        """Return whether it is closed, or about to be."""
+
+    def close(self) -> None:
+        """Send what is queued, then close."""
+
+    def abort(self) -> None:
+        """Close at once."""
+
+
 Create: TypeAlias = Callable[
     [Callable[[], asyncio.Protocol]],
-    Awaitable[tuple[asyncio.BaseTransport, asyncio.BaseProtocol]],
+    Awaitable[tuple[asyncio.BaseTransport | ByteTransport, object]],
 ]
 """Opens a byte stream as :meth:`asyncio.loop.create_connection` does, its address bound
 beforehand: called with a protocol factory, awaited for the transport and the protocol."""
+
+_NEEDED: Final = ("write", "is_closing", "close", "abort")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +136,7 @@ class _LinkProtocol(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._early: list[bytes] = []
         self._lost: str | None = None
+        self.was_ended = False
         self._on_data: Callable[[bytes], None] = self._early.append
         self._on_lost: Callable[[str], None] | None = None
         self.greeting: Greeting | None = None
@@ -132,6 +155,7 @@ class _LinkProtocol(asyncio.Protocol):
             self.fail(refusal)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self.was_ended = exc is None
         reason = str(exc) if exc is not None else "the other end closed it"
         if self.greeting is not None and (words := self.greeting.last_words):
             reason = f"{reason}; it said {words!r}"
@@ -193,6 +217,11 @@ class Link:
                 return
             data = data[taken:]
         transport.write(data)
+
+    @property
+    def was_ended(self) -> bool:
+        """Whether the far side has ended the stream in order, without an error."""
+        return self._protocol.was_ended
 
     def explain(self, exc: BaseException) -> BaseException:
         """Return the error of a failed start, with the text of a serial server in it, if any."""
@@ -272,7 +301,10 @@ class Link:
                     lambda: self._protocol, host, port
                 )
         except OSError as exc:
-            reason = str(exc) or f"no answer in {CONNECT_LIMIT_S:g} s"
+            # asyncio's own text would be "Connect call failed".
+            known = exc.errno if exc.errno in errno.errorcode else None
+            reason = os.strerror(known) if known else str(exc)
+            reason = reason or f"no answer in {CONNECT_LIMIT_S:g} s"
             raise LinkLost(f"can't connect to the serial server {self.name}: {reason}") from exc
         keep_alive(self._transport.get_extra_info("socket"))
 
@@ -287,12 +319,12 @@ class Link:
         except OSError as exc:
             raise LinkLost(f"can't open {self.name}: {str(exc) or type(exc).__name__}") from exc
         match made:
-            case (asyncio.BaseTransport() as transport, _) if hasattr(transport, "write"):
+            case (transport, _) if all(hasattr(transport, name) for name in _NEEDED):
                 self._transport = transport
             case _:
                 raise TypeError(
                     f"{self.name} must return (transport, protocol), as loop.create_connection() "
-                    f"does, with a transport that writes; it returned {made!r}"
+                    f"does, with a transport that has {', '.join(_NEEDED)}; it returned {made!r}"
                 )
 
     async def _open_sim(self, address: str) -> None:
