@@ -37,7 +37,8 @@ QUESTION_S: Final = 5.0
 
 SHORT_RECOVERY_S: Final = 15.0
 """Seconds, instead of :data:`RECOVERY_LIMIT_S`, after an AT that got no answer on a link whose
-far side can vanish silently. With the silence before, the loss is noticed within a minute."""
+far side can vanish silently. With the silence before, the loss is noticed within a minute. Also
+the least, where the module has been silent for longer than ``answer_timeout`` before."""
 
 _RESTARTED: Final = "the module restarted, and its banner got lost"
 
@@ -144,9 +145,14 @@ class Health:
                 self._driver.lose_link(f"the module stopped answering ({reason}): {exc.args[-1]}")
 
     def _recovery_limit(self) -> float:
-        patience = self._driver.session.answer_timeout + QUESTION_S
-        asked = self._driver.time() - self._asked_at <= patience
-        return SHORT_RECOVERY_S if asked and not self._driver.link.hangs_up else RECOVERY_LIMIT_S
+        now, answer_timeout = self._driver.time(), self._driver.session.answer_timeout
+        asked = now - self._asked_at <= answer_timeout + QUESTION_S
+        if asked and not self._driver.link.hangs_up:
+            return SHORT_RECOVERY_S
+        # A send has waited for its prompt and for its result before it is given up: what it has
+        # waited longer than others is taken off, so that the hook is called in time.
+        waited = now - self._driver.unanswered_from - answer_timeout
+        return max(SHORT_RECOVERY_S, RECOVERY_LIMIT_S - max(0.0, waited))
 
     async def _until_it_works(
         self,

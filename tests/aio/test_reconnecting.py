@@ -352,6 +352,72 @@ class TestWedged:
             _, writer = await opening
             writer.close()
 
+    @pytest.mark.parametrize("form", ["hex", "fixed"])
+    @virtual
+    async def test_the_hook_is_called_in_time_for_a_send(self, form: str) -> None:
+        """Though a send waits for its prompt, and then for its result, before it is given up."""
+        async with Bench() as bench:
+            calls: list[float] = []
+
+            async def reset(_modem: aiobc9x.Modem) -> None:
+                calls.append(running().now)
+
+            modem = await bench.open_lasting(reconnect=Reconnect(reset=reset), send_form=form)
+            _, writer = await bench.streams()
+            bench.silence(True)
+            began = running().now
+            writer.write(b"unanswered")
+            await asyncio.sleep(120)
+            assert calls[0] - began < 60
+            bench.silence(False)
+            await modem.available()
+
+    @pytest.mark.parametrize("boot_s", [1.0, 2.0, 5.0])
+    @virtual
+    async def test_a_module_that_boots_behind_its_plug_is_not_reset(self, boot_s: float) -> None:
+        """Its banner comes while it is asked for its first answer, which is no boot loop."""
+        async with Bench(boot_time=boot_s) as bench:
+            calls: list[float] = []
+
+            async def reset(_modem: aiobc9x.Modem) -> None:
+                calls.append(running().now)
+
+            modem = await bench.open_lasting(reconnect=Reconnect(reset=reset))
+            for _ in range(10):
+                bench.virtual.reset()
+                bench.cut_line()
+                await asyncio.sleep(0)
+                began = running().now
+                await modem.available()
+                assert running().now - began < boot_s + 4.0
+                await asyncio.sleep(1)
+            assert calls == []
+
+    @virtual
+    async def test_a_boot_loop_is_reset(self) -> None:
+        """A module that restarts again and again answers, and nothing is of use."""
+        async with Bench(boot_time=1.0, latency=0.05) as bench:
+            calls: list[float] = []
+
+            async def reset(_modem: aiobc9x.Modem) -> None:
+                calls.append(running().now)
+                looping.cancel()
+
+            async def loop() -> None:
+                while True:
+                    bench.virtual.reset()
+                    await asyncio.sleep(1.5)
+
+            modem = await bench.open_lasting(reconnect=Reconnect(reset=reset))
+            began = running().now
+            looping = asyncio.create_task(loop())
+            await asyncio.sleep(3)
+            bench.cut_line()
+            await asyncio.sleep(0)
+            await modem.available()
+            assert len(calls) == 1
+            assert calls[0] - began < 60
+
     @pytest.mark.parametrize("boot_s", [5.0, 12.0, 25.0])
     @virtual
     async def test_a_module_that_boots_slowly_is_not_reset(self, boot_s: float) -> None:

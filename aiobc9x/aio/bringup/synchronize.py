@@ -98,7 +98,7 @@ async def _scan(driver: Driver, end: float) -> bool:
 
 
 async def _synchronize(driver: Driver, end: float) -> bool:
-    began = driver.time()
+    began, asked, boots = driver.time(), 0, driver.session.boots
     # A module that waits for data would send our commands to a peer (F27, F28).
     if driver.session.data_due:
         await _fill_up(driver, driver.session.data_due, end, b"\r" * _FILL_BYTES)
@@ -108,8 +108,11 @@ async def _synchronize(driver: Driver, end: float) -> bool:
         left = end - driver.time()
         if left <= 0:
             return False
+        if driver.session.boots != boots:
+            # A module that has restarted owes no answer to what it was asked before.
+            began, asked, boots = driver.time(), unanswered, driver.session.boots
         if await _answers(driver, order[turn], limit, end):
-            await _await_late_answers(driver, unanswered, driver.time() - began)
+            await _await_late_answers(driver, unanswered - asked, driver.time() - began)
             return True
         if turn == 0 and driver.session.statistics.bytes_received > received:
             order = _BEHIND_BYTES
@@ -195,14 +198,14 @@ async def _leave_data_mode(driver: Driver, end: float) -> None:
 
 
 async def _fill_up(driver: Driver, due: int, end: float, filler: bytes) -> None:
-    """Write a filler as data until the module answers, or has as many bytes as are due."""
+    """Write a filler as data until the module answers or restarts, or has the bytes due."""
     session = driver.session
-    answers, written = session.stray_answers, 0
+    answers, boots, written = session.stray_answers, session.boots, 0
     while written < due and driver.time() < end:
         size = min(_FILL_BYTES, due - written)
         session.write_raw(filler[:size])
         driver.kick()
         written += size
         await asyncio.sleep(_FILL_GAP_S + _FILL_BYTES * 10 / session.baudrate)
-        if session.stray_answers != answers:
+        if session.stray_answers != answers or session.boots != boots:
             return
