@@ -223,6 +223,8 @@ class Session:
         boots: Boot banners so far, including that of a module that was just switched on.
         data_due: Bytes for which the module may still be waiting, because their prompt never
             came (F28); ``None`` if that is unknown, as at the start.
+        data_doubtful: Bytes that were written behind a prompt and got no answer: the module may
+            have missed some or all of them, and still be waiting (F28).
         is_format_doubtful: A command that changes how payloads are framed got no answer, so
             the layer above must ask AT+QICFG before anything is read.
         events: The events since :meth:`take_events`.
@@ -255,6 +257,7 @@ class Session:
         "_was_in_step",
         "answer_timeout",
         "boots",
+        "data_doubtful",
         "data_due",
         "echo_expected",
         "echo_seen",
@@ -289,6 +292,7 @@ class Session:
         self.stray_answers = 0
         self.boots = 0
         self.data_due: int | None = None
+        self.data_doubtful = 0
         self.is_format_doubtful = False
         self.idle_limit = math.inf
         self.events: list[Event] = []
@@ -584,7 +588,7 @@ class Session:
         """End the suspension: the line is in step again. Read each socket once for lost URCs."""
         self.suspended, self._was_in_step, self._older = False, True, None
         self._awake_s = self._idle_limit  # what came in the repair shows that it is awake
-        self.data_due = 0
+        self.data_due = self.data_doubtful = 0
         self._turns.is_quiet = False
         self._trust.end_doubt()
         # No read is in flight, so the framer must take no "+QIRD: …" for a header.
@@ -1056,7 +1060,7 @@ class Session:
         self.statistics.resets += self._was_in_step
         self.suspended = self.echo_expected = True
         # A module that has booted waits for no data.
-        self.data_due = 0
+        self.data_due = self.data_doubtful = 0
         events = self.fail(lambda: ModuleReset(f"the module restarted ({banner})"), now)
         self.events = [*events, Restarted(banner)]
 
@@ -1237,6 +1241,8 @@ class Session:
         # The module may be waiting for the data, and would take the next command for them (F27).
         if exchange.prompt_is_due:
             self.data_due = len(exchange.outgoing)
+        elif exchange.prompted:
+            self.data_doubtful = len(exchange.outgoing)
         self._act(self._endings.expired(exchange, now, reason))
         # Pushed data that lost bytes may have taken the answer with them. In recovery, answers are
         # missing for other reasons.

@@ -67,6 +67,21 @@ class TestStep:
                 await modem.command("AT+CIMI", timeout=2)
             await works(bench)
 
+    @pytest.mark.parametrize("lost", [1, 30, 700])
+    @virtual
+    async def test_a_payload_that_got_lost(self, lost: int) -> None:
+        """The module waits for the rest, and takes what is written for it; it gets all of that."""
+        async with Bench(Fault(FaultKind.LOSE_SENT, on="AT+QISEND", count=lost)) as bench:
+            modem = await bench.open_lasting(send_form="fixed")
+            reader, writer = await bench.streams()
+            writer.write(bytes(700))
+            with pytest.raises(aiobc9x.StreamBroken):
+                await reader.read()
+            began = running().now
+            await works(bench)
+            assert running().now - began < 10
+            assert modem.statistics.link_losses == 0
+
     @virtual
     async def test_answer_that_comes_too_late(self) -> None:
         """It is not taken for the answer to the next command."""

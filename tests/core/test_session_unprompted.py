@@ -75,6 +75,9 @@ class TestData:
         assert len(peer.kept(OutOfStep)) == 1
         assert len(peer.kept(SendOver)) == 1
         assert peer.session.data_due == 0
+        assert peer.session.data_doubtful == 3
+        peer.session.resume()
+        assert peer.session.data_doubtful == 0
 
     @pytest.mark.parametrize("data", COMMAND_LIKE)
     def test_what_looks_like_a_command_is_not_written(
