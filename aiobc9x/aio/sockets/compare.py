@@ -29,9 +29,8 @@ from aiobc9x.wire.commands.tcpip import Qistate, SocketStatus
 
 _IN_USE = frozenset({SlotState.OPENING, SlotState.OPEN, SlotState.REMOTE_CLOSED})
 
-_REASON_FOR_S: Final = 5.0
-"""How long the end of a context is the reason for what ends: its sockets are read empty first,
-and then it is asked for. Ours."""
+LAST_WORDS_S: Final = 1.0
+"""Seconds in which a module has ended every socket of a context that it calls over. Ours."""
 
 _RESTARTED: Final = "the module has restarted: it has lost all sockets"
 
@@ -51,8 +50,8 @@ class Examiner:
         self._session, self.context_id = keeper.session, keeper.context_id
         self._network_check: asyncio.Future[ModemError | None] | None = None
         self._reason: NetworkLost | ModuleReset | None = None
-        self._reason_at = -math.inf
-        self._reason_for: frozenset[int] = frozenset()  # generations of the sockets of then
+        self._survived_at = -math.inf
+        self._reason_for: set[int] = set()  # generations of the sockets of then
 
     async def examine(self, event: SendStalled | SendRefused | ReadRefused) -> None:
         """Find out what ``SEND FAIL`` or ``ERROR`` means for a connection, and act on it."""
@@ -99,21 +98,27 @@ class Examiner:
             self._session.break_off(slot, known or _vanished(slot, err))
         self._driver.kick()
 
-    def expect_ends(self, error: NetworkLost | ModuleReset) -> None:
+    def expect_ends(
+        self, error: NetworkLost | ModuleReset, *, within_s: float = LAST_WORDS_S
+    ) -> None:
         """Note why sockets are gone from now on: the network has ended, or a deep sleep.
 
         With the network a ``"closed"`` comes, which is no word of a peer. A socket that opens
-        after this ends for a reason of its own.
+        after this, or that is still connected a while after, ends for a reason of its own.
+        However late the end is seen, as behind a recovery, it keeps this reason.
+
+        Args:
+            error: The reason.
+            within_s: Seconds in which the module may still show such a socket as connected.
+
         """
-        self._reason, self._reason_at = error, self._driver.time()
+        self._reason, self._survived_at = error, self._driver.time() + within_s
         # An opening socket has no connection yet that could end: it may open on the next context.
         there = (s for s in self._session.sockets if s.state is not SlotState.OPENING)
-        self._reason_for = frozenset(slot.generation for slot in there)
+        self._reason_for = {slot.generation for slot in there}
 
     def _known_reason(self, slot: Slot) -> NetworkLost | ModuleReset | None:
-        is_fresh = self._driver.time() - self._reason_at < _REASON_FOR_S
-        applies = is_fresh and slot.generation in self._reason_for
-        return copy.copy(self._reason) if applies else None
+        return copy.copy(self._reason) if slot.generation in self._reason_for else None
 
     async def compare(self, lane: Lane = Lane.COMMAND, *, reason: ModemError | None = None) -> bool:
         """Compare the module's table with ours (§2.2.3).
@@ -133,11 +138,14 @@ class Examiner:
         ours = [slot for slot in self._session.sockets if slot.state in _IN_USE]
         # An opening socket may get its AT+QIOPEN after this question, and then has no row.
         known = [slot for slot in ours if slot.state is not SlotState.OPENING]
+        is_late = self._driver.time() >= self._survived_at
         rows = {row.connect_id: row for row in await self._driver.run(Qistate(), lane=lane)}
         for slot in ours:
             if (row := rows.get(slot.connect_id)) is not None:
                 # At once, because the commands below take time, and the row grows old.
                 self._match(slot, row, reason)
+                if is_late and row.socket_state == SocketState.CONNECTED:
+                    self._reason_for.discard(slot.generation)
         missing = [slot for slot in known if slot.connect_id not in rows]
         lost = not rows and any(self._has_row(slot) for slot in missing)
         for slot in missing:

@@ -17,14 +17,11 @@ import re
 from typing import Final
 
 from aiobc9x.aio.line.driver import Driver
-from aiobc9x.aio.sockets.compare import Examiner
+from aiobc9x.aio.sockets.compare import LAST_WORDS_S, Examiner
 from aiobc9x.errors import ModemError, NetworkLost
 from aiobc9x.wire.urcs import PacketEvent, PdpDeactivated, RadioState, Urc
 
 logger = logging.getLogger("aiobc9x.aio")
-
-LAST_WORDS_S: Final = 1.0
-"""Seconds in which a module has ended every socket of a context that it calls over. Ours."""
 
 _FULL_FUNCTION: Final = 1  # 27.007, 8.2
 

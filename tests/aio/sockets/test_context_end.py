@@ -9,7 +9,8 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 import aiobc9x
-from aiobc9x.aio.sockets.context_end import LAST_WORDS_S, ends_network
+from aiobc9x.aio.sockets.compare import LAST_WORDS_S
+from aiobc9x.aio.sockets.context_end import ends_network
 from aiobc9x.sim.faults import Fault, FaultKind
 from aiobc9x.sim.memory import Peer
 from tests.support.answering import AnsweringModule, opened
@@ -85,6 +86,32 @@ class TestSaid:
             peer.send(b"hello")
             peer.close()
             bench.virtual.say(f'+QIURC: "closed",{bench.open_ids[-1]}')
+            assert await reader.read() == b"hello"
+
+    @pytest.mark.parametrize("closed_is_told", [True, False])
+    @virtual
+    async def test_an_end_that_is_seen_long_after(self, *, closed_is_told: bool) -> None:
+        """A recovery in between, and a network that is there again: it was no end by the peer."""
+        async with Bench(*([] if closed_is_told else [NO_CLOSED])) as bench:
+            bench.network.serve_udp(9)
+            modem = await bench.open()
+            await modem.create_datagram_endpoint(DatagramRecorder, remote_addr=(HOST, 9))
+            (reader, _), _ = await bench.connect()
+            bench.add_fault(Fault(FaultKind.SILENCE, on="AT", delay_s=9))
+            bench.virtual.set_coverage(False)
+            bench.virtual.set_coverage(True)
+            with pytest.raises(aiobc9x.NetworkLost):
+                await reader.read()
+
+    @virtual
+    async def test_a_peer_that_closes_a_while_behind_it(self) -> None:
+        """The context was said to be over, and the connection outlived that: it is EOF."""
+        async with Bench() as bench:
+            (reader, _), peer = await bench.connect()
+            bench.virtual.say("+CGEV: NW DETACH")
+            await asyncio.sleep(LAST_WORDS_S + 0.5)
+            peer.send(b"hello")
+            peer.close()
             assert await reader.read() == b"hello"
 
     @pytest.mark.parametrize("said", WORDS)
