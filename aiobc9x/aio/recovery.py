@@ -101,7 +101,7 @@ class Health:
     async def after_wake(self) -> None:
         """Find out whether a sleep that the module says nothing of was a deep one."""
         reason = ModuleReset("the module was asleep, and has the socket no more")
-        self._examiner.expect_ends(reason)
+        self._examiner.expect_ends(reason, within_s=0.0)
         if self._opener.open_time != OPEN_TIME_DEFAULT_S:
             await self._set_open_time()
         if any(slot.state is not SlotState.OPENING for slot in self._driver.session.sockets):
@@ -151,7 +151,7 @@ class Health:
             return SHORT_RECOVERY_S
         # A send has waited for its prompt and for its result before it is given up: what it has
         # waited longer than others is taken off, so that the hook is called in time.
-        waited = now - self._driver.unanswered_from - answer_timeout
+        waited = now - self._driver.session.unanswered_from - answer_timeout
         return max(SHORT_RECOVERY_S, RECOVERY_LIMIT_S - max(0.0, waited))
 
     async def _until_it_works(

@@ -252,6 +252,7 @@ class Session:
         "_stopwatch",
         "_trust",
         "_turns",
+        "_unanswered_from",
         "_unsolicited",
         "_waker",
         "_was_in_step",
@@ -293,6 +294,7 @@ class Session:
         self.boots = 0
         self.data_due: int | None = None
         self.data_doubtful = 0
+        self._unanswered_from = 0.0
         self.is_format_doubtful = False
         self.idle_limit = math.inf
         self.events: list[Event] = []
@@ -392,6 +394,11 @@ class Session:
     def is_prompted(self) -> bool:
         """Whether what is written now are the data of the command in flight, and no command."""
         return self._exchange is not None and self._exchange.prompted
+
+    @property
+    def unanswered_from(self) -> float:
+        """When the command that got no answer was written, or when bytes last came after it."""
+        return max(self._unanswered_from, self._last_fed)
 
     def is_sending(self, slot: Slot) -> bool:
         """Whether a send of this socket is outstanding; :class:`SendOver` reports its end."""
@@ -1237,6 +1244,7 @@ class Session:
             self._act(self._endings.send_result(sent=send.result, now=now))
             return
         self.statistics.timeouts += 1
+        self._unanswered_from = exchange.started
         self.is_format_doubtful |= isinstance(exchange.meaning.effect, ReceiveHex | ShowLength)
         # The module may be waiting for the data, and would take the next command for them (F27).
         if exchange.prompt_is_due:

@@ -12,6 +12,8 @@ from aiobc9x.core.events import (
     Job,
     OutOfStep,
 )
+from aiobc9x.core.sending import RESULT_LIMIT_S
+from aiobc9x.core.session import ANSWER_TIMEOUT_S
 from aiobc9x.errors import LinkTimeout
 from aiobc9x.wire.commands.radio import Cgatt
 from aiobc9x.wire.commands.tcpip import Qistate
@@ -161,3 +163,40 @@ class TestDeadlines:
         assert [event.slot for event in of(Failed, events)] == [slot]
         assert [event.data for event in of(Damaged, events)] == [b"only so much"]
         assert len(of(OutOfStep, events)) == 1
+
+
+class TestUnanswered:
+    """For how long a module has owed an answer, once it is known that none comes."""
+
+    def test_from_the_command_on(self) -> None:
+        """The silence before it was no debt."""
+        peer = Peer()
+        peer.now += 100.0
+        asked = peer.now
+        peer.session.queue.add(ask("AT+CSQ"))
+        peer.expect(b"AT+CSQ\r")
+        peer.wait(20.0)
+        assert peer.session.unanswered_from == asked
+
+    def test_a_prompt_and_data_are_one_command(self) -> None:
+        """The data are written while the module owes the prompt already."""
+        peer = Peer(send_form="fixed")
+        slot = peer.open(wants_read=False)
+        peer.session.write(slot, b"\x00")
+        asked = peer.now
+        peer.expect(b"AT+QISEND=0,1\r")
+        peer.wait(ANSWER_TIMEOUT_S + 0.3)
+        peer.expect(b"\x00")
+        peer.wait(RESULT_LIMIT_S + 1)
+        assert peer.session.unanswered_from == asked
+
+    def test_from_the_last_bytes_on(self) -> None:
+        """A module that says anything is there."""
+        peer = Peer()
+        peer.session.queue.add(ask("AT+CSQ"))
+        peer.expect(b"AT+CSQ\r")
+        peer.now += 1.0
+        peer.say(line(b"+CSCON: 1"))
+        said = peer.now
+        peer.wait(20.0)
+        assert peer.session.unanswered_from == said

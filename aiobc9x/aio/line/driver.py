@@ -144,7 +144,7 @@ class Driver:
         self._next_turn: asyncio.Handle | None = None
         self._has_sent = False
         self._backlog: list[bytes] = []
-        self._last_input = self._unanswered_from = 0.0
+        self._last_input = 0.0
         self._dead: str | None = None
         self._away: str | None = None
         self.trouble = ""
@@ -166,11 +166,6 @@ class Driver:
     def last_input(self) -> float:
         """When bytes last arrived, by the loop's clock."""
         return self._last_input
-
-    @property
-    def unanswered_from(self) -> float:
-        """When the module, silent since, was last heard, or was first asked after that."""
-        return max(self._last_input, self._unanswered_from)
 
     @property
     def silence(self) -> float:
@@ -330,7 +325,7 @@ class Driver:
         if (line := self.session.submit(job, now)) is None:
             self._pump(now)
         else:
-            self._write(line, now)
+            self._write(line)
             if (due := self.session.answer_due) < self._watchdog_at:
                 self._watch(due)
 
@@ -595,15 +590,13 @@ class Driver:
         self._is_kicked = False
         session = self.session
         while (data := session.next_output(now)) is not None:
-            self._write(data, now)
+            self._write(data)
         if session.events:
             self.dispatch(session.take_events())
         if (deadline := session.deadline(self._watchdog_at)) is not None:
             self._watch(max(deadline, now + 0.001))
 
-    def _write(self, data: bytes, now: float) -> None:
-        if self._unanswered_from <= self._last_input:
-            self._unanswered_from = now
+    def _write(self, data: bytes) -> None:
         if logger.isEnabledFor(logging.DEBUG):
             logger.debug("> %s", trace.sent(data, is_payload=self.session.is_prompted))
         if self.recorder is not None:
