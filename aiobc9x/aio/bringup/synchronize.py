@@ -188,8 +188,8 @@ async def _leave_data_mode(driver: Driver, end: float) -> None:
     await asyncio.sleep(min(_ESC_WAIT_S, max(0.0, end - driver.time())))
     if session.stray_answers != answers or await _answers(driver, At(), _TRIES_S[0], end):
         return
-    # If the send was ours, we know how many bytes the module still wants, or may want at most. If it
-    # was that of an earlier program, we don't; and a module that was merely silent may begin to
+    # If the send was ours, we know how many bytes the module still wants, or may want at most. If
+    # it was that of an earlier program, we don't; and a module that was merely silent may begin to
     # listen meanwhile, and answers the AT.
     if session.data_due:
         await _fill_up(driver, session.data_due, end, b"\r" * _FILL_BYTES)
