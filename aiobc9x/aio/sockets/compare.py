@@ -32,6 +32,9 @@ _IN_USE = frozenset({SlotState.OPENING, SlotState.OPEN, SlotState.REMOTE_CLOSED}
 LAST_WORDS_S: Final = 1.0
 """Seconds in which a module has ended every socket of a context that it calls over. Ours."""
 
+_INCOMING_S: Final = 2.0
+"""Seconds in which the ``"incoming"`` of a connection comes that AT+QISTATE shows. Ours."""
+
 _RESTARTED: Final = "the module has restarted: it has lost all sockets"
 
 
@@ -159,9 +162,21 @@ class Examiner:
         for connect_id, row in rows.items():
             incoming = row.service_type == ServiceType.TCP_INCOMING
             if incoming and self._session.sockets.get(connect_id) is None:
-                self._driver.on_orphaned(connect_id)
+                self._driver.spawn(self._end_orphan, connect_id)
         self._driver.kick()
         return lost
+
+    async def _end_orphan(self, connect_id: int) -> None:
+        """Have an incoming connection closed if its URC does not come after all (F35).
+
+        The module may have printed the row first: its URC waits behind the answer, or the
+        connection was still being set up.
+        """
+        boots, link = self._session.boots, self._driver.link
+        await asyncio.sleep(_INCOMING_S)
+        is_same = self._session.boots == boots and self._driver.link is link
+        if is_same and self._session.sockets.get(connect_id) is None:
+            self._driver.on_orphaned(connect_id)
 
     def _has_row(self, slot: Slot) -> bool:
         """Whether a module that has not restarted would have a row for this socket."""

@@ -250,3 +250,37 @@ class TestCompare:
             assert kinds == ["AT+QISTATE?", "AT+QIOPEN", "AT+QISTATE"]
             writer.write(b"still here")
             assert await reader.readexactly(10) == b"still here"
+
+    @virtual
+    async def test_client_that_is_shown_before_it_is_told_of(self) -> None:
+        """The row of a connection that is being set up is no reason to close it (F35)."""
+        async with Bench(network_latency=0.05) as bench:
+            modem = await bench.open()
+            room: list[StreamRecorder] = []
+
+            def admit() -> StreamRecorder:
+                room.append(StreamRecorder())
+                return room[-1]
+
+            await modem.create_server(admit, LISTEN_PORT)
+            bench.network.dial(LISTEN_PORT)
+            await modem._examiner.compare()
+            assert room == []
+            await asyncio.sleep(10)
+            bench.peer.send(b"let in")
+            await asyncio.sleep(10)
+            assert bytes(room[0].received) == b"let in"
+            assert len(bench.open_ids) == 2
+
+    @virtual
+    async def test_client_that_is_never_told_of(self) -> None:
+        """Its URC got lost, so it is closed soon."""
+        async with Bench(Fault(FaultKind.DROP_LINE, on='+QIURC: "incoming"')) as bench:
+            modem = await bench.open()
+            await modem.create_server(StreamRecorder, LISTEN_PORT)
+            bench.network.dial(LISTEN_PORT)
+            await asyncio.sleep(1)
+            assert bench.open_ids == [0, 1]
+            await modem._examiner.compare()
+            await asyncio.sleep(5)
+            assert bench.open_ids == [0]
