@@ -5,6 +5,8 @@ waits for events, not for a while.
 """
 
 import asyncio
+import gc
+import weakref
 from itertools import pairwise
 
 import pytest
@@ -165,6 +167,25 @@ class TestMemory:
                 second.transport.write(b"AT\r")
                 assert await second.until(OK) == OK
             assert second.calls == ["made", "lost"]
+
+        run(main())
+
+    def test_ended_ones_are_forgotten(self) -> None:
+        """A module that hosts come back to a thousand times holds on to the last one alone."""
+
+        async def main() -> None:
+            async with VirtualModule(SimOptions(), network=MemoryNetwork()) as virtual:
+                ended = []
+                for _ in range(3):
+                    host = Host()
+                    transport = virtual.connect_memory(host)
+                    await host.until(b"")
+                    transport.close()
+                    ended.append(weakref.ref(transport))
+                    await asyncio.sleep(1)
+                    del host, transport
+                gc.collect()
+                assert [each() is None for each in ended] == [True, True, False]
 
         run(main())
 
