@@ -161,7 +161,7 @@ class Modem:
         self._closing: asyncio.Task[None] | None = None
         self._proxies: list[ProxyServer] = []
         self._network = NetworkQueries(driver, self._readiness, options.context_id)
-        self._radio = RadioQueries(driver, self._readiness, options.context_id)
+        self._radio = RadioQueries(driver, self._readiness, self._health, options.context_id)
         self._power = PowerSaver(driver, self._readiness, self._health, options.poll_interval)
         self._settings = SettingQueries(driver, self._opener, self._health)
         self._raw_commands = RawCommands(self._keeper)
@@ -973,8 +973,8 @@ class Modem:
     async def set_dns_servers(self, primary: str, secondary: str | None = None) -> None:
         """Set the DNS servers (AT+QIDNSCFG, §2.2.13).
 
-        They are lost when the module restarts, and kept over deep sleep. The module takes
-        them only once it is registered.
+        The module keeps them over deep sleep. It forgets them when it restarts, and is told them
+        again. It takes them only once it is registered.
 
         Raises:
             TypeError: ``primary`` is no text; nothing was sent.
@@ -982,7 +982,7 @@ class Modem:
 
         """
         check_text("primary", primary)
-        await self._driver.run(Qidnscfg(primary, secondary))
+        await self._settings.set_dns_servers(Qidnscfg(primary, secondary))
 
     async def last_error(self) -> tuple[int, str]:
         """Ask for the ``<err>`` of the last TCP/IP command, and its text (§2.2.12)."""

@@ -65,6 +65,7 @@ class Radio:
         self.reject_cause = board.options.reject_cause
         self._pin, self._pin_tries, self._puk_tries = board.options.pin, PIN_TRIES, PUK_TRIES
         self._timer: Timer | None = None
+        self._default_context: tuple[str, str, tuple[int, str, str] | None] | None = None
         self.reset()
         self.handlers: dict[str, Callable[[Command], None]] = {
             "+CFUN": self._cfun,
@@ -100,6 +101,11 @@ class Radio:
         self._connection_urc = self._event_urc = 0
         self._apns = {1: ("IP", self._board.options.apn)}
         self._logins: dict[int, tuple[int, str, str]] = {}
+        if self._default_context is not None:
+            kind, apn, login = self._default_context
+            self._apns[1] = (kind, apn)
+            if login is not None:
+                self._logins[1] = login
         self._unlocked = not self._pin
         self._timer = None
 
@@ -340,8 +346,11 @@ class Radio:
         else:
             given = _write(command, 1, 5)
             self._apns[1] = (given.raw(0), given.raw(1) if len(given) > 1 else "")
-            if len(given) > 3:
-                self._logins[1] = (1, given.raw(2), given.raw(3))
+            login = (1, given.raw(2), given.raw(3)) if len(given) > 3 else None
+            if login is not None:
+                self._logins[1] = login
+            # In contrast to AT+CGDCONT and AT+CGAUTH it outlives a restart.
+            self._default_context = (*self._apns[1], login)
             self._board.answer()
 
     def _cgauth(self, command: Command) -> None:

@@ -34,6 +34,8 @@ from aiobc9x.wire.commands.base import Command, ReceiveHex, ShowLength
 from aiobc9x.wire.commands.radio import (
     Cedrxs,
     Cfun,
+    Cgauth,
+    Cgdcont,
     Cgerep,
     Cgmi,
     Cgmm,
@@ -47,7 +49,7 @@ from aiobc9x.wire.commands.radio import (
     Qsclk,
     Verbose,
 )
-from aiobc9x.wire.commands.tcpip import Qicfg, Qistate, SocketStatus
+from aiobc9x.wire.commands.tcpip import Qicfg, Qidnscfg, Qistate, SocketStatus
 
 _UNSTEADY: Final = "the module restarts again and again; check its power supply"
 
@@ -83,6 +85,20 @@ RADIO_ON: Final = StartStep(Cfun(1), Need.SHOULD)
 
 
 @dataclass(frozen=True, slots=True)
+class Access:
+    """How the modem's context gets into the network, as the program has set it.
+
+    Attributes:
+        context: Defines the context.
+        login: Sets who logs in, or that nobody does; ``None`` where the module keeps that itself.
+
+    """
+
+    context: Cgdcont
+    login: Cgauth | None
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """What start-up brings about.
 
@@ -95,6 +111,8 @@ class Settings:
         open_time: ``<open_time>`` in seconds, 1–36.
         allow_sleep: Leave the module's sleep and power saving settings alone.
         power_saving: What sets them in place of that.
+        access: The context that the program has defined; ``None`` to leave the module's alone.
+        dns_servers: Sets those of the program, once the module is registered (§2.2.13).
 
     """
 
@@ -105,6 +123,8 @@ class Settings:
     open_time: int = OPEN_TIME_DEFAULT_S
     allow_sleep: bool = False
     power_saving: tuple[Command[Any], ...] = ()
+    access: Access | None = None
+    dns_servers: Qidnscfg | None = None
 
     def check(self) -> None:
         """Raise ``ValueError`` for what can't be brought about."""
@@ -122,7 +142,7 @@ class Started:
 
     Attributes:
         identity: The lines that the module answered to ATI.
-        left: Settings that the module refused, to be tried again later.
+        left: Settings that the module refused, or can't take yet, to be tried again later.
 
     """
 
@@ -214,7 +234,11 @@ async def _set_up(driver: Driver, settings: Settings) -> Started:
     await _close_leftovers(driver, steps)
     await _configure(driver, steps, settings, found, stranger)
     await steps.take_left()
-    return Started(identity, steps.left)
+    left = steps.left
+    if settings.dns_servers is not None:
+        # The module takes them when it is registered, and no sooner.
+        left = (*left, StartStep(settings.dns_servers, Need.SHOULD))
+    return Started(identity, left)
 
 
 async def _identify(driver: Driver, steps: Steps) -> tuple[str, ...]:
@@ -240,7 +264,29 @@ async def _find_stranger(driver: Driver, steps: Steps, identity: tuple[str, ...]
     return next((name for line in (*asked, *identity) if (name := line.strip())), None)
 
 
+async def _define_context(steps: Steps, access: Access) -> None:
+    """Define the context again in a module that has forgotten it.
+
+    A context that is as it should be is left alone, because it may be active. What the module
+    knows of the login can't be asked everywhere, and to set it concerns only the next attach.
+    """
+    wanted = access.context
+    for row in await steps.ask(Cgdcont()) or ():
+        if (row.context_id, row.pdp_type, row.apn) == (
+            wanted.context_id,
+            wanted.pdp_type,
+            wanted.apn,
+        ):
+            break
+    else:
+        await steps.take(StartStep(wanted, Need.SHOULD))
+    if access.login is not None:
+        await steps.take(StartStep(access.login, Need.SHOULD))
+
+
 async def _prepare_radio(driver: Driver, steps: Steps, settings: Settings) -> None:
+    if settings.access is not None:
+        await _define_context(steps, settings.access)
     for order in settings.power_saving:
         await steps.take(StartStep(order, Need.MAY))
     if not settings.allow_sleep:

@@ -6,13 +6,16 @@ Layer: aio.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Final, TypeVar
 
 from aiobc9x.aio.arguments import check_text
 from aiobc9x.aio.bringup.readiness import Readiness
 from aiobc9x.aio.bringup.refusals import Refusal, meaning_of
+from aiobc9x.aio.bringup.startup import Access
 from aiobc9x.aio.line.driver import Driver
 from aiobc9x.aio.queries.results import Identity, Signal
+from aiobc9x.aio.recovery import Health
 from aiobc9x.errors import CommandError, ModemError
 from aiobc9x.wire.commands.base import Command
 from aiobc9x.wire.commands.radio import (
@@ -43,8 +46,11 @@ PDP_TYPES: Final = frozenset({"IP", "IPV6", "IPV4V6"})
 class RadioQueries:
     """Asks about radio and SIM; the contracts stand at :class:`~aiobc9x.Modem`."""
 
-    def __init__(self, driver: Driver, readiness: Readiness, context_id: int) -> None:
+    def __init__(
+        self, driver: Driver, readiness: Readiness, health: Health, context_id: int
+    ) -> None:
         self._driver, self._readiness, self._context_id = driver, readiness, context_id
+        self._health = health
 
     async def signal(self) -> Signal:
         """Ask for strength and quality of reception."""
@@ -99,6 +105,8 @@ class RadioQueries:
     ) -> None:
         """Set the access point name of the modem's context, and who logs in there.
 
+        A module that restarts forgets both, and is told them again.
+
         Raises:
             ModemError: As :meth:`Modem.set_apn`.
 
@@ -111,14 +119,18 @@ class RadioQueries:
         login = self._login(user, password, auth)
         await self._driver.run(context)
         self._readiness.forget()
+        access = Access(context, login)
         try:
             await self._driver.run(login)
         except CommandError as exc:
             if meaning_of(exc) is not Refusal.MISSING:
                 raise
+            access = Access(context, None)
             if user is not None:
+                # Which the module keeps, in its flash.
                 default = Qcgdefcont(pdp_type, apn, user, password or "")
                 await self._with_radio_off(default)
+        self._health.settings = replace(self._health.settings, access=access)
 
     def _login(self, user: str | None, password: str | None, auth: str | None) -> Cgauth:
         """Read who logs in; an earlier login is taken back if nobody does."""

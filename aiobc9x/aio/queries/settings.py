@@ -83,6 +83,11 @@ class SettingQueries:
             return await self._driver.run(Qistate(QueryType.CONNECT_ID, connect_id))
         return await self._driver.run(Qistate())
 
+    async def set_dns_servers(self, order: Qidnscfg) -> None:
+        """Set the DNS servers, now and in a module that has restarted."""
+        await self._driver.run(order)
+        self._health.settings = replace(self._health.settings, dns_servers=order)
+
     async def dns_servers(self) -> tuple[str, str | None]:
         """Ask for the DNS servers: primary and secondary."""
         servers = await self._driver.run(Qidnscfg())

@@ -189,6 +189,47 @@ class TestAttach:
         assert "s3cret" not in caplog.text
         assert "me" not in re.findall(r'"(\w+)"', caplog.text)
 
+    @pytest.mark.parametrize("missing", [False, True])
+    @pytest.mark.parametrize("loss", ["restart", "link"])
+    @virtual
+    async def test_login_outlives_the_modules_memory(self, missing: bool, loss: str) -> None:
+        """A gateway comes back by itself: a module that has forgotten the APN is told it again."""
+        faults = refuse("CGAUTH") if missing else []
+        async with Bench(*faults, apn_login="me:s3cret") as bench:
+            modem = await bench.open_lasting()
+            await modem.set_apn("private.example", user="me", password="s3cret", auth="chap")
+            await modem.wait_ready(30)
+            bench.dialogue.clear()
+            if loss == "restart":
+                await modem.command("AT+QRST=1")
+            bench.cut_line()
+            await asyncio.sleep(5)
+            await modem.available(60)
+            assert await modem.apn() == "private.example"
+            told = [line for line in bench.commands if "private.example" in line]
+            # Where the vendor's command has been used, the module keeps it.
+            assert len(told) == (loss == "restart" and not missing)
+            assert ('AT+CGAUTH=1,2,"me","s3cret"' in bench.commands) is not missing
+            await modem.set_apn("other.example")
+            bench.dialogue.clear()
+            bench.cut_line()
+            await asyncio.sleep(5)
+            assert "s3cret" not in str(bench.commands), "the last word counts"
+
+    @virtual
+    async def test_a_refused_apn_is_not_told_again(self) -> None:
+        """The module's own stays."""
+        async with Bench(apn="first.example") as bench:
+            modem = await bench.open_lasting()
+            bench.add_fault(Fault(FaultKind.ERROR, on="AT+CGDCONT="))
+            with pytest.raises(aiobc9x.CommandError):
+                await modem.set_apn("second.example")
+            bench.dialogue.clear()
+            bench.cut_line()
+            await asyncio.sleep(5)
+            assert await modem.apn() == "first.example"
+            assert "second.example" not in str(bench.commands)
+
     @pytest.mark.parametrize(
         ("arguments", "match"),
         [

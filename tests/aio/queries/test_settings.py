@@ -124,6 +124,25 @@ class TestDnsServers:
             assert await modem.dns_servers() == servers
 
     @virtual
+    async def test_a_restart_forgets_them(self) -> None:
+        """They are set again as soon as the module is registered; those that it refused are not."""
+        async with Bench(register_time=10) as bench:
+            modem = await bench.open_lasting()
+            await modem.wait_ready()
+            await modem.set_dns_servers("8.8.8.8", "9.9.9.9")
+            bench.add_fault(Fault(FaultKind.ERROR, on="AT+QIDNSCFG="))
+            with pytest.raises(aiobc9x.CommandError):
+                await modem.set_dns_servers("1.1.1.1")
+            await modem.command("AT+QRST=1")
+            await asyncio.sleep(5)
+            await modem.available(60)
+            assert await modem.dns_servers() == ("8.8.8.8", "9.9.9.9")
+            bench.cut_line()
+            await asyncio.sleep(5)
+            await modem.available(60)
+            assert await modem.dns_servers() == ("8.8.8.8", "9.9.9.9")
+
+    @virtual
     async def test_before_registration(self) -> None:
         """The module refuses until it is registered, with the code that it gives."""
         async with Bench(register_time=60) as bench:
