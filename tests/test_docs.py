@@ -365,6 +365,16 @@ def test_tests_that_a_page_names_exist(page: Path) -> None:
     assert named <= known_tests()
 
 
+def test_every_failure_mode_has_its_row_and_its_test() -> None:
+    """Fifty of them, each with what the program sees and a test; the names are checked above."""
+    text = (ROOT / "docs/reliability.md").read_text("utf-8")
+    lines = text.partition("## What breaks in the field, row by row\n")[2].splitlines()
+    found = [row for row in rows_of(lines) if row[0].isdigit()]
+    assert [int(row[0]) for row in found] == list(range(1, 51))
+    assert all(len(row) == 4 and all(row) for row in found)
+    assert all(re.search(r"`tests/[\w/]+\.py::\w+", row[3]) for row in found)
+
+
 # What a program calls that is no method of Modem.
 NAMESPACES: Final = (
     aiobc9x.Modem,

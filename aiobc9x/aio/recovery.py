@@ -195,8 +195,7 @@ class Health:
         except CommandError:
             lost = False
         if driver.session.is_format_doubtful:
-            await read_settings(driver, steps)
-            driver.session.is_format_doubtful = False
+            await self._read_format(steps)
         if lost:
             self._note_restart()
         if self._must_start:
@@ -206,6 +205,19 @@ class Health:
             await steps.take(self._open_time())
         if driver.session.boots == resets:
             self._go_on()
+
+    async def _read_format(self, steps: Steps) -> None:
+        """Find out how payloads are framed: another program may have changed it (F44, F56).
+
+        Text and hex digits are both read. Lengths that are hidden are shown again, because
+        nothing else says where pushed data and datagrams end.
+        """
+        session = self._driver.session
+        was_shown = session.length_shown
+        await read_settings(self._driver, steps)
+        if was_shown and not session.length_shown:
+            await steps.take(StartStep(Qicfg(ConfigKey.SHOW_LENGTH, 1), Need.SHOULD))
+        session.is_format_doubtful = False
 
     def _note_restart(self) -> None:
         """Note a restart whose banner got lost, so that a repeated repair does the whole start."""

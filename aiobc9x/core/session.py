@@ -99,7 +99,7 @@ from aiobc9x.core.trust import (
 from aiobc9x.core.turns import JobQueue, Turn, TurnKind, Turns
 from aiobc9x.core.unsolicited import Unsolicited
 from aiobc9x.core.waking import WAKE, Waker
-from aiobc9x.errors import ModemError, ModuleReset
+from aiobc9x.errors import ModemError, ModuleReset, StreamBroken
 from aiobc9x.spec import (
     CONNECT_IDS,
     MAX_RESPONSE_TIME_S,
@@ -225,8 +225,9 @@ class Session:
             came (F28); ``None`` if that is unknown, as at the start.
         data_doubtful: Bytes that were written behind a prompt and got no answer: the module may
             have missed some or all of them, and still be waiting (F28).
-        is_format_doubtful: A command that changes how payloads are framed got no answer, so
-            the layer above must ask AT+QICFG before anything is read.
+        is_format_doubtful: A command that changes how payloads are framed got no answer, or a
+            payload could not be read, as after such a change by another program (F56): the
+            layer above must ask AT+QICFG before anything is read.
         events: The events since :meth:`take_events`.
 
     """
@@ -1328,9 +1329,12 @@ class Session:
         if isinstance(event, Failed):
             # From now on nothing of this connection is read, delivered or sent.
             event.slot.failed = True
+            self.is_format_doubtful |= isinstance(event.error, StreamBroken)
         elif isinstance(event, Drained):
             event.slot.is_drained = True
-        self.statistics.datagrams_lost += isinstance(event, DatagramLost)
+        if isinstance(event, DatagramLost):
+            self.statistics.datagrams_lost += 1
+            self.is_format_doubtful = True
         self.events.append(event)
 
     def _lose_step(self, reason: str) -> None:

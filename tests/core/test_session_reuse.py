@@ -166,6 +166,18 @@ class TestDoubtfulMode:
         assert peer.kept(Drained) == [Drained(slot)]
 
 
+@pytest.mark.parametrize("service", [ServiceType.TCP, ServiceType.UDP])
+def test_a_payload_that_can_not_be_read_makes_the_format_doubtful(service: ServiceType) -> None:
+    """Another program may have changed it."""
+    peer = Peer()
+    slot = peer.open(service)
+    peer.say(announced(slot.connect_id, 5))
+    assert not peer.session.is_format_doubtful
+    peer.turn(b"AT+QIRD=0,1024", line(b"+QIRD: 5,0"), line(b"68656C6C6F"), OK)
+    assert peer.session.is_format_doubtful
+    assert peer.session.suspended
+
+
 def test_a_lost_answer_of_a_setting_makes_the_format_doubtful() -> None:
     """Whoever brings the line back in step must ask before anything is read."""
     peer = Peer()
