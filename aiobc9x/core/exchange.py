@@ -28,6 +28,9 @@ REST_S: Final = 2.0
 The note's 300 ms with :data:`ANSWER_MARGIN_S`.
 """
 
+LINES_MAX: Final = 4096
+"""Information lines of one answer; the longest of real modules have hundreds. Ours."""
+
 BITS_A_BYTE: Final = 10
 """A start bit, eight data bits and a stop bit (8N1)."""
 
@@ -103,7 +106,8 @@ class Exchange:
         damage: Why the answer can't be trusted; ``None`` if it can.
         torn_line: The damaged line, if the answer so far is one damaged line and nothing else.
         is_doubtful: The line that looks like the final result may be received data.
-        turned_away: A line that the answer could have had came while no line could be trusted.
+        turned_away: A line that the answer could have had came while no line could be trusted,
+            or behind :data:`LINES_MAX` others.
         is_framed_at_once: The framer expects data of the socket that this command opens since
             the command was written.
 
@@ -204,7 +208,10 @@ class Exchange:
             if sure_only and not self.command.owns(text):
                 self.turned_away = True
                 return NOT_MINE
-            self.lines.append(text)
+            if len(self.lines) < LINES_MAX:
+                self.lines.append(text)
+            else:
+                self.turned_away = True  # the rest takes no memory; the answer fails
             return TAKEN
         return NOT_MINE
 

@@ -357,6 +357,10 @@ class Session:
         """The measured speed of the line and the delays at its two ends."""
         return self._stopwatch.timing(self.baudrate)
 
+    def framing(self) -> tuple[frozenset[int], bool]:
+        """Return which sockets push their data, and whether data come as hex (§2.2.7, §2.2.11)."""
+        return frozenset(self._framer.push_sockets), self._framer.hex_receive
+
     @property
     def length_shown(self) -> bool:
         """Whether headers carry the optional lengths (§2.2.11)."""

@@ -59,6 +59,10 @@ PROOFS_MAX: Final = 3
 LATE_OK_S: Final = 5.0
 """Seconds after the end of a send in which its missing ``OK`` may still come (F23). Ours."""
 
+WITHHELD_MAX: Final = 256
+"""URCs that are put aside during a read. More come only from a module that babbles: what they
+say is asked for later (F15). Ours."""
+
 NO_EMPTY_END: Final = "more than a line end between +QIRD: 0 and what follows"
 """Reason of a damaged read: its ``+QIRD: 0`` was a header that lost digits of its length, and its
 data are nothing but line ends or noise (F18)."""
@@ -443,8 +447,9 @@ class Trust:
         return self._is_empty_plain and len(line_ends) > len(_LINE_END)
 
     def withhold(self, urc: Urc) -> None:
-        """Put a URC aside until the read in flight has its data."""
-        self.withheld.append(urc)
+        """Put a URC aside until the read in flight has its data; forget what is too many."""
+        if len(self.withheld) < WITHHELD_MAX:
+            self.withheld.append(urc)
 
     def release(self) -> list[Urc]:
         """Return the withheld URCs, and keep none."""

@@ -2,7 +2,15 @@
 
 import pytest
 
-from aiobc9x.core.exchange import ANSWER_MARGIN_S, CUT_SLACK_S, Exchange, Step, is_final, wire_time
+from aiobc9x.core.exchange import (
+    ANSWER_MARGIN_S,
+    CUT_SLACK_S,
+    LINES_MAX,
+    Exchange,
+    Step,
+    is_final,
+    wire_time,
+)
 from aiobc9x.wire.commands.radio import At
 from aiobc9x.wire.commands.tcpip import Qird, Qisend, Qistate
 from aiobc9x.wire.framer import Payload
@@ -64,6 +72,16 @@ class TestLines:
         rows = [b'+QISTATE: 0,"TCP","1.2.3.4",80,0,2,1,0', b'+QISTATE: 1,"UDP","::1",1,0,2,1,0']
         assert [exchange.on_line(row) for row in rows] == [Step.TAKEN, Step.TAKEN]
         assert exchange.lines == rows
+
+    def test_an_answer_without_end_takes_no_memory(self) -> None:
+        """Nobody gets a part of it for the whole."""
+        exchange = query()
+        row = b'+QISTATE: 0,"TCP","1.2.3.4",80,0,2,1,0'
+        for _ in range(LINES_MAX):
+            exchange.on_line(row)
+        assert not exchange.turned_away
+        assert exchange.on_line(row) is Step.TAKEN
+        assert (len(exchange.lines), exchange.turned_away) == (LINES_MAX, True)
 
     def test_a_urc_in_between_is_somebody_elses(self) -> None:
         """The session looks at it."""

@@ -12,7 +12,7 @@ from aiobc9x.core.session import Session
 from aiobc9x.core.slots import TRANSITIONS, Slot, SlotState, SocketTable
 from aiobc9x.errors import StreamBroken
 from aiobc9x.spec import AccessMode, ServiceType
-from aiobc9x.wire.commands.base import Raw
+from aiobc9x.wire.commands.base import Raw, ReceiveHex
 from tests.core.peer import READ, Peer
 from tests.support.words import EMPTY, OK, PROMPT, announced, closed, line, received
 
@@ -116,6 +116,15 @@ class TestAsked:
 
 class TestRead:
     """What it tells."""
+
+    def test_how_payloads_are_framed(self) -> None:
+        """For whoever shows the dialogue."""
+        peer = Peer()
+        peer.open()
+        pushing = peer.open(access_mode=AccessMode.PUSH)
+        assert peer.session.framing() == (frozenset({pushing.connect_id}), False)
+        peer.session.apply(ReceiveHex(True))
+        assert peer.session.framing() == (frozenset({pushing.connect_id}), True)
 
     def test_where_data_seem_to_be_pushed(self) -> None:
         """Only while nobody knows which sockets push."""

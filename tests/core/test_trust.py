@@ -2,7 +2,7 @@
 
 import pytest
 
-from aiobc9x.core.trust import LATE_OK_S, QUIET_S, Loss, Trust, blame, judge
+from aiobc9x.core.trust import LATE_OK_S, QUIET_S, WITHHELD_MAX, Loss, Trust, blame, judge
 from aiobc9x.wire.framer import Damage, Framer, Line
 from aiobc9x.wire.frames import NO_PUSH_END, NO_READ_END
 from aiobc9x.wire.urcs import Closed, SendOk
@@ -250,6 +250,12 @@ class TestDoubt:
         trust.withhold(SendOk())
         assert trust.release() == [Closed(1), SendOk()]
         assert trust.release() == []
+
+    def test_a_module_that_babbles_takes_no_memory(self, trust: Trust) -> None:
+        """What is too many is forgotten."""
+        for _ in range(2 * WITHHELD_MAX):
+            trust.withhold(Closed(1))
+        assert len(trust.release()) == WITHHELD_MAX
 
 
 class TestBehindARead:

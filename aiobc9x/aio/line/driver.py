@@ -30,13 +30,13 @@ import warnings
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from aiobc9x.aio.line import trace
 from aiobc9x.aio.line.decisions import DECISIONS, UNTOLD, facts_of, slot_facts
 from aiobc9x.aio.line.expected import Expected, fail_quietly
 from aiobc9x.aio.line.home import HomeLoop
 from aiobc9x.aio.line.link import Link
 from aiobc9x.aio.line.slot_events import SLOT_EVENTS, Owners, SlotOwner
 from aiobc9x.aio.line.subscriptions import Hub, Reset, StepLost, Unknown
+from aiobc9x.aio.line.trace import DialogueWords
 from aiobc9x.core.events import (
     Answer,
     Damaged,
@@ -144,6 +144,7 @@ class Driver:
         self._next_turn: asyncio.Handle | None = None
         self._has_sent = False
         self._backlog: list[bytes] = []
+        self._words = DialogueWords()
         self._last_input = 0.0
         self._dead: str | None = None
         self._away: str | None = None
@@ -566,7 +567,8 @@ class Driver:
         if self._dead is not None:
             return
         if logger.isEnabledFor(logging.DEBUG):
-            logger.debug("< %s", trace.received(data))
+            pushes, is_hex = self.session.framing()
+            logger.debug("< %s", self._words.received(data, pushes, is_hex=is_hex))
         self._last_input = now = self._loop.time()
         self._has_sent = False
         self.dispatch(self.session.feed(data, now))
@@ -598,7 +600,7 @@ class Driver:
 
     def _write(self, data: bytes) -> None:
         if logger.isEnabledFor(logging.DEBUG):
-            logger.debug("> %s", trace.sent(data, is_payload=self.session.is_prompted))
+            logger.debug("> %s", self._words.sent(data, is_payload=self.session.is_prompted))
         if self.recorder is not None:
             session = self.session
             self.recorder.sent(
