@@ -97,7 +97,6 @@ Ten times what the note allows. A module that writes flash or searches a cell ma
 nothing ends by it: only a pool takes another modem, and a health check says no."""
 
 _RADIO_PAUSE_S: Final = 5.0
-_FOREVER: Final = math.inf
 
 Hook = Callable[[Any], Awaitable[object]]
 """A user's async callable, called with the modem (``Any``: its class is of a layer above)."""
@@ -248,29 +247,30 @@ class Life:
         driver.hub.publish(LinkDown(reason))
         self._readiness.restarted()  # the module may restart unseen while there is no link
         try:
-            await self._return(self._policy, reason)
+            # Whatever is being tried then: the hook and the opening of the port may take a minute.
+            async with asyncio.timeout(self._policy.give_up_after):
+                await self._return(self._policy, reason)
+        except TimeoutError:
+            reason = f"{driver.trouble}; given up after {self._policy.give_up_after:g} s"
+            driver.fail(reason)
         finally:
             self._is_returning = False
             driver.on_state_changed()
 
     async def _return(self, policy: Reconnect, reason: str) -> None:
         driver, attempt, denials = self._driver, 0, 0
-        end = driver.time() + (policy.give_up_after or _FOREVER)
         wait = policy.delay(self._quick_ends)
         while True:
             await driver.link.aclose()
             attempt += 1
             driver.hub.publish(Recovering("port", attempt, wait, reason))
-            await self._pause(wait, end)
-            if driver.time() >= end:
-                driver.fail(f"{reason}; given up after {policy.give_up_after:g} s")
-                return
+            await self._pause(wait)
             try:
                 started = await self._try()
             except PortNotFound as exc:
                 reason, wait = _in_words(exc), policy.delay(0)
                 driver.hub.publish(Recovering("device", attempt, LOOK_S, reason))
-                await self._wait_for_device(end)
+                await self._wait_for_device()
                 self._silent_since = driver.time()
             except (PortDenied, WrongModule) as exc:
                 # A wrong device doesn't become the right one soon, and a user does nothing soon.
@@ -323,9 +323,9 @@ class Life:
         self._health.started(started)
         self._driver.hub.publish(LinkUp())
 
-    async def _pause(self, seconds: float, end: float) -> None:
+    async def _pause(self, seconds: float) -> None:
         """Wait before a try; a device that appears cuts the wait."""
-        until = min(self._driver.time() + seconds, end)
+        until = self._driver.time() + seconds
         is_there = await self._is_there()
         while (left := until - self._driver.time()) > 0:
             await asyncio.sleep(min(left, LOOK_S))
@@ -334,8 +334,8 @@ class Life:
                 await asyncio.sleep(SETTLE_S)
                 return
 
-    async def _wait_for_device(self, end: float) -> None:
-        while self._driver.time() < end:
+    async def _wait_for_device(self) -> None:
+        while True:
             if await self._is_there():
                 return
             await asyncio.sleep(LOOK_S)

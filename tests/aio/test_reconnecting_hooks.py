@@ -208,3 +208,30 @@ class TestCreate:
             assert bench.line is not None
             assert bench.line.is_closing() is is_stubborn
             await modem.aclose()
+
+
+@pytest.mark.parametrize("held_up_by", ["hook", "create", "silence"])
+@virtual
+async def test_given_up_in_time(held_up_by: str) -> None:
+    """``give_up_after`` counts from the loss, whatever is being tried when it is over."""
+    async with Bench() as bench:
+        is_open = False
+
+        async def create(factory: Any) -> Any:
+            nonlocal is_open
+            if is_open and held_up_by == "create":
+                await asyncio.sleep(1e6)
+            is_open = True
+            return await bench._create(factory)
+
+        policy = Reconnect(give_up_after=25, reset=hangs if held_up_by == "hook" else None)
+        modem = await aiobc9x.open_modem(create, reconnect=policy)
+        events = modem.subscribe()
+        bench.silence(True)
+        with pytest.raises((aiobc9x.LinkTimeout, LinkLost)):
+            await modem.command("AT+CSQ")
+        lost = [running().now async for event in events if isinstance(event, aiobc9x.LinkDown)]
+        assert modem.state is ModemState.CLOSED
+        assert running().now - lost[0] == pytest.approx(25, abs=0.1)
+        with pytest.raises(LinkLost, match="given up after 25 s"):
+            await modem.command("AT")
