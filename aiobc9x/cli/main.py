@@ -30,6 +30,7 @@ from aiobc9x.errors import ModemError
 
 COMMANDS: Final = {
     "ports": "list the serial ports of this machine, and which of them answers AT",
+    "doctor": "go from the cold port to an open connection, and say what is wrong",
     "info": "show module, SIM, network, signal, sockets and settings at a glance",
     "ping": "send echo requests to a host through the module",
     "resolve": "look up the addresses of a name in the module's DNS",

@@ -51,5 +51,6 @@ def screen(*arguments: str, columns: int = 80, code: int = 0) -> list[str]:
 
 
 def without_codes(text: str) -> list[str]:
-    """Lines without colours and movements."""
-    return _CODES.sub("", text).replace("\r", "").splitlines()
+    """Lines as they stay, without colours: a carriage return begins its line anew."""
+    lines = [_CODES.sub("", line).rstrip("\r").rpartition("\r")[2] for line in text.split("\n")]
+    return lines if lines[-1] else lines[:-1]
