@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
@@ -223,3 +224,70 @@ def test_a_pool_watches_every_call() -> None:
         for name in vars(ModemPool)
         if not name.startswith("_") and name not in {"aclose", "installed", "serve_proxy", "modems"}
     }
+
+
+class Trouble:
+    """Breaks one of two modules at a time, in every way that there is, and heals it again."""
+
+    def __init__(self, benches: tuple[Bench, Bench], seed: int) -> None:
+        self._benches, self._random = benches, random.Random(seed)
+        self.kinds: set[str] = set()
+
+    async def make(self) -> None:
+        """Go on until cancelled."""
+        while True:
+            bench = self._random.choice(self._benches)
+            kind = self._random.choice(["silent", "unplugged", "no network", "reset", "deaf"])
+            self.kinds.add(kind)
+            self._break(bench, kind)
+            await asyncio.sleep(self._random.uniform(20, 200))
+            self._heal(bench, kind)
+            await asyncio.sleep(120)  # until it is back, so that it is only one at a time
+
+    def _break(self, bench: Bench, kind: str) -> None:
+        match kind:
+            case "silent":
+                bench.silence(True)
+            case "unplugged":
+                bench.is_plugged_in = False
+                bench.cut_line()
+            case "no network":
+                bench.virtual.set_coverage(False)
+            case "reset":
+                bench.add_fault(Fault(FaultKind.RESET, on="AT"))
+            case _:
+                bench.add_fault(Fault(FaultKind.SILENCE, on="AT", delay_s=60))
+
+    def _heal(self, bench: Bench, kind: str) -> None:
+        bench.is_plugged_in = True
+        if kind == "silent":
+            bench.silence(False)
+        elif kind == "no network":
+            bench.virtual.set_coverage(True)
+
+
+@pytest.mark.parametrize("seed", range(2))
+@virtual
+async def test_one_dead_modem_never_stops_it(seed: int) -> None:
+    """Whatever happens to either of two: no call fails, and none takes long."""
+    a, b = Bench(network_latency=0.5), Bench(network_latency=0.5)
+    async with pooled(a, b) as pool:
+        await ready(pool)
+        trouble = Trouble((a, b), seed)
+        making = asyncio.create_task(trouble.make())
+        longest, calls = 0.0, 0
+        end = running().time() + 6000
+        while running().time() < end:
+            began = running().time()
+            writer = await connected(pool)
+            longest, calls = max(longest, running().time() - began), calls + 1
+            writer.close()
+            KEPT.clear()
+            await asyncio.sleep(2.9)
+        making.cancel()
+        await asyncio.wait([making])
+        for bench in (a, b):
+            bench.silence(False)
+        assert len(trouble.kinds) == 5
+        assert calls > 1000
+        assert longest < FALTERS_S + 2.0
