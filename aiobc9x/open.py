@@ -290,7 +290,7 @@ def open_modem(
         PortBusy: Another program has locked the device, or the serial server says that another
             client has it.
         LinkLost: The link could not be opened, or failed. Exceptions of ``create`` pass
-            unchanged, unless they are an :class:`OSError`.
+            unchanged, unless they are an :class:`OSError`: that becomes one of these by its errno.
         LinkTimeout: The module did not answer in ``sync_timeout``.
         StageTimeout: The modem was not open in ``timeout``; the message names the stage.
         ModuleReset: The module restarts again and again.

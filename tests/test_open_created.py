@@ -11,7 +11,7 @@ import pytest
 import aiobc9x
 from aiobc9x.sim.links import VirtualModule, parse_address
 from tests.support.bench import ADDRESS
-from tests.support.clock import no_task_left, other_tasks, virtual
+from tests.support.clock import no_task_left, other_tasks, running, virtual
 from tests.support.scripted import ScriptedDevice
 
 Factory = Any  # a callable without arguments that makes the protocol
@@ -89,6 +89,73 @@ async def test_it_is_called_again_after_a_loss() -> None:
         assert modem.statistics.returns == 5
     await module.aclose()
     await no_task_left(before)
+
+
+@pytest.mark.parametrize(
+    ("refusal", "kind"),
+    [
+        (FileNotFoundError(2, "no such tty"), aiobc9x.PortNotFound),
+        (OSError(6, "no such device"), aiobc9x.PortNotFound),
+        (PermissionError(13, "denied"), aiobc9x.PortDenied),
+        (OSError(16, "busy"), aiobc9x.PortBusy),
+        (aiobc9x.PortBusy("the other end is taken"), aiobc9x.PortBusy),
+        (OSError("of no number"), aiobc9x.LinkLost),
+        (TimeoutError(), aiobc9x.LinkLost),
+    ],
+)
+@virtual
+async def test_what_it_raises_is_told_apart(
+    refusal: Exception, kind: type[aiobc9x.LinkLost]
+) -> None:
+    """As with a device that this package opens."""
+
+    async def create(_protocol_factory: Factory) -> tuple[Any, Any]:
+        raise refusal
+
+    with pytest.raises(
+        aiobc9x.LinkLost, match=str(refusal.args[-1]) if refusal.args else "TimeoutError"
+    ) as told:
+        await aiobc9x.open_modem(create)
+    assert type(told.value) is kind
+
+
+@virtual
+async def test_what_it_does_not_find_is_waited_for() -> None:
+    """From the beginning, and after a loss: used soon after it is there, told of once."""
+    module = VirtualModule(parse_address(ADDRESS))
+    lines: list[Any] = []
+    is_there = False
+
+    async def create(protocol_factory: Factory) -> tuple[Any, Any]:
+        if not is_there:
+            raise FileNotFoundError(2, "no such tty")
+        lines.append(module.connect_memory(protocol_factory()))
+        return lines[-1], None
+
+    async def appears(after: float) -> None:
+        nonlocal is_there
+        await asyncio.sleep(after)
+        is_there = True
+
+    began, plug = running().now, asyncio.create_task(appears(300))
+    policy = aiobc9x.Reconnect(wait_for_device=True)
+    async with aiobc9x.open_modem(create, reconnect=policy) as modem:
+        assert running().now - began - 300 < 4
+        for away_s in (1, 10, 600):
+            async with modem.subscribe() as events:
+                is_there, began = False, running().now
+                lines[-1].lose(OSError(5, "gone"))
+                plug = asyncio.create_task(appears(away_s))
+                told: list[Any] = []
+                async for event in events:
+                    told += [event.rung] if isinstance(event, aiobc9x.Recovering) else []
+                    if isinstance(event, aiobc9x.LinkUp):
+                        break
+            assert running().now - began - away_s < 4
+            assert told.count("device") == 1
+            assert len(told) <= 2
+    await plug
+    await module.aclose()
 
 
 class Alien:

@@ -259,18 +259,22 @@ class Life:
 
     async def _return(self, policy: Reconnect, reason: str) -> None:
         driver, attempt, denials = self._driver, 0, 0
-        wait = policy.delay(self._quick_ends)
+        wait, is_missing = policy.delay(self._quick_ends), False
         while True:
             await driver.link.aclose()
-            attempt += 1
-            driver.hub.publish(Recovering("port", attempt, wait, reason))
+            if not is_missing:
+                attempt += 1
+                driver.hub.publish(Recovering("port", attempt, wait, reason))
             await self._pause(wait)
+            was_missing, is_missing = is_missing, False
             try:
                 started = await self._try()
             except PortNotFound as exc:
                 reason, wait = _in_words(exc), policy.delay(0)
-                driver.hub.publish(Recovering("device", attempt, LOOK_S, reason))
-                await self._wait_for_device()
+                if not was_missing:
+                    driver.hub.publish(Recovering("device", attempt, LOOK_S, reason))
+                # Nothing but another opening shows whether a stream of create() is there again.
+                is_missing = not await self._wait_for_device()
                 self._silent_since = driver.time()
             except (PortDenied, WrongModule) as exc:
                 # A wrong device doesn't become the right one soon, and a user does nothing soon.
@@ -334,11 +338,13 @@ class Life:
                 await asyncio.sleep(SETTLE_S)
                 return
 
-    async def _wait_for_device(self) -> None:
-        while True:
-            if await self._is_there():
-                return
+    async def _wait_for_device(self) -> bool:
+        """Wait until the device is there; return whether it could be seen to be missing."""
+        was_missing = False
+        while not await self._is_there():
+            was_missing = True
             await asyncio.sleep(LOOK_S)
+        return was_missing
 
     async def _reset(self, policy: Reconnect, attempt: int, reason: str) -> bool:
         """Have the user's hook reset the module, if there is one; return whether it was called."""

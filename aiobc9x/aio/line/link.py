@@ -317,7 +317,10 @@ class Link:
         try:
             made = await create(lambda: self._protocol)
         except OSError as exc:
-            raise LinkLost(f"can't open {self.name}: {str(exc) or type(exc).__name__}") from exc
+            if isinstance(exc, LinkLost):
+                raise
+            kind = _KINDS.get(exc.errno or 0, LinkLost)
+            raise kind(f"can't open {self.name}: {str(exc) or type(exc).__name__}") from exc
         match made:
             case (transport, _) if all(hasattr(transport, name) for name in _NEEDED):
                 self._transport = transport
@@ -524,6 +527,17 @@ def _close_late(opening: asyncio.Future[Any]) -> None:
     """Close a port whose opening was cancelled before it was open."""
     if not opening.cancelled() and opening.exception() is None:
         opening.result().close()
+
+
+_KINDS: Final[dict[int, type[LinkLost]]] = {
+    errno.ENOENT: PortNotFound,
+    errno.ENODEV: PortNotFound,
+    errno.ENXIO: PortNotFound,
+    errno.EACCES: PortDenied,
+    errno.EPERM: PortDenied,
+    errno.EBUSY: PortBusy,
+}
+"""What an error of a user's ``create`` means, so that it is waited for as for a device."""
 
 
 def _port_error(device: str, exc: Exception) -> LinkLost:
