@@ -16,6 +16,7 @@ from importlib import import_module
 TYPE_CHECKING = False  # as typing has it
 
 if TYPE_CHECKING:
+    from aiobc9x.trace.capture import write_capture as write_capture
     from aiobc9x.trace.dialogue import Entry as Entry
     from aiobc9x.trace.dialogue import EntryKind as EntryKind
     from aiobc9x.trace.dialogue import decode as decode
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from aiobc9x.trace.showing import rows as rows
 
 _HOMES = {
+    "capture": ("write_capture",),
     "dialogue": ("Entry", "EntryKind", "decode"),
     "records": (
         "Content",

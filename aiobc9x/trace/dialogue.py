@@ -8,7 +8,7 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from aiobc9x.trace.decoding import Decoder, Placed
@@ -57,6 +57,7 @@ class Entry:
         meaning: What that means, in words; may be empty.
         data: The bytes of a payload, sent or received; empty if the trace lacks them.
         size_bytes: How many bytes of payload there are.
+        remaining: Of received data, the remaining length in its header; ``None`` if it has none.
         facts: The details of a decision.
 
     """
@@ -71,6 +72,7 @@ class Entry:
     meaning: str = ""
     data: bytes = b""
     size_bytes: int = 0
+    remaining: int | None = None
     facts: Mapping[str, object] = field(default_factory=dict)
 
     @property
@@ -160,15 +162,9 @@ class _Session:
         """Take a record of a trace without payloads: each holds one frame."""
         if content.is_payload:
             words = f"({content.size_bytes} bytes)"
-            return _entry(
-                record,
-                EntryKind.PAYLOAD,
-                content.connect_id,
-                words,
-                meaning(words),
-                b"",
-                content.size_bytes,
-            )
+            kind, connect_id = EntryKind.PAYLOAD, content.connect_id
+            entry = _entry(record, kind, connect_id, words, meaning(words), b"", content.size_bytes)
+            return replace(entry, remaining=content.remaining)
         if not content.data:
             words = f"({content.size_bytes} bytes that are not in the trace)"
             return _entry(record, EntryKind.DAMAGE, None, words)
@@ -199,10 +195,11 @@ def _framed(record: Record, placed: Placed) -> Entry:
             kind = EntryKind.ANSWER if placed.urc is None else EntryKind.URC
             kind = EntryKind.RESULT if placed.is_final else kind
             return _entry(record, kind, connect_id, text, meaning(text))
-        case Payload(_, _, data):
+        case Payload(_, remaining, data):
             words = f"({len(data)} bytes)"
             kind = EntryKind.PAYLOAD
-            return _entry(record, kind, connect_id, words, meaning(words), data, len(data))
+            entry = _entry(record, kind, connect_id, words, meaning(words), data, len(data))
+            return replace(entry, remaining=remaining)
         case Damage(reason, data):
             words = f"({len(data)} bytes)"
             return _entry(record, EntryKind.DAMAGE, connect_id, words, reason, data, len(data))
@@ -231,7 +228,7 @@ def _entry(
         words,
         data,
         size_bytes,
-        facts or {},
+        facts=facts or {},
     )
 
 

@@ -94,6 +94,7 @@ class Content:
         is_masked: A part was left out, because it is, or may be, a secret or a payload.
         awaits_prompt: A command that gets its data behind a prompt.
         connect_id: The socket, where the record says it.
+        remaining: Of received data that were left out, the remaining length in their header.
 
     """
 
@@ -103,6 +104,7 @@ class Content:
     is_masked: bool = False
     awaits_prompt: bool = False
     connect_id: int | None = None
+    remaining: int | None = None
 
     @property
     def is_whole(self) -> bool:
@@ -185,6 +187,8 @@ def encode_content(kind: Kind, mono: float, wall: float, link: int, content: Con
         more += f',"size":{content.size_bytes}'
     if content.connect_id is not None:
         more += f',"socket":{content.connect_id}'
+    if content.remaining is not None:
+        more += f',"remaining":{content.remaining}'
     return f"{_beginning(kind, mono, wall, link)},{told}{more}}}\n"
 
 
@@ -273,7 +277,7 @@ def _content_of(value: dict[str, Any]) -> Content:
         data = str(value.get("text", "")).encode("ascii")
     if not data and "size" not in value:
         raise ValueError("neither bytes nor a size")
-    socket = value.get("socket")
+    socket, remaining = value.get("socket"), value.get("remaining")
     return Content(
         data,
         int(value.get("size", len(data))),
@@ -281,6 +285,7 @@ def _content_of(value: dict[str, Any]) -> Content:
         bool(value.get("masked")),
         bool(value.get("prompt")),
         None if socket is None else int(socket),
+        None if remaining is None else int(remaining),
     )
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final, Protocol
 
 from aiobc9x.masking import masked_command, masked_secrets, names_secret, shown_line
@@ -148,9 +149,9 @@ class _Payloads:
                 # Where an LF got lost, the echo of a secret may stand behind a CR.
                 for part in filter(None, text.split(b"\r")):
                     yield _line(part, b"\r\n", is_alert=self._is_alert)
-            case Payload(_, _, data):
+            case Payload(_, remaining, data):
                 told = Content(b"", len(data), is_payload=True, connect_id=connect_id)
-                yield from self._told(told)
+                yield from self._told(replace(told, remaining=remaining))
             case Damage(_, data):
                 size = 1 if self._is_alert else len(data)
                 if size:

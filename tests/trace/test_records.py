@@ -46,14 +46,15 @@ def texts(records: Iterator[Record]) -> list[bytes]:
 
 
 CONTENTS = st.builds(
-    lambda data, more, payload, masked, prompt, connect_id: Content(
-        data, len(data) + more, payload, masked or bool(more and data), prompt, connect_id
+    lambda data, more, payload, masked, prompt, *numbers: Content(
+        data, len(data) + more, payload, masked or bool(more and data), prompt, *numbers
     ),
     st.binary(max_size=40),
     st.integers(0, 5),
     st.booleans(),
     st.booleans(),
     st.booleans(),
+    st.none() | st.integers(0, 5),
     st.none() | st.integers(0, 5),
 ).filter(lambda content: content.size_bytes > 0)
 
