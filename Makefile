@@ -95,10 +95,10 @@ pip = $(@D)/bin/python -m pip install --disable-pip-version-check
 $(RUNTIME): install = $(pip) --editable '.[cli]'
 $(DEV): install = $(pip) --editable '.[dev]'
 $(SNIFFIO): install = $(pip) --editable '.[test]' sniffio trio
-# uv takes the lowest versions of what is named here and in pyproject.toml: of cli and http too,
-# which the extra "test" only refers to.
+# uv takes the lowest versions of what is named here and in pyproject.toml: of cli, http and metrics
+# too, which the extra "test" only refers to.
 $(LOWEST): install = $(pip) uv && $(@D)/bin/python -m uv pip install --python $(@D)/bin/python \
-    --resolution lowest-direct --editable '.[cli,http,test]'
+    --resolution lowest-direct --editable '.[cli,http,metrics,test]'
 $(RUNTIME) $(DEV) $(SNIFFIO) $(LOWEST): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	    echo 'Python 3.11 or newer is needed. Is there another one? Try: make PYTHON=python3.12 ...' >&2; \

@@ -165,6 +165,7 @@ class Modem:
         self._power = PowerSaver(driver, self._readiness, self._health, options.poll_interval)
         self._settings = SettingQueries(driver, self._opener, self._health)
         self._raw_commands = RawCommands(self._keeper)
+        self._address = options.address if isinstance(options.address, str) else "create()"
         self._take_over(driver)
 
     # -- its life ----------------------------------------------------------------------
@@ -259,6 +260,11 @@ class Modem:
             await self._driver.stop()
 
     # -- what is known of it -------------------------------------------------------------
+
+    @property
+    def address(self) -> str:
+        """What was given to :func:`open_modem`; ``"create()"`` for a callable."""
+        return self._address
 
     @property
     def state(self) -> ModemState:

@@ -39,6 +39,7 @@ COMMANDS: Final = {
     "connect": "join stdin and stdout to a connection through the module, as netcat does",
     "listen": "wait for a client on a port of the module, as netcat does",
     "forward": "let local programs reach hosts behind the module by local ports",
+    "proxy": "let local programs connect through modems by SOCKS5 and HTTP, as a service",
     "get": "fetch a file by HTTP, and go on after whatever interrupts it",
     "simulate": "run the virtual module on a pty or a TCP port, until Ctrl-C",
     "demo": "fetch a page through the virtual module and show the AT dialogue",

@@ -16,12 +16,12 @@ from typing import Any, Final, ParamSpec, TypeVar
 import click
 
 from aiobc9x.open import ModemOpening, open_modem
+from aiobc9x.pool import PoolOpening, open_pool
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 _LEVELS: Final = (logging.WARNING, logging.INFO, logging.DEBUG)
-_NAMES: Final = ("port", "baudrate", "pin", "verbose")
 
 Settings = dict[str, Any]
 """Keyword arguments of :func:`aiobc9x.open_modem`."""
@@ -50,6 +50,29 @@ class Port:
         return open_modem(self.address, **{**settings, **self.settings})
 
 
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Where several modules are, and how they are opened.
+
+    Attributes:
+        addresses: One or more, as those of :class:`Port`.
+        settings: What the options say besides.
+
+    """
+
+    addresses: tuple[str, ...]
+    settings: Settings
+
+    def open_pool(self, **settings: Any) -> PoolOpening:
+        """Open the modems as one: see :func:`aiobc9x.open_pool`.
+
+        Args:
+            settings: Arguments that the command sets, where the options don't.
+
+        """
+        return open_pool(self.addresses, **{**settings, **self.settings})
+
+
 def takes_port(function: Callable[..., T]) -> Callable[..., T]:
     """Give a command ``--port`` and the options that go with it.
 
@@ -57,15 +80,40 @@ def takes_port(function: Callable[..., T]) -> Callable[..., T]:
     """
 
     @wraps(function)
-    def with_port(*arguments: Any, **values: Any) -> T:
-        given = {name: values.pop(name) for name in _NAMES}
-        listen(given["verbose"])
-        settings = {"baudrate": given["baudrate"], "pin": given["pin"]}
-        return function(*arguments, port=Port(given["port"] or _missing(), settings), **values)
+    def with_port(*arguments: Any, port: str | None, **values: Any) -> T:
+        settings = _settings(values)
+        return function(*arguments, port=Port(port or _missing(), settings), **values)
 
+    return _with_options(click.option("--port", help=_PORT_HELP, **_PORT), with_port)
+
+
+def takes_ports(function: Callable[..., T]) -> Callable[..., T]:
+    """Give a command a ``--port`` that may come more than once, and the options that go with it.
+
+    The command's function is called with ``ports``, a :class:`Ports`.
+    """
+
+    @wraps(function)
+    def with_ports(*arguments: Any, port: tuple[str, ...], **values: Any) -> T:
+        settings = _settings(values)
+        return function(*arguments, ports=Ports(port or (_missing(),), settings), **values)
+
+    words = f"{_PORT_HELP} Repeatable; the variable takes several, with spaces between."
+    return _with_options(click.option("--port", multiple=True, help=words, **_PORT), with_ports)
+
+
+def _with_options(
+    port: Callable[[Callable[..., T]], Callable[..., T]], function: Callable[..., T]
+) -> Callable[..., T]:
     for option in reversed(_OPTIONS):
-        with_port = option(with_port)
-    return with_port
+        function = option(function)
+    return port(function)
+
+
+def _settings(values: dict[str, Any]) -> Settings:
+    """Take the shared options out of a command's values, and do what they say."""
+    listen(values.pop("verbose"))
+    return {name: values.pop(name) for name in ("baudrate", "pin")}
 
 
 def runs(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
@@ -110,14 +158,13 @@ def _baudrate(_ctx: click.Context, _option: click.Parameter, value: str) -> int 
     return int(value)
 
 
+_PORT: Final[dict[str, Any]] = {"envvar": "AIOBC9X_PORT", "metavar": "ADDRESS"}
+_PORT_HELP: Final = (
+    "A device, usb:VID:PID[:SERIAL], socket://HOST:PORT, or sim://?name=value for a virtual"
+    " module. Default: $AIOBC9X_PORT."
+)
+
 _OPTIONS: Final = (
-    click.option(
-        "--port",
-        envvar="AIOBC9X_PORT",
-        metavar="ADDRESS",
-        help="A device, usb:VID:PID[:SERIAL], socket://HOST:PORT, or sim://?name=value for a"
-        " virtual module. Default: $AIOBC9X_PORT.",
-    ),
     click.option(
         "--baudrate",
         default="115200",

@@ -1,0 +1,1 @@
+"""Tests of what ``aiobc9x proxy`` is besides a proxy."""
