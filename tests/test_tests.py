@@ -24,7 +24,6 @@ NO_MODULE_OF_THEIR_OWN: Final = {
     "aio/test_cancellation": "every call of a modem",
     "aio/test_foreign_packages": "what the environment must not change",
     "cli/test_questions": "the commands that ask one thing",
-    "cli/test_questions": "ping, resolve, ntp and sockets",
     "sim/test_transcripts": "the note's chapter 4 against the whole module",
     "wire/commands/test_properties": "what holds for every command",
     "wire/test_former_names": "modules that moved",
