@@ -1,21 +1,28 @@
 """Does it last: no hang, no leak, no lost exception, every byte right?
 
+    python -m benchmarks soak --hours 24                   # a day of one modem, simulated
+    python -m benchmarks soak --hours 24 --seed 7 --show-script > FILE
+    python -m benchmarks soak --hours 24 --seed 7 --script FILE  # what is left of it goes wrong
     python -m benchmarks soak --seconds 600                # ten minutes on each loop
     python -m benchmarks soak --seconds 600 --loop uvloop  # on one
     python -m benchmarks soak --smoke                      # some seconds each; CI runs this
+
+A simulated day takes minutes: it runs under a virtual clock, with the virtual module and its
+network in memory. One modem does the work of a gateway, while everything breaks that can break,
+by a script that is drawn from the seed. Equal seeds give equal runs, to the last byte of the
+dialogue: see ``digest``.
 
 In real time, over ptys and TCP, with real peers on loopback, several operations at once do in
 random order what programs do with a modem: connections in both access modes, with TLS, by
 redirection and through the proxy, datagrams, servers, questions, aborts, cancellations.
 Meanwhile the module restarts, falls silent, loses the network, refuses, is late, or the line
-breaks; then a new modem is opened. ``ended`` counts operations that a fault has ended by
-an exception, ``busy`` those that found no free connect ID. ``--seed`` repeats the order of what
-is chosen, but real time chooses too.
+breaks. ``ended`` counts operations that a fault has ended by an exception, ``busy`` those that
+found no free connect ID. ``--seed`` repeats the order of what is chosen, but real time chooses too.
 
 The status is 1 if something happened that must not: an operation that hangs; one that fails
 though nothing went wrong; wrong bytes; a whole end without all bytes; an exception or a warning
-that nobody took; a connect ID, a task or a descriptor that is left behind; a modem that can't
-be opened, closed or used any more.
+that nobody took; a connect ID, a task or a descriptor that is left behind; memory that grows with
+the hours; a modem that can't be opened, closed or used any more, or doesn't come back.
 """
 
 import argparse
@@ -24,19 +31,29 @@ import faulthandler
 import logging
 import random
 import sys
+import time
 from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple
+from pathlib import Path
+from typing import IO, Final, NamedTuple
 
 from benchmarks.harness import print_tsv
+from benchmarks.soak_day import Day
 from benchmarks.soak_life import LIMIT_S, Soak
 from benchmarks.soak_peers import peers
 from benchmarks.soak_record import Record, holdings, settled
+from benchmarks.soak_script import Happening, random_script, read_script
+from tests.support.clock import VirtualLoop
 
 SECONDS: Final = 60.0
 SMOKE_SECONDS: Final = 2.0
+SMOKE_HOURS: Final = 1.0
 SMOKE_SEED: Final = 1
+WALL_S_PER_HOUR: Final = 120.0
+"""How much real time a simulated hour may take before it counts as dead."""
 GRACE_S: Final = 10 * LIMIT_S
 """How much longer than asked a loop may take before it counts as dead."""
+
+STDERR: Final = 2
 
 OPERATION_COLUMNS: Final = ("operation", "begun", "done", "ended", "busy", "checked_bytes")
 FAULT_COLUMNS: Final = ("fault", "times")
@@ -88,10 +105,46 @@ async def soak(record: Record, seed: int, seconds: float, *, is_brief: bool) -> 
     print_tsv(HOLDING_COLUMNS, held)
 
 
+async def simulate(record: Record, seed: int, hours: float, script: Sequence[Happening]) -> Day:
+    """Live through so many hours under the virtual clock."""
+    loop = asyncio.get_running_loop()
+    record.clock = loop.time
+    record.excused = frozenset({"the reset hook failed"})
+    with record.watching(loop):
+        before = holdings()
+        day = Day(record, seed, hours * 3600, script)
+        await day.run()
+        for what in (await settled(before)).beyond(before):
+            record.breach(f"left behind: {what}")
+    return day
+
+
+def soak_simulated(
+    seed: int, hours: float, script: Sequence[Happening], dialogue: IO[str] | None = None
+) -> Sequence[str]:
+    """Simulate; print what has happened; return what must not have."""
+    record, began = Record(transcript=dialogue), time.monotonic()
+    faulthandler.dump_traceback_later(max(hours, 1.0) * WALL_S_PER_HOUR, exit=True, file=STDERR)
+    state = random.getstate()
+    random.seed(seed)  # the pauses of a modem that comes back are at random
+    try:
+        with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+            day = runner.run(simulate(record, seed, hours, script))
+    finally:
+        random.setstate(state)
+        faulthandler.cancel_dump_traceback_later()
+    day.report_growth()
+    print_tsv(OPERATION_COLUMNS, record.rows())
+    for columns, rows in day.tables(time.monotonic() - began):
+        print()
+        print_tsv(columns, rows)
+    return record.breaches
+
+
 def soak_on(kind: LoopKind, seed: int, seconds: float, *, is_brief: bool) -> Sequence[str]:
     """Soak on a loop of one kind; return what must not have happened."""
     record = Record()
-    faulthandler.dump_traceback_later(seconds + GRACE_S, exit=True)  # with status 1
+    faulthandler.dump_traceback_later(seconds + GRACE_S, exit=True, file=STDERR)  # status 1
     try:
         with asyncio.Runner(loop_factory=kind.make) as runner:
             if sys.version_info >= (3, 12) and kind.is_eager:
@@ -109,6 +162,10 @@ def parser(kinds: Sequence[str]) -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    made.add_argument("--hours", type=float, help="simulate so many hours")
+    made.add_argument("--script", type=Path, help="what goes wrong in them")
+    made.add_argument("--show-script", action="store_true", help="print that, and do nothing")
+    made.add_argument("--dialogue", type=argparse.FileType("w"), help="write all of it there")
     made.add_argument("--seconds", type=float, default=SECONDS, help="on each loop")
     made.add_argument("--loop", choices=kinds, action="append", help="on this loop alone")
     made.add_argument("--seed", type=int, help="repeat a run's choices")
@@ -124,22 +181,46 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     """
     kinds = loop_kinds()
-    asked = parser([*kinds]).parse_args(argv)
+    options = parser([*kinds])
+    asked = options.parse_args(argv)
     # CI must not fail by lottery; runs by hand look further.
     chosen = SMOKE_SEED if asked.smoke else random.randrange(10**6)
     seed = chosen if asked.seed is None else asked.seed
-    seconds = SMOKE_SECONDS if asked.smoke else asked.seconds
+    hours = SMOKE_HOURS if asked.smoke and not asked.loop and asked.hours is None else asked.hours
+    script = _script(asked.script, seed, hours or 0.0, options)
+    if asked.show_script:
+        print(*script, sep="\n")
+        return
     print(f"# seed {seed}; to repeat: --seed {seed}", file=sys.stderr)
     logging.getLogger("aiobc9x").addHandler(logging.NullHandler())  # it tells of every fault
     breaches: list[tuple[str, str]] = []
-    for number, name in enumerate(asked.loop or kinds):
-        print("\n" * bool(number) + f"# {name}, {seconds:g} s", flush=True)
-        found = soak_on(kinds[name], seed, seconds, is_brief=asked.smoke)
-        breaches += [(name, each) for each in found]
+    if hours:
+        print(f"# simulated, {hours:g} h", flush=True)
+        found = soak_simulated(seed, hours, script, asked.dialogue)
+        breaches += [("simulated", each) for each in found]
+    if asked.hours is None:
+        seconds = SMOKE_SECONDS if asked.smoke else asked.seconds
+        for number, name in enumerate(asked.loop or kinds):
+            print("\n" * bool(number or hours) + f"# {name}, {seconds:g} s", flush=True)
+            found = soak_on(kinds[name], seed, seconds, is_brief=asked.smoke)
+            breaches += [(name, each) for each in found]
     print()
     print_tsv(("loop", "breach"), breaches or [("all", "none")])
     if breaches:
         raise SystemExit(1)
+
+
+def _script(
+    path: Path | None, seed: int, hours: float, options: argparse.ArgumentParser
+) -> Sequence[Happening]:
+    if path is None:
+        return random_script(seed, hours * 3600)
+    if not hours:
+        options.error("a script belongs to --hours")
+    try:
+        return read_script(path.read_text("utf-8").splitlines())
+    except (OSError, ValueError) as exc:
+        options.error(f"the script can't be read: {exc}")
 
 
 if __name__ == "__main__":

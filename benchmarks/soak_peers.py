@@ -23,6 +23,7 @@ class Peers:
         source: TCP: takes a line ``seed size``, sends so many random bytes and closes.
         cutter: TCP: sends back what comes, and resets the connection after some bytes.
         datagrams: UDP: sends back what comes.
+        closed: TCP: nobody listens there.
 
     """
 
@@ -31,6 +32,7 @@ class Peers:
     source: int
     cutter: int
     datagrams: int
+    closed: int = 9
 
 
 async def _source(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import hashlib
 import io
 import sys
 import time
@@ -11,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 SETTLE_S: Final = 10.0
 """What the system, and the far side, may take to end what has been closed."""
@@ -23,7 +24,34 @@ DESCRIPTORS: Final = Path("/proc/self/fd")
 
 
 class WrongBytesError(Exception):
-    """Bytes arrived that were not sent, or a stream ended as if it were whole."""
+    """Bytes arrived that were not sent, or a stream ended as if it were whole.
+
+    Attributes:
+        has_swallowed: Whether a line of the module stands in what arrived. Where just as many bytes
+            of a push get lost as that line has, nothing shows it: a push is followed by nothing.
+
+    """
+
+    def __init__(self, text: str, got: bytes = b"", sent: bytes = b"") -> None:
+        super().__init__(text)
+        self.has_swallowed = any(line in got and line not in sent for line in MODULE_LINES)
+
+
+MODULE_LINES: Final = (
+    b"\r\nOK\r",
+    b"\r\nSEND OK",
+    b"\r\nCLOSE OK",
+    b"\r\n+Q",
+    b"\r\n+C",
+    b"\r\nERR",
+)
+
+
+class FilledUpError(ConnectionError):
+    """The far side got other bytes than were sent before its connection ended.
+
+    The serial line has lost some of a send, and a module that waits for the rest is filled up.
+    """
 
 
 @dataclass
@@ -53,7 +81,8 @@ class Tally:
 
         """
         if got != sent:
-            raise WrongBytesError(f"{len(got)} bytes differ from the {len(sent)} that were sent")
+            text = f"{len(got)} bytes differ from the {len(sent)} that were sent"
+            raise WrongBytesError(text, got, sent)
         self.checked_bytes += len(got)
 
 
@@ -93,10 +122,11 @@ def holdings() -> Holdings:
 
 async def settled(before: Holdings) -> Holdings:
     """Wait until nothing is held that was not before, a while at most; return what is."""
-    until = time.monotonic() + SETTLE_S
-    while (now := holdings()).beyond(before) and time.monotonic() < until:
+    loop = asyncio.get_running_loop()
+    until = loop.time() + SETTLE_S
+    while (now := holdings()).beyond(before) and loop.time() < until:
         gc.collect()
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.2)
     return now
 
 
@@ -119,19 +149,35 @@ class Record:
     Attributes:
         tallies: Operations by kind.
         faults: What has gone wrong on purpose, by kind.
+        endings: The operations that a fault has ended, by the class of their exception.
+        unnoticed: Pushes that had swallowed a line of the module, which nobody can notice.
         breaches: What must not happen; the soak has failed if there are any.
+        excused: Reports to the loop's exception handler that are no breach, by their message.
         dialogue: What the module and its host have said last, to be printed with a breach.
+        clock: Gives the time.
+        transcript: Where the whole dialogue is written to, if anywhere.
+        digest: Of the whole dialogue: two runs that are the same have the same one.
 
     """
 
     tallies: dict[str, Tally] = field(default_factory=dict)
     faults: Counter[str] = field(default_factory=Counter)
+    endings: Counter[str] = field(default_factory=Counter)
+    unnoticed: int = 0
+    excused: frozenset[str] = frozenset()
+    clock: Callable[[], float] = time.monotonic
+    transcript: IO[str] | None = None
+    digest: "hashlib._Hash" = field(default_factory=hashlib.sha256)
     breaches: list[str] = field(default_factory=list)
     dialogue: deque[str] = field(default_factory=lambda: deque(maxlen=SHOWN_LINES))
 
     def heard(self, direction: str, text: str) -> None:
         """Note a line of the dialogue; what is done and what goes wrong stands between them."""
-        self.dialogue.append(f"{time.monotonic():.3f} {direction} {text}")
+        line = f"{self.clock():.3f} {direction} {text}"
+        self.digest.update(line.encode())
+        self.dialogue.append(line)
+        if self.transcript is not None:
+            print(line, file=self.transcript)
 
     def tally(self, kind: str) -> Tally:
         """Return the tally of one kind of operation."""
@@ -153,7 +199,8 @@ class Record:
         """Take every exception that nobody retrieves, and every warning, for a breach."""
 
         def unretrieved(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-            self.breach(f"unretrieved: {context.get('message')}: {context.get('exception')!r}")
+            if context.get("message") not in self.excused:
+                self.breach(f"unretrieved: {context.get('message')}: {context.get('exception')!r}")
 
         loop.set_exception_handler(unretrieved)
         before = sys.unraisablehook

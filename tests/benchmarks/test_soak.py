@@ -10,13 +10,14 @@ import sys
 import warnings
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
-from aiobc9x.sim.links import VirtualModule
 from aiobc9x.sim.options import SimOptions
 from benchmarks import bench_soak, soak_life
-from benchmarks.soak_life import Session, Soak
+from benchmarks.soak_life import Device, Session, Soak
 from benchmarks.soak_peers import peers
 from benchmarks.soak_record import Record, Tally, WrongBytesError, holdings, settled, where
 from benchmarks.soak_work import Operation
@@ -113,14 +114,18 @@ class TestRecord:
 
 
 @asynccontextmanager
-async def session(*, is_calm: bool) -> AsyncIterator[Session]:
+async def session(*, is_calm: bool, lasts: bool = False) -> AsyncIterator[Session]:
     """A session with a modem, and nobody at work yet."""
-    async with peers() as far, VirtualModule(SimOptions()) as virtual:
-        soak = Soak(Record(), random.Random(1), far)
-        made = Session(soak, virtual, is_calm=is_calm)
-        await made.open(await virtual.start_pty())
-        yield made
-        await made.modem.aclose()
+    with TemporaryDirectory() as folder:
+        async with (
+            peers() as far,
+            Device(SimOptions(), Path(folder), over_tcp=False) as device,
+        ):
+            soak = Soak(Record(), random.Random(1), far)
+            made = Session(soak, device, is_calm=is_calm, lasts=lasts)
+            await made.open()
+            yield made
+            await made.modem.aclose()
 
 
 class TestSession:
@@ -170,11 +175,22 @@ class TestSession:
             assert made.record.tally("work").ended == 1
             assert made.record.faults == {"reset": 1}
 
+    async def test_a_modem_that_does_not_come_back(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """One that lasts is back behind each interruption; one that isn't is a breach."""
+        async with session(is_calm=False, lasts=True) as made:
+            await made.interrupt()
+            assert made.record.breaches == []
+            assert made.record.faults == {"interruption: device replugged": 1}
+            monkeypatch.setattr(soak_life, "LIMIT_S", 0.1)
+            monkeypatch.setattr(soak_life, "RESTS_S", (0.0, 0.0))
+            await made.interrupt()
+            assert made.record.breaches == ["a modem does not come back: TimeoutError()"]
+
     async def test_a_connect_id_that_stays_open(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """It is found when the operations are over."""
         monkeypatch.setattr(soak_life, "FREE_S", 0.1)
         async with session(is_calm=True) as made:
-            _, writer = await made.modem.open_connection(LOOPBACK, made.soak.peers.echo)
+            _, writer = await made.modem.open_connection(LOOPBACK, made.peers.echo)
             await made.finish([])
             assert made.record.breaches == ["connect IDs [0] are open at the end"]
             writer.close()
