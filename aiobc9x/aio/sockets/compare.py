@@ -35,6 +35,9 @@ LAST_WORDS_S: Final = 1.0
 _INCOMING_S: Final = 2.0
 """Seconds in which the ``"incoming"`` of a connection comes that AT+QISTATE shows. Ours."""
 
+_CONTEXT_ENDED: Final = (
+    "the module's connection to the network has ended: so have sockets that no peer can close"
+)
 _RESTARTED: Final = "the module has restarted: it has lost all sockets"
 
 
@@ -143,6 +146,7 @@ class Examiner:
         known = [slot for slot in ours if slot.state is not SlotState.OPENING]
         is_late = self._driver.time() >= self._survived_at
         rows = {row.connect_id: row for row in await self._driver.run(Qistate(), lane=lane)}
+        self._note_context_end(ours, rows)
         for slot in ours:
             if (row := rows.get(slot.connect_id)) is not None:
                 # At once, because the commands below take time, and the row grows old.
@@ -177,6 +181,19 @@ class Examiner:
         is_same = self._session.boots == boots and self._driver.link is link
         if is_same and self._session.sockets.get(connect_id) is None:
             self._driver.on_orphaned(connect_id)
+
+    def _note_context_end(self, ours: list[Slot], rows: dict[int, SocketStatus]) -> None:
+        """Note that a context has ended of which nothing was said.
+
+        No peer can end a listener or a datagram socket. If one has ended, so has the context, and
+        what else is ending now has ended with it, and not by its peer.
+        """
+        states = ((slot, rows.get(slot.connect_id)) for slot in ours)
+        ending = [slot for slot, row in states if row is not None and row.socket_state in ENDING]
+        telling = [slot for slot in ending if slot.is_listener or slot.is_datagram]
+        if any(self._known_reason(slot) is None for slot in telling):
+            self.expect_ends(NetworkLost(_CONTEXT_ENDED))
+            self._reason_for |= {slot.generation for slot in ending}
 
     def _has_row(self, slot: Slot) -> bool:
         """Whether a module that has not restarted would have a row for this socket."""

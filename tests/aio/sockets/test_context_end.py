@@ -103,6 +103,31 @@ class TestSaid:
             with pytest.raises(aiobc9x.NetworkLost):
                 await reader.read()
 
+    @pytest.mark.parametrize("kind", ["listener", "datagrams"])
+    @pytest.mark.parametrize("is_open", [True, False])
+    @virtual
+    async def test_an_end_that_nobody_told(self, kind: str, *, is_open: bool) -> None:
+        """A socket that no peer can close has ended, so the context has: for the others, too."""
+        async with Bench(NO_CLOSED, network_latency=2) as bench:
+            modem = await bench.open()
+            await modem.command("AT+CGEREP=0")
+            if kind == "listener":
+                await modem.start_server(lambda _r, _w: None, 2020)
+            else:
+                bench.network.serve_udp(9)
+                await modem.create_datagram_endpoint(DatagramRecorder, remote_addr=(HOST, 9))
+            opening = asyncio.create_task(bench.connect())
+            if is_open:
+                await opening
+            else:
+                await asyncio.sleep(1)
+                bench.add_fault(Fault(FaultKind.DROP_LINE, on="+QIOPEN"))
+                await asyncio.sleep(2)
+            bench.virtual.set_coverage(False)
+            bench.virtual.set_coverage(True)
+            with pytest.raises(aiobc9x.NetworkLost, match="no peer can close"):
+                await (await opening)[0][0].read()
+
     @virtual
     async def test_a_peer_that_closes_a_while_behind_it(self) -> None:
         """The context was said to be over, and the connection outlived that: it is EOF."""
