@@ -30,6 +30,7 @@ from aiobc9x.wire import urcs
 from benchmarks import bench_soak
 from benchmarks.harness import parser
 from tests.model.table import model_parser
+from tests.reliability.table import reliability_parser
 from tests.support.pages import (
     CLIENT_PAGES,
     DECISION_PAGES,
@@ -179,6 +180,8 @@ def test_commands_exist(line: str) -> None:
             assert options in ([], ["--smoke"])
         case ["python", "-m", "tests.model", *options]:
             assert vars(model_parser().parse_args(options))
+        case ["python", "-m", "tests.reliability", *options]:
+            assert vars(reliability_parser().parse_args(options))
         case ["python", "-m", module, *_]:
             assert (ROOT / module.replace(".", "/")).with_suffix(".py").is_file()
         case ["export", variable]:
