@@ -88,7 +88,13 @@ MAY_USE_IMPORTLIB: Final = {"trace.__init__", "wire._form"}
 """The one resolves names when they are first used, as the package itself does; the other imports a
 module's Python file where the extension module beside that is no good."""
 
-SIM_MAY_USE_ASYNCIO: Final = {"sim.links", "sim.network"}
+SIM_MAY_USE_ASYNCIO: Final = {
+    "sim.links",
+    "sim.network",
+    "sim.peers",
+    "sim.virtual_clock",
+    "sim.virtual_modem",
+}
 
 LAZY: Final = {
     ("aio.line.link", "sim.links", None),

@@ -1,0 +1,185 @@
+"""Servers for tests: echo, HTTP, and MQTT where mosquitto is installed.
+
+Layer: sim; imports asyncio. They are behind the virtual module's network, whichever it is: in
+memory, or on loopback.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import socket
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final, cast
+
+from aiobc9x.sim.memory import MemoryNetwork, Peer
+from aiobc9x.sim.virtual_modem import VirtualModem
+
+HOST: Final = "peer.example"
+"""The name of the machine on which they are, where a program needs one."""
+
+_LOOPBACK: Final = "127.0.0.1"
+_FIRST_PORT: Final = 20000
+_START_TRIES: Final = 100
+
+Answers = Callable[[bytes], bytes]
+"""Takes what a client has sent, and gives what it gets back now."""
+
+
+class ModemPeer:
+    """A machine behind the network, on which servers can be started.
+
+    Args:
+        virtual: The virtual module that reaches it.
+        folder: Where programs may leave their files.
+
+    Attributes:
+        host: Its name; give it to the modem.
+
+    """
+
+    def __init__(self, virtual: VirtualModem, folder: Path) -> None:
+        self.host = HOST
+        self._network, self._folder = virtual.network, folder
+        self._is_virtual = isinstance(virtual.network, MemoryNetwork)
+        self._next_port = _FIRST_PORT
+        self._closing = contextlib.AsyncExitStack()
+
+    async def echo(self) -> int:
+        """Start a server that sends back what it gets, by TCP and by UDP; return its port."""
+        return await self._serve(lambda: bytes, with_udp=True)
+
+    async def http(self, pages: Mapping[str, bytes]) -> int:
+        """Start a web server; return its port.
+
+        Args:
+            pages: What it has at each path; other paths are 404.
+
+        """
+        return await self._serve(lambda: _Web(pages))
+
+    async def mqtt(self) -> int:
+        """Start an MQTT broker, mosquitto; return its port.
+
+        Raises:
+            FileNotFoundError: mosquitto is not installed.
+            RuntimeError: Time is virtual, where a program can't take part; or it doesn't start.
+
+        """
+        if self._is_virtual:
+            raise RuntimeError("a broker takes real time: leave the fixture modem_clock out")
+        program = shutil.which("mosquitto", path=_search_path())
+        if program is None:
+            raise FileNotFoundError(2, "mosquitto is not installed", "mosquitto")
+        port = _free_port()
+        settings = self._folder / "mosquitto.conf"
+        settings.write_text(f"listener {port} {_LOOPBACK}\nallow_anonymous true\n", "utf-8")
+        quiet = asyncio.subprocess.DEVNULL
+        process = await asyncio.create_subprocess_exec(
+            program, "-c", str(settings), stdin=quiet, stdout=quiet, stderr=quiet
+        )
+        self._closing.push_async_callback(_end, process)
+        for _ in range(_START_TRIES):
+            with contextlib.suppress(OSError):
+                _, writer = await asyncio.open_connection(_LOOPBACK, port)
+                writer.close()
+                await writer.wait_closed()
+                return port
+            await asyncio.sleep(0.05)
+        raise RuntimeError(f"mosquitto does not listen on port {port}")
+
+    async def aclose(self) -> None:
+        """End all servers."""
+        await self._closing.aclose()
+
+    async def _serve(self, make: Callable[[], Answers], *, with_udp: bool = False) -> int:
+        if isinstance(self._network, MemoryNetwork):
+            self._next_port += 1
+
+            def connected(peer: Peer) -> None:
+                answers = make()
+                peer.answer_with(lambda data: peer.send(answers(data)))
+
+            self._network.serve_tcp(self._next_port, connected)
+            if with_udp:
+                self._network.serve_udp(self._next_port, connected)
+            return self._next_port
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(lambda: _Connection(make()), _LOOPBACK, 0)
+        self._closing.callback(server.close)
+        port: int = server.sockets[0].getsockname()[1]
+        if with_udp:
+            address = (_LOOPBACK, port)
+            transport, _ = await loop.create_datagram_endpoint(
+                lambda: _Datagrams(make()), local_addr=address
+            )
+            self._closing.callback(transport.close)
+        return port
+
+
+class _Connection(asyncio.Protocol):
+    def __init__(self, answers: Answers) -> None:
+        self._answers = answers
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._transport.write(self._answers(data))
+
+
+class _Datagrams(asyncio.DatagramProtocol):
+    def __init__(self, answers: Answers) -> None:
+        self._answers = answers
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.DatagramTransport, transport)  # none to isinstance() in 3.11
+
+    def datagram_received(self, data: bytes, addr: tuple[str | object, int]) -> None:
+        self._transport.sendto(self._answers(data), addr)
+
+
+class _Web:
+    """The least of HTTP/1.1: GET and HEAD, one request after the other."""
+
+    def __init__(self, pages: Mapping[str, bytes]) -> None:
+        self._pages, self._held = pages, b""
+
+    def __call__(self, data: bytes) -> bytes:
+        self._held += data
+        answers = b""
+        while b"\r\n\r\n" in self._held:
+            head, _, self._held = self._held.partition(b"\r\n\r\n")
+            answers += self._answer(head)
+        return answers
+
+    def _answer(self, head: bytes) -> bytes:
+        method, path, _ = (head.split(b"\r\n", 1)[0].decode("latin-1") + "  ").split(" ", 2)
+        if method not in {"GET", "HEAD"}:
+            status, body = "405 Method Not Allowed", b""
+        else:
+            found = self._pages.get(path)
+            status, body = ("404 Not Found", b"") if found is None else ("200 OK", found)
+        lines = f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n\r\n"
+        return lines.encode() + (body if method != "HEAD" else b"")
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        process.terminate()
+    await process.wait()
+
+
+def _free_port() -> int:
+    with socket.create_server((_LOOPBACK, 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
+
+
+def _search_path() -> str:
+    """Return where programs are; Debian puts servers where an ordinary user doesn't look."""
+    return os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
