@@ -29,6 +29,7 @@ from aiobc9x.spec import ERR_TEXT, NTP_TEXT, PING_TEXT, ConfigKey
 from aiobc9x.wire import urcs
 from benchmarks import bench_soak
 from benchmarks.harness import parser
+from tests.fuzz import __main__ as fuzz
 from tests.model.table import model_parser
 from tests.reliability.table import reliability_parser
 from tests.support.pages import (
@@ -182,6 +183,8 @@ def test_commands_exist(line: str) -> None:
             assert vars(model_parser().parse_args(options))
         case ["python", "-m", "tests.reliability", *options]:
             assert vars(reliability_parser().parse_args(options))
+        case ["python", "-m", "tests.fuzz", *options]:
+            assert vars(fuzz.parser().parse_args(options))
         case ["python", "-m", module, *_]:
             assert (ROOT / module.replace(".", "/")).with_suffix(".py").is_file()
         case ["export", variable]:

@@ -11,7 +11,7 @@ reference too. It ends with status 1 at the first difference, and names its seed
 import argparse
 import random
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
@@ -105,10 +105,10 @@ def state(framer: Framer) -> tuple[object, ...]:
     )
 
 
-def changing(dice: random.Random, makers: tuple[Callable[[], Framer], ...]) -> None:
+def changing(dice: random.Random, makers: Sequence[Callable[[], Framer]], data: bytes) -> None:
     """Change the rules between chunks, hold, and give up."""
     framers = [make() for make in makers]
-    for chunk in chunks(dice, stream(dice)):
+    for chunk in chunks(dice, data):
         if dice.random() < 0.1:
             new = rules(dice)
             for framer in framers:
@@ -123,9 +123,10 @@ def changing(dice: random.Random, makers: tuple[Callable[[], Framer], ...]) -> N
         assert all(each == states[0] for each in states), (chunk, states)
 
 
-def steady(dice: random.Random, makers: tuple[Callable[[], Framer], ...]) -> None:
+def steady(
+    dice: random.Random, makers: Sequence[Callable[[], Framer]], data: bytes, rule: Rules
+) -> None:
     """Leave the rules alone, and compare with the reference."""
-    data, rule = stream(dice), rules(dice)
     reference = Reference()
     reference.feed(deepcopy(rule), data)
     for make in makers:
@@ -137,11 +138,11 @@ def steady(dice: random.Random, makers: tuple[Callable[[], Framer], ...]) -> Non
         assert framer.prompt_due == reference.rules.prompt_due
 
 
-def trial(seed: int, makers: tuple[Callable[[], Framer], ...]) -> None:
+def trial(seed: int, makers: Sequence[Callable[[], Framer]]) -> None:
     """Do one of each."""
     dice = random.Random(seed)
-    changing(dice, makers)
-    steady(dice, makers)
+    changing(dice, makers, stream(dice))
+    steady(dice, makers, stream(dice), rules(dice))
 
 
 def main() -> None:
