@@ -14,7 +14,7 @@ import pytest
 import aiobc9x
 from aiobc9x import LinkLost, ModemState, Reconnect
 from tests.support.bench import HOST, LISTEN_PORT, PORT, Bench
-from tests.support.clock import virtual
+from tests.support.clock import running, virtual
 from tests.support.recorders import DatagramRecorder
 
 
@@ -80,3 +80,20 @@ async def test_a_restart_just_before_the_end(waits_s: float) -> None:
         await asyncio.wait([serving], timeout=1)
         assert serving.cancelled()
         await asyncio.wait_for(server.wait_closed(), 1)
+
+
+@pytest.mark.parametrize("sockets", [1, 5])
+@virtual
+async def test_closing_a_modem_whose_module_has_just_fallen_silent(sockets: int) -> None:
+    """What can't be flushed is dropped when the module leaves a command without an answer."""
+    async with Bench() as bench:
+        modem = await bench.open_lasting()
+        for _ in range(sockets):
+            _, writer = await bench.streams()
+            writer.write(bytes(3000))
+        bench.silence(True)
+        assert modem.state is ModemState.UP
+        began = running().now
+        await modem.aclose()
+        assert running().now - began < 5.0
+        bench.silence(False)

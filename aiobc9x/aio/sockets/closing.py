@@ -5,6 +5,7 @@ Layer: aio.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Final
 
@@ -19,6 +20,8 @@ CLOSE_LIMIT_S: Final = 14.5
 
 SILENT_LIMIT_S: Final = 4.5
 """The same while the module doesn't answer: what it is told now, it most likely doesn't hear."""
+
+_LOOK_S: Final = 0.1
 
 DROP_TIME_S: Final = 2.5
 """Of these, at least so many are for closing those that could not be flushed."""
@@ -70,7 +73,12 @@ def _time_to_drop(keeper: SocketKeeper) -> float:
 async def _all_freed(
     keeper: SocketKeeper, scope: anyio.CancelScope, end: Callable[[], float]
 ) -> None:
-    """Wait until no socket is in use, or the time has come that depends on how many are."""
+    """Wait until no socket is in use, or the time has come that depends on how many are.
+
+    A module that leaves a command without an answer for :data:`SILENT_LIMIT_S` ends the wait too.
+    """
     while len(keeper.session.sockets) and keeper.driver.is_alive:
-        scope.deadline = end()
-        await keeper.freed.wait()
+        left = SILENT_LIMIT_S - keeper.driver.silence
+        scope.deadline = end() if left > 0 else -math.inf
+        with anyio.move_on_after(max(left, _LOOK_S)):
+            await keeper.freed.wait()
