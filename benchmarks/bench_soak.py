@@ -33,8 +33,9 @@ import random
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from benchmarks.harness import print_tsv
 from benchmarks.soak_day import Day
@@ -120,15 +121,18 @@ async def simulate(record: Record, seed: int, hours: float, script: Sequence[Hap
 
 
 def soak_simulated(
-    seed: int, hours: float, script: Sequence[Happening], dialogue: IO[str] | None = None
+    seed: int, hours: float, script: Sequence[Happening], dialogue: Path | None = None
 ) -> Sequence[str]:
     """Simulate; print what has happened; return what must not have."""
-    record, began = Record(transcript=dialogue), time.monotonic()
+    record, began = Record(), time.monotonic()
     faulthandler.dump_traceback_later(max(hours, 1.0) * WALL_S_PER_HOUR, exit=True, file=STDERR)
     state = random.getstate()
     random.seed(seed)  # the pauses of a modem that comes back are at random
     try:
-        with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        with ExitStack() as stack:
+            if dialogue is not None:
+                record.transcript = stack.enter_context(dialogue.open("w", encoding="utf-8"))
+            runner = stack.enter_context(asyncio.Runner(loop_factory=VirtualLoop))
             day = runner.run(simulate(record, seed, hours, script))
     finally:
         random.setstate(state)
@@ -165,7 +169,7 @@ def parser(kinds: Sequence[str]) -> argparse.ArgumentParser:
     made.add_argument("--hours", type=float, help="simulate so many hours")
     made.add_argument("--script", type=Path, help="what goes wrong in them")
     made.add_argument("--show-script", action="store_true", help="print that, and do nothing")
-    made.add_argument("--dialogue", type=argparse.FileType("w"), help="write all of it there")
+    made.add_argument("--dialogue", type=Path, help="write all that is said there")
     made.add_argument("--seconds", type=float, default=SECONDS, help="on each loop")
     made.add_argument("--loop", choices=kinds, action="append", help="on this loop alone")
     made.add_argument("--seed", type=int, help="repeat a run's choices")
