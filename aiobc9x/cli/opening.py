@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from functools import wraps
+from pathlib import Path
 from typing import Any, Final, ParamSpec, TypeVar
 
 import click
@@ -113,7 +114,7 @@ def _with_options(
 def _settings(values: dict[str, Any]) -> Settings:
     """Take the shared options out of a command's values, and do what they say."""
     listen(values.pop("verbose"))
-    return {name: values.pop(name) for name in ("baudrate", "pin")}
+    return {name: values.pop(name) for name in ("baudrate", "pin", "trace")}
 
 
 def runs(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
@@ -178,6 +179,12 @@ _OPTIONS: Final = (
         envvar="AIOBC9X_PIN",
         metavar="DIGITS",
         help="PIN of the SIM. Better in $AIOBC9X_PIN, as others may read a command line.",
+    ),
+    click.option(
+        "--trace",
+        type=click.Path(dir_okay=False, path_type=Path),
+        metavar="FILE",
+        help="Record the dialogue in FILE; 'aiobc9x trace show FILE' reads it.",
     ),
     click.option(
         "-v", "--verbose", count=True, help="Show what happens on stderr; -vv the dialogue too."

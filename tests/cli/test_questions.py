@@ -127,3 +127,10 @@ def test_verbose_shows_the_dialogue(capsys: pytest.CaptureFixture[str]) -> None:
     captured = capsys.readouterr()
     assert json.loads(captured.out) == {"sockets": []}
     assert "AT+QISTATE" in captured.err
+
+
+def test_a_trace_is_recorded(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Of any command that talks to a module."""
+    path = tmp_path / "field.jsonl"
+    output(capsys, "sockets", "--trace", str(path), "--port", HOST)
+    assert "AT+QISTATE" in path.read_text("utf-8")
