@@ -98,6 +98,7 @@ SIM_MAY_USE_ASYNCIO: Final = {
 
 LAZY: Final = {
     ("aio.line.link", "sim.links", None),
+    ("sim.links", "trace.replaying", "_replayed"),
     ("modem", "adapters", "installed"),
     ("modem", "adapters", "serve_proxy"),
     ("pool", "adapters", "installed"),

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
-from aiobc9x.sim.module import Module
 from aiobc9x.sim.options import SimOptions
 from aiobc9x.sim.pacing import Lane
 
@@ -22,6 +21,39 @@ More stay inside it, where they hold the network back.
 
 IN_HIGH, IN_LOW = 16384, 4096
 """Input bytes at which the host is stopped, and at which it may go on."""
+
+
+class Machine(Protocol):
+    """A module, or what says what one said before."""
+
+    wake: Callable[[], None]
+
+    @property
+    def board(self) -> Any:
+        """What has the speed of the line, as ``baud``."""
+
+    @property
+    def output_pending(self) -> int:
+        """Bytes that wait for :meth:`take_output`."""
+
+    @property
+    def input_pending(self) -> int:
+        """Bytes of the host that wait."""
+
+    def power_on(self, now: float) -> None:
+        """Switch it on."""
+
+    def feed(self, data: bytes, now: float) -> None:
+        """Take bytes of the host."""
+
+    def tick(self, now: float) -> None:
+        """Do what is due."""
+
+    def deadline(self) -> float | None:
+        """Return when something is due, or ``None``."""
+
+    def take_output(self, most: int | None = None) -> bytes:
+        """Take bytes for the host."""
 
 
 class Handle(Protocol):
@@ -65,7 +97,7 @@ class Driver:
 
     """
 
-    def __init__(self, module: Module, options: SimOptions, loop: Loop) -> None:
+    def __init__(self, module: Machine, options: SimOptions, loop: Loop) -> None:
         self._module = module
         self._loop = loop
         self._chunk = options.chunk

@@ -11,12 +11,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import logging
 import os
 from collections.abc import Callable
 from typing import Any, Literal, cast
 
 from aiobc9x.sim.board import Statistics
-from aiobc9x.sim.driver import IN_HIGH, Driver
+from aiobc9x.sim.driver import IN_HIGH, Driver, Machine
 from aiobc9x.sim.energy import Energy
 from aiobc9x.sim.interface import Network
 from aiobc9x.sim.module import Module
@@ -29,6 +30,8 @@ try:
     import tty
 except ImportError:  # elsewhere than POSIX there are no ptys; the other links work
     termios = tty = None  # type: ignore[assignment]  # as the import would have
+
+logger = logging.getLogger("aiobc9x.sim")
 
 __all__ = ["MemoryTransport", "SimOptions", "VirtualModule", "parse_address", "serve"]
 
@@ -191,6 +194,11 @@ class _Pty:
         names = (name for name in dir(termios) if name.startswith("B") and name[1:].isdigit())
         return next((int(name[1:]) for name in names if getattr(termios, name) == speed), None)
 
+    def hang_up(self, reason: str) -> None:
+        """Close the device under its host, and say why where the host can't be told."""
+        logger.warning("the virtual module hangs up: %s", reason)
+        self._loop.call_soon(self.close)
+
     def close(self) -> None:
         self._loop.remove_reader(self._master)
         self._loop.remove_writer(self._master)
@@ -297,9 +305,31 @@ class VirtualModule:
         if self._driver is None:
             loop = asyncio.get_running_loop()
             self.network.attach(self.module.sockets, loop.time)
-            self._driver = Driver(self.module, self.options, loop)
-            self.module.power_on(loop.time())
+            machine = self._replayed() or self.module
+            self._driver = Driver(machine, self.options, loop)
+            machine.power_on(loop.time())
         return self._driver
+
+    def _replayed(self) -> Machine | None:
+        """Return what replays a trace, if one is to be replayed."""
+        if self.options.replay is None:
+            return None
+        from aiobc9x.trace.replaying import open_player  # noqa: PLC0415  (loaded on demand)
+
+        player = open_player(self.options.replay, self.options.record, self.module)
+        if player is not None:
+            player.on_end = self._lose_line
+        return player
+
+    def _lose_line(self, reason: str) -> None:
+        """Have the host see the line break."""
+        for transport in self._memory:
+            transport.lose(ConnectionAbortedError(reason))
+        if self.tcp_link is not None:
+            self.tcp_link.transport.abort()
+        if self._pty is not None:
+            pty, self._pty = self._pty, None
+            pty.hang_up(reason)
 
     async def start_pty(self) -> str:
         """Open a pseudo terminal and return the path of its device.

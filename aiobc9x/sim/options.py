@@ -106,6 +106,9 @@ class SimOptions:
     clock: datetime.datetime = datetime.datetime(
         2026, 1, 1, 8, tzinfo=datetime.timezone(datetime.timedelta(hours=8))
     )
+    # in place of the module: a trace
+    replay: Path | None = None
+    record: Literal["once", "none", "new_episodes", "all"] = "once"
     # what goes wrong, and who watches
     faults: Sequence[Fault] = ()
     on_line: Callable[[str, str], None] | None = None
@@ -119,6 +122,7 @@ CHOICES: dict[str, tuple[object, ...]] = {
     "incoming_id": ("lowest", "highest"),
     "failed_open": ("keep", "free"),
     "timeout_err": (566, 569),
+    "record": ("once", "none", "new_episodes", "all"),
 }
 """The values of the parameters that have a fixed set of them."""
 
@@ -235,7 +239,7 @@ def _plain_value(name: str, value: str) -> object:
 
 
 def _convert(name: str, default: object, value: str) -> object:
-    if name == "nvram":
+    if name in {"nvram", "replay"}:
         if not value:
             raise ValueError("expected a file")
         return Path(value)

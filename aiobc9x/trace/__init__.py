@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from aiobc9x.trace.records import files_of as files_of
     from aiobc9x.trace.records import follow_trace as follow_trace
     from aiobc9x.trace.records import read_trace as read_trace
+    from aiobc9x.trace.replaying import Cassette as Cassette
+    from aiobc9x.trace.replaying import RecordMode as RecordMode
+    from aiobc9x.trace.replaying import cassette as cassette
     from aiobc9x.trace.showing import Selection as Selection
     from aiobc9x.trace.showing import rows as rows
 
@@ -46,6 +49,7 @@ _HOMES = {
         "read_trace",
     ),
     "recording": ("Trace",),
+    "replaying": ("Cassette", "RecordMode", "cassette"),
     "showing": ("Selection", "rows"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}

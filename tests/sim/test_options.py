@@ -30,7 +30,7 @@ def test_everything_at_once() -> None:
         "&host=Two.Example:127.0.0.1,::1@60&host=dead:blackhole"
         "&listen_port=2020:0&listen_port=80:8080&remote_port=443:8443&ping_ms=5-9"
         "&ping=1.2.3.4:100,-,200&clock=2018-04-20T11:08:20+08:00"
-        "&fault=drop-line;on=+QIURC:%20&fault=error;times=all"
+        "&fault=drop-line;on=+QIURC:%20&fault=error;times=all&replay=a%26b&record=none"
     )
     assert options == SimOptions(
         link="memory",
@@ -52,6 +52,8 @@ def test_everything_at_once() -> None:
         clock=datetime.datetime(
             2018, 4, 20, 11, 8, 20, tzinfo=datetime.timezone(datetime.timedelta(hours=8))
         ),
+        replay=Path("a&b"),
+        record="none",
         faults=(Fault(FaultKind.DROP_LINE, on="+QIURC: "), Fault(FaultKind.ERROR, times=None)),
     )
 
@@ -76,6 +78,8 @@ def test_everything_at_once() -> None:
         ("clock=2018-04-20T11:08:20", "clock.*offset"),
         ("fault=explode", "fault.*explode"),
         ("nvram=", "nvram.*expected a file"),
+        ("replay=", "replay.*expected a file"),
+        ("record=twice", "record.*once, none, new_episodes, all"),
         ("latency=nan", "latency.*not a finite number"),
         ("boot_time=inf", "boot_time.*not a finite number"),
         ("pin=12", "pin.*4 to 8 digits"),

@@ -337,7 +337,8 @@ class Link:
         module = links.VirtualModule(options)
         self._cleanup = module.aclose
         self.baudrate = options.baud or self.baudrate
-        if options.link == "memory" or os.name != "posix":
+        # A replay says why it ends, which a pty could not.
+        if options.link == "memory" or options.replay is not None or os.name != "posix":
             self._transport = module.connect_memory(self._protocol)
         else:
             device = await module.start_pty()
