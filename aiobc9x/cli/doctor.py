@@ -15,7 +15,7 @@ from typing import Final
 import click
 
 from aiobc9x.cli.examination import STEPS, Examination, Finding, as_object
-from aiobc9x.cli.opening import Port, runs, takes_port
+from aiobc9x.cli.opening import Port, hush, runs, takes_port
 from aiobc9x.cli.output import AS_JSON, plain, print_json
 from aiobc9x.cli.report import Listening, Report
 from aiobc9x.cli.terminal import Terminal, terminal
@@ -67,6 +67,7 @@ async def command(
     report = Report(port.address, port.settings["baudrate"])
     screen = Screen(terminal(sys.stdout), silent=as_json)
     examination = Examination(port, to, timeout, report, screen.step, screen.progress)
+    hush()
     with Listening(report):
         await examination.run()
     if output is not None:

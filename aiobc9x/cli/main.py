@@ -32,6 +32,7 @@ COMMANDS: Final = {
     "ports": "list the serial ports of this machine, and which of them answers AT",
     "doctor": "go from the cold port to an open connection, and say what is wrong",
     "info": "show module, SIM, network, signal, sockets and settings at a glance",
+    "at": "talk to the module by AT commands, with a history",
     "ping": "send echo requests to a host through the module",
     "resolve": "look up the addresses of a name in the module's DNS",
     "ntp": "ask a time server through the module",
@@ -50,6 +51,8 @@ _AS_OPTIONS: Final = {
     "pass pin=… to open_modem()": "use --pin or AIOBC9X_PIN",
     "pass the right pin=… to open_modem()": "give the right one by --pin or AIOBC9X_PIN",
     "baudrate=None": "--baudrate auto",
+    "pass it to open_modem()": "give it by --baudrate",
+    "use open_connection()": "use 'aiobc9x connect'",
 }
 """What errors advise a program to do, and what that is on the command line."""
 

@@ -132,12 +132,28 @@ def runs(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
 
 def listen(verbosity: int) -> None:
     """Show the library's log on stderr: 0 warnings, 1 what happens, 2 the dialogue too."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _ToStderr()
     handler.setFormatter(logging.Formatter("%(relativeCreated)8.0f ms  %(message)s"))
     logger = logging.getLogger("aiobc9x")
     logger.handlers = [handler]
     logger.setLevel(_LEVELS[min(verbosity, 2)])
     logger.propagate = False
+
+
+class _ToStderr(logging.Handler):
+    """Write to the stderr of the moment: a prompt puts one of its own in its place."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a line."""
+        print(self.format(record), file=sys.stderr, flush=True)
+
+
+def hush() -> None:
+    """Show no warning of the log, because the command says the same itself; -v shows it still."""
+    logger = logging.getLogger("aiobc9x")
+    if logger.level >= logging.WARNING:
+        for handler in logger.handlers:
+            handler.setLevel(logging.ERROR)
 
 
 def _missing() -> str:

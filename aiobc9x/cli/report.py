@@ -104,12 +104,11 @@ class Listening(logging.Handler):
         self._report.hear(f"{record.relativeCreated:8.0f} {record.getMessage()}")
 
     def __enter__(self) -> Listening:
-        """Listen to the dialogue. Others go on showing it if they do; warnings are ours alone."""
+        """Listen to the dialogue; others see no more of it than before."""
         logger = self._logger
         self._before = logger.level, [(each, each.level) for each in logger.handlers]
         for handler in logger.handlers:
-            quiet = logger.level >= logging.WARNING
-            handler.setLevel(logging.ERROR if quiet else max(handler.level, logger.level))
+            handler.setLevel(max(handler.level, logger.level))
         logger.addHandler(self)
         logger.setLevel(logging.DEBUG)
         return self

@@ -1,7 +1,6 @@
 """Everything about a module at a glance, as far as it tells."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -92,9 +91,9 @@ def test_it_fits_a_terminal(columns: int) -> None:
     assert not any(line.endswith(" ") for line in lines)
 
 
-def test_no_colour(tmp_path: Path) -> None:
+def test_no_colour() -> None:
     """``NO_COLOR`` is obeyed in a terminal; a pipe gets none anyway."""
-    child = in_terminal("info", "--port", f"sim://?nvram={tmp_path / 'nvram'}", NO_COLOR="1")
+    child = in_terminal("info", "--port", "sim://", env={"NO_COLOR": "1"})
     assert ended(child) == 0
     assert "\x1b[3" not in child.before
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +21,15 @@ _CODES = re.compile(r"\x1b(?:\[[0-9;?]*[A-Za-z]|[=>])")
 
 
 # Any: pexpect has no types.
-def in_terminal(*arguments: str, columns: int = 80, rows: int = 40, **env: str) -> Any:
+def in_terminal(
+    *arguments: str, columns: int = 80, rows: int = 40, env: Mapping[str, str] | None = None
+) -> Any:
     """Start a command in a terminal of that size."""
     return pexpect.spawn(
         sys.executable,
         ["-m", "aiobc9x", *arguments],
         cwd=str(ROOT),
-        env={**os.environ, "TERM": "xterm-256color", **env},
+        env={**os.environ, "TERM": "xterm-256color", **(env or {})},
         dimensions=(rows, columns),
         encoding="utf-8",
         timeout=30,

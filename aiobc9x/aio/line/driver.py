@@ -92,6 +92,7 @@ class Driver:
         session: The state machine.
         home: The event loop that the modem belongs to.
         hub: Hands events to subscribers.
+        on_received: Called with the bytes of each chunk, before anybody has read them.
         on_urc: Called with each URC, after the session has acted on it.
         on_out_of_step: Started as a task, to bring the line back in step.
         on_restarted: Started as a task when the module has restarted.
@@ -115,6 +116,7 @@ class Driver:
         self.recorder = recorder
         self.home = HomeLoop(f"the modem on {link.name}")
         self.hub = Hub(self.home)
+        self.on_received: Callable[[bytes], None] | None = None
         self.on_urc: Callable[[Urc], None] = lambda _urc: None
         self.on_out_of_step: Callable[[str], Coroutine[Any, Any, None]] | None = None
         self.on_restarted: Callable[[str], Coroutine[Any, Any, None]] | None = None
@@ -523,6 +525,8 @@ class Driver:
         """
         if self.recorder is not None:
             self.recorder.received(data, self._loop.time())
+        if self.on_received is not None:
+            self.on_received(data)
         # A link in memory may answer while it is written to, which is in the middle of a turn.
         if self._is_in_turn or self._backlog:
             self._backlog.append(data)

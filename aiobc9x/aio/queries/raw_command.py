@@ -179,6 +179,11 @@ def check_data(line: str, data: bytes | None) -> bytes | None:
     return data
 
 
+def asks_for_data(line: str) -> bool:
+    """Whether the module asks for data after this line."""
+    return _DATA_MODE.fullmatch(line) is not None
+
+
 def opens_socket(line: str) -> bool:
     """Whether the line opens a socket that nobody but its caller knows."""
     return any(match["name"].upper() == "QIOPEN" for match in _socket_commands(line))

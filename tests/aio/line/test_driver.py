@@ -255,3 +255,14 @@ class TestEnd:
             assert "> (1400 bytes)" in lines
             assert any(line.startswith("< ") and "+QIRD: 1024" in line for line in lines)
             assert max(map(len, lines)) < 700
+
+
+@virtual
+async def test_every_chunk_is_heard_before_it_is_read() -> None:
+    """A terminal shows lines as the module has spelled them."""
+    async with Bench() as bench:
+        modem = await bench.open()
+        heard: list[bytes] = []
+        modem._driver.on_received = heard.append
+        assert await modem.command("AT+CGMM") == ["BC65"]
+    assert b"\r\nBC65\r\n" in b"".join(heard)
