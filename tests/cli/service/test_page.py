@@ -18,7 +18,7 @@ from aiobc9x.cli.service.status import ModemStatus, Status
 from aiobc9x.core.statistics import Statistics
 
 NOW: Final = 1_800_000_000.0
-BROWSER: Final = shutil.which("chromium") or shutil.which("chromium-browser")
+BROWSER: Final = shutil.which("chromium") or shutil.which("google-chrome")
 
 needs_browser = pytest.mark.skipif(
     BROWSER is None and "CI" not in os.environ, reason="Chromium is not installed"
