@@ -14,7 +14,7 @@ import logging
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import fields
 from itertools import groupby
 from pathlib import Path
 from typing import Final
@@ -130,7 +130,9 @@ def added(file: Path, done: list[Cell]) -> list[Cell]:
         for cell in done:
             if (other := earlier.get((cell.fault, cell.position))) is not None:
                 cell.add_cell(other)
-    file.write_text(json.dumps([asdict(cell) for cell in done]), "utf-8")
+    # Not asdict(), which can't make a Counter before Python 3.12.
+    values = [{each.name: getattr(cell, each.name) for each in fields(cell)} for cell in done]
+    file.write_text(json.dumps(values), "utf-8")
     return done
 
 

@@ -65,3 +65,17 @@ def test_written_tables_are_read_again(tmp_path: Path, monkeypatch: pytest.Monke
     assert text.startswith("before\n")
     assert text.endswith("\nafter\n")
     assert "old" not in text
+
+
+def test_runs_add_up(tmp_path: Path) -> None:
+    """What ``--add`` keeps in a file is what all runs together would have given."""
+    file = tmp_path / "runs.json"
+    position, strike = POSITIONS[0], STRIKES[0]
+    together = run_cell(position, strike, [1, 2, 3, 4])
+    table.added(file, [run_cell(position, strike, [1, 2])])
+    (both,) = table.added(file, [run_cell(position, strike, [3, 4])])
+    assert table.load(file) == [both]
+    assert both.saw == together.saw
+    assert both.back_s == together.back_s
+    assert both.worst == together.worst
+    assert both.first.keys() == together.first.keys()
