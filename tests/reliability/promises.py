@@ -89,7 +89,7 @@ class Promise:
 _LINE: Final = "`+QIOPEN` (`open_time` + 5); a lookup 145"
 _QUARANTINE_S: Final = LOCAL_PORT_QUARANTINE_S + REOPENING_S
 
-LINE_LOST: Final = Promise(OPENING_S, _LINE, STEP | {"NameNotFound", "ConnectFailed"}, DNS_LIMIT_S)
+LINE_LOST: Final = Promise(OPENING_S, _LINE, STEP | {"ConnectFailed"}, DNS_LIMIT_S)
 ANSWERS: Final = Promise(ANSWER_TIMEOUT_S, "`answer_timeout`", BYTES)
 
 PROMISES: Final = {

@@ -248,7 +248,9 @@ async def _collect_addresses(
             head = True
             # A head begins an answer, so lines before it belong to an earlier one.
             addresses.clear()
-            expected, ttl_s = answer.count or 0, answer.ttl_s or 0
+            # A head without a count has lost its end, as a name without an address has a count.
+            expected = 1 if answer.count is None else answer.count
+            ttl_s = answer.ttl_s or 0
         addresses.update(dict.fromkeys(answer.addresses))
     return Resolution(tuple(addresses), ttl_s), expected
 

@@ -68,6 +68,16 @@ class TestResolve:
             assert (await modem.resolve("two.example")).addresses == ("1.2.3.4", "5.6.7.8")
             assert asked(bench, "AT+QIDNSGIP") == 2
 
+    @pytest.mark.parametrize("count", [6, 7, 8])
+    @virtual
+    async def test_a_head_that_lost_its_end(self, count: int) -> None:
+        """The count of the addresses may be missing, which does not mean that there is none."""
+        hosts = {"one.example": Host(("1.2.3.4",), ttl_s=300)}
+        fault = Fault(FaultKind.TRUNCATE_LINE, on=f"{DNS},0", count=count)
+        async with Bench(fault, hosts=hosts, dns_time=0.3) as bench:
+            modem = await bench.open()
+            assert (await modem.resolve("one.example")).addresses == ("1.2.3.4",)
+
     @pytest.mark.parametrize("after", [f"{DNS},565", f"{DNS},0,2,60"])
     @virtual
     async def test_a_longer_answer_stands(self, after: str) -> None:
