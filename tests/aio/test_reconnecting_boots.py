@@ -103,3 +103,22 @@ async def test_a_boot_loop() -> None:
         assert 3 <= len(calls) <= 5
         bench.silence(False)
         await modem.available(timeout=60)
+
+
+@pytest.mark.parametrize("after_s", [100.0, 101.5, 103.0, 104.5, 106.0, 107.5, 109.0])
+@virtual
+async def test_a_module_that_still_waits_for_data(after_s: float) -> None:
+    """One that hung in the middle of a send hears no AT before its bytes: it gets them soon."""
+    async with Bench() as bench:
+        modem = await bench.open_lasting()
+        events = modem.subscribe()
+        await bench.streams()
+        bench.silence(True)
+        began = running().now
+        with pytest.raises((aiobc9x.LinkTimeout, LinkLost)):
+            await modem.command("AT+CSQ")
+        bench.earlier_program("AT+QISEND=0,500")
+        await asyncio.sleep(began + after_s - running().now)
+        bench.silence(False)
+        await heard(events, LinkUp)
+        assert running().now - began - after_s < 10.0

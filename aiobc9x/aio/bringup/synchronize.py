@@ -46,7 +46,7 @@ _BEHIND_BYTES: Final[tuple[Command[None], ...]] = (At(), Verbose(), Results())
 Results in numbers are more likely then, and a scan of speeds has time for two commands only.
 """
 
-_PATIENT_S: Final = 2.0
+_PATIENT_S: Final = 1.7
 _LATE_S: Final = 2.0
 _LOOK_S: Final = 0.1
 _ESC_WAIT_S: Final = 0.5
@@ -118,6 +118,9 @@ async def _synchronize(driver: Driver, end: float) -> bool:
             order = _BEHIND_BYTES
         if turn == len(order) - 1:
             order = _IN_SILENCE
+        # Once all have been tried, behind each: a module that was silent may listen again, and
+        # still wait for data.
+        if unanswered >= len(order) - 1:
             await _leave_data_mode(driver, end)
         await asyncio.sleep(max(0.0, min(0.1, end - driver.time())))
     return False
