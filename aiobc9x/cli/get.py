@@ -12,7 +12,7 @@ import re
 import ssl
 import sys
 import time
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
@@ -79,7 +79,9 @@ async def command(url: str, output: Path | None, as_json: bool, port: Port) -> N
             transport=ModemTransport(modem), timeout=TIMEOUT, follow_redirects=True
         )
         async with client:
-            with _progress() as progress:
+            progress = _progress()
+            # One that shows nothing isn't started: older versions of rich print an empty line.
+            with nullcontext() if progress.disable else progress:
                 download = Download(modem, client, url, target, progress)
                 await download.run()
     told = download.told()
