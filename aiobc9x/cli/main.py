@@ -43,6 +43,7 @@ COMMANDS: Final = {
     "forward": "let local programs reach hosts behind the module by local ports",
     "proxy": "let local programs connect through modems by SOCKS5 and HTTP, as a service",
     "get": "fetch a file by HTTP, and go on after whatever interrupts it",
+    "trace": "show a recorded dialogue, replay it, or give it to Wireshark",
     "simulate": "run the virtual module on a pty or a TCP port, until Ctrl-C",
     "demo": "fetch a page through the virtual module and show the AT dialogue",
 }

@@ -48,7 +48,7 @@ async def command(tcp: str | None, verbose: bool, options: SimOptions) -> None:
     to open. docs/virtual-module.md explains each parameter; times are in seconds.
     """
     at = None if tcp is None else host_and_port(tcp)
-    await _serve(terminal(sys.stdout), options, at, verbose=verbose)
+    await run_simulation(terminal(sys.stdout), options, at, verbose=verbose)
 
 
 def host_and_port(text: str) -> tuple[str, int]:
@@ -64,9 +64,22 @@ def host_and_port(text: str) -> tuple[str, int]:
     return host.strip("[]") or "127.0.0.1", int(port)
 
 
-async def _serve(
+async def run_simulation(
     screen: Terminal, options: SimOptions, at: tuple[str, int] | None, *, verbose: bool
 ) -> None:
+    """Run a virtual module until Ctrl-C or SIGTERM.
+
+    Args:
+        screen: Where the device is told, and then the dialogue.
+        options: How it behaves.
+        at: Host and port to listen on; ``None`` for a pty.
+        verbose: Show the dialogue.
+
+    Raises:
+        OSError: The link can't be opened, or the screen not be written.
+
+    Cancellation is how it ends; everything is released.
+    """
     watch = _Watch(screen, _PTY_WORDS if at is None else _TCP_WORDS)
     if verbose:
         options = replace(options, on_line=watch.line)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import Final
 
+from aiobc9x.masking import masked_command
 from aiobc9x.trace.dialogue import Entry, EntryKind
 
 __all__ = ["Selection", "rows"]
@@ -85,8 +86,8 @@ def _row(entry: Entry, when: str, shows_payloads: bool) -> str:
     if entry.kind is EntryKind.DECISION:
         socket = "" if entry.connect_id is None else f"socket {entry.connect_id}: "
         return f"{when} = {socket}{entry.meaning}"
-    text = entry.text
-    if shows_payloads and entry.data and entry.kind is not EntryKind.COMMAND:
+    text = masked_command(entry.text) if entry.size_bytes else entry.text
+    if shows_payloads and entry.data:
         text = f"{text} {_preview(entry.data)}"
     words = entry.meaning
     if entry.connect_id is not None and "socket" not in words:

@@ -29,7 +29,7 @@ def test_the_version_is_the_projects(capsys: pytest.CaptureFixture[str]) -> None
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["dance"], "there is no command 'dance' (see 'aiobc9x --help')"),
+        (["hello"], "there is no command 'hello' (see 'aiobc9x --help')"),
         (["pingg"], "there is no command 'pingg'; did you mean 'ping'? (see 'aiobc9x --help')"),
         (["demo", "--unknown"], "--unknown"),
         (["ping"], "missing argument 'HOST' (see 'aiobc9x ping --help')"),

@@ -43,6 +43,14 @@ def test_payloads_need_not_be_shown() -> None:
     assert r"(4 bytes) OK\r\n" in whole[1]
 
 
+def test_payloads_in_commands_are_payloads_too() -> None:
+    """They are cut, or left out, alike."""
+    selection = Selection(kinds={EntryKind.COMMAND}, sockets={0})
+    assert "> AT+QISEND=0,3,... abc " in "".join(shown(selection))
+    assert "> AT+QISENDEX=0,2,... hi " in "".join(shown(selection))
+    assert "abc" not in "".join(shown(selection, shows_payloads=False))
+
+
 def test_long_payloads_are_cut() -> None:
     """With a mark, and printable."""
     (entry,) = [e for e in decode(records(STEPS)) if e.kind is EntryKind.PAYLOAD]
