@@ -33,6 +33,7 @@ COMMANDS: Final = {
     "doctor": "go from the cold port to an open connection, and say what is wrong",
     "info": "show module, SIM, network, signal, sockets and settings at a glance",
     "at": "talk to the module by AT commands, with a history",
+    "monitor": "show state, signal, sockets, rates and retries, again and again",
     "config": "show, save and load the settings that the module keeps without power",
     "ping": "send echo requests to a host through the module",
     "resolve": "look up the addresses of a name in the module's DNS",

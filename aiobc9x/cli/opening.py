@@ -41,6 +41,11 @@ class Port:
     address: str
     settings: Settings
 
+    @property
+    def name(self) -> str:
+        """The address without its parameters, which may be a PIN."""
+        return self.address.partition("?")[0]
+
     def open(self, **settings: Any) -> ModemOpening:
         """Open the modem: see :func:`aiobc9x.open_modem`.
 
