@@ -191,8 +191,8 @@ def test_commands_exist(line: str) -> None:
             assert (ROOT / module.replace(".", "/")).with_suffix(".py").is_file()
         case ["export", variable]:
             assert re.match(r"[A-Z0-9_]+=", variable)
-        case ["pip", "install", what]:
-            extras = re.findall(r"\[(.+)\]", what)
+        case ["pip", "install", *what]:
+            extras = re.findall(r"\[(.+?)\]", " ".join(what))
             project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
             assert set(extras) <= project["optional-dependencies"].keys()
         case _:
