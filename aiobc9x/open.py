@@ -28,7 +28,10 @@ from aiobc9x.core.session import Session
 from aiobc9x.errors import PortNotFound
 from aiobc9x.modem import Modem
 from aiobc9x.spec import LOCAL_PORT_QUARANTINE_S, OPEN_TIME_DEFAULT_S
-from aiobc9x.trace.recording import Recorder, Trace, trace_of
+from aiobc9x.trace.options import Trace, trace_of
+
+if TYPE_CHECKING:
+    from aiobc9x.trace.recording import Recorder
 
 BY_ITSELF: Final = Reconnect()
 """The default of ``reconnect``."""
@@ -154,8 +157,7 @@ class ModemOpening(Opening[Modem]):
             send_forms=permitted_forms(options.send_form),
         )
         session.idle_limit = AWAKE_S if sleeps else math.inf
-        recorder = None if options.trace is None else Recorder(options.trace)
-        driver = Driver(link, session, recorder)
+        driver = Driver(link, session, _recorder(options.trace))
         try:
             await driver.start()
             started = await start(driver, options.settings)
@@ -168,6 +170,15 @@ class ModemOpening(Opening[Modem]):
             raise
         link.end_greeting()
         return Modem(options, driver, started)
+
+
+def _recorder(trace: Trace | None) -> Recorder | None:
+    """Begin to record, if that is wanted."""
+    if trace is None:
+        return None
+    from aiobc9x.trace import recording  # noqa: PLC0415  (most modems are not recorded)
+
+    return recording.Recorder(trace)
 
 
 def _why_silent(driver: Driver) -> str:

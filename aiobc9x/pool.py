@@ -69,7 +69,7 @@ from aiobc9x.spec import (
     AccessMode,
     ServiceType,
 )
-from aiobc9x.trace.recording import Trace
+from aiobc9x.trace.options import Trace
 from aiobc9x.wire.commands.tcpip import Qidnsgip, Qping
 from aiobc9x.wire.host import Host
 

@@ -99,6 +99,7 @@ SIM_MAY_USE_ASYNCIO: Final = {
 LAZY: Final = {
     ("aio.line.link", "sim.links", None),
     ("sim.links", "trace.replaying", "_replayed"),
+    ("open", "trace.recording", "_recorder"),
     ("modem", "adapters", "installed"),
     ("modem", "adapters", "serve_proxy"),
     ("pool", "adapters", "installed"),

@@ -22,7 +22,7 @@ from aiobc9x.aio.reconnecting import Reconnect
 from aiobc9x.core.sending import permitted_forms
 from aiobc9x.core.session import ANSWER_TIMEOUT_S
 from aiobc9x.spec import CONTEXT_IDS, LOCAL_PORT_QUARANTINE_S
-from aiobc9x.trace.recording import Trace
+from aiobc9x.trace.options import Trace
 from aiobc9x.wire.commands.radio import Cpin
 
 ANSWER_TIMEOUT_MIN_S: Final = 2.0

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from aiobc9x.trace.dialogue import Entry as Entry
     from aiobc9x.trace.dialogue import EntryKind as EntryKind
     from aiobc9x.trace.dialogue import decode as decode
-    from aiobc9x.trace.recording import Trace as Trace
+    from aiobc9x.trace.options import Payloads as Payloads
+    from aiobc9x.trace.options import Trace as Trace
     from aiobc9x.trace.records import Content as Content
     from aiobc9x.trace.records import Header as Header
     from aiobc9x.trace.records import Kind as Kind
-    from aiobc9x.trace.records import Payloads as Payloads
     from aiobc9x.trace.records import Record as Record
     from aiobc9x.trace.records import files_of as files_of
     from aiobc9x.trace.records import follow_trace as follow_trace
@@ -42,13 +42,12 @@ _HOMES = {
         "Content",
         "Header",
         "Kind",
-        "Payloads",
         "Record",
         "files_of",
         "follow_trace",
         "read_trace",
     ),
-    "recording": ("Trace",),
+    "options": ("Payloads", "Trace"),
     "replaying": ("Cassette", "RecordMode", "cassette"),
     "showing": ("Selection", "rows"),
 }

@@ -12,6 +12,7 @@ from typing import Final, Protocol
 
 from aiobc9x.trace.conversations import Conversations, names_of
 from aiobc9x.trace.dialogue import Entry, EntryKind, decode
+from aiobc9x.trace.options import PathLike
 from aiobc9x.trace.pcapng import (
     LINKTYPE_RAW,
     LINKTYPE_UPPER_PDU,
@@ -21,7 +22,7 @@ from aiobc9x.trace.pcapng import (
     section_header,
     tls_secrets,
 )
-from aiobc9x.trace.records import PathLike, Record
+from aiobc9x.trace.records import Record
 
 __all__ = ["Sink", "write_capture"]
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from aiobc9x.trace.decoding import Decoder, Placed
-from aiobc9x.trace.records import Content, Kind, Payloads, Record
+from aiobc9x.trace.options import Payloads
+from aiobc9x.trace.records import Content, Kind, Record
 from aiobc9x.trace.words import decision_words, meaning
 from aiobc9x.wire.framer import Damage, Line, Payload, Prompt
 

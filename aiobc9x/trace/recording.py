@@ -17,22 +17,13 @@ import logging
 import os
 import threading
 import time
-import uuid
 from collections import deque
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from aiobc9x.trace.records import (
-    Content,
-    Header,
-    Kind,
-    PathLike,
-    Payloads,
-    encode_content,
-    encode_decision,
-)
+from aiobc9x.trace.options import Payloads, Trace
+from aiobc9x.trace.records import Content, Header, Kind, encode_content, encode_decision
 from aiobc9x.trace.redaction import redactor
 
 try:
@@ -40,7 +31,7 @@ try:
 except ImportError:  # elsewhere than POSIX
     fcntl = None  # type: ignore[assignment]  # as the import would have
 
-__all__ = ["Recorder", "Trace", "trace_of"]
+__all__ = ["Recorder"]
 
 logger = logging.getLogger("aiobc9x.trace")
 
@@ -64,66 +55,6 @@ JOINED_BYTES: Final = 4096
 
 NAMES_MOST: Final = 100
 """Files of one name that are tried, for modems of one program or of several. Ours."""
-
-
-@dataclass(frozen=True, slots=True)
-class Trace:
-    """Where and how a modem's dialogue is recorded.
-
-    Attributes:
-        path: The file; what is there stays, and is appended to. A second modem that records to
-            the same path, in this program or another one, gets ``NAME-2``, and so on.
-        payloads: What of the data of connections is recorded: ``"whole"``, ``"length"`` or
-            ``"none"``. PINs, PUKs and passwords of SIM and network are never.
-        max_bytes: The size at which the file is renamed to ``PATH.1`` and begun anew, at least
-            4096.
-        keep: How many of such older files stay, at least 0.
-
-    """
-
-    path: PathLike
-    payloads: Payloads = Payloads.WHOLE
-    max_bytes: int = 16 * 1024 * 1024
-    keep: int = 4
-
-    def __post_init__(self) -> None:
-        """Refuse what can't be."""
-        os.fspath(self.path)  # TypeError
-        try:
-            object.__setattr__(self, "payloads", Payloads(self.payloads))
-        except ValueError:
-            raise ValueError(
-                f"payloads is {self.payloads!r}: use 'whole', 'length' or 'none'"
-            ) from None
-        for name, least in (("max_bytes", 4096), ("keep", 0)):
-            if type(value := getattr(self, name)) is not int:
-                raise TypeError(f"{name} must be an integer, not {type(value).__name__}")
-            if value < least:
-                raise ValueError(f"{name} is {value}: use at least {least}")
-
-
-def trace_of(trace: Trace | PathLike | bool | None, environ: Mapping[str, str]) -> Trace | None:
-    """Return how to record, by the argument and by the environment.
-
-    Args:
-        trace: A path, or how; ``None`` for what ``AIOBC9X_TRACE`` says, ``False`` for not at all.
-        environ: ``AIOBC9X_TRACE`` is a path, ``AIOBC9X_TRACE_PAYLOADS`` as
-            :attr:`Trace.payloads`.
-
-    Raises:
-        TypeError: It is none of these.
-        ValueError: The environment has another word for the payloads.
-
-    """
-    if isinstance(trace, Trace):
-        return trace
-    if isinstance(trace, str | os.PathLike):
-        return Trace(trace)
-    if trace is not None and trace is not False:
-        raise TypeError(f"trace must be a path or a Trace, not {type(trace).__name__}")
-    if trace is False or not (path := environ.get("AIOBC9X_TRACE")):
-        return None
-    return Trace(path, Payloads(environ.get("AIOBC9X_TRACE_PAYLOADS", Payloads.WHOLE)))
 
 
 class _Item(NamedTuple):
@@ -308,7 +239,7 @@ class _Writer:
         self._trace = trace
         self._path: Path | None = None
         self._file: int | None = None
-        self._header = Header(uuid.uuid4().hex[:8], 0, trace.payloads)
+        self._header = Header(os.urandom(4).hex(), 0, trace.payloads)
         self._size = 0
         self._is_torn = self._has_warned = False
         self._retry_at = 0.0

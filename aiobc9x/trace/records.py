@@ -37,7 +37,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
+
+from aiobc9x.trace.options import PathLike, Payloads
 
 __all__ = [
     "VERSION",
@@ -54,8 +56,6 @@ __all__ = [
 VERSION: Final = 1
 """What the header says. A reader refuses a higher one."""
 
-PathLike: TypeAlias = str | os.PathLike[str]
-
 LOOK_S: Final = 0.2
 """Seconds between two looks at a file that is followed; our choice."""
 
@@ -68,19 +68,6 @@ class Kind(enum.StrEnum):
     SENT = ">"
     RECEIVED = "<"
     DECISION = "="
-
-
-class Payloads(enum.StrEnum):
-    """What of the data of connections a trace holds."""
-
-    WHOLE = "whole"
-    """Every byte."""
-
-    LENGTH = "length"
-    """How many bytes there were."""
-
-    NONE = "none"
-    """Nothing; the module's own headers still say how long they were."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,8 @@ from typing import Final, Protocol
 from aiobc9x.masking import masked_command, masked_secrets, names_secret, shown_line
 from aiobc9x.spec import LINE_MAX_BYTES
 from aiobc9x.trace.decoding import Decoder
-from aiobc9x.trace.records import Content, Payloads
+from aiobc9x.trace.options import Payloads
+from aiobc9x.trace.records import Content
 from aiobc9x.wire.framer import Damage, Frame, Line, Payload
 
 __all__ = ["Redactor", "redactor"]

@@ -27,8 +27,8 @@ from pathlib import Path
 from typing import Any, Final, Literal, Protocol, TypedDict
 
 from aiobc9x.spec import SocketState
-from aiobc9x.trace.recording import Trace
-from aiobc9x.trace.records import PathLike, read_trace
+from aiobc9x.trace.options import PathLike, Trace
+from aiobc9x.trace.records import read_trace
 from aiobc9x.trace.tape import (
     Episode,
     EpisodeKind,

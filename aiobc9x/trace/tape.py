@@ -17,7 +17,8 @@ from typing import Final
 
 from aiobc9x.masking import masked_command
 from aiobc9x.trace.decoding import Decoder
-from aiobc9x.trace.records import Kind, Payloads, Record
+from aiobc9x.trace.options import Payloads
+from aiobc9x.trace.records import Kind, Record
 from aiobc9x.wire.framer import Line, Prompt
 from aiobc9x.wire.urcs import SendFail, SendOk
 

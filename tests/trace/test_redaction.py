@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aiobc9x.trace.records import Content, Payloads
+from aiobc9x.trace import Content, Payloads
 from aiobc9x.trace.redaction import Redactor, redactor
 
 ECHOED = b'AT+CPIN="4711"\r\r\nOK\r\n\r\n+CSQ: 20,0\r\n'

@@ -28,7 +28,7 @@ import logging
 import math
 import warnings
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from aiobc9x.aio.line.decisions import DECISIONS, UNTOLD, facts_of, slot_facts
 from aiobc9x.aio.line.expected import Expected, fail_quietly
@@ -57,9 +57,11 @@ from aiobc9x.core.session import Session
 from aiobc9x.core.slots import Slot
 from aiobc9x.errors import LinkLost, LinkTimeout, ModemError, ModuleReset, command_error
 from aiobc9x.masking import shown_line
-from aiobc9x.trace.recording import Recorder
 from aiobc9x.wire.commands.tcpip import Command
 from aiobc9x.wire.urcs import Urc
+
+if TYPE_CHECKING:
+    from aiobc9x.trace.recording import Recorder
 
 logger = logging.getLogger("aiobc9x.aio")
 
