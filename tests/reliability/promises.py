@@ -117,8 +117,9 @@ PROMISES: Final = {
     ),
     "silent for a moment": Promise(OPENING_S, _LINE, STEP, DNS_LIMIT_S, _QUARANTINE_S),
     "silent for long": Promise(
-        5.0,
-        "it is asked all the time; a lookup 145",
+        IN_STEP_S + 5.0,
+        "it is asked all the time (5), and filled up first if it was left at a prompt (10);"
+        " a lookup 145",
         STEP | {"LinkLost"},
         DNS_LIMIT_S,
         _QUARANTINE_S,

@@ -58,6 +58,7 @@ class Examiner:
         self._reason: NetworkLost | ModuleReset | None = None
         self._survived_at = -math.inf
         self._reason_for: set[int] = set()  # generations of the sockets of then
+        self._opening_then: set[int] = set()
 
     async def examine(self, event: SendStalled | SendRefused | ReadRefused) -> None:
         """Find out what ``SEND FAIL`` or ``ERROR`` means for a connection, and act on it."""
@@ -119,9 +120,12 @@ class Examiner:
 
         """
         self._reason, self._survived_at = error, self._driver.time() + within_s
-        # An opening socket has no connection yet that could end: it may open on the next context.
-        there = (s for s in self._session.sockets if s.state is not SlotState.OPENING)
-        self._reason_for = {slot.generation for slot in there}
+        # An opening socket may open on the next context. If it has opened on this one instead, and
+        # its +QIOPEN got lost, the module's table shows it as ending.
+        sockets = list(self._session.sockets)
+        opening = {slot.generation for slot in sockets if slot.state is SlotState.OPENING}
+        self._reason_for = {slot.generation for slot in sockets} - opening
+        self._opening_then = opening
 
     def _known_reason(self, slot: Slot) -> NetworkLost | ModuleReset | None:
         return copy.copy(self._reason) if slot.generation in self._reason_for else None
@@ -206,6 +210,7 @@ class Examiner:
             if row is not None and own and row.socket_state in {SocketState.CONNECTED, *ENDING}:
                 self._session.note_opened(slot)
                 if row.socket_state in ENDING:
+                    self._reason_for |= self._opening_then & {slot.generation}
                     self._session.note_remote_closed(slot)
         elif slot.state in {SlotState.OPEN, SlotState.REMOTE_CLOSED}:
             if row is None or (row.socket_state in GONE and not slot.is_listener):

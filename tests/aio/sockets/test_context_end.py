@@ -103,6 +103,21 @@ class TestSaid:
             with pytest.raises(aiobc9x.NetworkLost):
                 await reader.read()
 
+    @pytest.mark.parametrize("closed_is_told", [True, False])
+    @virtual
+    async def test_an_opening_whose_result_got_lost(self, *, closed_is_told: bool) -> None:
+        """It had opened, and ended with the context; nothing of that has come but the last."""
+        lost = Fault(FaultKind.DROP_LINE, on="+QIOPEN")
+        async with Bench(lost, *([] if closed_is_told else [NO_CLOSED])) as bench:
+            modem = await bench.open()
+            await modem.wait_ready()
+            opening = asyncio.create_task(bench.connect())
+            await asyncio.sleep(1)
+            bench.virtual.set_coverage(False)
+            bench.virtual.set_coverage(True)
+            with pytest.raises(aiobc9x.NetworkLost):
+                await (await opening)[0][0].read()
+
     @pytest.mark.parametrize("kind", ["listener", "datagrams"])
     @pytest.mark.parametrize("is_open", [True, False])
     @virtual
