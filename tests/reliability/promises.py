@@ -6,7 +6,7 @@ library changes a limit, the promise changes with it, and the page has to be wri
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import aiobc9x
@@ -89,14 +89,17 @@ class Promise:
 _LINE: Final = "`+QIOPEN` (`open_time` + 5); a lookup 145"
 _QUARANTINE_S: Final = LOCAL_PORT_QUARANTINE_S + REOPENING_S
 
-LINE_LOST: Final = Promise(OPENING_S, _LINE, STEP | {"ConnectFailed"}, DNS_LIMIT_S)
+LINE_LOST: Final = Promise(OPENING_S, _LINE, STEP, DNS_LIMIT_S)
+CORRUPT: Final = replace(LINE_LOST, sees=STEP | {"ConnectFailed", "NameNotFound"})
+"""Wrong bits may turn an answer into another one: ``0,1`` address into ``0,0``, for example."""
+
 ANSWERS: Final = Promise(ANSWER_TIMEOUT_S, "`answer_timeout`", BYTES)
 
 PROMISES: Final = {
     "a line is lost": LINE_LOST,
     "a line comes twice": ANSWERS,
     "a line is late": LINE_LOST,
-    "a line is corrupt": LINE_LOST,
+    "a line is corrupt": CORRUPT,
     "a line is cut off": LINE_LOST,
     "a URC in a line": LINE_LOST,
     "received bytes are lost": ANSWERS,
