@@ -7,17 +7,19 @@ one page.
 from __future__ import annotations
 
 import asyncio
+import shutil
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Final
 
 import click
 
 from aiobc9x import Modem, open_modem
-from aiobc9x.cli.dialogue import Dialogue
+from aiobc9x.cli.dialogue import Dialogue, Group
 from aiobc9x.cli.opening import runs
 from aiobc9x.cli.terminal import Terminal, terminal
 from aiobc9x.core.statistics import Statistics
@@ -26,18 +28,32 @@ from aiobc9x.sim.links import VirtualModule, parse_address
 HOST: Final = "demo.example"
 
 BODY: Final = b"""\
-This page came from a web server on loopback.
-
-The program that fetched it used asyncio's own StreamReader and
-StreamWriter. Between the two stood a serial line at 115200 baud,
-and a virtual BC65 that was told by AT commands what to do.
-
-Bytes that look like protocol stay what they are:
+This page came from a web server on loopback, over a serial line at 115200
+baud and a virtual BC65. Bytes that look like protocol stay what they are:
 
 OK
 +QIURC: "closed",0
 > ERROR
 """
+
+_NONE_LEFT: Final = "ERROR is right: no earlier program has left a socket open on the module."
+
+_STARTING: Final = (
+    Group(r"AT$|ATE|ATV|ATI|AT\+CMEE", "who are you?"),
+    Group(
+        r"AT\+(QSCLK|CPSMS|CEDRXS|CSCON|CGEREP|QNBIOTEVENT|QATWAKEUP|CFUN)",
+        "stay awake, report, radio",
+    ),
+    Group(r'AT\+QICFG="\w+"$|AT\+QISTATE\?', "which settings and sockets?"),
+    Group(r"AT\+QICLOSE", "close all that are left", _NONE_LEFT),
+    Group(r"AT\+QICFG=", "tell lengths with the data"),
+    Group(r"AT\+(CPIN|CEREG|CGATT|CGPADDR)", "SIM, network, address?"),
+)
+_CONNECTED: Final = (
+    Group(r"AT\+QISTATE=1", "who is at the other end?"),
+    Group(r"AT\+(CGATT|CGPADDR)", "is the network still there?"),
+)
+"""What is one row unless all is shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,22 +81,24 @@ class Page:
     metavar="SECONDS",
     help="Time before the module answers.",
 )
+@click.option("--full", is_flag=True, help="Show each command of the start, and all totals.")
 @runs
-async def command(baud: int, latency: float) -> None:
+async def command(baud: int, latency: float, full: bool) -> None:
     """Fetch a page through the virtual module and show the AT dialogue.
 
     It needs no hardware and no network: server, module and program are in this process.
     """
-    await show(terminal(sys.stdout), baud=baud, latency=latency)
+    await show(terminal(sys.stdout), baud=baud, latency=latency, full=full)
 
 
-async def show(screen: Terminal, *, baud: int, latency: float) -> None:
+async def show(screen: Terminal, *, baud: int, latency: float, full: bool = False) -> None:
     """Fetch the page and print each step.
 
     Args:
         screen: Where to print.
         baud: Speed of the virtual line in bits per second, 0 for no limit.
         latency: Seconds before the module answers.
+        full: Show each command of the start, and all totals.
 
     Raises:
         ValueError: A number is negative.
@@ -88,7 +106,7 @@ async def show(screen: Terminal, *, baud: int, latency: float) -> None:
         OSError: The text can't be written.
 
     """
-    story = _Story(screen)
+    story = _Story(screen, full=full)
     try:
         await _tell(story, screen, baud=baud, latency=latency)
     except asyncio.CancelledError:
@@ -101,36 +119,51 @@ async def _tell(story: _Story, screen: Terminal, *, baud: int, latency: float) -
     began = time.monotonic()
     options = parse_address(f"sim://?baud={baud}&latency={latency}&host={HOST}:127.0.0.1")
     async with web_server() as port:
-        screen.write(f"A web server is at 127.0.0.1:{port}; a virtual BC65 stands before it.")
+        screen.folded(
+            f"{screen.arrow(to_module=True)} is what this program writes to a virtual BC65,"
+            f" {screen.arrow(to_module=False)} what that answers. A web server is behind it,"
+            f" at 127.0.0.1:{port}."
+        )
         options = replace(options, on_line=story.dialogue.line, remote_ports={80: port})
         async with VirtualModule(options) as virtual:
-            story.chapter("Bringing the line into step")
+            story.chapter("Starting: a line in step, and a network", _STARTING)
             device = await plug_in(virtual)
             async with open_modem(device, baudrate=baud or 115200) as modem:
-                story.chapter("Waiting for the network")
                 await modem.wait_ready()
                 page = await fetch(story, modem)
             statistics = modem.statistics
     story.chapter("The page")
-    for line in page.raw.decode().splitlines():
+    for line in page.raw.partition(b"\r\n\r\n")[2].decode().splitlines():
         screen.write(f"  {line}".rstrip())
     story.chapter("The totals")
-    for row in totals(page, statistics, time.monotonic() - began):
-        screen.write(row)
+    elapsed = time.monotonic() - began
+    if story.full:
+        for row in totals(page, statistics, elapsed):
+            screen.write(row)
+    else:
+        screen.folded(summary(page, statistics, elapsed))
+    name = program()
+    screen.folded(
+        f"Try next: {name} demo --full (all of it), {name} at --port sim:// (AT commands by hand),"
+        f" {name} doctor --port DEVICE (your module)"
+    )
 
 
 class _Story:
     """The dialogue in chapters."""
 
-    def __init__(self, screen: Terminal) -> None:
-        self._screen = screen
+    def __init__(self, screen: Terminal, *, full: bool) -> None:
+        self._screen, self.full = screen, full
         task = asyncio.current_task()
         assert task is not None
         self.dialogue = Dialogue(screen, fold=True, on_failure=task.cancel)
+        self.dialogue.unfold = full
 
-    def chapter(self, title: str) -> None:
+    def chapter(self, title: str, groups: Sequence[Group] = ()) -> None:
+        """Begin a chapter, in which these commands are one row."""
         self.dialogue.finish()
-        self._screen.title(title)
+        self.dialogue.groups = groups
+        self._screen.title(title, apart=self.full)
 
 
 async def plug_in(virtual: VirtualModule) -> str:
@@ -143,15 +176,14 @@ async def plug_in(virtual: VirtualModule) -> str:
 
 async def fetch(story: _Story, modem: Modem) -> Page:
     """Fetch the page over a connection of the module, as any asyncio program would."""
-    story.chapter(f"Connecting to {HOST}, port 80")
+    story.chapter(f"Connecting to {HOST}, port 80", _CONNECTED)
     reader, writer = await modem.open_connection(HOST, 80)
-    story.chapter("Sending a request, reading the answer")
+    story.chapter("Sending a request, reading the answer, closing", _CONNECTED)
     began = time.monotonic()
     writer.write(f"GET / HTTP/1.0\r\nHost: {HOST}\r\n\r\n".encode())
     await writer.drain()
     raw = await reader.read()
     elapsed = time.monotonic() - began
-    story.chapter("Closing")
     writer.close()
     await writer.wait_closed()
     return Page(raw, elapsed)
@@ -171,6 +203,23 @@ async def web_server() -> AsyncIterator[int]:
 
     async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
         yield server.sockets[0].getsockname()[1]
+
+
+def summary(page: Page, statistics: Statistics, elapsed: float) -> str:
+    """Return the totals in a sentence."""
+    return (
+        f"{len(page.raw)} bytes in {page.elapsed:.2f} s; {statistics.commands} commands,"
+        f" {statistics.errors} of them refused, in {elapsed:.2f} s."
+    )
+
+
+def program() -> str:
+    """Return how this program is started: by its name, if the shell finds it."""
+    if shutil.which("aiobc9x"):
+        return "aiobc9x"
+    python = Path(sys.executable)
+    here = Path.cwd()
+    return f"{python.relative_to(here) if python.is_relative_to(here) else python} -m aiobc9x"
 
 
 def totals(page: Page, statistics: Statistics, elapsed: float) -> list[str]:

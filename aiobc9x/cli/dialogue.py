@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -42,10 +42,57 @@ def _split_payload(text: str) -> tuple[str, str, str]:
 
 
 @dataclass(frozen=True, slots=True)
+class Group:
+    """Commands that are shown as one row where they follow each other.
+
+    Attributes:
+        pattern: What matches each of them.
+        words: What they are for.
+        refused: Why it is right that all of them are refused, where that is usual.
+
+    """
+
+    pattern: str
+    words: str
+    refused: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class _Row:
     at: float
     direction: str
     text: str
+    words: str = ""
+
+
+class _Gathered:
+    """The commands of a group, and their results."""
+
+    def __init__(self, group: Group, at: float, command: str) -> None:
+        self.group, self._at, self._commands = group, at, [command]
+        self._finals: set[str] = set()
+
+    def takes(self, direction: str, text: str, group: Group | None) -> bool:
+        """Take a line that belongs here; return whether it does."""
+        if direction == ">":
+            if group is self.group:
+                self._commands.append(text)
+            return group is self.group
+        if text in _FINAL:
+            self._finals.add(text)
+        return not text.startswith("+QIURC")
+
+    @property
+    def row(self) -> _Row:
+        """One row for all commands."""
+        first, last = self._commands[0], self._commands[-1]
+        text = first if len(self._commands) == 1 else f"{first} … {last}"
+        return _Row(self._at, ">", text, self.group.words)
+
+    @property
+    def final(self) -> str:
+        """The result that all commands have had; empty if they differ."""
+        return "".join(self._finals) if len(self._finals) == 1 else ""
 
 
 class Dialogue:
@@ -59,6 +106,8 @@ class Dialogue:
         clock: Seconds; the first row's time is 0.
 
     Attributes:
+        groups: Which commands become one row; it may be changed after :meth:`finish`.
+        unfold: Show them in rows of their own all the same.
         error: Why a row could not be written, such as a pipe that nobody reads any more.
 
     """
@@ -77,6 +126,9 @@ class Dialogue:
         self._clock = clock
         self._start: float | None = None
         self._held: _Row | None = None
+        self._gathered: _Gathered | None = None
+        self.groups: Sequence[Group] = ()
+        self.unfold = False
         self.error: OSError | None = None
 
     def line(self, direction: str, text: str) -> None:
@@ -96,24 +148,53 @@ class Dialogue:
         now = self._clock()
         if self._start is None:
             self._start = now
-        if self._held is not None and self._held.text not in _FINAL and text in _FINAL:
-            self.finish(text)
+        group = self._group(direction, text)
+        belongs = self._gathered is not None and self._gathered.takes(direction, text, group)
+        if belongs and not self.unfold:
             return
-        self.finish()
+        if self._held is not None and self._held.text not in _FINAL and text in _FINAL:
+            self._flush(text)
+            return
+        self._flush()
+        if not belongs:
+            self._end_group()
+            if group is not None:
+                self._gathered = _Gathered(group, now - self._start, text)
+                if not self.unfold:
+                    return
         self._held = _Row(now - self._start, direction, text)
         if not self._fold:
-            self.finish()
+            self._flush()
 
-    def finish(self, final: str = "") -> None:
-        """Write what is held back, with this final result.
+    def _group(self, direction: str, text: str) -> Group | None:
+        if direction != ">":
+            return None
+        return next((each for each in self.groups if re.match(each.pattern, text)), None)
+
+    def finish(self) -> None:
+        """Write what is held back.
 
         Raises:
             OSError: It can't be written.
 
         """
+        self._flush()
+        self._end_group()
+
+    def _flush(self, final: str = "") -> None:
         row, self._held = self._held, None
         if row is not None:
             self._terminal.write(self._render(row, final))
+
+    def _end_group(self) -> None:
+        gathered, self._gathered = self._gathered, None
+        if gathered is None:
+            return
+        if not self.unfold:
+            self._terminal.write(self._render(gathered.row, gathered.final))
+        if gathered.final == "ERROR" and gathered.group.refused:
+            margin = " " * (_TIME_COLUMNS + _ARROW_COLUMNS)
+            self._terminal.folded(gathered.group.refused, margin)
 
     def _render(self, row: _Row, final: str) -> str:
         screen = self._terminal
@@ -121,7 +202,7 @@ class Dialogue:
         explained = int(screen.columns * _MEANING_SHARE)
         width = screen.columns - _TIME_COLUMNS - _ARROW_COLUMNS
         width -= _FINAL_COLUMNS if self._fold else 0
-        words = screen.fit(meaning(row.text), explained)
+        words = screen.fit(row.words or meaning(row.text), explained)
         room = width - explained - 1 if words or final else width
         shown = screen.fit(_one_line(shortened(row.text), screen), room)
         pieces = [
@@ -138,9 +219,8 @@ class Dialogue:
         return "".join(pieces)
 
     def _arrow(self, *, to_module: bool) -> str:
-        if not self._terminal.unicode:
-            return ("->" if to_module else "<-").ljust(_ARROW_COLUMNS)
-        return (" →" if to_module else " ←").ljust(_ARROW_COLUMNS)
+        arrow = self._terminal.arrow(to_module=to_module)
+        return arrow.rjust(_ARROW_COLUMNS - 1).ljust(_ARROW_COLUMNS)
 
 
 def _one_line(text: str, screen: Terminal) -> str:

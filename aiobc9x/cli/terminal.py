@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import textwrap
 from dataclasses import dataclass
 from typing import Final, TextIO
 
@@ -49,11 +50,23 @@ class Terminal:
         self.stream.write(text + "\n")
         self.stream.flush()
 
-    def title(self, text: str) -> None:
-        """Write a headline, after an empty line."""
+    def title(self, text: str, *, apart: bool = True) -> None:
+        """Write a headline, after an empty line if it stands apart."""
         rule = "─" if self.unicode else "-"
-        self.write()
+        if apart:
+            self.write()
         self.write(self.paint(f"{rule * 2} {text} ".ljust(self.columns, rule), "bold"))
+
+    def folded(self, text: str, margin: str = "") -> None:
+        """Write a text in as many lines as it takes, each behind a margin."""
+        for line in textwrap.wrap(text, self.columns - len(margin), break_on_hyphens=False):
+            self.write(margin + line)
+
+    def arrow(self, *, to_module: bool) -> str:
+        """Return the arrow of a line that goes to the module, or comes from it."""
+        if self.unicode:
+            return "→" if to_module else "←"
+        return "->" if to_module else "<-"
 
     def fit(self, text: str, width: int) -> str:
         """Return ``text`` cut to ``width`` columns, with a mark where something is missing."""

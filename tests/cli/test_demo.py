@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from aiobc9x.cli.demo import BODY, Page, show, totals
+from aiobc9x.cli.demo import BODY, Page, program, show, totals
 from aiobc9x.cli.main import main
 from aiobc9x.cli.terminal import Terminal
 from aiobc9x.core.statistics import Statistics
@@ -19,11 +19,39 @@ from aiobc9x.core.statistics import Statistics
 ROOT = Path(__file__).resolve().parents[2]
 
 
-async def shown(columns: int = 100, *, colour: bool = False) -> str:
+async def shown(columns: int = 100, *, colour: bool = False, full: bool = False) -> str:
     """What the demo prints, over a line without delays."""
     stream = io.StringIO()
-    await show(Terminal(stream, columns=columns, colour=colour), baud=0, latency=0)
+    await show(Terminal(stream, columns=columns, colour=colour), baud=0, latency=0, full=full)
     return stream.getvalue()
+
+
+async def test_it_tells_its_story_on_one_screen() -> None:
+    """What the arrows are, the dialogue, the page, why there are errors, and what to try next."""
+    lines = (await shown(80)).splitlines()
+    assert lines[0].startswith("→ is what this program writes to a virtual BC65, ← what")
+    assert lines.index(next(line for line in lines if "The page" in line)) <= 30
+    assert len(lines) <= 45
+    refused = next(n for n, line in enumerate(lines) if line.endswith("ERROR"))
+    assert "AT+QICLOSE=0 … AT+QICLOSE=5" in lines[refused]
+    assert "ERROR is right: no earlier program" in lines[refused + 1]
+    last = " ".join(lines[-6:])
+    assert "6 of them refused" in last
+    assert "Try next: " in last
+    assert "demo --full" in last
+    assert "at --port sim://" in last
+
+
+async def test_full_shows_each_command() -> None:
+    """And why the last six before the last are refused."""
+    text = await shown(full=True)
+    for number in range(6):
+        assert f"AT+QICLOSE={number} " in text
+    assert len(re.findall(" ERROR$", text.partition("The page")[0], re.MULTILINE)) == 6
+    assert text.count("ERROR is right") == 1
+    assert text.index("AT+QICLOSE=5") < text.index("ERROR is right") < text.index('showlength",1')
+    assert "AT+CEREG?" in text
+    assert "connections       1 opened, 1 closed" in text
 
 
 async def test_dialogue_page_and_totals_are_there() -> None:
@@ -32,9 +60,8 @@ async def test_dialogue_page_and_totals_are_there() -> None:
     assert "AT+QIOPEN=1,0," in text
     assert "CLOSE OK" in text
     assert "".join(f"  {line}".rstrip() + "\n" for line in BODY.decode().splitlines()) in text
-    assert "1 opened, 1 closed" in text
     titles = re.findall(r"^── (.*?) ─", text, re.MULTILINE)
-    assert titles[0] == "Bringing the line into step"
+    assert titles[0] == "Starting: a line in step, and a network"
     assert titles[-2:] == ["The page", "The totals"]
 
 
@@ -42,7 +69,7 @@ async def test_dialogue_page_and_totals_are_there() -> None:
 async def test_it_fits_the_terminal(columns: int) -> None:
     """No row of the dialogue wraps; the page is at most 70 wide."""
     dialogue = (await shown(columns)).partition("The page")[0]
-    assert max(map(len, dialogue.splitlines()[2:])) <= columns
+    assert max(map(len, dialogue.splitlines())) <= columns
 
 
 async def test_colour_changes_nothing_but_colour() -> None:
@@ -59,14 +86,14 @@ async def test_it_ends_when_nobody_reads() -> None:
 
     class Pipe(io.StringIO):
         def write(self, text: str) -> int:
-            if "AT+CFUN?" in text:
+            if "AT+QICLOSE" in text:
                 raise BrokenPipeError(errno.EPIPE, "Broken pipe")
             return super().write(text)
 
     stream = Pipe()
     with pytest.raises(BrokenPipeError):
         await show(Terminal(stream), baud=0, latency=0)
-    assert "ATE0" in stream.getvalue()
+    assert "ATI" in stream.getvalue()
     assert "AT+QIOPEN" not in stream.getvalue()
 
 
@@ -89,7 +116,7 @@ def test_control_c_leaves_no_traceback() -> None:
         cwd=ROOT,
     ) as process:
         assert process.stdout is not None
-        assert process.stdout.readline().startswith("A web server")
+        assert "this program writes" in process.stdout.readline()
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=20)
     assert process.returncode == 130
@@ -100,7 +127,7 @@ def test_the_command_runs(capsys: pytest.CaptureFixture[str]) -> None:
     """Captured output is no terminal, so there is no colour in it."""
     assert main(["demo", "--baud", "0", "--latency", "0"]) == 0
     captured = capsys.readouterr()
-    assert "This page came from a web server on loopback." in captured.out
+    assert "This page came from a web server on loopback" in captured.out
     assert "\x1b" not in captured.out
     assert captured.err == ""
 
@@ -135,3 +162,16 @@ def test_totals_add_up() -> None:
     assert "7, 2 of them answered ERROR" in text
     assert "100 bytes, 25 % of the line" in text
     assert "1.50 s" in text
+
+
+@pytest.mark.parametrize(("found", "name"), [("/usr/bin/aiobc9x", "aiobc9x"), (None, "python")])
+def test_what_to_try_next_can_be_typed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, found: str | None, name: str
+) -> None:
+    """Where no script is installed, by the Python that runs this, as short as it can be."""
+    monkeypatch.setattr("shutil.which", lambda _: found)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / ".venv" / "bin" / "python"))
+    monkeypatch.chdir(tmp_path)
+    expected = "aiobc9x" if found else str(Path(".venv", "bin", "python")) + " -m aiobc9x"
+    assert name in program()
+    assert program() == expected

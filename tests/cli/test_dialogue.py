@@ -2,11 +2,12 @@
 
 import errno
 import io
+import re
 from collections.abc import Callable
 
 import pytest
 
-from aiobc9x.cli.dialogue import Dialogue, shortened
+from aiobc9x.cli.dialogue import Dialogue, Group, shortened
 from aiobc9x.cli.terminal import Terminal
 
 
@@ -162,3 +163,56 @@ def test_payloads_are_shortened(text: str, short: str) -> None:
 def test_secrets_are_not_shown(text: str, shown: str) -> None:
     """What a program tells the virtual module may be what it tells a real one."""
     assert shortened(text) == shown
+
+
+GROUPS = (Group(r"AT\+QICLOSE", "close all", "nothing was open"), Group(r"AT(E|I)", "hello"))
+
+
+def grouped(*lines: str, unfold: bool = False) -> list[str]:
+    """What a dialogue with groups looks like, without times and gaps."""
+    stream = io.StringIO()
+    dialogue = Dialogue(Terminal(stream, columns=80), fold=True, clock=lambda: 1.0)
+    dialogue.groups, dialogue.unfold = GROUPS, unfold
+    for line in lines:
+        dialogue.line(">" if line.startswith("AT") else "<", line)
+    dialogue.finish()
+    return [
+        re.sub(" +", " ", row).removeprefix(" 0.000 ") for row in stream.getvalue().splitlines()
+    ]
+
+
+STARTING = ["ATE0", "OK", "ATI", "BC65", "OK", "AT+QICLOSE=0", "ERROR", "AT+QICLOSE=1", "ERROR"]
+
+
+def test_a_group_is_one_row() -> None:
+    """Of its first and last command; a result that all have stands there, and is explained."""
+    assert grouped(*STARTING, "AT+QIRD=0,1", "OK") == [
+        "→ ATE0 … ATI hello OK",
+        "→ AT+QICLOSE=0 … AT+QICLOSE=1 close all ERROR",
+        " nothing was open",
+        "→ AT+QIRD=0,1 socket 0: read (§2.2.6) OK",
+    ]
+
+
+def test_a_group_that_is_shown_whole_is_explained_too() -> None:
+    """Below its last row."""
+    shown = grouped(*STARTING, "AT+QIRD=0,1", "OK", unfold=True)
+    assert [row.split()[1] for row in shown] == [
+        "ATE0",
+        "ATI",
+        "BC65",
+        "AT+QICLOSE=0",
+        "AT+QICLOSE=1",
+        "was",
+        "AT+QIRD=0,1",
+    ]
+
+
+def test_a_group_that_was_not_refused_needs_no_excuse() -> None:
+    """Different results are told by none; a URC in between ends the group."""
+    lines = ["AT+QICLOSE=0", "OK", "AT+QICLOSE=1", "ERROR"]
+    assert grouped(*lines, '+QIURC: "closed",3', "AT+QICLOSE=2", "OK") == [
+        "→ AT+QICLOSE=0 … AT+QICLOSE=1 close all",
+        '← +QIURC: "closed",3 socket 3: the peer has clo…',
+        "→ AT+QICLOSE=2 close all OK",
+    ]

@@ -80,3 +80,22 @@ def test_a_title_fills_its_line(unicode: bool, rule: str) -> None:
     stream = io.StringIO()
     Terminal(stream, columns=20, unicode=unicode).title("Title")
     assert stream.getvalue() == f"\n{rule * 2} Title {rule * 11}\n"
+
+
+def test_a_text_is_folded_behind_a_margin() -> None:
+    """No line is wider than the terminal; an option is not cut at its hyphen."""
+    stream = io.StringIO()
+    screen = Terminal(stream, columns=60)
+    screen.folded("word " * 20 + "--a-long-option", "    ")
+    lines = stream.getvalue().splitlines()
+    assert len(lines) == 3
+    assert all(line.startswith("    word") for line in lines[:2])
+    assert max(map(len, lines)) <= 60
+    assert lines[-1].endswith(" --a-long-option")
+
+
+@pytest.mark.parametrize(("unicode", "arrows"), [(True, "→←"), (False, "-><-")])
+def test_arrows(unicode: bool, arrows: str) -> None:
+    """In ASCII where there is nothing else."""
+    screen = Terminal(io.StringIO(), unicode=unicode)
+    assert screen.arrow(to_module=True) + screen.arrow(to_module=False) == arrows
