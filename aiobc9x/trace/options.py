@@ -10,7 +10,7 @@ import enum
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, Literal, TypeAlias
 
 __all__ = ["PathLike", "Payloads", "Trace", "trace_of"]
 
@@ -46,7 +46,7 @@ class Trace:
     """
 
     path: PathLike
-    payloads: Payloads = Payloads.WHOLE
+    payloads: Payloads | Literal["whole", "length", "none"] = Payloads.WHOLE
     max_bytes: int = 16 * 1024 * 1024
     keep: int = 4
 
@@ -87,4 +87,5 @@ def trace_of(trace: Trace | PathLike | bool | None, environ: Mapping[str, str]) 
         raise TypeError(f"trace must be a path or a Trace, not {type(trace).__name__}")
     if trace is False or not (path := environ.get("AIOBC9X_TRACE")):
         return None
-    return Trace(path, Payloads(environ.get("AIOBC9X_TRACE_PAYLOADS", Payloads.WHOLE)))
+    payloads: Any = environ.get("AIOBC9X_TRACE_PAYLOADS", Payloads.WHOLE)
+    return Trace(path, payloads)  # which refuses another word

@@ -81,7 +81,7 @@ class Recorder:
         self._wake = threading.Event()
         self._is_closing = threading.Event()
         self._writer = _Writer(trace)
-        self._encoder = _Encoder(trace.payloads)
+        self._encoder = _Encoder(Payloads(trace.payloads))
         self._thread = threading.Thread(target=self._run, name="aiobc9x trace", daemon=True)
         self._thread.start()
         # A program may end without closing its modem.
@@ -237,9 +237,11 @@ class _Writer:
 
     def __init__(self, trace: Trace) -> None:
         self._trace = trace
+        # Absolute, because a program may change its folder while it runs.
+        self._wanted = Path(trace.path).absolute()
         self._path: Path | None = None
         self._file: int | None = None
-        self._header = Header(os.urandom(4).hex(), 0, trace.payloads)
+        self._header = Header(os.urandom(4).hex(), 0, Payloads(trace.payloads))
         self._size = 0
         self._is_torn = self._has_warned = False
         self._retry_at = 0.0
@@ -263,8 +265,7 @@ class _Writer:
         """Say once that records are lost."""
         if not self._has_warned:
             self._has_warned = True
-            name = os.fspath(self._path or self._trace.path)
-            logger.warning("! the trace %s lacks records: %s", name, reason)
+            logger.warning("! the trace %s lacks records: %s", self._path or self._wanted, reason)
 
     def close(self) -> None:
         """Close the file."""
@@ -289,12 +290,12 @@ class _Writer:
         """Open the file, for the first time or again; rotate it if it is full."""
         self.close()
         if self._path is None:
-            self._path, self._file = _open_free(Path(self._trace.path))
+            self._path, self._file = _open_free(self._wanted)
         else:
             self._file = _open_locked(self._path)
         if os.fstat(self._file).st_size >= self._trace.max_bytes:
+            self.close()  # Windows renames no open file
             self._rotate(self._path)
-            self.close()
             self._file = _open_locked(self._path)
         self._size = os.fstat(self._file).st_size
         # What an earlier program wrote may have been torn by its end.
@@ -329,7 +330,8 @@ def _open_free(path: Path) -> tuple[Path, int]:
 
 def _open_locked(path: Path) -> int:
     # Payloads are nobody else's business.
-    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)
+    file = os.open(path, flags, 0o600)
     try:
         if fcntl is not None:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

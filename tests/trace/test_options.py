@@ -29,6 +29,8 @@ class TestArguments:
         assert trace_of(None, {}) is None
         assert trace_of(False, environ) is None
         assert trace_of(Trace("c"), environ) == Trace("c")
+        with pytest.raises(ValueError, match="payloads is 'some'"):
+            trace_of(None, {**environ, "AIOBC9X_TRACE_PAYLOADS": "some"})
 
     @pytest.mark.parametrize("trace", [True, 7, b"x", object()])
     def test_what_is_none(self, trace: Any) -> None:
@@ -58,7 +60,7 @@ class TestArguments:
 
     def test_words_become_members(self) -> None:
         """So that a comparison holds."""
-        assert Trace("x", "none").payloads is Payloads.NONE  # type: ignore[arg-type]  # a word
+        assert Trace("x", "none").payloads is Payloads.NONE
 
 
 def test_a_modem_without_a_trace_loads_no_recorder() -> None:

@@ -146,6 +146,21 @@ class TestFiles:
         found = [told(list(read_trace(each, rotated=False)))[-1] for each in files]
         assert found == [b"%02d" % run * 2500 for run in range(12)][-len(found) :]
 
+    def test_a_program_that_changes_its_folder(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The trace stays where it was begun, also when it is rotated."""
+        monkeypatch.chdir(tmp_path)
+        recorder = recorded(Path("x"), max_bytes=4096)
+        (tmp_path / "other").mkdir()
+        monkeypatch.chdir(tmp_path / "other")
+        for _ in range(2):
+            recorder.received(b"x" * 5000, 1.0)
+            until(lambda: not recorder._queue)
+        recorder.close()
+        assert list((tmp_path / "other").iterdir()) == []
+        assert (tmp_path / "x.1").exists()
+
     def test_parts_of_one_modem(self, tmp_path: Path) -> None:
         """One session goes on in the next file."""
         recorder = recorded(tmp_path / "x", max_bytes=4096)

@@ -1,7 +1,11 @@
 """Words: what lines and decisions mean."""
 
+from typing import get_args
+
 import pytest
 
+from aiobc9x.aio.line.decisions import DECISIONS, UNTOLD
+from aiobc9x.aio.line.subscriptions import ModemEvent
 from aiobc9x.trace.words import decision_words, meaning
 
 
@@ -53,3 +57,11 @@ def test_lines_have_meanings(text: str, words: str) -> None:
 def test_decisions_have_words(event: str, facts: dict[str, object], words: str) -> None:
     """With their details; a later release may have others."""
     assert decision_words(event, facts) == words
+
+
+def test_every_decision_has_words() -> None:
+    """A name alone would be a riddle to whoever reads the trace."""
+    events = {kind.__name__ for kind in DECISIONS}
+    events |= {kind.__name__ for kind in get_args(ModemEvent) if not issubclass(kind, UNTOLD)}
+    events -= {"Dropped"}  # which a slow subscriber gets, and nobody decides
+    assert [event for event in sorted(events) if decision_words(event, {}) == event] == []
