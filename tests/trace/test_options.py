@@ -69,4 +69,4 @@ def test_a_modem_without_a_trace_loads_no_recorder() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
     assert "aiobc9x.trace.options" in loaded
-    assert not loaded & {"aiobc9x.trace.recording", "aiobc9x.trace.records", "json"}
+    assert not loaded & {"aiobc9x.trace.recording", "aiobc9x.trace.records"}
