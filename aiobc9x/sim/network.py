@@ -92,6 +92,7 @@ class LoopbackNetwork:
         self._void: set[int] = set()
         self._paused: set[int] = set()
         self._all_lost: asyncio.Event | None = None
+        self._is_closed = False
         self.node_bytes = options.node_bytes
         self.port_map: dict[int, int] = {}
 
@@ -101,6 +102,7 @@ class LoopbackNetwork:
 
     async def aclose(self) -> None:
         """Release every socket and task; not cancellable without leaks."""
+        self._is_closed = True
         for handle in (*self._tasks, *self._ends, *self._servers):
             self.close(handle, abort=True)
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
@@ -192,7 +194,9 @@ class LoopbackNetwork:
     def connected(self, end: _End) -> None:
         """Note that a socket of the module is open."""
         self._alive.add(end)
-        if end.handle is not None:
+        if self._is_closed:
+            end.transport.abort()  # it was under way when everything else was closed
+        elif end.handle is not None:
             self._ends[end.handle] = end
             if end.handle in self._paused:
                 self.pause(end.handle)
@@ -209,6 +213,8 @@ class LoopbackNetwork:
     def accepted(self, listener: int, end: _TcpEnd) -> int | None:
         """Ask the module for a socket for a client of one of its listeners."""
         self._alive.add(end)
+        if self._is_closed:
+            return None
         address, port = end.transport.get_extra_info("peername")[:2]
         handle = self._events.incoming(listener, address, port, self._clock())
         if handle is not None:

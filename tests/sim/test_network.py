@@ -5,12 +5,13 @@ import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import cast
+from unittest.mock import Mock
 
 import pytest
 
 from aiobc9x.sim.interface import Resolution
 from aiobc9x.sim.links import VirtualModule
-from aiobc9x.sim.network import LoopbackNetwork
+from aiobc9x.sim.network import LoopbackNetwork, _TcpEnd
 from aiobc9x.sim.options import Host, SimOptions
 from tests.conftest import new_files, open_files
 from tests.sim.desk import lines
@@ -337,3 +338,22 @@ async def test_aclose_releases_everything() -> None:
         with contextlib.suppress(ConnectionError):
             assert await reader.read() == b""
     assert asyncio.all_tasks() == before
+
+
+class TestClosing:
+    """What was under way when the network is closed."""
+
+    @pytest.mark.parametrize("handle", [None, 2], ids=["a client", "an opened socket"])
+    async def test_a_connection_that_comes_late(self, handle: int | None) -> None:
+        """It is closed too, and closing waits for it alone."""
+        network = LoopbackNetwork(SimOptions())
+        early, late = _TcpEnd(network, None), _TcpEnd(network, handle)
+        early.transport, transport = Mock(), Mock()
+        network._alive.add(early)
+        closing = asyncio.create_task(network.aclose())
+        await asyncio.sleep(0)
+        late.connection_made(transport)
+        transport.abort.assert_called_once_with()
+        early.connection_lost(None)
+        late.connection_lost(None)
+        await asyncio.wait_for(closing, 5)
