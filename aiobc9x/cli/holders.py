@@ -13,6 +13,8 @@ from typing import Final
 
 PROC: Final = Path("/proc")
 
+_OTHER_ENDS: Final = {"/dev/ptmx", "/dev/pts/ptmx"}
+
 MANAGERS: Final = {"ModemManager": "sudo systemctl stop ModemManager"}
 """Programs that take serial ports by themselves, and how they are stopped."""
 
@@ -37,14 +39,17 @@ class Holder:
 def holders(device: str, proc: Path = PROC) -> list[Holder]:
     """Return who has a device open, this process aside.
 
-    Processes of other users are seen by root alone.
+    Processes of other users are seen by root alone. A program that is the other end of a pseudo
+    terminal, as ``aiobc9x simulate`` is, does not count: it is no rival.
     """
     target = os.path.realpath(device)
-    return [
-        Holder(int(process.name), name_of(process))
-        for process in processes(proc)
-        if int(process.name) != os.getpid() and target in opened(process)
-    ]
+    found = []
+    for process in processes(proc):
+        files = {*opened(process)}
+        is_other_end = target.startswith("/dev/pts/") and not _OTHER_ENDS.isdisjoint(files)
+        if target in files and not is_other_end and int(process.name) != os.getpid():
+            found.append(Holder(int(process.name), name_of(process)))
+    return found
 
 
 def managers(proc: Path = PROC) -> list[str]:

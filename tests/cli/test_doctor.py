@@ -5,6 +5,8 @@ import json
 import os
 import re
 import socket
+import sys
+from asyncio.subprocess import PIPE
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -175,6 +177,27 @@ class TestPort:
         assert failed(found) == ["access"]
         assert "ModemManager (process 7)" in found["access"]["detail"]
         assert found["access"]["advice"] == "sudo systemctl stop ModemManager"
+
+    @needs_pty
+    async def test_locked_by_a_program(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """A real one, which nothing but /proc could name."""
+        code = (
+            "import fcntl, sys; f = open(sys.argv[1], 'r+b', buffering=0)\n"
+            "fcntl.flock(f, fcntl.LOCK_EX); print('locked', flush=True); sys.stdin.read()"
+        )
+        async with VirtualModule(SimOptions()) as module:
+            device = await module.start_pty()
+            rival = await asyncio.create_subprocess_exec(
+                sys.executable, "-c", code, device, stdin=PIPE, stdout=PIPE
+            )
+            assert rival.stdout is not None
+            await rival.stdout.readline()
+            found = await asyncio.to_thread(examined, capsys, device)
+            await rival.communicate(b"")
+        assert failed(found) == ["access"]
+        assert device in found["access"]["detail"]
+        if sys.platform == "linux":
+            assert f"(process {rival.pid})" in found["access"]["detail"]
 
     def test_no_serial_port(self, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
         file = tmp_path / "file"

@@ -36,6 +36,15 @@ def test_each_holder_is_named(tmp_path: Path) -> None:
     assert managers(proc) == ["ModemManager"]
 
 
+def test_the_other_end_of_a_pseudo_terminal_is_no_rival(tmp_path: Path) -> None:
+    """A virtual module holds both ends; who holds one end alone is a rival."""
+    device = Path("/dev/pts/4711")
+    process(tmp_path, 7, "aiobc9x", device, Path("/dev/ptmx"))
+    process(tmp_path, 8, "minicom", device)
+    process(tmp_path, 9, "xterm", Path("/dev/pts/1"), Path("/dev/ptmx"))
+    assert holders(str(device), tmp_path) == [Holder(8, "minicom")]
+
+
 def test_what_may_not_be_seen_is_left_out(tmp_path: Path) -> None:
     """A process that has ended, or a system without /proc."""
     (tmp_path / "proc" / "7").mkdir(parents=True)

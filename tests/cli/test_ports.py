@@ -13,7 +13,7 @@ from aiobc9x.cli import ports
 from aiobc9x.cli.main import main
 from aiobc9x.sim.links import VirtualModule
 from aiobc9x.sim.options import SimOptions
-from tests.support.terminals import COLUMNS, screen
+from tests.support.terminals import COLUMNS, ended, program_in_terminal, screen
 
 needs_pty = pytest.mark.skipif(os.name != "posix", reason="needs pseudo terminals")
 
@@ -152,3 +152,27 @@ def test_wrong_arguments(
 def test_it_fits_a_terminal(columns: int) -> None:
     """Whatever this machine has."""
     assert screen("ports", columns=columns)
+
+
+def test_control_c_while_it_probes() -> None:
+    """130 and no traceback; the port is closed. The port is one that never answers."""
+    code = (
+        "import asyncio, os, sys\n"
+        "from serial.tools import list_ports, list_ports_common\n"
+        "from aiobc9x.cli import ports\n"
+        "from aiobc9x.cli.main import main\n"
+        "other, device = os.openpty()\n"
+        "name = os.ttyname(device)\n"
+        "list_ports.comports = lambda: [list_ports_common.ListPortInfo(name)]\n"
+        "ports.ANSWER_S, ask = 60.0, ports._ask\n"
+        "def asking(*arguments):\n"
+        "    print('asking', flush=True)\n"
+        "    return ask(*arguments)\n"
+        "ports._ask = asking\n"
+        "sys.exit(main(['ports', '--probe']))"
+    )
+    child = program_in_terminal("-c", code)
+    child.expect("asking")
+    child.sendintr()
+    assert ended(child) == 130
+    assert "Traceback" not in str(child.before)

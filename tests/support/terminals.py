@@ -25,9 +25,16 @@ def in_terminal(
     *arguments: str, columns: int = 80, rows: int = 40, env: Mapping[str, str] | None = None
 ) -> Any:
     """Start a command in a terminal of that size."""
+    return program_in_terminal("-m", "aiobc9x", *arguments, columns=columns, rows=rows, env=env)
+
+
+def program_in_terminal(
+    *arguments: str, columns: int = 80, rows: int = 40, env: Mapping[str, str] | None = None
+) -> Any:
+    """Start Python with these arguments in a terminal of that size."""
     return pexpect.spawn(
         sys.executable,
-        ["-m", "aiobc9x", *arguments],
+        [*arguments],
         cwd=str(ROOT),
         env={**os.environ, "TERM": "xterm-256color", **(env or {})},
         dimensions=(rows, columns),
