@@ -64,6 +64,8 @@ class Promise:
         because: Where the number comes from, for the page.
         sees: What a program may see, by the name of the class.
         resolving_s: The same for a program that resolves a name, if that differs.
+        prompted_s: Seconds more at the positions that may leave the module at a prompt: it
+            is filled up first.
         more_s: Seconds beyond that until the listener and the endpoint are open again.
 
     """
@@ -72,6 +74,7 @@ class Promise:
     because: str
     sees: frozenset[str]
     resolving_s: float | None = None
+    prompted_s: float = 0.0
     more_s: float = REOPENING_S
 
     def back_s(self, position: str) -> float:
@@ -79,7 +82,8 @@ class Promise:
         is_resolving = position == "resolving" and self.resolving_s is not None
         own = self.resolving_s if is_resolving else self.within_s
         assert own is not None
-        return own + ON_THE_LINE_S
+        prompted = self.prompted_s if position in {"in prompt", "sending"} else 0.0
+        return own + prompted + ON_THE_LINE_S
 
     def all_back_s(self, position: str) -> float:
         """Return the limit for the listener and the endpoint."""
@@ -118,22 +122,30 @@ PROMISES: Final = {
         "a lost banner shows at the next poll (10), or by a missing `SEND OK` (15)",
         RESTARTED | {"LinkTimeout"},
     ),
-    "silent for a moment": Promise(OPENING_S, _LINE, STEP, DNS_LIMIT_S, _QUARANTINE_S),
+    "silent for a moment": Promise(OPENING_S, _LINE, STEP, DNS_LIMIT_S, more_s=_QUARANTINE_S),
     "silent for long": Promise(
         IN_STEP_S + 5.0,
         "it is asked all the time (5), and filled up first if it was left at a prompt (10);"
         " a lookup 145",
         STEP | {"LinkLost"},
         DNS_LIMIT_S,
-        _QUARANTINE_S,
+        more_s=_QUARANTINE_S,
     ),
     "wedged": Promise(5.0, "it is asked all the time", STEP | {"LinkLost"}),
     "the port hangs up": Promise(
-        POLICY.first_delay + 3.0, "`first_delay` + 3", LINK, more_s=_QUARANTINE_S
+        POLICY.first_delay + 3.0,
+        "`first_delay` + 3; left at a prompt, it is filled up first (10)",
+        LINK,
+        prompted_s=IN_STEP_S,
+        more_s=_QUARANTINE_S,
     ),
     "unplugged": Promise(POLICY.first_delay + 3.0, "`first_delay` + 3", LINK),
     "the serial server is gone": Promise(
-        POLICY.max_delay + 3.0, "`max_delay` + 3", LINK, more_s=_QUARANTINE_S
+        POLICY.max_delay + 3.0,
+        "`max_delay` + 3; left at a prompt, it is filled up first (10)",
+        LINK,
+        prompted_s=IN_STEP_S,
+        more_s=_QUARANTINE_S,
     ),
     "deep sleep": Promise(
         60.0,
@@ -152,7 +164,7 @@ PROMISES: Final = {
         "`+QIOPEN`, and a port that is opened once more (10); a lookup 145",
         STEP | RESTARTED | NETWORK | LINK,
         DNS_LIMIT_S,
-        _QUARANTINE_S,
+        more_s=_QUARANTINE_S,
     ),
 }
 """For each fault of the table, by its name."""

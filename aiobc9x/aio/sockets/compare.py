@@ -79,6 +79,8 @@ class Examiner:
             self._end_vanished(slot, err)
             return
         if row.socket_state in ENDING:
+            # The whole table, because the other sockets tell whether the context has ended.
+            await self.compare()
             self._session.note_remote_closed(slot)
         if isinstance(event, ReadRefused):
             self._session.retry_read(slot, self._driver.time())

@@ -118,6 +118,20 @@ class TestSaid:
             with pytest.raises(aiobc9x.NetworkLost):
                 await (await opening)[0][0].read()
 
+    @virtual
+    async def test_a_send_that_finds_an_end_that_nobody_told(self) -> None:
+        """The whole table is looked at, and shows the listener that no peer can close."""
+        async with Bench(NO_CLOSED) as bench:
+            modem = await bench.open()
+            await modem.command("AT+CGEREP=0")
+            await modem.start_server(lambda _r, _w: None, 2020)
+            (reader, writer), _ = await bench.connect()
+            bench.virtual.set_coverage(False)
+            bench.virtual.set_coverage(True)
+            writer.write(b"unheard")
+            with pytest.raises(aiobc9x.NetworkLost, match="no peer can close"):
+                await reader.read()
+
     @pytest.mark.parametrize("kind", ["listener", "datagrams"])
     @pytest.mark.parametrize("is_open", [True, False])
     @virtual
