@@ -25,6 +25,7 @@ NO_MODULE_OF_THEIR_OWN: Final = {
     "aio/test_foreign_packages": "what the environment must not change",
     "cli/test_questions": "the commands that ask one thing",
     "sim/test_transcripts": "the note's chapter 4 against the whole module",
+    "trace/test_hostile": "whoever reads a trace",
     "wire/commands/test_properties": "what holds for every command",
     "wire/test_former_names": "modules that moved",
     "wire/test_fuzz": "tests/wire/fuzz.py",

@@ -39,6 +39,9 @@ _LOCAL: Final = {4: ipaddress.ip_address("192.0.2.1"), 6: ipaddress.ip_address("
 _NAMELESS: Final = ipaddress.IPv4Address("198.18.0.0")
 """Where the addresses begin that names get which nobody has looked up (RFC 2544)."""
 
+_MOST_BYTES: Final = 60_000
+"""What an IP packet holds, with room for its headers."""
+
 _FIRST_PORT: Final = 49152
 """Where the ports begin that the module chooses."""
 
@@ -310,7 +313,8 @@ class Conversations:
 
 
 def _sent_by(entry: Entry) -> _Sent:
-    return _Sent(entry.data, entry.size_bytes)
+    # The module takes and gives far less at once; more can't be in a packet.
+    return _Sent(entry.data[:_MOST_BYTES], min(entry.size_bytes, _MOST_BYTES))
 
 
 def names_of(known: Mapping[Address, str]) -> dict[bytes, str]:

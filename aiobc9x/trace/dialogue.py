@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from aiobc9x.spec import CONNECT_IDS
 from aiobc9x.trace.decoding import Decoder, Placed
 from aiobc9x.trace.options import Payloads
 from aiobc9x.trace.records import Content, Kind, Record
@@ -121,7 +122,7 @@ class _Session:
             yield _entry(
                 record,
                 EntryKind.DECISION,
-                connect_id if isinstance(connect_id, int) else None,
+                connect_id if isinstance(connect_id, int) and connect_id in CONNECT_IDS else None,
                 record.event,
                 decision_words(record.event, record.facts),
                 facts=record.facts,

@@ -39,6 +39,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, Final
 
+from aiobc9x.spec import CONNECT_IDS
 from aiobc9x.trace.options import PathLike, Payloads
 
 __all__ = [
@@ -60,6 +61,12 @@ LOOK_S: Final = 0.2
 """Seconds between two looks at a file that is followed; our choice."""
 
 _MARK: Final = "aiobc9x_trace"
+
+_WALL_END: Final = 2.0**37
+"""Seconds that no clock has come to: somebody has edited the file."""
+
+_SIZE_END: Final = 2**31
+"""Bytes that no record is about; likewise."""
 
 
 class Kind(enum.StrEnum):
@@ -249,6 +256,8 @@ def _record_of(value: Any, header: Header) -> Record | None:
     try:
         kind = Kind(value["kind"])
         mono, wall, link = float(value["mono"]), float(value["wall"]), int(value["link"])
+        if not (0 <= wall < _WALL_END and abs(mono) < _WALL_END and link >= 0):  # nor NaN
+            return None
         if kind is Kind.DECISION:
             event, facts = str(value["event"]), dict(value.get("facts") or {})
             return Record(kind, mono, wall, link, header, event=event, facts=facts)
@@ -264,7 +273,11 @@ def _content_of(value: dict[str, Any]) -> Content:
         data = str(value.get("text", "")).encode("ascii")
     if not data and "size" not in value:
         raise ValueError("neither bytes nor a size")
+    if not 0 <= int(value.get("size", len(data))) < _SIZE_END:
+        raise ValueError("no size")
     socket, remaining = value.get("socket"), value.get("remaining")
+    if socket is not None and socket not in CONNECT_IDS:
+        raise ValueError("no connect ID")
     return Content(
         data,
         int(value.get("size", len(data))),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from aiobc9x.trace.pcapng import (
     section_header,
     tls_secrets,
 )
+from tests.clients.servers import CARED_FOR
 
 HEAD = (
     section_header("aiobc9x", "made up")
@@ -27,8 +29,9 @@ HEAD = (
 
 def blocks(data: bytes) -> list[Any]:
     """What python-pcapng reads; it has no types."""
-    scanner = pytest.importorskip("pcapng").FileScanner
-    return list(scanner(io.BytesIO(data)))
+    # With CI set, a test that is left out is a failure.
+    library = import_module("pcapng") if CARED_FOR else pytest.importorskip("pcapng")
+    return list(library.FileScanner(io.BytesIO(data)))
 
 
 def test_another_reader_understands_it() -> None:
