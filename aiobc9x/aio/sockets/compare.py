@@ -27,6 +27,10 @@ from aiobc9x.spec import AccessMode, ServiceType, SocketState
 from aiobc9x.wire.commands.radio import Cgatt, Cgpaddr
 from aiobc9x.wire.commands.tcpip import Qistate, SocketStatus
 
+_OWNED = frozenset({ServiceType.TCP_INCOMING, ServiceType.TCP_LISTENER})
+"""The kinds of sockets that nobody may be left with: a client, and a listener, which would let
+clients in that nobody serves, and keep its port from the listener that is opened in its place."""
+
 _IN_USE = frozenset({SlotState.OPENING, SlotState.OPEN, SlotState.REMOTE_CLOSED})
 
 LAST_WORDS_S: Final = 1.0
@@ -137,7 +141,8 @@ class Examiner:
 
         A socket of ours without a row is gone. A row in an ending state is an end whose URC got
         lost. A connected row of an opening socket is an open whose URC got lost (F32). A row
-        without a socket of ours is an incoming connection whose URC got lost (F35).
+        without a socket of ours is an incoming connection whose URC got lost (F35), or a listener
+        whose close the module has not heard.
 
         Args:
             lane: The lane of the commands.
@@ -170,8 +175,7 @@ class Examiner:
             restarted = lost and lane is Lane.RECOVERY
             self._match(slot, found, ModuleReset(_RESTARTED) if restarted else reason)
         for connect_id, row in rows.items():
-            incoming = row.service_type == ServiceType.TCP_INCOMING
-            if incoming and self._session.sockets.get(connect_id) is None:
+            if row.service_type in _OWNED and self._session.sockets.get(connect_id) is None:
                 self._driver.spawn(self._end_orphan, connect_id)
         self._driver.kick()
         return lost

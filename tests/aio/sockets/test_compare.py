@@ -284,3 +284,15 @@ class TestCompare:
             await modem._examiner.compare()
             await asyncio.sleep(5)
             assert bench.open_ids == [0]
+
+    @virtual
+    async def test_listener_that_nobody_has(self) -> None:
+        """It is closed, as it keeps its port and lets clients in that nobody serves."""
+        async with Bench() as bench:
+            modem = await bench.open()
+            bench.earlier_program(f'AT+QIOPEN=1,5,"TCP LISTENER","1.1.1.1",1,{LISTEN_PORT},0,0')
+            await asyncio.sleep(1)
+            assert bench.open_ids == [5]
+            await modem._examiner.compare()
+            await asyncio.sleep(5)
+            assert bench.open_ids == []
