@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import sys
 from collections.abc import AsyncIterator, Iterator
 from datetime import datetime
@@ -185,7 +186,7 @@ class Talk:
             self._paper.show("!", told(exc))
             return
         for said in answer:
-            self._paper.show("<", said, said.encode("latin-1", "replace"))
+            self._paper.show("<", said, bytes_of(said))
         if not answer or answer[-1] != "SEND OK":
             self._paper.show("<", "OK", b"OK")
 
@@ -230,6 +231,14 @@ async def _lines() -> AsyncIterator[str]:
             yield line.decode("utf-8", "replace").rstrip("\r")
     if rest:
         yield rest.decode("utf-8", "replace")
+
+
+def bytes_of(line: str) -> bytes:
+    """Return the bytes of a line that has escapes for those outside ASCII."""
+    return _ESCAPE.sub(lambda match: bytes.fromhex(match[1].decode()), line.encode())
+
+
+_ESCAPE: Final = re.compile(rb"\\x([89a-f][0-9a-f])")
 
 
 def dump(raw: bytes) -> list[str]:

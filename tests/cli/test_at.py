@@ -4,14 +4,16 @@ import asyncio
 import io
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from subprocess import PIPE
 from typing import Any
 
 import pytest
 
-from aiobc9x.cli.at import Paper, dump, printable
+from aiobc9x.cli.at import Paper, bytes_of, dump, printable
 from aiobc9x.cli.terminal import Terminal
 from aiobc9x.sim.links import VirtualModule
 from aiobc9x.sim.options import SimOptions
@@ -73,6 +75,23 @@ class TestPipe:
         kinds = [line.split(" ")[1] for line in text.splitlines()]
         assert kinds == [">", "!", ">", "<", "<"] * 2
         assert re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d > AT\+CPIN=", text)
+
+    def test_control_c_closes_what_was_opened(self) -> None:
+        """130 and no traceback, though the pipe is still open; the module is left clean."""
+        call = [sys.executable, "-m", "aiobc9x", "at", "-vv", "--port", "sim://"]
+        with subprocess.Popen(
+            call, stdin=PIPE, stdout=PIPE, stderr=PIPE, text=True, cwd=ROOT
+        ) as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            process.stdin.write('AT+QIOPEN=1,0,"UDP","10.1.1.1",80\n')
+            process.stdin.flush()
+            assert [process.stdout.readline() for _ in range(2)] == ["OK\n", "+QIOPEN: 0,0\n"]
+            process.send_signal(signal.SIGINT)
+            said = process.stderr.read() if process.stderr else ""
+            assert process.wait(20) == 130
+        assert "Traceback" not in said
+        assert said.index("> AT+QICLOSE=0", said.index("+QIOPEN")) < said.rindex("CLOSE OK")
 
     def test_hex_and_timestamps(self) -> None:
         """Bytes in front, what is printable of them behind."""
@@ -198,3 +217,9 @@ def test_long_lines_are_dumped_in_rows() -> None:
     assert dump(b"") == []
     assert printable(b"a\x00\xff") == "a.."
     assert without_codes("\x1b[33mx\x1b[0m") == ["x"]
+
+
+@pytest.mark.parametrize("raw", [b"plain", b"\x80\xff", b"\\x41", b"a\\b", b"\xe4\\xzz"])
+def test_the_bytes_of_a_line_are_those_that_came(raw: bytes) -> None:
+    """Though lines are text with escapes."""
+    assert bytes_of(raw.decode("ascii", "backslashreplace")) == raw
