@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
 import os
 import time
 from collections.abc import Awaitable, Callable
@@ -266,10 +267,10 @@ class Examination:
                 if isinstance(event, Progress):
                     self._on_progress(": ".join(filter(None, [event.stage, event.detail])))
             await waiting
-        except SimError as exc:
+        except (SimError, TimeoutError) as exc:
+            if stage == "registration":
+                await self._look_at_signal(modem)
             self._bad(stage, told(exc), _sim_advice(exc))
-        except TimeoutError as exc:
-            self._bad(stage, told(exc))
         finally:
             waiting.cancel()
             await asyncio.gather(waiting, return_exceptions=True)
@@ -278,9 +279,10 @@ class Examination:
     async def _passed(self, modem: Modem, first: str, end: str) -> None:
         """Tell of the stages from one up to another, which are all over."""
         for name in [*STEPS][_place(first) : _place(end)]:
-            if name == "signal":
+            if name == "registration":
+                # Not before: a module that is still searching hears nothing yet.
                 await self._look_at_signal(modem)
-            else:
+            if name in _DETAILS:
                 self._good(name, await _DETAILS[name](modem))
 
     async def _look_at_signal(self, modem: Modem) -> None:
@@ -297,6 +299,9 @@ class Examination:
         host = None if self._to is None else self._to[0]
         if host is None:
             self._tell(Finding("DNS", None, f"{servers}; --to HOST:PORT asks for a name"))
+            return
+        if is_address(host):
+            self._good("DNS", f"not needed for {host}; the name servers: {servers}")
             return
         self._on_progress(f"asking for {host}")
         try:
@@ -356,7 +361,7 @@ _DETAILS: Final[dict[str, Callable[[Modem], Awaitable[str]]]] = {
 }
 
 
-def _sim_advice(exc: SimError) -> str:
+def _sim_advice(exc: Exception) -> str:
     return next((advice for kind, advice in _SIM_ADVICE.items() if isinstance(exc, kind)), "")
 
 
@@ -365,6 +370,13 @@ _SIM_ADVICE: Final = {
     PukRequired: "the letter that came with the SIM has the PUK; modem.unblock_sim() takes it",
     SimLocked: "use a SIM of the operator that the module is locked to",
 }
+
+
+def is_address(host: str) -> bool:
+    """Whether a host is an IP address, and no name."""
+    with contextlib.suppress(ValueError):
+        return bool(ipaddress.ip_address(host))
+    return False
 
 
 def group_of(device: str) -> str:

@@ -72,6 +72,25 @@ def test_without_a_goal_the_last_steps_are_not_tried(capsys: pytest.CaptureFixtu
     assert "--to HOST:PORT" in found["connection"]["detail"]
 
 
+def test_a_module_that_searched_first_is_well(
+    capsys: pytest.CaptureFixture[str], peer: int
+) -> None:
+    """It hears nothing until it has found its network; an address needs no name server."""
+    address = f"sim://?register_time=0.5&remote_port=7:{peer}"
+    arguments = ["--to", "127.0.0.1:7", "--timeout", "20"]
+    found = examined(capsys, address, *arguments, code=0)
+    assert failed(found) == []
+    assert found["signal"]["detail"].startswith("-73 dBm")
+    assert found["DNS"]["detail"].startswith("not needed for 127.0.0.1")
+
+
+def test_a_module_that_hears_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    """Signal and registration fail together, in this order."""
+    found = examined(capsys, "sim://?register_time=60")
+    assert failed(found) == ["signal", "registration"]
+    assert "antenna" in found["signal"]["advice"]
+
+
 @pytest.mark.parametrize(
     ("query", "step", "words", "advice"),
     [
