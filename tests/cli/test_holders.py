@@ -21,6 +21,7 @@ def process(proc: Path, pid: int, name: str, *files: Path) -> None:
 
 def test_each_holder_is_named(tmp_path: Path) -> None:
     """By the name and the number of its process; links to the device count as the device."""
+    tmp_path = tmp_path.resolve()  # the system's folder may be behind a link itself
     device, link = tmp_path / "ttyUSB0", tmp_path / "by-id"
     device.touch()
     link.symlink_to(device)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-pexpect = pytest.importorskip("pexpect", reason="needs pseudo terminals")
+pexpect = pytest.importorskip("pexpect")
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -32,6 +32,8 @@ def program_in_terminal(
     *arguments: str, columns: int = 80, rows: int = 40, env: Mapping[str, str] | None = None
 ) -> Any:
     """Start Python with these arguments in a terminal of that size."""
+    if os.name != "posix":
+        pytest.skip("needs pseudo terminals")
     return pexpect.spawn(
         sys.executable,
         [*arguments],

@@ -1,0 +1,47 @@
+"""The log on stderr, as a command's options want it."""
+
+import io
+import logging
+import sys
+
+import pytest
+
+from aiobc9x.cli.opening import Port, hush, listen
+
+
+@pytest.mark.parametrize(
+    ("verbosity", "shown", "hushed"),
+    [
+        (0, ["lost"], []),
+        (1, ["news", "lost"], ["news", "lost"]),
+        (2, ["> AT", "news", "lost"], ["> AT", "news", "lost"]),
+    ],
+)
+def test_a_command_that_tells_warnings_itself_hushes_them(
+    capsys: pytest.CaptureFixture[str], verbosity: int, shown: list[str], hushed: list[str]
+) -> None:
+    """But not what -v asks for."""
+    logger = logging.getLogger("aiobc9x.aio")
+    for is_hushed, expected in ((False, shown), (True, hushed)):
+        listen(verbosity)
+        if is_hushed:
+            hush()
+        logger.debug("> AT")
+        logger.info("news")
+        logger.warning("lost")
+        lines = capsys.readouterr().err.splitlines()
+        assert [line.split(" ms  ")[1] for line in lines] == expected
+
+
+def test_the_log_goes_to_the_stderr_of_the_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A prompt puts its own in place of it, so that lines appear above what is being typed."""
+    listen(0)
+    monkeypatch.setattr(sys, "stderr", above := io.StringIO())
+    logging.getLogger("aiobc9x.aio").warning("lost")
+    assert above.getvalue().endswith(" ms  lost\n")
+
+
+def test_a_port_is_named_without_its_parameters() -> None:
+    """One of them may be a PIN."""
+    assert Port("sim://?pin=1234", {}).name == "sim://"
+    assert Port("/dev/ttyUSB0", {}).name == "/dev/ttyUSB0"
