@@ -145,13 +145,9 @@ class Recorder:
     def _write_all(self, items: list[_Item | None]) -> None:
         encoder = self._encoder
         lines: list[str] = []
-        try:
-            for item in items:
-                lines += encoder.take(item) if item is not None else encoder.rest()
-            lines += encoder.flush()
-        except Exception:  # a bug of this package, which must not end the recording
-            logger.exception("! a record could not be made")
-            self._unwritten += 1
+        for item in items:
+            lines += self._made(encoder.rest() if item is None else encoder.take(item))
+        lines += self._made(encoder.flush())
         if self._overflowed:
             self._writer.warn("the disk is slower than the line")
         if not lines:
@@ -162,6 +158,16 @@ class Recorder:
             self._told = lost
         else:
             self._unwritten += len(lines) - (lost > self._told)
+
+    def _made(self, lines: Iterator[str]) -> list[str]:
+        """Return lines as far as they can be made."""
+        made: list[str] = []
+        try:
+            made.extend(lines)
+        except Exception:  # a bug of this package, which must not end the recording
+            logger.exception("! a record could not be made")
+            self._unwritten += 1
+        return made
 
     def _loss(self, count: int) -> str:
         """Say in the trace itself that something is missing here."""

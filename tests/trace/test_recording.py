@@ -218,6 +218,34 @@ class TestTrouble:
         assert recorder.lost == 1
         assert [r for r in caplog.records if "No space left" in r.getMessage()]
 
+    def test_a_file_system_without_locks(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It is written to all the same."""
+        fcntl = pytest.importorskip("fcntl")
+
+        def flock(_file: int, _operation: int) -> None:
+            raise OSError(errno.ENOLCK, "No locks available")
+
+        monkeypatch.setattr(fcntl, "flock", flock)
+        recorder = recorded(tmp_path / "x")
+        recorder.close()
+        assert recorder.lost == 0
+        assert told(list(read_trace(tmp_path / "x"))) == ["LinkOpened"]
+
+    def test_a_record_that_cannot_be_made(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """A bug here costs that record alone, and is told."""
+        recorder = recorded(tmp_path / "x")
+        recorder.decided("Odd", "no number", {})  # type: ignore[arg-type]  # that is the bug
+        recorder.received(b"there", 2.0)
+        recorder.close()
+        records = list(read_trace(tmp_path / "x"))
+        assert [each for each in told(records) if each != "RecordsLost"] == ["LinkOpened", b"there"]
+        assert recorder.lost == 1
+        assert [r for r in caplog.records if "could not be made" in r.getMessage()]
+
     def test_a_disk_that_hangs(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """The queue has an end, and nothing waits."""
         goes_on, real = threading.Event(), os.write

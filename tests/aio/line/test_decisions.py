@@ -117,26 +117,26 @@ class TestTracedModems:
 
         @virtual
         async def run() -> None:
-            async with Bench(pin="4711", chunk=1) as bench:
-                modem = await bench.open(trace=Trace(tmp_path / "x", payloads), pin="4711")
+            async with Bench(pin="47110815", chunk=1) as bench:
+                modem = await bench.open(trace=Trace(tmp_path / "x", payloads), pin="47110815")
                 await modem.command("ATE1")
                 await echoed(modem, b"hello")
                 with pytest.raises(aiobc9x.CommandError):
-                    await modem.command('AT+CPIN="4711"')
+                    await modem.command('AT+CPIN="47110815"')
                 await modem.aclose()
 
         run()
         text = (tmp_path / "x").read_text()
-        assert "4711" not in text
+        assert "47110815" not in text
         assert "AT+CPIN=..." in text
         assert ("hello" in text) is (payloads is Payloads.WHOLE)
 
     async def test_no_pin_of_an_address(self, tmp_path: Path) -> None:
         """The parameters of sim:// may hold one."""
-        address = f"{ADDRESS}&pin=4711"
+        address = f"{ADDRESS}&pin=47110815"
         async with aiobc9x.open_modem(address, trace=tmp_path / "x", reconnect=None):
             pass
-        assert "4711" not in (tmp_path / "x").read_text()
+        assert "47110815" not in (tmp_path / "x").read_text()
 
     @virtual
     async def test_a_payload_that_looks_like_a_command(self, tmp_path: Path) -> None:
