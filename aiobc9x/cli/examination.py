@@ -29,7 +29,6 @@ from aiobc9x.errors import (
     ModemError,
     PinRequired,
     PortBusy,
-    PortDenied,
     PukRequired,
     SimError,
     SimLocked,
@@ -199,11 +198,8 @@ class Examination:
         self._on_progress("waiting for an answer")
         try:
             modem = await self._port.open(reconnect=None, sync_timeout=_SYNC_S)
-        except PortDenied as exc:
-            self._bad("access", told(exc))
         except PortBusy as exc:
-            here = "; ".join(f"{name} runs here: {MANAGERS[name]}" for name in managers())
-            self._bad("access", told(exc), here or "end it; 'sudo lsof DEVICE' names it")
+            self._bad(self._next(), told(exc), self._who_may_hold_it())
         except WrongModule as exc:
             self._opened()
             self._good("answer", "something answers AT")
@@ -218,6 +214,13 @@ class Examination:
             self._good("answer", self._speed(modem))
             return modem
         raise AssertionError  # _bad() raises
+
+    def _who_may_hold_it(self) -> str:
+        """Say how to find a program that /proc does not show to this user."""
+        if "://" in self._port.address:
+            return "end the other client of the serial server"
+        known = "; ".join(f"{name} runs here: {MANAGERS[name]}" for name in managers())
+        return known or f"end it; 'sudo lsof {self._port.address}' names it"
 
     def _opened(self) -> None:
         if self._next() == "access":

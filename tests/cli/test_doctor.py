@@ -1,6 +1,7 @@
 """From the cold port to an open connection, on modules that have something each."""
 
 import asyncio
+import fcntl
 import json
 import os
 import re
@@ -217,6 +218,49 @@ class TestPort:
         assert device in found["access"]["detail"]
         if sys.platform == "linux":
             assert f"(process {rival.pid})" in found["access"]["detail"]
+
+    async def test_a_serial_server_that_is_taken(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """It says so itself; each step is told once."""
+
+        async def refuse(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(b"Port already in use\r\n")
+            await writer.drain()
+            writer.close()
+
+        async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
+            address = f"socket://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            found = await asyncio.to_thread(examined, capsys, address)
+        assert failed(found) == ["answer"]
+        assert "Port already in use" in found["answer"]["detail"]
+        assert found["answer"]["advice"] == "end the other client of the serial server"
+
+    async def test_a_serial_server_that_is_not_there(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """The step is the answer, as there is no device."""
+        with socket.socket() as unused:
+            unused.bind(("127.0.0.1", 0))
+            address = f"socket://127.0.0.1:{unused.getsockname()[1]}"
+            found = await asyncio.to_thread(examined, capsys, address)
+        assert failed(found) == ["answer"]
+
+    @needs_pty
+    async def test_locked_by_a_program_that_is_not_seen(
+        self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As one of root: the one that is known to take ports is named, with how to stop it."""
+        monkeypatch.setattr(examination, "holders", lambda _: [])
+        monkeypatch.setattr(examination, "managers", lambda: ["ModemManager"])
+        async with VirtualModule(SimOptions()) as module:
+            device = await module.start_pty()
+            rival = os.open(device, os.O_RDWR | os.O_NOCTTY)
+            try:
+                fcntl.flock(rival, fcntl.LOCK_EX)
+                found = await asyncio.to_thread(examined, capsys, device)
+            finally:
+                os.close(rival)
+        assert failed(found) == ["access"]
+        assert "sudo systemctl stop ModemManager" in found["access"]["advice"]
 
     def test_no_serial_port(self, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
         file = tmp_path / "file"
