@@ -2,6 +2,7 @@
 
 Layer: sim. Imports the standard library and ``aiobc9x.spec``; shares no parsing
 code with the library, so that a shared misreading of the note can't cancel out.
+A replay is the exception: ``aiobc9x.trace.replaying`` speaks in the module's place.
 
 ==============  ===========================================================
 module          what it is
