@@ -129,7 +129,8 @@ class Paper:
         rows = dump(raw) if self._as_hex and raw is not None else [printable(text)]
         for row in rows:
             # Not to the stream that was there at the beginning: a prompt puts another in its place.
-            print(stamp + self._screen.paint(mark + row, *_STYLES[kind]), flush=True)
+            shown = self._screen.paint(self._screen.spelled(mark + row), *_STYLES[kind])
+            print(stamp + shown, flush=True)
 
     def log(self, kind: str, text: str, now: datetime | None = None) -> None:
         """Log a line, as ours (``>``) or as the module's."""

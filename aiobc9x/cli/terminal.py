@@ -45,10 +45,14 @@ class Terminal:
 
     def write(self, text: str = "") -> None:
         """Write one line at once, so that a reader of a pipe sees it in time."""
-        if not self.unicode:
-            text = text.replace("§", "section ").encode("ascii", "replace").decode("ascii")
-        self.stream.write(text + "\n")
+        self.stream.write(self.spelled(text) + "\n")
         self.stream.flush()
+
+    def spelled(self, text: str) -> str:
+        """Return a text in characters that the stream has."""
+        if self.unicode:
+            return text
+        return text.replace("§", "section ").encode("ascii", "replace").decode("ascii")
 
     def title(self, text: str, *, apart: bool = True) -> None:
         """Write a headline, after an empty line if it stands apart."""

@@ -208,6 +208,14 @@ def test_nothing_that_a_terminal_would_obey_is_shown(capsys: pytest.CaptureFixtu
     assert "\x1b" not in log.getvalue()
 
 
+def test_an_ascii_terminal_gets_ascii(capsys: pytest.CaptureFixture[str]) -> None:
+    """Our own errors cite the note by a sign that not every terminal has."""
+    screen = Terminal(sys.stdout, unicode=False)
+    paper = Paper(screen, None, timestamps=False, as_hex=False)
+    paper.show("!", "line must start with AT (§2.1.2)")
+    assert capsys.readouterr().out == "! line must start with AT (section 2.1.2)\n"
+
+
 def test_long_lines_are_dumped_in_rows() -> None:
     """Sixteen bytes each, in columns."""
     assert dump(bytes(range(60, 80)))[0] == (
