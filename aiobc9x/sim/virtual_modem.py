@@ -85,11 +85,11 @@ class VirtualModem:
         """Open the line: what :func:`aiobc9x.open_modem` takes as its address.
 
         Raises:
-            OSError: The module is unplugged.
+            FileNotFoundError: The module is unplugged, as the device of a real one is gone then.
 
         """
         if not self._is_plugged_in:
-            raise OSError(5, "Input/output error")
+            raise FileNotFoundError(2, "the virtual module is unplugged")
         protocol = protocol_factory()
         self._line = self._virtual.connect_memory(protocol)
         await asyncio.sleep(0)

@@ -48,6 +48,16 @@ class TestNoHole:
         peer.wait(0.1)
         assert peer.kept(DataReceived) == [DataReceived(slot, b"whole")]
 
+    def test_a_read_that_has_swallowed_what_another_socket_was_pushed(self) -> None:
+        """Its own OK is gone, so nobody knows what else its lost bytes were made up from."""
+        peer = Peer()
+        slot, other = peer.open(), peer.open(access_mode=AccessMode.PUSH)
+        slot.readable = True
+        whole = received(b"x" * 100)
+        peer.turn(READ, whole.replace(b"x" * 40, b"", 1), pushed(1, b"abcdef"), closed(1))
+        peer.wait(12)
+        assert {event.slot for event in peer.kept(Failed)} == {slot, other}
+
     @pytest.mark.parametrize("service", [ServiceType.TCP, ServiceType.UDP])
     def test_data_behind_a_stray_error_belong_to_the_last_read(self, service: ServiceType) -> None:
         """The ERROR was another command's; a stream can't go on without them."""
