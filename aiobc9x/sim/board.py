@@ -163,7 +163,13 @@ class Board:
         self.line(line, lead=lead)
 
     def line(
-        self, line: str, *, data: bytes = b"", separator: bytes = b"", lead: bytes = b"\r\n"
+        self,
+        line: str,
+        *,
+        data: bytes = b"",
+        separator: bytes = b"",
+        lead: bytes = b"\r\n",
+        end: bytes = b"\r\n",
     ) -> None:
         """Say one line between ``<CR><LF>`` (§2.1.2), a payload at its end if there is one."""
         head = lead + line.encode("latin-1") + separator
@@ -179,7 +185,7 @@ class Board:
         elif fault is not None:
             middle = len(data) // 2
             data = data[:middle] + data[middle + fault.count :]
-        self._put(line, head + data + b"\r\n", shown)
+        self._put(line, head + data + end, shown)
 
     def raw(self, key: str, frame: bytes) -> None:
         """Say bytes with a framing of their own, such as the prompt."""

@@ -9,9 +9,6 @@ from collections import deque
 
 from aiobc9x.sim.board import Board
 
-LINE_LIMIT = 4096
-"""Longest command line; a longer one is an ``ERROR``. Ours: the note states no limit."""
-
 LINE_NOISE = " " + "".join(map(chr, range(0x7F, 0x100)))
 """What a line at the wrong speed leaves in front of the next one; skipped."""
 
@@ -48,7 +45,8 @@ class LineEditor:
         if self._board.settings.echo:
             self._board.echo(data[:used])
         self._line += data[:used].translate(None, CONTROL)
-        del self._line[LINE_LIMIT + 1 :]
+        # One byte more than fits shows that the line is too long.
+        del self._line[self._board.options.line_limit + 1 :]
         if end < 0:
             return used
         line = self._line.decode("latin-1").lstrip(LINE_NOISE)

@@ -25,7 +25,7 @@ from aiobc9x.sim.energy import Energy
 from aiobc9x.sim.faults import COMMAND_KINDS, Fault, FaultKind
 from aiobc9x.sim.general import General
 from aiobc9x.sim.interface import Network
-from aiobc9x.sim.lines import LINE_LIMIT, LineEditor, may_prompt
+from aiobc9x.sim.lines import LineEditor, may_prompt
 from aiobc9x.sim.nvram import Nvram
 from aiobc9x.sim.options import SimOptions
 from aiobc9x.sim.params import Command, Refused, parse_command
@@ -92,6 +92,7 @@ class Module:
         self._busy = False
         self.asleep = False
         self._last_heard = -math.inf
+        self._answered = -math.inf
 
     @property
     def nvram(self) -> Nvram:
@@ -326,8 +327,11 @@ class Module:
     def _begin(self) -> None:
         if self._busy or not self._editor.lines or self.board.flooded:
             return
-        self._busy = True
-        self._current = self._editor.lines.popleft()
+        line = self._editor.lines.popleft()
+        # A relative doesn't hear a command that follows an answer at once (F31).
+        if self.board.now < self._answered + self.board.options.deaf_time:
+            return
+        self._busy, self._current = True, line
         latency = self.board.options.latency
         if latency > 0:
             self.board.later(latency, self._execute)
@@ -345,7 +349,7 @@ class Module:
         command = parse_command(line[2:])
         try:
             handler = self._handlers.get(command.name)
-            if handler is None or len(line) > LINE_LIMIT:
+            if handler is None or len(line) > self.board.options.line_limit:
                 _refuse(command)
             handler(command)
             if _is_of_note(command) and command.name != "+QIGETERROR":
@@ -357,6 +361,7 @@ class Module:
 
     def _command_done(self) -> None:
         self._busy = False
+        self._answered = self.board.now
         self._last_heard = self.board.now
         self.board.later(0, self._pump)
 

@@ -55,6 +55,8 @@ class SimOptions:
     strict_baud: bool = False
     echo_data: bool = False
     prompt: Literal["space", "bare", "crlf"] = "space"
+    line_limit: int = 4096
+    deaf_time: float = 0.0
     seed: int = 0
     # life
     boot_time: float = 0.0
@@ -79,6 +81,7 @@ class SimOptions:
     granted_edrx: str = ""
     # sockets
     send_time: float = 0.002
+    pending: Literal["module", "socket"] = "module"
     close_time: float = 0.02
     node_bytes: int = 1360
     buffer_bytes: int = 4096
@@ -90,6 +93,7 @@ class SimOptions:
     timeout_err: Literal[566, 569] = 569
     port_quarantine: float = 120.0
     glued_push: bool = False
+    push_end: bool = True
     # the network
     network_latency: float = 0.0
     dns_time: float = 0.0
@@ -118,6 +122,7 @@ CHOICES: dict[str, tuple[object, ...]] = {
     "link": ("pty", "memory"),
     "prompt": tuple(PROMPTS),
     "cfun": (0, 1, 4),
+    "pending": ("module", "socket"),
     "rearm": ("empty_read", "drained"),
     "incoming_id": ("lowest", "highest"),
     "failed_open": ("keep", "free"),
@@ -126,7 +131,7 @@ CHOICES: dict[str, tuple[object, ...]] = {
 }
 """The values of the parameters that have a fixed set of them."""
 
-AT_LEAST: dict[str, int] = {"node_bytes": 1, "buffer_bytes": 1, "buffer_nodes": 1}
+AT_LEAST: dict[str, int] = {"node_bytes": 1, "buffer_bytes": 1, "buffer_nodes": 1, "line_limit": 64}
 """Lower bounds of the numbers that can't be 0; the rest can't be negative."""
 
 BITS: dict[str, int] = {"granted_tau": 8, "granted_active": 8, "granted_edrx": 4}

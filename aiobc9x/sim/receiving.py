@@ -142,6 +142,7 @@ class Receiver:
                 f'+QIURC: "recv",{socket.connect_id}{length}',
                 data=self.encoded(piece),
                 separator=separator,
+                end=b"\r\n" if board.options.push_end else b"",
             )
 
     def encoded(self, data: bytes) -> bytes:

@@ -48,8 +48,8 @@ class Sends:
     """The two send commands of a module.
 
     Attributes:
-        pending: Whether ``SEND OK`` is still to come; a further send is then an
-            ``ERROR``, whatever its socket (§4.1.2).
+        pending: The connectIDs whose ``SEND OK`` is still to come. A further send is then an
+            ``ERROR``, whatever its socket (§4.1.2), or of the same socket only.
         done: Called when the final result of a send after a prompt has been printed.
 
     """
@@ -58,7 +58,7 @@ class Sends:
         self._board = board
         self._sockets = sockets
         self._mode: DataMode | None = None
-        self.pending = False
+        self.pending: set[int] = set()
         self.done: Callable[[], None] = lambda: None
         self.handlers = {"+QISEND": self._send, "+QISENDEX": self._send}
 
@@ -69,7 +69,8 @@ class Sends:
 
     def reset(self) -> None:
         """Forget a send in progress."""
-        self._mode, self.pending = None, False
+        self._mode = None
+        self.pending.clear()
 
     def _send(self, command: Command) -> None:
         is_hex = command.name == "+QISENDEX"
@@ -109,7 +110,8 @@ class Sends:
             raise Refused(Err.SOCKET_CLOSED)
         if socket.is_listener:
             raise Refused(Err.NOT_ALLOWED)  # §2.2.4, note 3
-        if self.pending:
+        of_all = self._board.options.pending == "module"
+        if self.pending if of_all else connect_id in self.pending:
             raise Refused(Err.BUSY)
         return socket
 
@@ -124,13 +126,14 @@ class Sends:
         board.on_air_at = board.now
 
         def finish() -> None:
-            self.pending = False
+            self.pending.discard(socket.connect_id)
             if not sent:
                 board.last_error = Err.WRITE_FAILED
             board.urc("SEND OK" if sent else "SEND FAIL")
 
         # A module that has just restarted knows of no send.
-        self.pending = board.later(board.options.send_time, finish) is not None
+        if board.later(board.options.send_time, finish) is not None:
+            self.pending.add(socket.connect_id)
 
     def take(self, data: bytes) -> int:
         """Take payload from the front of ``data``; return how many bytes were used."""

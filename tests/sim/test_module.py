@@ -46,6 +46,21 @@ class TestCommandLines:
         assert desk.type("AT+QISEND=0,1440," + "x" * 10_000) == ERROR
         assert desk.type("AT") == OK
 
+    @pytest.mark.parametrize(("size", "answer"), [(64, OK), (65, ERROR)])
+    def test_shorter_lines_only(self, size: int, answer: bytes) -> None:
+        """Relatives take shorter ones."""
+        desk = Desk(SimOptions(line_limit=64))
+        assert desk.type("AT".ljust(size)) == answer
+        assert desk.type("AT") == OK
+
+    def test_a_command_behind_an_answer_is_not_heard(self) -> None:
+        """Relatives need a gap (F31)."""
+        desk = Desk(SimOptions(deaf_time=0.02))
+        assert desk.type("AT") == OK
+        assert desk.type("AT") == b""
+        desk.wait(0.02)
+        assert desk.type("AT") == OK
+
     def test_lines_typed_ahead_are_handled_in_order(self) -> None:
         """Their echo comes at once, each answer after the one before."""
         desk = Desk(SimOptions(latency=0.1), echo=True)

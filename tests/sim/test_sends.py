@@ -186,6 +186,18 @@ class TestOutcome:
         assert desk.wait(1) == SEND_OK
         assert desk.run('AT+QISEND=1,1,"x"') == OK + SEND_OK
 
+    def test_one_send_at_a_time_for_each_socket(self) -> None:
+        """A module may count by socket: only the same one has to wait."""
+        desk = Desk(SimOptions(pending="socket"))
+        desk.open(0)
+        desk.open(1)
+        assert desk.type('AT+QISEND=0,1,"x"') == OK
+        assert desk.type('AT+QISEND=0,1,"x"') == ERROR
+        assert err(desk) == Err.BUSY
+        assert desk.type('AT+QISEND=1,1,"x"') == OK
+        assert desk.wait(1) == SEND_OK + SEND_OK
+        assert desk.run('AT+QISEND=0,1,"x"') == OK + SEND_OK
+
     def test_full_send_buffer(self, desk: Desk) -> None:
         """OK, then SEND FAIL; nothing was sent, and the socket lives."""
         desk.peer.accepts = False

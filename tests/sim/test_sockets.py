@@ -168,6 +168,13 @@ class TestFormats:
         desk.type('AT+QICFG="showlength",1')
         assert desk.hear(peer, b"ab") == b'\r\n+QIURC: "recv",0,2\r\nab\r\n'
 
+    def test_push_without_a_line_end(self) -> None:
+        """Some modules print none of their own; reads have theirs all the same."""
+        desk = Desk(SimOptions(push_end=False))
+        assert desk.hear(desk.open(mode=1), b"ab") == b'\r\n+QIURC: "recv",0\r\nab'
+        desk.hear(desk.open(1), b"ab")
+        assert desk.type("AT+QIRD=1,10") == lines("+QIRD: 2", "ab") + OK
+
     def test_hex(self) -> None:
         """Two digits for each byte; lengths count bytes."""
         desk = Desk()
