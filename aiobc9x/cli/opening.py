@@ -7,17 +7,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import sys
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 import click
 
 from aiobc9x.open import ModemOpening, open_modem
 from aiobc9x.pool import PoolOpening, open_pool
+from aiobc9x.trace.options import trace_of
+
+if TYPE_CHECKING:
+    from aiobc9x.trace.recording import Recorder
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -54,6 +59,14 @@ class Port:
 
         """
         return open_modem(self.address, **{**settings, **self.settings})
+
+    def recorder(self) -> Recorder | None:
+        """Begin to record what is said without a modem, if option or environment say so."""
+        if (trace := trace_of(self.settings["trace"], os.environ)) is None:
+            return None
+        from aiobc9x.trace import recording  # noqa: PLC0415  (most dialogues are not recorded)
+
+        return recording.Recorder(trace)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,6 @@ from aiobc9x.core.events import Lane
 from aiobc9x.core.session import Session
 from aiobc9x.errors import CommandError
 from aiobc9x.spec import CONTEXT_IDS, ConfigKey
-from aiobc9x.trace.recording import Recorder
 from aiobc9x.wire.commands.base import Command, Raw
 from aiobc9x.wire.commands.contexts import Cgdcont, Context
 from aiobc9x.wire.commands.module import Cmee, Echo
@@ -204,10 +203,9 @@ async def as_it_is(port: Port) -> AsyncIterator[Module]:
 
     Cancellation closes the port.
     """
-    baudrate, trace = port.settings["baudrate"], port.settings["trace"]
+    baudrate = port.settings["baudrate"]
     link = await open_link_apart(port.address, SerialSettings(baudrate or BAUDRATES[0]))
-    recorder = None if trace is None else Recorder(trace)
-    driver = Driver(link, Session(baudrate=link.baudrate), recorder)
+    driver = Driver(link, Session(baudrate=link.baudrate), port.recorder())
     try:
         await driver.start()
         await synchronize(driver, SYNC_S, scan=baudrate is None)

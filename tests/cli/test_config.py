@@ -46,6 +46,20 @@ def test_a_module_is_set_as_another_one(
     assert output(capsys, "load", str(file), *port) == f"the module is set as {file} says\n"
 
 
+def test_the_dialogue_can_be_recorded(
+    capsys: pytest.CaptureFixture[str],
+    port: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By the option or the variable, as of all commands that talk to a module."""
+    output(capsys, "show", *port, "--trace", str(tmp_path / "option"))
+    monkeypatch.setenv("AIOBC9X_TRACE", str(tmp_path / "variable"))
+    output(capsys, "show", *port)
+    assert "AT+QSCLK?" in (tmp_path / "option").read_text()
+    assert "AT+QSCLK?" in (tmp_path / "variable").read_text()
+
+
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
