@@ -152,6 +152,8 @@ class ModemOpening(Opening[Modem]):
         poll_interval = 0.0 if sleeps else options.poll_interval
         session = Session(
             baudrate=link.baudrate,
+            # The gap between commands counts from the first one (F31).
+            profile=options.settings.profile,
             poll_interval=poll_interval,
             answer_timeout=options.answer_timeout,
             send_forms=permitted_forms(options.send_form),

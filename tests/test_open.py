@@ -224,6 +224,14 @@ async def test_profile_is_chosen_by_what_the_module_says() -> None:
 
 
 @virtual
+async def test_a_gap_between_commands_counts_from_the_first() -> None:
+    """A module that needs one would not hear the second command of a start (F31)."""
+    async with Bench(deaf_time=0.015) as bench:
+        modem = await bench.open(profile=ModuleProfile(command_gap_ms=20))
+        assert await modem.command("AT+CGMM") == ["BC65"]
+
+
+@virtual
 async def test_sleep_settings_may_be_left_alone() -> None:
     """``allow_sleep=True`` sends none of the commands that forbid it."""
     async with Bench() as bench:
