@@ -23,6 +23,7 @@ LONG: Final = {
     "aio/line/driver.py": "owns every exchange: one object, no part of which stands alone",
     "aio/line/link.py": "opens one byte stream: the ways to open it are steps of one object",
     "trace/replaying.py": "one module that is played: its rules, each a few lines, share all state",
+    "cli/characterizing/measurements.py": "one short function for each habit, with its figures",
     "errors.py": "one exception tree, drawn at its top",
     "modem.py": "every public method with its whole contract; thin bodies",
     "pool.py": "every public method with its whole contract; thin bodies",

@@ -45,6 +45,7 @@ COMMANDS: Final = {
     "proxy": "let local programs connect through modems by SOCKS5 and HTTP, as a service",
     "get": "fetch a file by HTTP, and go on after whatever interrupts it",
     "trace": "show a recorded dialogue, replay it, or give it to Wireshark",
+    "characterize": "measure how a module behaves, and write a profile for open_modem()",
     "simulate": "run the virtual module on a pty or a TCP port, until Ctrl-C",
     "demo": "fetch a page through the virtual module and show the AT dialogue",
 }

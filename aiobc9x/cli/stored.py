@@ -23,6 +23,7 @@ from aiobc9x.aio.line.link import SerialSettings, open_link_apart
 from aiobc9x.cli.main import told
 from aiobc9x.cli.opening import Port
 from aiobc9x.core.events import Lane
+from aiobc9x.core.profile import ModuleProfile
 from aiobc9x.core.session import Session
 from aiobc9x.errors import CommandError
 from aiobc9x.spec import CONTEXT_IDS, ConfigKey
@@ -44,6 +45,9 @@ Values = dict[str, Any]
 
 SYNC_S: Final = 30.0
 """Seconds that the module has for its first answer, as for :func:`aiobc9x.open_modem`."""
+
+GAP_MS: Final = 20
+"""Milliseconds between two commands, because no profile tells of the module (F31)."""
 
 WRITE_GAP_S: Final = 0.05
 """Seconds between two writes to flash memory (F44)."""
@@ -159,6 +163,11 @@ class Module:
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
 
+    @property
+    def baudrate(self) -> int:
+        """Bits per second, as they were told or found."""
+        return self._driver.link.baudrate
+
     async def values(self) -> Values:
         """Ask for all settings; one that the module doesn't tell is left out.
 
@@ -205,7 +214,8 @@ async def as_it_is(port: Port) -> AsyncIterator[Module]:
     """
     baudrate = port.settings["baudrate"]
     link = await open_link_apart(port.address, SerialSettings(baudrate or BAUDRATES[0]))
-    driver = Driver(link, Session(baudrate=link.baudrate), port.recorder())
+    session = Session(baudrate=link.baudrate, profile=ModuleProfile(command_gap_ms=GAP_MS))
+    driver = Driver(link, session, port.recorder())
     try:
         await driver.start()
         await synchronize(driver, SYNC_S, scan=baudrate is None)

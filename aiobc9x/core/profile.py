@@ -102,7 +102,7 @@ class ModuleProfile:
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> ModuleProfile:
-        """Read a profile from a file that :meth:`save` has written.
+        """Read a profile from a file that :meth:`save` or ``aiobc9x characterize`` has written.
 
         A field that the file does not name has its default. The call blocks.
 
@@ -137,7 +137,7 @@ class ModuleProfile:
             raise ValueError(f"{path}: {exc}") from exc
 
 
-_MAKE_ONE: Final = "write one by ModuleProfile.save()"
+_MAKE_ONE: Final = "write one by 'aiobc9x characterize' or ModuleProfile.save()"
 
 _KINDS: Final[dict[type, str]] = {
     str: "a string",

@@ -137,7 +137,7 @@ class TestFile:
         """The message says where a file comes from."""
         path = tmp_path / "module.json"
         path.write_bytes(text.encode("latin-1"))
-        words = r"module\.json is no profile, because it is no JSON .*: write one by ModuleProfile"
+        words = r"module\.json is no profile, because it is no JSON .*: write one by 'aiobc9x char"
         with pytest.raises(ValueError, match=words):
             ModuleProfile.load(path)
 

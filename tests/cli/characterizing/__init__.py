@@ -1,0 +1,1 @@
+"""What finds out the habits of a module."""
