@@ -34,11 +34,13 @@ def program_in_terminal(
     """Start Python with these arguments in a terminal of that size."""
     if os.name != "posix":
         pytest.skip("needs pseudo terminals")
+    # Without a size of the environment's, which would count more than the terminal's own.
+    ours = {name: each for name, each in os.environ.items() if name not in {"COLUMNS", "LINES"}}
     return pexpect.spawn(
         sys.executable,
         [*arguments],
         cwd=str(ROOT),
-        env={**os.environ, "TERM": "xterm-256color", **(env or {})},
+        env={**ours, "TERM": "xterm-256color", **(env or {})},
         dimensions=(rows, columns),
         encoding="utf-8",
         timeout=30,
