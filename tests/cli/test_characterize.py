@@ -18,7 +18,7 @@ from aiobc9x.core.profile import ModuleProfile
 from aiobc9x.sim.options import Host, SimOptions
 from aiobc9x.sim.peers import HOST, ModemPeer
 from aiobc9x.sim.virtual_modem import VirtualModem
-from tests.support.terminals import ended, in_terminal, screen
+from tests.support.terminals import ended, in_terminal, without_codes
 
 MEASURED = Measured(
     module=("Quectel", "BC65"),
@@ -134,7 +134,11 @@ def test_it_fits_a_terminal(peer: int, tmp_path: Path) -> None:
     path = tmp_path / "m.json"
     address = f"sim://?host={HOST}:127.0.0.1&latency=0.002&send_time=0.02"
     options = ("--peer", f"{HOST}:{peer}", "-o", str(path), "--port", address)
-    lines = screen("characterize", *options, columns=80)
+    child: Any = in_terminal("characterize", *options, columns=80)
+    child.timeout = 120
+    assert ended(child) == 0, child.before
+    lines = without_codes(str(child.before))
+    assert max(map(len, lines)) <= 80
     head = [line.rstrip() for line in lines].index("what    verdict    this module")
     rows = [line.split(maxsplit=2) for line in lines[head + 1 : -1] if not line.startswith("the ")]
     assert {row[1] for row in rows} == {"confirmed", "broken", "open"}

@@ -263,28 +263,42 @@ async def pushes(talk: Conversation, peer: Peer, forms: SendForms) -> Pushes:
     """
     echo = EchoSocket(talk, peer, 1, access_mode=AccessMode.PUSH)
     await echo.open()
-    data, (form, _) = pattern(_SHORT), forms.best
+    try:
+        own, whole = await _with_length(echo, forms)
+        separator = await _without_length(echo, forms)
+    finally:
+        await echo.close()
+    return Pushes(own, whole if whole or separator is not None else None, separator)
+
+
+async def _with_length(echo: EchoSocket, forms: SendForms) -> tuple[bool | None, bool]:
+    """Return whether pushed data have a line end of their own, and whether they came whole."""
+    talk, data = echo.talk, pattern(_SHORT)
     talk.framer.push_sockets = {echo.connect_id}
-    talk.pushed.clear()
-    await echo.send(data, form)
-    await talk.until(lambda: talk.pushed or None, forms.patience_s)
-    whole = any(isinstance(s.what, Payload) and s.what.data == data for s in talk.pushed)
-    await talk.command("AT")  # what comes next shows whether the data had a line end
+    try:
+        talk.pushed.clear()
+        await echo.send(data, forms.best[0])
+        await talk.until(lambda: talk.pushed or None, forms.patience_s)
+        whole = any(isinstance(s.what, Payload) and s.what.data == data for s in talk.pushed)
+        await talk.command("AT")  # what comes next shows whether the data had a line end
+    finally:
+        talk.framer.push_sockets = set()
     ends = talk.framer.push_ends
-    own = ends[-1] if ends and whole else None
-    talk.framer.push_sockets = set()
-    separator = None
+    return (ends[-1] if ends and whole else None), whole
+
+
+async def _without_length(echo: EchoSocket, forms: SendForms) -> str | None:
+    """Return what stands in front of pushed data whose length is hidden."""
+    talk, data = echo.talk, pattern(_SHORT)
     await talk.command('AT+QICFG="showlength",0')
     try:
         talk.raw.clear()
-        await echo.send(data, form)
+        await echo.send(data, forms.best[0])
         await talk.until(lambda: True if data in _behind_header(talk) else None, forms.patience_s)
-        if data in (behind := _behind_header(talk)):
-            separator = repr(behind.partition(data)[0])[2:-1]
+        behind = _behind_header(talk)
     finally:
         await talk.command('AT+QICFG="showlength",1')
-        await echo.close()
-    return Pushes(own, whole if whole or separator is not None else None, separator)
+    return repr(behind.partition(data)[0])[2:-1] if data in behind else None
 
 
 def _behind_header(talk: Conversation) -> bytes:

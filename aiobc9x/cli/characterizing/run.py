@@ -42,7 +42,8 @@ async def characterize(port: Port, peer: Peer, on_step: Callable[[str], None]) -
     try:
         measured = Measured()
         on_step("network")
-        # With a gap, as long as nobody knows that the module needs none (F31).
+        # With a gap, as long as nobody knows that the module needs none (F31). A profile also lets
+        # relatives in, of which the habits are what somebody wants to know.
         patient = ModuleProfile(command_gap_ms=GAP_MS)
         async with port.open(reconnect=None, profile=patient) as modem:
             await modem.wait_ready()

@@ -265,6 +265,30 @@ class TestSockets:
         assert told(found, "F38") == ("broken", "3 of 6 opens at once have connected")
 
 
+def test_all_of_it_can_be_recorded_and_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As the dialogue of a modem: with payloads in the trace, and without in the log."""
+
+    async def recorded() -> None:
+        async with VirtualModem(OPTIONS, MemoryNetwork(OPTIONS)) as module:
+            peer, port = ModemPeer(module, tmp_path), port_of(module)
+            port.settings["trace"] = tmp_path / "trace"
+            target = Peer(peer.host, await peer.echo())
+            await characterize(port, target, lambda _: None)
+            await peer.aclose()
+
+    with caplog.at_level("DEBUG", "aiobc9x"):
+        run(recorded())
+    sent = [r.getMessage() for r in caplog.records if r.name == "aiobc9x.cli"]
+    assert "> AT+QIRD=0,1024" in sent
+    assert "> (1440 bytes)" in sent
+    assert not any("0000001." in line for line in sent)
+    trace = (tmp_path / "trace").read_text()
+    assert "AT+QIRD=0,1024" in trace
+    assert "0000001." in trace
+
+
 class TestTrouble:
     """What goes wrong in the middle."""
 
