@@ -198,7 +198,8 @@ class Examiner:
         No peer can end a listener or a datagram socket. If one has ended, so has the context, and
         what else is ending now has ended with it, and not by its peer.
         """
-        states = ((slot, rows.get(slot.connect_id)) for slot in ours)
+        # A close of ours may have overtaken the question, and its socket be ending by that.
+        states = ((slot, rows.get(slot.connect_id)) for slot in ours if slot.state in _IN_USE)
         ending = [slot for slot, row in states if row is not None and row.socket_state in ENDING]
         telling = [slot for slot in ending if slot.is_listener or slot.is_datagram]
         if any(self._known_reason(slot) is None for slot in telling):

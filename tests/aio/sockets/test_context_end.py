@@ -157,6 +157,34 @@ class TestSaid:
             with pytest.raises(aiobc9x.NetworkLost, match="no peer can close"):
                 await (await opening)[0][0].read()
 
+    @pytest.mark.parametrize("kind", ["listener", "datagrams"])
+    @virtual
+    async def test_an_end_that_is_our_own(self, kind: str) -> None:
+        """A close of ours that overtakes the question says nothing of the context."""
+        async with Bench(NO_CLOSED, latency=0.1, close_time=2) as bench:
+            modem = await bench.open()
+            closing: asyncio.AbstractServer | asyncio.DatagramTransport
+            if kind == "listener":
+                closing = await modem.start_server(lambda _r, _w: None, 2020)
+            else:
+                bench.network.serve_udp(9)
+                closing, _ = await modem.create_datagram_endpoint(
+                    DatagramRecorder, remote_addr=(HOST, 9)
+                )
+            (reader, _), peer = await bench.connect()
+            peer.close()
+            occupying = asyncio.create_task(modem.command("AT+CGMM"))
+            await asyncio.sleep(0)
+            comparing = asyncio.create_task(modem._examiner.compare())
+            await asyncio.sleep(0)
+            closing.close()
+            row = f'+QISTATE: 0,"{kind}","",0,2020,3,1,0'  # how the module shows it meanwhile
+            row = row.replace("listener", "TCP LISTENER").replace("datagrams", "UDP")
+            bench.add_fault(Fault(FaultKind.REPLACE_LINE, on="+QISTATE: 0", data=row.encode()))
+            await asyncio.gather(occupying, comparing)
+            assert "AT+QICLOSE=0" in bench.commands
+            assert await reader.read() == b""
+
     @virtual
     async def test_a_peer_that_closes_a_while_behind_it(self) -> None:
         """The context was said to be over, and the connection outlived that: it is EOF."""
