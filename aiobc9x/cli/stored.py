@@ -25,7 +25,7 @@ from aiobc9x.cli.opening import Port
 from aiobc9x.core.events import Lane
 from aiobc9x.core.profile import ModuleProfile
 from aiobc9x.core.session import Session
-from aiobc9x.errors import CommandError
+from aiobc9x.errors import CommandError, ModuleReset
 from aiobc9x.spec import CONTEXT_IDS, ConfigKey
 from aiobc9x.wire.commands.base import Command, Raw
 from aiobc9x.wire.commands.contexts import Cgdcont, Context
@@ -218,12 +218,24 @@ async def as_it_is(port: Port) -> AsyncIterator[Module]:
     driver = Driver(link, session, port.recorder())
     try:
         await driver.start()
-        await synchronize(driver, SYNC_S, scan=baudrate is None)
-        for command in (Echo(False), Cmee(1)):
-            await driver.run(command, lane=Lane.RECOVERY)
+        await _begin(driver, scan=baudrate is None)
         yield Module(driver)
     finally:
         await driver.stop()
+
+
+async def _begin(driver: Driver, *, scan: bool) -> None:
+    """Get an answer; a module that boots as its port is opened gets a second chance."""
+    for is_last in (False, True):
+        try:
+            await synchronize(driver, SYNC_S, scan=scan)
+            for command in (Echo(False), Cmee(1)):
+                await driver.run(command, lane=Lane.RECOVERY)
+        except ModuleReset:
+            if is_last:
+                raise
+        else:
+            return
 
 
 def differences(before: Values, after: Values) -> list[str]:

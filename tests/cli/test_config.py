@@ -60,6 +60,13 @@ def test_the_dialogue_can_be_recorded(
     assert "AT+QSCLK?" in (tmp_path / "variable").read_text()
 
 
+def test_a_module_that_boots_as_its_port_is_opened(capsys: pytest.CaptureFixture[str]) -> None:
+    """It is spoken to again behind its banner."""
+    assert "show_length" in output(capsys, "show", "--port", "sim://?chunk=1")
+    address = "sim://?fault=replace-line;on=OK;after=1;data=RDY"
+    assert "show_length" in output(capsys, "show", "--port", address)
+
+
 @pytest.mark.parametrize(
     ("fault", "words"),
     [

@@ -18,12 +18,12 @@ from aiobc9x.aio.line.link import Link, SerialSettings, open_link_apart
 from aiobc9x.aio.line.trace import DialogueWords
 from aiobc9x.cli.opening import Port
 from aiobc9x.core.exchange import is_final
-from aiobc9x.errors import LinkLost, LinkTimeout
+from aiobc9x.errors import LinkLost, LinkTimeout, ModemError, ModuleReset
 from aiobc9x.spec import CONNECT_IDS, ESC
 from aiobc9x.trace.recording import Recorder
 from aiobc9x.wire.framer import Framer
 from aiobc9x.wire.frames import Damage, Frame, Line, Payload, Prompt
-from aiobc9x.wire.urcs import CloseOk, Urc, parse_urc
+from aiobc9x.wire.urcs import CloseOk, Restart, Urc, parse_urc
 
 logger = logging.getLogger("aiobc9x.cli")
 
@@ -126,6 +126,7 @@ class Conversation:
         self.close_times: list[float | None] = []
         self._link, self._recorder, self._words = link, recorder, DialogueWords()
         self._number, self._lost, self._is_asked = 0, "", False
+        self._is_set_up, self._reset = False, ""
         self._loop, self._news = asyncio.get_running_loop(), asyncio.Event()
 
     def time(self) -> float:
@@ -153,12 +154,15 @@ class Conversation:
 
         Raises:
             LinkLost: The link failed.
+            ModuleReset: The module restarted, so that what was measured is of two lives.
 
         """
         end = self.time() + timeout
         while (found := take()) is None:
             if self._lost:
                 raise LinkLost(self._lost)
+            if self._reset:
+                raise ModuleReset(self._reset)
             if (left := end - self.time()) <= 0:
                 return None
             self._news.clear()
@@ -322,6 +326,7 @@ class Conversation:
         for connect_id in CONNECT_IDS:
             if (await self.command(f"AT+QICLOSE={connect_id}")).ok:
                 await self.urc(CloseOk, None, CLOSE_S)
+        self._is_set_up = True
 
     async def leave(self) -> None:
         """Close what is open, whatever was going on.
@@ -331,6 +336,11 @@ class Conversation:
             LinkTimeout: The module does not answer any more.
 
         """
+        if self._reset:
+            # Nothing of before is left on it.
+            self.open_ids.clear()
+            self.owed, self._is_asked, self._reset = 0, False, ""
+        self._is_set_up = False
         if self._is_asked and not self.owed:
             answer = Response(self.time())
             await self.until(lambda: self._answered(answer), _LEAVE_S)
@@ -349,6 +359,8 @@ class Conversation:
         for frame in self.framer.feed(data):
             self._number += 1
             urc = parse_urc(frame.text) if isinstance(frame, Line) else None
+            if isinstance(urc, Restart) and self._is_set_up:
+                self._reset = f"the module restarted ({urc.text}) while it was measured"
             if urc is not None:
                 self.urcs.append(SaidUrc(self._number, now, urc))
             elif isinstance(frame, Payload) and frame.connect_id is not None:
@@ -384,7 +396,7 @@ async def conversation(port: Port, baudrate: int) -> AsyncIterator[Conversation]
         yield talk
     finally:
         try:
-            with contextlib.suppress(LinkLost, LinkTimeout):  # there is nobody to tidy up for
+            with contextlib.suppress(ModemError):  # there is nobody to tidy up for
                 await talk.leave()
         finally:
             await link.aclose()

@@ -17,7 +17,7 @@ from aiobc9x.cli.main import told
 from aiobc9x.cli.opening import Port
 from aiobc9x.cli.stored import GAP_MS, Values, as_it_is, differences
 from aiobc9x.core.profile import ModuleProfile
-from aiobc9x.errors import LinkLost, ModemError
+from aiobc9x.errors import LinkLost, ModemError, ModuleReset
 
 T = TypeVar("T")
 
@@ -79,6 +79,7 @@ class _Measuring:
 
         Raises:
             LinkLost: The link failed.
+            ModuleReset: The module restarted.
             ConnectFailed: The peer can't be reached.
 
         """
@@ -105,7 +106,7 @@ class _Measuring:
         self._on_step(name.replace("_", " "))
         try:
             found: Any = await measurement
-        except LinkLost:
+        except (LinkLost, ModuleReset):
             raise
         except ModemError as exc:
             self._measured.errors[name] = told(exc)

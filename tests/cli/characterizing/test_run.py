@@ -339,6 +339,35 @@ class TestTrouble:
 
         run(lost())
 
+    def test_a_module_that_restarts(self, tmp_path: Path) -> None:
+        """Figures of two lives are none; the settings are put back all the same."""
+
+        async def restarted() -> None:
+            async with VirtualModem(OPTIONS, MemoryNetwork(OPTIONS)) as module:
+                peer = ModemPeer(module, tmp_path)
+                target = Peer(peer.host, await peer.echo())
+                module.add_fault("reset;on=AT+QIRD;after=10")
+                with pytest.raises(aiobc9x.ModuleReset, match=r"RDY.* while it was measured"):
+                    await characterize(port_of(module), target, lambda _: None)
+                assert module.virtual.module.nvram.show_length == 0
+                await peer.aclose()
+
+        run(restarted())
+
+    @pytest.mark.parametrize(
+        "fault",
+        [
+            "send-fail;after=4",
+            "drop-line;on=SEND OK;after=4",
+            "ignore;on=AT+QISEND=0,1440,",
+            "drop-line;on=>;after=2",
+        ],
+    )
+    def test_one_failure_is_no_limit(self, tmp_path: Path, fault: str) -> None:
+        """A length counts as refused if it is refused twice."""
+        found = measured(tmp_path, fault)
+        assert {each.verdict for each in verdict(found, "F29")} == {"confirmed"}
+
     def test_a_peer_that_is_not_there(self, tmp_path: Path) -> None:
         """Host and port are told, and no socket is left."""
 
