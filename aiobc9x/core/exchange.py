@@ -287,6 +287,10 @@ class Exchange:
             self.deadline = min(now + ANSWER_MARGIN_S, hard)
             self.due = min(self.deadline, self.rest_due)
 
+    def hasten(self, deadline: float) -> None:
+        """Wait for the rest of the answer no longer than until then."""
+        self.deadline, self.due = min(self.deadline, deadline), min(self.due, deadline)
+
     def await_last(self, deadline: float, slack: float) -> None:
         """Wait until then for another final result, because the last one counts (F45)."""
         if not self._awaits_last:

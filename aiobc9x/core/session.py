@@ -390,6 +390,11 @@ class Session:
         size = exchange.size_bytes + (len(exchange.outgoing) if exchange.prompted else 0)
         return max(0.0, now - self._last_traffic - self._byte_s * size)
 
+    def hasten(self, deadline: float) -> None:
+        """Wait for the answer in flight no longer than until then; if it is later, it is lost."""
+        if self._exchange is not None:
+            self._exchange.hasten(deadline)
+
     @property
     def awaits_prompt(self) -> bool:
         """Whether the command in flight has data that it gets behind a prompt still to come."""

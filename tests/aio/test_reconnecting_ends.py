@@ -13,6 +13,7 @@ import pytest
 
 import aiobc9x
 from aiobc9x import LinkLost, ModemState, Reconnect
+from aiobc9x.sim.faults import Fault, FaultKind
 from tests.support.bench import HOST, LISTEN_PORT, PORT, Bench
 from tests.support.clock import running, virtual
 from tests.support.recorders import DatagramRecorder
@@ -97,3 +98,24 @@ async def test_closing_a_modem_whose_module_has_just_fallen_silent(sockets: int)
         await modem.aclose()
         assert running().now - began < 5.0
         bench.silence(False)
+
+
+@pytest.mark.parametrize("late", [None, 4.8], ids=["lost", "late"])
+@virtual
+async def test_a_close_whose_answer_is_lost_or_late(late: float | None) -> None:
+    """The module is asked again before it is given up, so no socket is left on it."""
+    async with Bench() as bench:
+        modem = await bench.open_lasting()
+        await bench.streams()
+        if late is None:
+            bench.add_fault(Fault(FaultKind.IGNORE, on="AT+QICLOSE"))
+        else:
+            busy = asyncio.create_task(modem.command("AT+CGMM"))
+            bench.add_fault(Fault(FaultKind.DELAY_LINE, on="BC65", delay_s=late))
+            await asyncio.sleep(1)
+        began = running().now
+        await modem.aclose()
+        assert bench.open_ids == []
+        assert running().now - began < 8
+        if late is not None:
+            await asyncio.gather(busy, return_exceptions=True)

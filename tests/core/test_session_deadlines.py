@@ -56,6 +56,20 @@ class TestDeadlines:
         peer.wait(0.5)
         assert len(peer.kept(Finished)) == 1
 
+    def test_an_answer_may_be_waited_for_no_longer(self) -> None:
+        """By whoever is closing the modem; a limit that is sooner already stays."""
+        peer = Peer()
+        peer.session.hasten(peer.now)
+        peer.session.queue.add(Job(Qistate()))
+        peer.expect(b"AT+QISTATE?\r")
+        peer.session.hasten(peer.now + 1.0)
+        peer.session.hasten(peer.now + 5.0)
+        peer.wait(0.9)
+        assert peer.kept(Finished) == []
+        peer.wait(0.2)
+        assert len(peer.kept(Finished)) == 1
+        assert len(peer.kept(OutOfStep)) == 1
+
     def test_what_the_note_gives_more_is_never_cut(self) -> None:
         """A short limit of ours is for commands that the module answers by itself."""
         peer = Peer()

@@ -401,6 +401,11 @@ class Driver:
         """Forget a socket that is free again."""
         self._owners.disown(slot)
 
+    def hasten(self) -> None:
+        """Take an answer that is awaited for lost now, and bring the line back in step."""
+        self.session.hasten(self._loop.time())
+        self._watch(self.session.answer_due)
+
     def kick(self) -> None:
         """Have the session asked soon what to write; many calls in one turn count once."""
         self._is_kicked = True
