@@ -40,14 +40,18 @@ check: $(DEV) ## Everything a change must pass: format, lint, types, tests, benc
 	@$(MAKE) --no-print-directory coverage compiled bench-smoke
 	$(call step,all good)
 
-# anyio, httpcore and others ask sniffio which async library runs, where it is installed.
-check-sniffio: $(SNIFFIO) ## Run all tests beside sniffio and trio
-	$(call step,all tests beside sniffio and trio)
-	@$(<D)/bin/python -m pytest -q -n 2
+# What no other package takes part in is the same in every environment: once is enough.
+ALONE := wire core sim model reliability fuzz benchmarks
+without = $(foreach folder,$(1),--ignore=tests/$(folder))
 
-check-lowest: $(LOWEST) ## Run all tests with the lowest versions that pyproject.toml allows
-	$(call step,all tests with the lowest versions)
-	@$(<D)/bin/python -m pytest -q -n 2
+# anyio, httpcore and others ask sniffio which async library runs, where it is installed.
+check-sniffio: $(SNIFFIO) ## Run the tests in which other packages take part beside sniffio and trio
+	$(call step,tests with other packages beside sniffio and trio)
+	@$(<D)/bin/python -m pytest -q -n 2 $(call without,$(ALONE) cli trace)
+
+check-lowest: $(LOWEST) ## Run the same with the lowest versions that pyproject.toml allows
+	$(call step,tests with other packages in their lowest versions)
+	@$(<D)/bin/python -m pytest -q -n 2 $(call without,$(ALONE))
 
 format: $(DEV) ## Reformat the code and mend what the linter can
 	@$(PY) -m ruff check --quiet --fix-only .
