@@ -138,7 +138,8 @@ def test_it_fits_a_terminal(peer: int, tmp_path: Path) -> None:
     child.timeout = 120
     assert ended(child) == 0, child.before
     lines = without_codes(str(child.before))
-    assert max(map(len, lines)) <= 80
+    # But for the path, which is as long as the folder of this test.
+    assert [line for line in lines if len(line.replace(str(path), "")) > 80] == []
     head = [line.rstrip() for line in lines].index("what    verdict    this module")
     rows = [line.split(maxsplit=2) for line in lines[head + 1 : -1] if not line.startswith("the ")]
     assert {row[1] for row in rows} == {"confirmed", "broken", "open"}
