@@ -265,3 +265,41 @@ def test_other_loops_have_no_virtual_time(project: pytest.Pytester) -> None:
             loop.close()
     """
     ran(project, text, passed=1)
+
+
+def test_a_dialogue_is_recorded_once_and_replayed(project: pytest.Pytester) -> None:
+    """The second run talks to the record: it hears what was changed there, and sends the same."""
+    text = """
+        async def test_it(modem):
+            print("the model is", await modem.command("AT+CGMM"))
+    """
+    once = ("--aiobc9x-record", "once", "-s")
+    assert "the model is ['BC65']" in ran(project, text, *once, passed=1)
+    (cassette,) = (project.path / "cassettes" / "test_it").iterdir()
+    recorded = cassette.read_text("utf-8")
+    cassette.write_text(recorded.replace("BC65", "BC92"), "utf-8")
+    assert "the model is ['BC92']" in ran(project, text, *once, passed=1)
+    assert "the model is ['BC92']" in ran(project, text, "--aiobc9x-record", "none", "-s", passed=1)
+    assert "the model is ['BC65']" in ran(project, text, "--aiobc9x-record", "all", "-s", passed=1)
+    assert "BC92" not in cassette.read_text("utf-8")
+
+
+def test_what_was_not_recorded_is_missing(project: pytest.Pytester) -> None:
+    """With ``none`` nothing is recorded, and the test says what to do."""
+    text = """
+        async def test_it(modem):
+            pass
+    """
+    said = ran(project, text, "--aiobc9x-record", "none", errors=1)
+    assert "use --aiobc9x-record once" in said
+    assert not (project.path / "cassettes").exists()
+
+
+def test_a_dialogue_that_has_changed_fails_the_test(project: pytest.Pytester) -> None:
+    """A command that was not recorded is refused, so that nobody believes an old record."""
+    ask = """
+        async def test_it(modem):
+            await modem.command("AT+{}")
+    """
+    ran(project, ask.format("CGMM"), "--aiobc9x-record", "once", passed=1)
+    ran(project, ask.format("CGMR"), "--aiobc9x-record", "once", failed=1)
