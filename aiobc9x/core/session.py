@@ -1265,8 +1265,9 @@ class Session:
         # Pushed data that lost bytes may have taken the answer with them. In recovery, answers are
         # missing for other reasons.
         if not (isinstance(exchange.purpose, Job) and exchange.purpose.lane is _RECOVERY):
-            # The payload of a damaged read has taken its own OK, and whole pushes perhaps.
-            since = exchange.started if exchange.damage is None else None
+            # A payload that lost bytes has taken its own OK instead, and whole pushes perhaps.
+            is_torn = exchange.damage is not None or exchange.payload is not None
+            since = None if is_torn else exchange.started
             loss = Loss("an answer got lost while they came", spares_read=True)
             self._act(self._unsolicited.break_pushes(loss, since=since))
         if exchange.damage is not None:

@@ -53,8 +53,9 @@ UNSURE_MAX_S: Final = 5.0
 """The most seconds that pushed data are held while it is not known how this module ends them.
 Ours."""
 
-PROOFS_MAX: Final = 3
-"""Payloads by which a module's habit is proven as well as can be. Ours."""
+PROOFS_MAX: Final = 64
+"""Payloads by which a module's habit is proven as well as can be: seven in a row that have lost two
+bytes each must contradict it then. A noisy line brings two or three of them. Ours."""
 
 LATE_OK_S: Final = 5.0
 """Seconds after the end of a send in which its missing ``OK`` may still come (F23). Ours."""

@@ -48,13 +48,15 @@ class TestNoHole:
         peer.wait(0.1)
         assert peer.kept(DataReceived) == [DataReceived(slot, b"whole")]
 
-    def test_a_read_that_has_swallowed_what_another_socket_was_pushed(self) -> None:
+    @pytest.mark.parametrize("left", [-7, 0, 4, 12])
+    def test_a_read_that_has_swallowed_what_another_socket_was_pushed(self, left: int) -> None:
         """Its own OK is gone, so nobody knows what else its lost bytes were made up from."""
         peer = Peer()
         slot, other = peer.open(), peer.open(access_mode=AccessMode.PUSH)
         slot.readable = True
-        whole = received(b"x" * 100)
-        peer.turn(READ, whole.replace(b"x" * 40, b"", 1), pushed(1, b"abcdef"), closed(1))
+        whole, behind = received(b"x" * 200), pushed(1, b"abcdef") + closed(1)
+        lost = len(whole) - whole.rindex(b"x") - 1 + len(behind) - left
+        peer.turn(READ, whole.replace(b"x" * lost, b"", 1), behind)
         peer.wait(12)
         assert {event.slot for event in peer.kept(Failed)} == {slot, other}
 
