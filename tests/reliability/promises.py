@@ -120,7 +120,8 @@ PROMISES: Final = {
     "the module restarts": Promise(
         SEND_S,
         "a lost banner shows at the next poll (10), or by a missing `SEND OK` (15)",
-        RESTARTED | {"LinkTimeout"},
+        # A module that has restarted unseen may refuse an opening, before it has a network again.
+        RESTARTED | {"LinkTimeout", "NetworkUnreachable"},
     ),
     "silent for a moment": Promise(OPENING_S, _LINE, STEP, DNS_LIMIT_S, more_s=_QUARANTINE_S),
     "silent for long": Promise(
