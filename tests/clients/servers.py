@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -57,11 +58,16 @@ def program(package: str, *names: str) -> str:
 
 
 def free_port() -> int:
-    """Return a port of loopback that nobody uses just now."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port of loopback that nobody uses just now.
+
+    Below those that systems give to outgoing connections, which would take it while a server that
+    comes back is away.
+    """
+    while True:
+        port = random.randint(20_000, 32_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind((LOOPBACK, port))
+            return port
 
 
 async def accepts(port: int) -> bool:

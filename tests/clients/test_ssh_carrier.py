@@ -18,7 +18,7 @@ import aiobc9x
 from aiobc9x import LinkLost, ModemState, Reconnect
 from aiobc9x.sim.links import VirtualModule
 from aiobc9x.sim.options import Host, SimOptions
-from tests.clients.servers import LOOPBACK
+from tests.clients.servers import LOOPBACK, free_port
 from tests.support.loopback import echo, exchange, server
 from tests.support.pages import ROOT, blocks
 
@@ -50,14 +50,14 @@ class Site:
     Attributes:
         module: The module there.
         serial_port: The port of the serial server.
-        ssh_port: The port of the SSH server, once it has run.
+        ssh_port: The port of the SSH server.
         connections: Those to the SSH server.
 
     """
 
     def __init__(self, folder: Path, module: VirtualModule, serial_port: int) -> None:
         self.folder, self.module, self.serial_port = folder, module, serial_port
-        self.ssh_port = 0
+        self.ssh_port = free_port()
         self.connections: list[asyncssh.SSHServerConnection] = []
         self.host_key = asyncssh.generate_private_key("ssh-ed25519")
         self._user_key = asyncssh.generate_private_key("ssh-ed25519")
