@@ -69,6 +69,7 @@ class Site:
         listener = await asyncssh.listen(
             LOOPBACK,
             self.ssh_port,
+            reuse_address=True,  # which is no default of asyncssh's older versions
             server_factory=lambda: Door(self),
             server_host_keys=[self.host_key],
             authorized_client_keys=asyncssh.import_authorized_keys(
