@@ -12,7 +12,8 @@ bytes from the module. It is no task, because waking one costs a quarter of a co
 
 Everything that happens to the session happens in turns, one at a time: bytes have arrived, a
 command was requested, a deadline has passed, or a socket wants the line. See
-:meth:`Driver._turn`.
+:meth:`Driver._turn`. The module is long for that reason: the driver is one object, and each part
+of it is a beginning or a consequence of a turn.
 
 Work is often started from a callback of the loop, where there is no current task. An anyio task
 group can't start a task from there, because it asks sniffio for the running library, and sniffio
