@@ -46,6 +46,10 @@ ABORT_LIMIT_S: Final = 1.0
 
 _READ_BYTES: Final = 4096
 
+_DISCONNECTED: Final = "the device is disconnected"
+_GONE: Final = (errno.EIO, errno.ENODEV, errno.ENXIO)
+"""Numbers of errors by which drivers tell an unplug."""
+
 _LATE: Final[set[asyncio.Task[None]]] = set()
 """Closes of links that were opened after they had been given up; asyncio keeps no task alive."""
 
@@ -556,6 +560,12 @@ def _port_error(device: str, exc: Exception) -> LinkLost:
     return LinkLost(f"can't open {device} as a serial port: {exc}")
 
 
+def _lost(exc: OSError) -> str:
+    """Say why an open device can't be read or written any more."""
+    reason = exc.strerror or str(exc)
+    return f"{_DISCONNECTED} ({reason})" if exc.errno in _GONE else reason
+
+
 if sys.platform == "win32":
     _Port = serial.Serial
 else:
@@ -577,11 +587,11 @@ else:
             except (BlockingIOError, InterruptedError):
                 return b""
             except OSError as exc:
-                reason = exc.strerror or str(exc)
+                reason = _lost(exc)
             else:
                 if data:
                     return data
-                reason = "the device is disconnected"
+                reason = _DISCONNECTED
             self._gone(reason)
             raise serial.SerialException(errno.EIO, reason)
 
@@ -592,7 +602,7 @@ else:
             except (BlockingIOError, InterruptedError):
                 raise
             except OSError as exc:
-                self._gone(exc.strerror or str(exc))
+                self._gone(_lost(exc))
                 return len(data)
 
         def flush(self) -> None:

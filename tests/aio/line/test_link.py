@@ -251,6 +251,22 @@ class TestSerial:
         link.write(b"into the void")
         await link.aclose()
 
+    @pytest.mark.parametrize("number", [errno.EIO, errno.ENODEV, errno.ENXIO])
+    @pytest.mark.parametrize("call", ["read", "write"])
+    async def test_an_unplug_is_told_in_one_way(
+        self, pty: tuple[int, str], call: str, number: int
+    ) -> None:
+        """Whichever call meets it, and by whichever number the driver tells it."""
+        link = await open_link(pty[1], SETTINGS)
+        with patch.object(link_module.os, call, side_effect=OSError(number, os.strerror(number))):
+            if call == "read":
+                os.write(pty[0], b"x")
+            else:
+                link.write(b"x")
+            reason = await read_end(link)
+        assert f"the device is disconnected ({os.strerror(number)})" in reason
+        await link.aclose()
+
     async def test_hang_up_while_writing(self) -> None:
         """Bytes that can't be written any more end the link, without a traceback in the log."""
         master, slave = os.openpty()
