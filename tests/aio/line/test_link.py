@@ -258,7 +258,7 @@ class TestSerial:
     ) -> None:
         """Whichever call meets it, and by whichever number the driver tells it."""
         link = await open_link(pty[1], SETTINGS)
-        with patch.object(link_module.os, call, side_effect=OSError(number, os.strerror(number))):
+        with patch.object(os, call, side_effect=OSError(number, os.strerror(number))):
             if call == "read":
                 os.write(pty[0], b"x")
             else:
