@@ -48,6 +48,10 @@ SHELLS: Final = {"sh", "shell", "bash", "console"}
 PAGE: Final = b"HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\n\r\nhello from the loopback\n"
 
 
+START_PAGES: Final = ["docs/start/without-a-module.md", "docs/start/real-module.md"]
+
+NAMES: Final = {page: page.relative_to(ROOT).as_posix() for page in PAGES}
+
 PYTHON: Final = [block for block in blocks(PAGES) if block.language == "python"]
 FRAGMENTS: Final = [block for block in PYTHON if not block.is_program]
 PROGRAMS: Final = [
@@ -132,7 +136,7 @@ async def run_program(block: Block, address: str, folder: Path) -> None:
     assert b"Traceback" not in output
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/quickstart.md"])
+@pytest.mark.parametrize("page", ["README.md", *START_PAGES])
 async def test_without_a_module(page: str, tmp_path: Path) -> None:
     """The address that a page gives for its program works as printed; only the port is ours."""
     block = next(block for block in PROGRAMS if block.page == page)
@@ -152,7 +156,7 @@ def test_fragments_compile(block: Block) -> None:
 
 def test_there_are_examples() -> None:
     """The collection above finds something."""
-    assert {block.page for block in PROGRAMS} >= {"README.md", "docs/quickstart.md"}
+    assert {block.page for block in PROGRAMS} >= {"README.md", *START_PAGES}
     assert {"make demo", "make test"} <= {line.partition("#")[0].strip() for line in commands()}
 
 
@@ -209,7 +213,7 @@ def understand(command: click.Command, arguments: list[str]) -> None:
         command.make_context(command.name, arguments)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=NAMES.get)
 def test_links_lead_somewhere(page: Path) -> None:
     """Relative links name files that exist."""
     for target in re.findall(r"\]\(([^)#]+)\)", page.read_text("utf-8")):
@@ -223,7 +227,7 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w -]", "", each.lower()).replace(" ", "-") for each in headings}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=NAMES.get)
 def test_anchors_are_headings(page: Path) -> None:
     """A link into a page names a heading of it."""
     for target, anchor in re.findall(r"\]\(([^)#]*)#([^)]+)\)", page.read_text("utf-8")):
@@ -366,7 +370,7 @@ def known_tests() -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=NAMES.get)
 def test_tests_that_a_page_names_exist(page: Path) -> None:
     """A test is named by its node ID."""
     named = set(re.findall(r"\btests/[\w/]+\.py::[\w:]+", page.read_text("utf-8")))

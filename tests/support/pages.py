@@ -18,9 +18,7 @@ PAGES: Final = [
     ROOT / "README.md",
     ROOT / "CHANGELOG.md",
     ROOT / "CONTRIBUTING.md",
-    *sorted((ROOT / "docs").glob("*.md")),
-    *DECISION_PAGES,
-    *CLIENT_PAGES,
+    *sorted((ROOT / "docs").rglob("*.md")),
 ]
 
 DEVICE: Final = '"/dev/ttyUSB0"'
