@@ -94,15 +94,18 @@ clean: ## Remove what the other targets made
 	find . -name __pycache__ -prune -exec rm -rf {} +
 	rm -rf ./*.egg-info
 
-# What is installed into each, by the Python of that environment.
-pip = $(@D)/bin/python -m pip install --disable-pip-version-check
+# What is installed into each, by the Python of that environment. Groups are new in pip 25.1; the pip
+# that a Python brings is as old as that Python.
+EXTRAS := cli,http,metrics
+python = $(@D)/bin/python
+pip = $(python) -m pip install --disable-pip-version-check
+grouped = $(pip) --upgrade 'pip>=25.1' && $(pip)
 $(RUNTIME): install = $(pip) --editable '.[cli]'
-$(DEV): install = $(pip) --editable '.[dev]'
-$(SNIFFIO): install = $(pip) --editable '.[test]' sniffio trio
-# uv takes the lowest versions of what is named here and in pyproject.toml: of cli, http and metrics
-# too, which the extra "test" only refers to.
-$(LOWEST): install = $(pip) uv && $(@D)/bin/python -m uv pip install --python $(@D)/bin/python \
-    --resolution lowest-direct --editable '.[cli,http,metrics,test]'
+$(DEV): install = $(grouped) --group dev --editable '.[$(EXTRAS),plot]'
+$(SNIFFIO): install = $(grouped) --group test --editable '.[$(EXTRAS)]' sniffio trio
+# uv takes the lowest versions of what pyproject.toml names for them.
+$(LOWEST): install = $(pip) uv && $(python) -m uv pip install --python $(python) \
+    --resolution lowest-direct --group test --editable '.[$(EXTRAS)]'
 $(RUNTIME) $(DEV) $(SNIFFIO) $(LOWEST): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	    echo 'Python 3.11 or newer is needed. Is there another one? Try: make PYTHON=python3.12 ...' >&2; \

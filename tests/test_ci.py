@@ -12,6 +12,7 @@ WORKFLOWS: Final = {
 RUN: Final = (ROOT / ".ci/run").read_text("utf-8")
 MAKEFILE: Final = (ROOT / "Makefile").read_text("utf-8")
 HOOKS: Final = (ROOT / ".pre-commit-config.yaml").read_text("utf-8")
+PROJECT: Final = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 
 MAKE: Final = re.compile(r"\bmake (?:--[\w-]+ )*((?:[a-z][a-z-]*(?: |$))+)", re.MULTILINE)
 
@@ -45,8 +46,8 @@ def test_the_same_servers_are_installed() -> None:
 
 def test_every_python_is_tested_and_built() -> None:
     """The versions of pyproject.toml are those of both matrices."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    found = [re.fullmatch(r".* :: (3\.\d+)", each) for each in project["classifiers"]]
+    classifiers = PROJECT["project"]["classifiers"]
+    found = [re.fullmatch(r".* :: (3\.\d+)", each) for each in classifiers]
     versions = [match[1] for match in found if match]
     for name in ("check.yml", "wheels.yml"):
         listed = re.findall(r"python: \[(.+)\]", WORKFLOWS[name])
@@ -62,6 +63,16 @@ def test_paths_of_tests_exist() -> None:
 
 def _code(text: str) -> list[str]:
     return [line.partition("#")[0] for line in text.splitlines()]
+
+
+def test_what_is_installed_exists() -> None:
+    """Groups and extras that they name are in pyproject.toml; pip only warns of others."""
+    names = dict(re.findall(r"^(EXTRAS) := (.+)$", MAKEFILE, re.MULTILINE))
+    for text in (*WORKFLOWS.values(), RUN, MAKEFILE.replace("$(EXTRAS)", names["EXTRAS"])):
+        code = "\n".join(_code(text))
+        assert set(re.findall(r"--group (\S+)", code)) <= PROJECT["dependency-groups"].keys()
+        extras = {each for some in re.findall(r"'\.\[(.+?)\]'", code) for each in some.split(",")}
+        assert extras <= PROJECT["project"]["optional-dependencies"].keys()
 
 
 def test_hooks_need_no_other_repository() -> None:

@@ -196,9 +196,12 @@ def test_commands_exist(line: str) -> None:
         case ["export", variable]:
             assert re.match(r"[A-Z0-9_]+=", variable)
         case ["pip", "install", *what]:
-            extras = re.findall(r"\[(.+?)\]", " ".join(what))
-            project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-            assert set(extras) <= project["optional-dependencies"].keys()
+            extras = ",".join(re.findall(r"\[(.+?)\]", " ".join(what)))
+            settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+            known = settings["project"]["optional-dependencies"].keys()
+            assert set(filter(None, extras.split(","))) <= known
+            groups = re.findall(r"--group (\S+)", " ".join(what))
+            assert set(groups) <= settings["dependency-groups"].keys()
         case _:
             pytest.fail(f"no check for {line!r}")
 
