@@ -41,7 +41,7 @@ check: $(DEV) ## Everything a change must pass: format, lint, types, tests, benc
 	$(call step,all good)
 
 # What no other package takes part in is the same in every environment: once is enough.
-ALONE := wire core sim model reliability fuzz benchmarks
+ALONE := wire core sim model reliability fuzz benchmarks distribution
 without = $(foreach folder,$(1),--ignore=tests/$(folder))
 
 # anyio, httpcore and others ask sniffio which async library runs, where it is installed.

@@ -1,10 +1,13 @@
-"""Build the optional extension modules; everything else stands in pyproject.toml.
+"""Build the optional extension modules, and fit README.md for a package index.
+
+Everything else stands in pyproject.toml.
 
 ``AIOBC9X_EXTENSION=0`` builds none. With 1 a module that can't be built is an error; without
 the variable the package is then installed without them, and works the same.
 """
 
 import os
+import re
 import runpy
 from pathlib import Path
 
@@ -21,6 +24,12 @@ DIRECTIVES = {
     "wraparound": False,
     "freethreading_compatible": True,  # a framer belongs to one thread, and shares nothing
 }
+LOCAL = re.compile(
+    r"(?P<code>^```.*?^```|`[^`\n]+`)"
+    r"|!\[[^\]]*\]\((?!https?:)[^)]*\)\n*"
+    r"|\[(?P<words>[^\]]+)\]\((?!https?:)[^)]*\)",
+    re.DOTALL | re.MULTILINE,
+)
 
 
 class BuildStamped(build_ext):
@@ -76,4 +85,18 @@ def extensions() -> list[Extension]:
     return made
 
 
-setup(ext_modules=extensions(), cmdclass={"build_ext": BuildStamped})
+def readme() -> str:
+    """README.md as an index shows it, where a path of the repository leads nowhere.
+
+    Its pictures go; of its links the words stay. Code, and what has an address, is left as it is.
+    """
+    text = Path("README.md").read_text("utf-8")
+    return LOCAL.sub(lambda match: match["code"] or match["words"] or "", text)
+
+
+setup(
+    ext_modules=extensions(),
+    cmdclass={"build_ext": BuildStamped},
+    long_description=readme(),
+    long_description_content_type="text/markdown",
+)

@@ -212,5 +212,7 @@ def test_wheels(tmp_path: Path, wanted: str, is_pure: bool) -> None:
     installed = tmp_path / "installed"
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(installed)
+        suffixes = {Path(name).suffix for name in archive.namelist()}
+    assert suffixes.isdisjoint({".so", ".pyd"}) is is_pure
     assert answer(installed) == f"{not is_pure} {FRAMES}"
     assert (installed / "aiobc9x" / "wire" / "framer.pxd").exists()

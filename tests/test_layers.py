@@ -117,6 +117,7 @@ TOP_LEVEL: Final = {
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "LICENSE",
+    "MANIFEST.in",
     "Makefile",
     "README.md",
     "aiobc9x",
