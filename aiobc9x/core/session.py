@@ -451,9 +451,24 @@ class Session:
         """Attach an object of the layer above to a socket."""
         slot.owner = owner
 
-    def write(self, slot: Slot, data: bytes | bytearray | memoryview) -> None:
-        """Queue bytes of a stream for sending."""
+    def write(
+        self, slot: Slot, data: bytes | bytearray | memoryview, *, more: bool = False
+    ) -> None:
+        """Queue bytes of a stream for sending.
+
+        Args:
+            slot: The socket.
+            data: The bytes; copied.
+            more: Whether nothing is sent before :meth:`flush`, as more bytes may follow.
+
+        """
         slot.outgoing += data
+        slot.is_gathering = more
+        self._turns.is_quiet = False
+
+    def flush(self, slot: Slot) -> None:
+        """Let what was written with ``more`` be sent."""
+        slot.is_gathering = False
         self._turns.is_quiet = False
 
     def send_datagram(self, slot: Slot, data: bytes) -> None:

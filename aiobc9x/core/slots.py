@@ -109,6 +109,7 @@ class Slot:
         read_at: When to read again after a refused read; 0 if no refused read waits (F22).
         refusals: Reads that the module has refused in a row.
         outgoing: Bytes of a stream that ``SEND OK`` has not confirmed yet.
+        is_gathering: They are not sent yet, as more of the same message may follow.
         datagrams: Datagrams that ``SEND OK`` has not confirmed yet; each takes one send. See
             :meth:`queue_datagram`.
         fragments: What has been read of a datagram that is not complete (§2.2.6, note 3).
@@ -152,6 +153,7 @@ class Slot:
     read_at: float = 0.0
     refusals: int = 0
     outgoing: bytearray = field(default_factory=bytearray)
+    is_gathering: bool = False
     datagrams: deque[bytes] = field(default_factory=deque)
     fragments: bytearray = field(default_factory=bytearray)
     rest_due: bool = False
@@ -233,8 +235,10 @@ class Slot:
         return wanted and self.is_live and self.has_buffer
 
     def may_send(self, now: float) -> bool:
-        """Whether the socket has something to send and is not waiting after ``SEND FAIL``."""
-        return bool(self.outgoing or self.datagrams) and self.is_sendable and self.retry_at <= now
+        """Whether the socket has something to send, all of it, and need not wait (F26)."""
+        if not (self.outgoing or self.datagrams) or self.is_gathering:
+            return False
+        return self.is_sendable and self.retry_at <= now
 
     def poll_due(self, interval: float) -> float | None:
         """Return when to read a silent socket in case a URC got lost; ``None`` for never (F15).
@@ -294,6 +298,7 @@ class Slot:
         self.outgoing.clear()
         self.datagrams.clear()
         self._datagram_bytes = 0
+        self.is_gathering = False
         self.fragments.clear()
         self.wants_read = self.readable = False
         self.announced = 0

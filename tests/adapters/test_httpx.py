@@ -65,6 +65,18 @@ class TestRequests:
             assert sent.endswith(b"\r\n\r\nbody")
 
     @virtual
+    @pytest.mark.parametrize(
+        "body", [{"content": b"21.5"}, {"files": {"a": b"1" * 100, "b": b"2" * 100}}]
+    )
+    async def test_a_small_request_is_one_send(self, body: dict[str, Any]) -> None:
+        """httpcore writes the head and each piece of the body apart."""
+        async with bench_with_name() as bench, client_of(bench) as client:
+            peers = serve(bench, sends(page("hello")))
+            assert (await client.post(URL, **body)).text == "hello"
+            await anyio.sleep(1)
+            assert len(peers[0].datagrams) == 1
+
+    @virtual
     async def test_keep_alive(self) -> None:
         """A connection is used again while the server keeps it, and closed when it is old."""
         async with bench_with_name() as bench, client_of(bench) as client:

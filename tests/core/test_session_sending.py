@@ -481,3 +481,36 @@ class TestLateResults:
         peer.wait(AFTERMATH_S)
         peer.turn(b'AT+QISEND=1,5,"other"', OK, SEND_OK)
         assert other.unsent == 0
+
+
+class TestPieces:
+    """A message may be written in pieces."""
+
+    def test_pieces_of_a_message_wait_for_its_end(self) -> None:
+        """Other sockets don't wait for it."""
+        peer = Peer()
+        slot, other = peer.open(), peer.open()
+        peer.session.write(slot, b"head ", more=True)
+        peer.expect()
+        peer.session.write(other, b"else")
+        peer.turn(b'AT+QISEND=1,4,"else"', OK, SEND_OK)
+        peer.session.write(slot, b"body", more=True)
+        peer.expect()
+        peer.session.flush(slot)
+        peer.turn(b'AT+QISEND=0,9,"head body"', OK, SEND_OK)
+        peer.expect()
+
+    def test_a_piece_without_more_ends_the_message(self) -> None:
+        """As if it had been flushed."""
+        peer = Peer()
+        slot = peer.open()
+        peer.session.write(slot, b"head ", more=True)
+        peer.session.write(slot, b"body")
+        peer.turn(b'AT+QISEND=0,9,"head body"', OK, SEND_OK)
+
+    def test_nothing_of_it_is_left_for_the_next_connection(self) -> None:
+        """A socket that is cleared sends what its next owner writes."""
+        slot = Peer().open()
+        slot.is_gathering = True
+        slot.clear()
+        assert not slot.is_gathering

@@ -305,10 +305,11 @@ class TestTurns:
             ({"outgoing": bytearray()}, False),
             ({"retry_at": 10.0}, True),
             ({"retry_at": 10.1}, False),
+            ({"is_gathering": True}, False),
         ],
     )
     def test_sending(self, changes: dict[str, object], may: bool) -> None:
-        """There are bytes, the peer is there, and no back-off runs."""
+        """There are bytes, no more of the message comes, the peer is there, no back-off runs."""
         assert self.waiting(**changes).may_send(10.0) == may
 
     @pytest.mark.parametrize(

@@ -2,8 +2,9 @@
 
 Layer: aio.
 
-Written bytes are joined and sent in pieces of at most 1440 bytes. Received bytes are read from
-the module until the read-ahead is full, even while the protocol has paused reading.
+Written bytes are joined, also over a few rounds of the loop, and sent in pieces of at most 1440
+bytes. Received bytes are read from the module until the read-ahead is full, even while the
+protocol has paused reading.
 """
 
 from __future__ import annotations
@@ -21,12 +22,13 @@ from aiobc9x.aio.sockets.access_modes import ModeSwitcher
 from aiobc9x.aio.sockets.compare import Examiner
 from aiobc9x.aio.sockets.lifetimes import SocketKeeper
 from aiobc9x.aio.transports.base import ModuleTransport
+from aiobc9x.aio.transports.gathering import Gathering
 from aiobc9x.aio.transports.socket_view import SocketView
 from aiobc9x.aio.transports.tls import force_reading, improve, innermost, is_only_goodbye, is_tls
 from aiobc9x.aio.transports.writers import tell_writer
 from aiobc9x.core.slots import Slot, SlotState
 from aiobc9x.errors import StreamBroken
-from aiobc9x.spec import AccessMode
+from aiobc9x.spec import SEND_MAX_BYTES, AccessMode
 
 logger = logging.getLogger("aiobc9x.aio")
 
@@ -78,6 +80,7 @@ class SocketTransport(ModuleTransport, asyncio.Transport):
         self._refused_bytes = 0
         self._stuck: asyncio.TimerHandle | None = None
         self._is_forced = False
+        self._gathering = Gathering(asyncio.get_running_loop(), self._send)
         names = extra["sockname"], extra["peername"]
         extra["socket"] = SocketView(socket.SOCK_STREAM, *names, self._is_quiet)
         super().__init__(keeper, examiner, slot, protocol, extra)
@@ -140,9 +143,16 @@ class SocketTransport(ModuleTransport, asyncio.Transport):
         if self._has_ended:
             self._refuse(data)
             return
-        self._keeper.session.write(self._slot, data)
-        self._keeper.driver.kick()
+        self._keeper.session.write(self._slot, data, more=True)
+        if self._slot.unsent < SEND_MAX_BYTES:
+            self._gathering.add()
+        else:
+            self._gathering.end()
         self._maybe_pause_protocol()
+
+    def _send(self) -> None:
+        self._keeper.session.flush(self._slot)
+        self._keeper.driver.kick()
 
     def _refuse(self, data: bytes | bytearray | memoryview) -> None:
         """Count bytes that can't be sent: the peer has closed, as the protocol will learn later."""
