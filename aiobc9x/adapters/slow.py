@@ -106,7 +106,7 @@ class SlowLink:
 
     @property
     def httpx(self) -> Keywords:
-        """For ``httpx.Timeout()``; its default is 5 s each.
+        """For ``httpx2.Timeout()`` and ``httpx.Timeout()``; their default is 5 s each.
 
         ``connect`` counts for TCP and for TLS, each by itself; ``pool`` is the wait for one
         of the few sockets.
@@ -120,7 +120,10 @@ class SlowLink:
 
     @property
     def httpx_limits(self) -> Keywords:
-        """For ``httpx.Limits()``; its default of 100 would have the module refuse the seventh."""
+        """For ``httpx2.Limits()`` and ``httpx.Limits()``.
+
+        Their default of 100 would have the module refuse the seventh.
+        """
         return {
             "max_connections": self.sockets,
             "max_keepalive_connections": self.sockets,

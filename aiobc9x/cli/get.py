@@ -15,6 +15,7 @@ import time
 from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, BinaryIO, Final
 from urllib.parse import urlsplit
 
@@ -35,7 +36,7 @@ from aiobc9x.errors import ConnectRefused, ModemError, NameNotFound
 from aiobc9x.modem import Modem
 
 if TYPE_CHECKING:
-    import httpx
+    import httpx2
 
 _TRIES: Final = 10
 """Interruptions in a row, without a byte between them, after which it is given up."""
@@ -66,23 +67,22 @@ async def command(url: str, output: Path | None, as_json: bool, port: Port) -> N
     received is in FILE.part until it is whole; a later call goes on from there.
     """
     try:
-        import httpx  # noqa: PLC0415  # another extra
-
-        from aiobc9x.adapters.httpx import TIMEOUT, ModemTransport  # noqa: PLC0415
+        adapter = _adapter()
     except ImportError as exc:
         raise click.ClickException(
             "get needs one more package: pip install 'aiobc9x[cli,http]'"
         ) from exc
+    library = adapter.ModemTransport.library
     target = output or Path(_UNFIT.sub("_", _name_in(url)) or "index.html")
     async with port.open() as modem:
-        client = httpx.AsyncClient(
-            transport=ModemTransport(modem), timeout=TIMEOUT, follow_redirects=True
+        client: httpx2.AsyncClient = library.AsyncClient(
+            transport=adapter.ModemTransport(modem), timeout=adapter.TIMEOUT, follow_redirects=True
         )
         async with client:
             progress = _progress()
             # One that shows nothing isn't started: older versions of rich print an empty line.
             with nullcontext() if progress.disable else progress:
-                download = Download(modem, client, url, target, progress)
+                download = Download(modem, client, library.TransportError, url, target, progress)
                 await download.run()
     told = download.told()
     if as_json:
@@ -90,6 +90,22 @@ async def command(url: str, output: Path | None, as_json: bool, port: Port) -> N
     else:
         rate = f"{told['bytes_per_s']:.0f} bytes/s" if told["bytes_per_s"] else "at once"
         click.echo(f"{target}: {told['bytes']} bytes, {rate}, resumed {told['resumed']} times")
+
+
+def _adapter() -> ModuleType:
+    """Return the adapter for httpx2, or for httpx where that one is installed alone.
+
+    Raises:
+        ImportError: Neither is installed; they are another extra than the command line's.
+
+    """
+    try:
+        from aiobc9x.adapters import httpx2  # noqa: PLC0415  # another extra
+    except ImportError:
+        from aiobc9x.adapters import httpx  # noqa: PLC0415  # another extra
+
+        return httpx
+    return httpx2
 
 
 def _name_in(url: str) -> str:
@@ -150,12 +166,14 @@ class Download:
     def __init__(
         self,
         modem: Modem,
-        client: httpx.AsyncClient,
+        client: httpx2.AsyncClient,
+        broken: type[Exception],
         url: str,
         target: Path,
         progress: Progress,
     ) -> None:
         self._modem, self._client, self._target, self._progress = modem, client, target, progress
+        self._broken = broken  # what the client raises where a request breaks off
         self._part = target.with_name(target.name + ".part")
         self._note = target.with_name(target.name + ".part.json")
         self._version = Version(url)
@@ -221,8 +239,6 @@ class Download:
 
     async def _attempt(self, file: BinaryIO) -> Broken | None:
         """Ask for what is missing; return why it broke off, ``None`` if all is there."""
-        import httpx  # noqa: PLC0415  # another extra
-
         before = file.tell()
         try:
             request = self._client.stream("GET", self._version.url, headers=self._headers(before))
@@ -233,7 +249,7 @@ class Download:
                 if place is Place.HERE:
                     self._remember(response)
                     await self._copy(response, file)
-        except (httpx.TransportError, ModemError) as exc:
+        except (self._broken, ModemError) as exc:
             if not file.tell() and _is_final(exc):
                 raise click.ClickException(str(exc)) from exc
             return Broken(str(exc) or type(exc).__name__, file.tell() <= before)
@@ -251,7 +267,7 @@ class Download:
                 headers["If-Range"] = self._version.validator
         return headers
 
-    def _place(self, response: httpx.Response, file: BinaryIO) -> Place:
+    def _place(self, response: httpx2.Response, file: BinaryIO) -> Place:
         """Set the file to where the response goes on, and say whether it does.
 
         Raises:
@@ -286,13 +302,13 @@ class Download:
         file.truncate()
         self._version = Version(self._version.url)
 
-    def _remember(self, response: httpx.Response) -> None:
+    def _remember(self, response: httpx2.Response) -> None:
         tag = response.headers.get("etag", "")
         strong = tag if not tag.startswith("W/") else ""
         self._version.validator = strong or response.headers.get("last-modified", "")
         self._note.write_text(json.dumps(asdict(self._version)), "utf-8")
 
-    async def _copy(self, response: httpx.Response, file: BinaryIO) -> None:
+    async def _copy(self, response: httpx2.Response, file: BinaryIO) -> None:
         async for data in response.aiter_raw():
             file.write(data)
             self._received += len(data)

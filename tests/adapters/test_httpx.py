@@ -1,4 +1,4 @@
-"""httpx over the modem: requests, limits, errors, cancellation, under the virtual clock."""
+"""httpx and httpx2 over the modem: requests, limits, errors, cancellation, on virtual time."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ import httpx
 import pytest
 
 import aiobc9x
-from aiobc9x.adapters import httpx as adapter
+from aiobc9x.adapters.http.transport import EXCEPTIONS
 from aiobc9x.adapters.httpx import LIMITS, TIMEOUT, ModemTransport
 from aiobc9x.sim.faults import Fault, FaultKind
 from aiobc9x.sim.memory import Peer
 from aiobc9x.sim.options import Host
+from tests.adapters.families import FAMILIES, use
 from tests.adapters.http import page, sends, sends_and_closes, serve
 from tests.support.bench import HOST, Bench
 from tests.support.clock import running, virtual
@@ -27,6 +28,14 @@ NAME = "web.example"
 URL = f"http://{NAME}/"
 
 CONTEXT = ssl.create_default_context()  # loading the authorities takes long enough once
+
+
+@pytest.fixture(autouse=True, params=FAMILIES)
+def family(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Run each test with httpx and with httpx2."""
+    suffix: str = request.param
+    use(suffix, __name__, monkeypatch)
+    return suffix
 
 
 def bench_with_name(*faults: Fault, **options: Any) -> Bench:
@@ -144,14 +153,16 @@ class TestLimits:
 
     @pytest.mark.parametrize(
         ("limits", "most"),
-        [(LIMITS, 4), (httpx.Limits(), 6), (httpx.Limits(max_connections=100), 6)],
+        [(None, 4), ({}, 6), ({"max_connections": 100}, 6)],
     )
     @virtual
-    async def test_requests_wait_for_a_connection(self, limits: httpx.Limits, most: int) -> None:
+    async def test_requests_wait_for_a_connection(
+        self, limits: dict[str, int] | None, most: int
+    ) -> None:
         """Ten at once use no more than there may be; none fails with EMFILE."""
         async with (
             bench_with_name(latency=0.02) as bench,
-            client_of(bench, limits=limits) as client,
+            client_of(bench, limits=LIMITS if limits is None else httpx.Limits(**limits)) as client,
         ):
             serve(bench, *[sends(page("hello"))] * 10)
             used = []
@@ -218,18 +229,17 @@ class TestErrors:
     @pytest.mark.parametrize(
         ("url", "error", "behind"),
         [
-            (f"http://{NAME}:9/", httpx.ConnectError, aiobc9x.ConnectRefused),
-            ("http://nowhere.example/", httpx.ConnectError, aiobc9x.NameNotFound),
-            ("http://192.0.2.1/", httpx.ConnectTimeout, aiobc9x.ConnectTimedOut),
+            (f"http://{NAME}:9/", "ConnectError", aiobc9x.ConnectRefused),
+            ("http://nowhere.example/", "ConnectError", aiobc9x.NameNotFound),
+            ("http://192.0.2.1/", "ConnectTimeout", aiobc9x.ConnectTimedOut),
         ],
     )
     @virtual
-    async def test_connect(
-        self, url: str, error: type[httpx.TransportError], behind: type[Exception]
-    ) -> None:
+    async def test_connect(self, url: str, error: str, behind: type[Exception]) -> None:
         """Refused, unknown, unanswered."""
         async with bench_with_name() as bench, client_of(bench) as client:
-            with pytest.raises(error) as caught:
+            expected: type[httpx.TransportError] = getattr(httpx, error)
+            with pytest.raises(expected) as caught:
                 await client.get(url)
             assert behind in self.causes(caught.value)
             assert caught.value.request.url == url
@@ -326,9 +336,13 @@ class TestErrors:
             for kind in vars(httpcore).values()
             if isinstance(kind, type) and issubclass(kind, Exception)
         } - internal
-        table = dict(adapter._EXCEPTIONS)
-        assert set(table) == theirs
-        assert all(ours.__name__ == kind.__name__ for kind, ours in table.items())
+        assert set(EXCEPTIONS) == {kind.__name__ for kind in theirs}
+        assert all(issubclass(getattr(httpx, name), httpx.TransportError) for name in EXCEPTIONS)
+        # Each stands before what it derives from, which would be found in its place.
+        kinds = [getattr(httpcore, name) for name in EXCEPTIONS]
+        assert not any(
+            issubclass(late, early) for i, early in enumerate(kinds) for late in kinds[i + 1 :]
+        )
 
 
 @virtual

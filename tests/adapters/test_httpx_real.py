@@ -1,4 +1,4 @@
-"""httpx over the modem against real HTTP servers, over a pty, on asyncio and on uvloop."""
+"""httpx and httpx2 over the modem against real HTTP servers, over a pty, on both loops."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ import pytest
 import aiobc9x
 from aiobc9x.adapters.httpx import TIMEOUT, ModemTransport
 from aiobc9x.sim.links import VirtualModule
+from tests.adapters.families import FAMILIES, use
 from tests.adapters.http import http2_server, web_server
 from tests.adapters.real import (
     BOTH_LOOPS,
@@ -38,6 +39,14 @@ pytestmark = [
 def ready() -> None:
     """Leave no file open that a test would be blamed for."""
     warm_up_uvloop()
+
+
+@pytest.fixture(autouse=True, params=FAMILIES)
+def family(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Run each test with httpx and with httpx2."""
+    suffix: str = request.param
+    use(suffix, __name__, monkeypatch)
+    return suffix
 
 
 @asynccontextmanager

@@ -38,6 +38,7 @@ from aiobc9x.adapters.slow import SlowLink, settings_for
 from aiobc9x.sim.options import Host
 from aiobc9x.spec import NAME_RESOLUTION_S, OPEN_TIME_DEFAULT_S
 from tests.adapters import slow_servers
+from tests.adapters.families import HTTPX
 from tests.support.bench import HOST, Bench
 from tests.support.clock import virtual
 from tests.support.versions import version
@@ -340,8 +341,8 @@ USERS: dict[str, Callable[..., object]] = {
     "asyncssh": lambda **keywords: asyncssh.SSHClientConnectionOptions(config=[], **keywords),
     "dnspython": check_attributes,
     "gmqtt": takes(gmqtt.Client.connect),
-    "httpx": httpx.Timeout,
-    "httpx_limits": httpx.Limits,
+    "httpx": lambda **keywords: [each.Timeout(**keywords) for each in HTTPX],
+    "httpx_limits": lambda **keywords: [each.Limits(**keywords) for each in HTTPX],
     "pymodbus": takes(AsyncModbusTcpClient),
     "redis": RedisClient,
     "uvicorn": check_uvicorn,

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import random
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from aiobc9x import adapters
 from aiobc9x.cli import get
 from aiobc9x.cli.main import main
 
@@ -26,6 +29,7 @@ class Site(ThreadingHTTPServer):
         ranges: Whether it has Range.
         headers: What it sends besides.
         asked: The Range of each request.
+        agents: The clients that asked.
         body: The file.
 
     """
@@ -38,6 +42,7 @@ class Site(ThreadingHTTPServer):
         self.ranges = True
         self.headers = {"ETag": '"one"'}
         self.asked: list[str | None] = []
+        self.agents: set[str | None] = set()
         self.body = BODY
 
     @property
@@ -55,6 +60,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         site, asked = self.server, self.headers["Range"]
         site.asked.append(asked)
+        site.agents.add(self.headers["User-Agent"])
         start = int(asked.removeprefix("bytes=").rstrip("-")) if asked and site.ranges else 0
         if self.headers["If-Range"] not in {None, site.headers.get("ETag")}:
             start = 0
@@ -112,6 +118,41 @@ def test_a_whole_file(site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[
     assert leftovers(path) == []
     assert ": 30000 bytes, " in capsys.readouterr().out
     assert site.asked == [None]
+
+
+@pytest.mark.parametrize(
+    "missing",
+    [
+        pytest.param((), marks=pytest.mark.skipif(not find_spec("httpx2"), reason="no httpx2")),
+        ("httpx2",),
+    ],
+)
+def test_either_library_will_do(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: tuple[str, ...]
+) -> None:
+    """httpx2 where it is installed, else httpx; a connection that breaks is no end with either."""
+    for name in missing:
+        monkeypatch.setitem(sys.modules, name, None)
+        monkeypatch.delitem(sys.modules, f"aiobc9x.adapters.{name}", raising=False)
+        monkeypatch.delattr(adapters, name, raising=False)
+    site.breaks = [5000]
+    fetched(site, tmp_path / "map.bin")
+    assert (tmp_path / "map.bin").read_bytes() == BODY
+    (agent,) = site.agents
+    assert (agent or "").startswith("python-httpx/" if missing else "python-httpx2/")
+
+
+def test_without_a_library(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It says what to install."""
+    for name in ("httpx", "httpx2"):
+        monkeypatch.setitem(sys.modules, name, None)
+        monkeypatch.delitem(sys.modules, f"aiobc9x.adapters.{name}", raising=False)
+        monkeypatch.delattr(adapters, name, raising=False)
+    fetched(site, tmp_path / "map.bin", code=1)
+    assert "pip install 'aiobc9x[cli,http]'" in capsys.readouterr().err
+    assert site.asked == []
 
 
 def test_it_goes_on_where_a_connection_broke(

@@ -7,9 +7,10 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from tests.clients.conftest import Site
@@ -74,11 +75,30 @@ class Program:
 
 @asynccontextmanager
 async def running(
-    page: str, heading: str, site: Site, folder: Path, *, loop: str = "asyncio"
+    page: str,
+    heading: str,
+    site: Site,
+    folder: Path,
+    *,
+    loop: str = "asyncio",
+    change: Mapping[str, str] = MappingProxyType({}),
 ) -> AsyncIterator[Program]:
-    """Run a program in a folder, with the virtual module's pty and short waits."""
+    """Run a program in a folder, with the virtual module's pty and short waits.
+
+    Args:
+        page: The name of its page.
+        heading: The heading that it stands under.
+        site: What it reaches.
+        folder: Where it runs.
+        loop: On asyncio's loop, or on uvloop.
+        change: What the page says to change in it for another library.
+
+    """
     program = folder / "program.py"
     text = all_programs()[page, heading].text.replace(DEVICE, repr(site.device))
+    for old, new in change.items():
+        assert old in text
+        text = text.replace(old, new)
     program.write_text(text.replace(WAIT, "3"))
     start = ["-c", ON_UVLOOP] if loop == "uvloop" else []
     process = await asyncio.create_subprocess_exec(
@@ -101,10 +121,16 @@ async def running(
 
 
 async def output(
-    page: str, heading: str, site: Site, folder: Path, *, loop: str = "asyncio"
+    page: str,
+    heading: str,
+    site: Site,
+    folder: Path,
+    *,
+    loop: str = "asyncio",
+    change: Mapping[str, str] = MappingProxyType({}),
 ) -> list[str]:
-    """Run a program to its end; return the lines that it printed."""
-    async with running(page, heading, site, folder, loop=loop) as program:
+    """Run a program to its end; return the lines that it printed. See :func:`running`."""
+    async with running(page, heading, site, folder, loop=loop, change=change) as program:
         said = await program.end()
         assert program.process.returncode == 0, said
     assert site.virtual.module.sockets.by_id == {}, "sockets are open on the module"

@@ -1,4 +1,4 @@
-"""httpx and aiohttp against nginx: HTTP/1.1, HTTPS and HTTP/2."""
+"""httpx2, httpx and aiohttp against nginx: HTTP/1.1, HTTPS and HTTP/2."""
 
 from __future__ import annotations
 
@@ -11,26 +11,33 @@ import httpx
 import pytest
 
 import aiobc9x
+from tests.adapters.families import FAMILIES, use
 from tests.clients.conftest import Site
 from tests.clients.programs import output
 from tests.clients.servers import Certificates, Nginx
 
 PLAIN, SECURE = "http://web.example", "https://web.example"
 
-TIMEOUT = httpx.Timeout(30)
-"""httpx's own 5 s may pass on a busy machine."""
+TIMEOUT_S = 30
+"""For each step; httpx's own 5 s may pass on a busy machine."""
 
 PATIENCE = aiohttp.ClientTimeout(total=45, sock_connect=30)
 
 
+@pytest.mark.parametrize("suffix", FAMILIES)
 class TestHttpx:
-    """Through ``installed()``: anyio connects, and asks the transport for its socket."""
+    """Both libraries, through ``installed()``: anyio connects, and asks for the socket."""
+
+    @pytest.fixture(autouse=True)
+    def family(self, suffix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Have the tests use the one or the other."""
+        use(suffix, __name__, monkeypatch)
 
     async def test_requests(self, modem: aiobc9x.Modem, web: Nginx) -> None:
         """GET and PUT on one connection that is kept alive."""
         body = bytes(range(256)) * 20
         with modem.installed(strict=True):
-            async with httpx.AsyncClient(base_url=PLAIN, timeout=TIMEOUT) as client:
+            async with httpx.AsyncClient(base_url=PLAIN, timeout=TIMEOUT_S) as client:
                 assert (await client.get("/hello.txt")).text == "hello from nginx\n"
                 assert (await client.put("/stored/body", content=body)).status_code == 201
                 assert (await client.get("/none")).status_code == 404
@@ -46,7 +53,7 @@ class TestHttpx:
     async def test_https(self, modem: aiobc9x.Modem, web: Nginx) -> None:
         """Twenty thousand bytes over TLS, the certificate checked."""
         with modem.installed(strict=True):
-            async with httpx.AsyncClient(base_url=SECURE, timeout=TIMEOUT) as client:
+            async with httpx.AsyncClient(base_url=SECURE, timeout=TIMEOUT_S) as client:
                 answer = await client.get("/big.bin")
         assert answer.http_version == "HTTP/1.1"
         assert answer.content == (web.pages / "big.bin").read_bytes()
@@ -56,7 +63,7 @@ class TestHttpx:
     async def test_http2(self, modem: aiobc9x.Modem, web: Nginx) -> None:
         """Requests side by side share one connection."""
         with modem.installed(strict=True):
-            async with httpx.AsyncClient(base_url=SECURE, timeout=TIMEOUT, http2=True) as client:
+            async with httpx.AsyncClient(base_url=SECURE, timeout=TIMEOUT_S, http2=True) as client:
                 first = await client.get("/hello.txt")
                 answers = await asyncio.gather(*(client.get("/hello.txt") for _ in range(5)))
         assert {answer.http_version for answer in (first, *answers)} == {"HTTP/2"}
@@ -68,7 +75,7 @@ class TestHttpx:
     async def test_failures(self, modem: aiobc9x.Modem) -> None:
         """An unknown name, a refusal and an unknown authority are httpx's ``ConnectError``."""
         with modem.installed(strict=True):
-            async with httpx.AsyncClient(timeout=TIMEOUT) as client:
+            async with httpx.AsyncClient(timeout=TIMEOUT_S) as client:
                 for url in ("http://nobody.example", "http://web.example:9", SECURE):
                     with pytest.raises(httpx.ConnectError):
                         await client.get(url)
@@ -123,10 +130,14 @@ class TestAiohttp:
 class TestPrograms:
     """docs/clients/http.md."""
 
+    @pytest.mark.parametrize("suffix", FAMILIES)
     @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
-    async def test_httpx(self, site: Site, web: Nginx, tmp_path: Path, loop: str) -> None:
-        """Two requests at once over HTTP/2, also on uvloop."""
-        said = await output("http", "httpx", site, tmp_path, loop=loop)
+    async def test_httpx(
+        self, site: Site, web: Nginx, tmp_path: Path, loop: str, suffix: str
+    ) -> None:
+        """Two requests at once over HTTP/2, also on uvloop; with httpx2 alike."""
+        change = {"httpx": f"httpx{suffix}"}
+        said = await output("http", "httpx", site, tmp_path, loop=loop, change=change)
         assert said == ["HTTP/2 200 hello from nginx", "", "HTTP/2 201 "]
         assert (web.pages / "stored/report").read_text() == "21.5"
 

@@ -1,8 +1,9 @@
-"""websockets' client against its server."""
+"""The clients of websockets and httpx2 against websockets' server."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -41,6 +42,29 @@ async def chat(site: Site, certificates: Certificates) -> AsyncIterator[None]:
         site.ports[80] = next(iter(plain.sockets)).getsockname()[1]
         site.ports[443] = next(iter(secure.sockets)).getsockname()[1]
         yield
+
+
+@pytest.mark.usefixtures("chat")
+class TestHttpx2:
+    """The WebSocket client of httpx2."""
+
+    @pytest.mark.parametrize("way", ["transport", "installed()"])
+    async def test_messages(self, modem: aiobc9x.Modem, way: str) -> None:
+        """Text and bytes come back as they were, by either way to the modem."""
+        httpx2 = pytest.importorskip("httpx2")
+        from aiobc9x.adapters.httpx2 import ModemTransport
+
+        own = ModemTransport(modem) if way == "transport" else None
+        redirected = modem.installed(strict=True) if own is None else contextlib.nullcontext()
+        with redirected:
+            async with (
+                httpx2.AsyncClient(transport=own, timeout=PATIENCE_S) as client,
+                client.websocket("ws://chat.example/") as connection,
+            ):
+                await connection.send_text("ä" * 2000)
+                await connection.send_bytes(b"\x00\xff" * 10)
+                assert await connection.receive_text() == "ä" * 2000
+                assert await connection.receive_bytes() == b"\x00\xff" * 10
 
 
 @pytest.mark.usefixtures("chat")

@@ -11,6 +11,7 @@ import ssl
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from types import ModuleType
 from typing import Any
 
 import aiohttp
@@ -26,6 +27,7 @@ from websockets.asyncio.server import ServerConnection, serve
 import aiobc9x
 from aiobc9x.adapters.proxy.api import Forward, ProxyServer
 from aiobc9x.adapters.proxy.server import parse_forward
+from tests.adapters.families import HTTPX
 from tests.support.bench import ECHO_PORT, HOST, Bench
 from tests.support.cancelling import Moment, cancel_at
 from tests.support.clock import no_task_left, virtual
@@ -116,11 +118,12 @@ class TestClients:
             assert page.endswith("\r\n\r\nbody")
             assert module.modem.statistics.opens == proxy.statistics.opened == 1
 
+    @pytest.mark.parametrize("library", HTTPX)
     @pytest.mark.parametrize("scheme", ["socks5h", "http"])
-    async def test_httpx(self, scheme: str) -> None:
+    async def test_httpx(self, scheme: str, library: ModuleType) -> None:
         async with server(web) as port, proxied() as (_, proxy):
             url = f"{scheme}://{LOOPBACK}:{proxy.port}"
-            async with httpx.AsyncClient(proxy=url, timeout=20) as client:
+            async with library.AsyncClient(proxy=url, timeout=20) as client:
                 for number in range(2):
                     answer = await client.post(f"http://{NAME}:{port}/{number}", content=b"body")
                     assert answer.text.startswith(f"POST /{number} ")

@@ -1,0 +1,1 @@
+"""What the adapters for httpx, httpx2, httpcore and httpcore2 share."""
