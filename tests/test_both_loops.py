@@ -20,12 +20,11 @@ from aiobc9x.spec import AccessMode
 from tests.conftest import new_files, open_files
 from tests.support.bench import LISTEN_PORT
 from tests.support.loopback import LOOPBACK, echo, exchange, server
+from tests.support.realtime import PATIENCE_S
 from tests.support.recorders import DatagramRecorder
 from tests.support.tls import NAME, client_context, server_context
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no ptys, no uvloop")
-
-LIMIT_S = 30
 
 
 @dataclass
@@ -68,7 +67,7 @@ def on_loop(request: pytest.FixtureRequest) -> Callable[[Callable[[Site], Awaita
     """Run a test on a loop of one kind; it may leave no file open."""
 
     async def limited(test: Callable[[Site], Awaitable[None]]) -> None:
-        async with asyncio.timeout(LIMIT_S), site() as it:
+        async with asyncio.timeout(PATIENCE_S), site() as it:
             await test(it)
 
     def run(test: Callable[[Site], Awaitable[None]]) -> None:
@@ -263,7 +262,7 @@ def test_other_lines(kind: str) -> None:
     """A serial server, and the module in memory."""
 
     async def main() -> None:
-        async with asyncio.timeout(LIMIT_S), server(echo) as port:
+        async with asyncio.timeout(PATIENCE_S), server(echo) as port:
             async with VirtualModule(SimOptions()) as virtual:
                 address = f"socket://{LOOPBACK}:{await virtual.start_tcp()}"
                 async with aiobc9x.open_modem(address) as modem:

@@ -42,6 +42,7 @@ from tests.support.pages import (
     Block,
     blocks,
 )
+from tests.support.realtime import PATIENCE_S
 
 SHELLS: Final = {"sh", "shell", "bash", "console"}
 
@@ -130,7 +131,7 @@ async def run_program(block: Block, address: str, folder: Path) -> None:
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         cwd=folder,  # where a program may leave its files
     )
-    output, _ = await asyncio.wait_for(process.communicate(), 30)
+    output, _ = await asyncio.wait_for(process.communicate(), PATIENCE_S)
     assert process.returncode == 0, output.decode()
     assert output, "the program printed nothing"
     assert b"Traceback" not in output

@@ -12,11 +12,10 @@ import aiobc9x
 from aiobc9x.sim.links import VirtualModule
 from aiobc9x.sim.options import Host, SimOptions
 from tests.support.loopback import LOOPBACK
+from tests.support.realtime import PATIENCE_S
 from tests.support.tls import NAME, authority
 
 LISTEN_PORT = 2020
-
-LIMIT_S = 30
 
 Test = Callable[[aiobc9x.Modem, VirtualModule], Awaitable[None]]
 
@@ -40,7 +39,7 @@ def run(test: Test, use_uvloop: bool) -> None:
         options = SimOptions(hosts={NAME: Host((LOOPBACK,))}, listen_ports={LISTEN_PORT: 0})
         async with VirtualModule(options) as virtual:
             async with aiobc9x.open_modem(await virtual.start_pty()) as modem:
-                with anyio.fail_after(LIMIT_S):
+                with anyio.fail_after(PATIENCE_S):
                     await test(modem, virtual)
             assert virtual.module.statistics.broken_rules == 0
 

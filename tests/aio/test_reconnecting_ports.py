@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +17,7 @@ import aiobc9x
 from aiobc9x import LinkLost, ModemState, PortNotFound, Reconnect
 from aiobc9x.sim.links import VirtualModule
 from tests.support.loopback import LOOPBACK, echo, server
+from tests.support.realtime import PATIENCE_S, reserved_port
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="ptys are POSIX's")
 
@@ -65,7 +67,7 @@ async def test_the_same_path_again(tmp_path: Path) -> None:
             with pytest.raises(aiobc9x.LinkTimeout, match="did not come back"):
                 await modem.command("AT", timeout=0.7)
             await socket.plug()
-            await modem.available(timeout=20)
+            await modem.available(timeout=PATIENCE_S)
     await socket.unplug()
 
 
@@ -109,7 +111,7 @@ async def test_a_usb_device_by_its_numbers(tmp_path: Path) -> None:
             await first.unplug()
             await second.plug()
             here[:] = [device(second, "B")]
-            await modem.available(timeout=20)
+            await modem.available(timeout=PATIENCE_S)
         await second.unplug()
 
 
@@ -120,7 +122,14 @@ async def test_addresses_that_name_no_usb_device(address: str) -> None:
         await aiobc9x.open_modem(address)
 
 
-async def test_a_serial_server_that_restarts(tmp_path: Path) -> None:
+@pytest.fixture
+def port() -> Iterator[int]:
+    """The port of a serial server, which nobody takes while it is away."""
+    with reserved_port() as found:
+        yield found
+
+
+async def test_a_serial_server_that_restarts(tmp_path: Path, port: int) -> None:
     """The modem connects to it again."""
     async with VirtualModule() as module:
         socket = Socket(tmp_path)
@@ -132,8 +141,7 @@ async def test_a_serial_server_that_restarts(tmp_path: Path) -> None:
             inner_reader, inner_writer = await open_device(str(socket.device))
             await asyncio.gather(pipe(reader, inner_writer), pipe(inner_reader, writer))
 
-        listener = await asyncio.start_server(bridge, LOOPBACK, 0)
-        port = listener.sockets[0].getsockname()[1]
+        listener = await asyncio.start_server(bridge, LOOPBACK, port)
         address = f"socket://{LOOPBACK}:{port}"
         async with aiobc9x.open_modem(address, reconnect=QUICK) as modem:
             listener.close()
@@ -143,7 +151,7 @@ async def test_a_serial_server_that_restarts(tmp_path: Path) -> None:
                 await asyncio.sleep(0.01)
             await asyncio.sleep(0.3)
             listener = await asyncio.start_server(bridge, LOOPBACK, port)
-            await modem.available(timeout=20)
+            await modem.available(timeout=PATIENCE_S)
         listener.close()
         for writer in held:
             writer.close()

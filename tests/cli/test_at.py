@@ -17,6 +17,7 @@ from aiobc9x.cli.at import Paper, bytes_of, dump, printable
 from aiobc9x.cli.terminal import Terminal
 from aiobc9x.sim.links import VirtualModule
 from aiobc9x.sim.options import SimOptions
+from tests.support.realtime import PATIENCE_S, ending
 from tests.support.terminals import COLUMNS, ROOT, ended, in_terminal, without_codes
 
 needs_pty = pytest.mark.skipif(os.name != "posix", reason="needs pseudo terminals")
@@ -26,7 +27,7 @@ def piped(lines: str, *arguments: str, query: str = "") -> subprocess.CompletedP
     """Run the command with these lines on stdin."""
     call = [sys.executable, "-m", "aiobc9x", "at", "--port", f"sim://?{query}", *arguments]
     return subprocess.run(
-        call, input=lines, capture_output=True, text=True, cwd=ROOT, check=False, timeout=30
+        call, input=lines, capture_output=True, text=True, cwd=ROOT, check=False, timeout=PATIENCE_S
     )
 
 
@@ -79,9 +80,8 @@ class TestPipe:
     def test_control_c_closes_what_was_opened(self) -> None:
         """130 and no traceback, though the pipe is still open; the module is left clean."""
         call = [sys.executable, "-m", "aiobc9x", "at", "-vv", "--port", "sim://"]
-        with subprocess.Popen(
-            call, stdin=PIPE, stdout=PIPE, stderr=PIPE, text=True, cwd=ROOT
-        ) as process:
+        started = subprocess.Popen(call, stdin=PIPE, stdout=PIPE, stderr=PIPE, text=True, cwd=ROOT)
+        with ending(started) as process:
             assert process.stdin is not None
             assert process.stdout is not None
             process.stdin.write('AT+QIOPEN=1,0,"UDP","10.1.1.1",80\n')
@@ -89,7 +89,7 @@ class TestPipe:
             assert [process.stdout.readline() for _ in range(2)] == ["OK\n", "+QIOPEN: 0,0\n"]
             process.send_signal(signal.SIGINT)
             said = process.stderr.read() if process.stderr else ""
-            assert process.wait(20) == 130
+            assert process.wait(PATIENCE_S) == 130
         assert "Traceback" not in said
         assert said.index("> AT+QICLOSE=0", said.index("+QIOPEN")) < said.rindex("CLOSE OK")
 

@@ -18,6 +18,7 @@ from aiobc9x.core.profile import ModuleProfile
 from aiobc9x.sim.options import Host, SimOptions
 from aiobc9x.sim.peers import HOST, ModemPeer
 from aiobc9x.sim.virtual_modem import VirtualModem
+from tests.support.realtime import PATIENCE_S
 from tests.support.terminals import ended, in_terminal, without_codes
 
 MEASURED = Measured(
@@ -46,10 +47,10 @@ def peer(tmp_path: Path) -> Iterator[int]:
     done = asyncio.Event()
     thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
     thread.start()
-    assert ready.wait(10)
+    assert ready.wait(PATIENCE_S)
     yield ports[0]
     loop.call_soon_threadsafe(done.set)
-    thread.join(10)
+    thread.join(PATIENCE_S)
     loop.close()
 
 
@@ -135,7 +136,6 @@ def test_it_fits_a_terminal(peer: int, tmp_path: Path) -> None:
     address = f"sim://?host={HOST}:127.0.0.1&latency=0.002&send_time=0.02"
     options = ("--peer", f"{HOST}:{peer}", "-o", str(path), "--port", address)
     child: Any = in_terminal("characterize", *options, columns=80)
-    child.timeout = 120
     assert ended(child) == 0, child.before
     lines = without_codes(str(child.before))
     # But for the path, which is as long as the folder of this test.

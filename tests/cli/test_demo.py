@@ -15,6 +15,7 @@ from aiobc9x.cli.demo import BODY, Page, program, show, totals
 from aiobc9x.cli.main import main
 from aiobc9x.cli.terminal import Terminal
 from aiobc9x.core.statistics import Statistics
+from tests.support.realtime import PATIENCE_S, ending
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -108,17 +109,13 @@ async def test_an_ascii_terminal_gets_ascii() -> None:
 @pytest.mark.skipif(os.name != "posix", reason="signals differ")
 def test_control_c_leaves_no_traceback() -> None:
     """The demo stops where it is and says nothing more."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "aiobc9x", "demo", "--latency", "1"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-    ) as process:
+    line = [sys.executable, "-m", "aiobc9x", "demo", "--latency", "1"]
+    pipe = subprocess.PIPE
+    with ending(subprocess.Popen(line, stdout=pipe, stderr=pipe, text=True, cwd=ROOT)) as process:
         assert process.stdout is not None
         assert "this program writes" in process.stdout.readline()
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=20)
+        _, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 130
     assert err == ""
 

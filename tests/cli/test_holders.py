@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from aiobc9x.cli.holders import Holder, holders, managers
+from tests.support.realtime import ending
 
 
 def process(proc: Path, pid: int, name: str, *files: Path) -> None:
@@ -60,9 +61,8 @@ def test_a_real_process(tmp_path: Path) -> None:
     file = tmp_path / "device"
     file.touch()
     code = "import sys; f = open(sys.argv[1]); print('ready', flush=True); sys.stdin.read()"
-    with subprocess.Popen(
-        [sys.executable, "-c", code, str(file)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as child:
+    line, pipe = [sys.executable, "-c", code, str(file)], subprocess.PIPE
+    with ending(subprocess.Popen(line, stdin=pipe, stdout=pipe)) as child:
         assert child.stdout is not None
         child.stdout.readline()
         assert [each.pid for each in holders(str(file))] == [child.pid]

@@ -11,11 +11,12 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
 
+from tests.support.realtime import PATIENCE_S, ending, reserved_port
 from tests.support.tls import authority, server_context
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs pseudo terminals")
@@ -25,21 +26,18 @@ NAME = "server.example"
 ADDRESS = f"sim://?host={NAME}:127.0.0.1"
 
 
-@contextmanager
-def program(*arguments: str, port: str = ADDRESS) -> Iterator[subprocess.Popen[bytes]]:
+def program(
+    *arguments: str, port: str = ADDRESS
+) -> AbstractContextManager[subprocess.Popen[bytes]]:
     """Run a command until the block ends."""
     line = [sys.executable, "-m", "aiobc9x", *arguments, "--port", port]
     pipe = subprocess.PIPE
-    with subprocess.Popen(line, stdin=pipe, stdout=pipe, stderr=pipe, cwd=ROOT) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
+    return ending(subprocess.Popen(line, stdin=pipe, stdout=pipe, stderr=pipe, cwd=ROOT))
 
 
 def ended(process: subprocess.Popen[bytes], data: bytes = b"") -> tuple[int, bytes, bytes]:
     """Give a program the rest of its input; return its code and what it prints."""
-    out, err = process.communicate(data, timeout=30)
+    out, err = process.communicate(data, timeout=PATIENCE_S)
     return process.returncode, out, err
 
 
@@ -63,7 +61,7 @@ def serving(handle: Callable[[socket.socket], None]) -> Iterator[int]:
             yield listener.getsockname()[1]
         finally:
             listener.shutdown(socket.SHUT_RDWR)
-            thread.join(10)
+            thread.join(PATIENCE_S)
 
 
 def echo(client: socket.socket) -> None:
@@ -73,13 +71,6 @@ def echo(client: socket.socket) -> None:
             client.sendall(data)
     except ConnectionError:
         pass  # closed with data unread
-
-
-def free_port() -> int:
-    """A port that nobody has, for a moment."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def test_connect_carries_bytes_both_ways() -> None:
@@ -97,7 +88,7 @@ def test_connect_ends_with_its_peer() -> None:
     with bye as port, program("connect", NAME, str(port)) as process:
         assert process.stdout is not None
         assert process.stdout.read() == b"bye\n"
-        assert process.wait(10) == 0
+        assert process.wait(PATIENCE_S) == 0
 
 
 def test_a_slow_line_sends_all_before_it_lingers() -> None:
@@ -137,7 +128,7 @@ def test_connect_by_udp() -> None:
     """A datagram each way; the end of stdin and silence end it."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
         peer.bind(("127.0.0.1", 0))
-        peer.settimeout(20)
+        peer.settimeout(PATIENCE_S)
         line = ("connect", NAME, str(peer.getsockname()[1]), "--udp", "--linger", "1")
         with program(*line) as process:
             assert process.stdin is not None
@@ -151,7 +142,7 @@ def test_connect_by_udp() -> None:
 
 def test_connect_says_why_it_fails() -> None:
     """In one line, with the code of its kind."""
-    with program("connect", NAME, str(free_port())) as process:
+    with reserved_port() as port, program("connect", NAME, str(port)) as process:
         code, out, err = ended(process)
     assert (code, out) == (1, b"")
     assert err.startswith(b"aiobc9x: connection refused: server.example:")
@@ -164,27 +155,32 @@ def test_connect_says_why_it_fails() -> None:
 def test_ctrl_c_leaves_the_module_clean() -> None:
     """The socket of the connection is closed on the module, and nothing is printed."""
     simulate = [sys.executable, "-m", "aiobc9x", "simulate", ADDRESS]
-    with subprocess.Popen(simulate, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as module:
+    pipe = subprocess.PIPE
+    with ending(subprocess.Popen(simulate, stdout=pipe, stderr=pipe)) as module:
         assert module.stdout is not None
         device = module.stdout.readline().decode().strip()
+        with serving(echo) as port, program("connect", NAME, str(port), port=device) as process:
+            assert process.stderr is not None
+            assert process.stderr.readline().startswith(b"connected")
+            process.send_signal(signal.SIGINT)
+            assert process.wait(PATIENCE_S) == 130
+            assert process.stderr.read() == b""
+        line = os.open(device, os.O_RDWR | os.O_NOCTTY)
         try:
-            with serving(echo) as port, program("connect", NAME, str(port), port=device) as process:
-                assert process.stderr is not None
-                assert process.stderr.readline().startswith(b"connected")
-                process.send_signal(signal.SIGINT)
-                assert process.wait(15) == 130
-                assert process.stderr.read() == b""
-            line = os.open(device, os.O_RDWR | os.O_NOCTTY)
-            try:
-                os.write(line, b"AT+QISTATE?\r")
-                said = b""
-                while not said.endswith(b"OK\r\n"):
-                    said += os.read(line, 1000)
-                assert b"+QISTATE:" not in said
-            finally:
-                os.close(line)
+            os.write(line, b"AT+QISTATE?\r")
+            said = b""
+            while not said.endswith(b"OK\r\n"):
+                said += os.read(line, 1000)
+            assert b"+QISTATE:" not in said
         finally:
-            module.kill()
+            os.close(line)
+
+
+def listener(
+    port: str, real: int, *options: str
+) -> AbstractContextManager[subprocess.Popen[bytes]]:
+    """Listen on a port of the module, which is another one of this machine."""
+    return program("listen", port, *options, port=f"sim://?listen_port={port}:{real}")
 
 
 def listening(process: subprocess.Popen[bytes]) -> None:
@@ -195,10 +191,9 @@ def listening(process: subprocess.Popen[bytes]) -> None:
 
 def test_listen_serves_one_client_and_ends() -> None:
     """Stdin goes to the client, and what comes is printed."""
-    real = free_port()
-    with program("listen", "2020", port=f"sim://?listen_port=2020:{real}") as process:
+    with reserved_port() as real, listener("2020", real) as process:
         listening(process)
-        with socket.create_connection(("127.0.0.1", real), 10) as client:
+        with socket.create_connection(("127.0.0.1", real), PATIENCE_S) as client:
             assert process.stdin is not None
             process.stdin.write(b"hello\n")
             process.stdin.flush()
@@ -211,16 +206,15 @@ def test_listen_serves_one_client_and_ends() -> None:
 
 def test_listen_keeps_on_if_it_is_told_to() -> None:
     """The next client is served when the one before has gone."""
-    real = free_port()
-    with program("listen", "2020", "--keep", port=f"sim://?listen_port=2020:{real}") as process:
+    with reserved_port() as real, listener("2020", real, "--keep") as process:
         listening(process)
         assert process.stdout is not None
         for text in (b"first\n", b"second\n"):
-            with socket.create_connection(("127.0.0.1", real), 10) as client:
+            with socket.create_connection(("127.0.0.1", real), PATIENCE_S) as client:
                 client.sendall(text)
                 assert process.stdout.readline() == text
         process.send_signal(signal.SIGINT)
-        assert process.wait(15) == 130
+        assert process.wait(PATIENCE_S) == 130
 
 
 def test_forward_leads_through_the_module() -> None:
@@ -229,12 +223,12 @@ def test_forward_leads_through_the_module() -> None:
         assert process.stdout is not None
         words = process.stdout.readline().decode().split()
         local = int(words[words.index("port") + 1].rstrip(","))
-        with socket.create_connection(("127.0.0.1", local), 10) as client:
+        with socket.create_connection(("127.0.0.1", local), PATIENCE_S) as client:
             client.sendall(b"through")
-            client.settimeout(10)
+            client.settimeout(PATIENCE_S)
             assert client.recv(100) == b"through"
         process.send_signal(signal.SIGINT)
-        assert process.wait(15) == 130
+        assert process.wait(PATIENCE_S) == 130
         assert process.stderr is not None
         assert process.stderr.read() == b""
 

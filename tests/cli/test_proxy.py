@@ -19,6 +19,7 @@ from urllib.error import HTTPError
 import pytest
 
 from tests.cli.test_piping import echo, serving
+from tests.support.realtime import PATIENCE_S, ending
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs pseudo terminals")
 
@@ -53,7 +54,7 @@ class Service:
         """Fetch a page of its status."""
         url = f"http://127.0.0.1:{self.status_port}{path}"
         request = urllib.request.Request(url, **options)
-        with urllib.request.urlopen(request, timeout=10) as response:
+        with urllib.request.urlopen(request, timeout=PATIENCE_S) as response:
             text: str = response.read().decode()
             return text
 
@@ -65,20 +66,17 @@ def service(*arguments: str, env: dict[str, str] | None = None) -> Iterator[Serv
     if "--port" not in arguments:
         line += ["--port", ADDRESS]
     pipe = subprocess.PIPE
-    with subprocess.Popen(
+    started = subprocess.Popen(
         line, stdout=pipe, stderr=pipe, text=True, cwd=ROOT, env=os.environ | (env or {})
-    ) as process:
-        made = Service(process)
-        try:
-            yield made
-        finally:
-            process.kill()
+    )
+    with ending(started) as process:
+        yield Service(process)
 
 
 def through_socks(proxy_port: int, host: str, port: int) -> socket.socket:
     """Connect as curl's --socks5-hostname does."""
-    client = socket.create_connection(("127.0.0.1", proxy_port), 10)
-    client.settimeout(20)
+    client = socket.create_connection(("127.0.0.1", proxy_port), PATIENCE_S)
+    client.settimeout(PATIENCE_S)
     client.sendall(b"\x05\x01\x00")
     assert client.recv(2) == b"\x05\x00"
     name = host.encode()
@@ -101,7 +99,7 @@ def test_clients_connect_through_it() -> None:
         metrics = made.get("/metrics")
         assert "aiobc9x_opens_total{" in metrics
         made.process.send_signal(signal.SIGTERM)
-        assert made.process.wait(15) == 0
+        assert made.process.wait(PATIENCE_S) == 0
         assert made.process.stderr is not None
         assert made.process.stderr.read() == ""
 
@@ -116,7 +114,7 @@ def test_the_page_for_people() -> None:
         with pytest.raises(HTTPError, match="405"):
             made.get("/", data=b"x", method="POST")
         url = f"http://127.0.0.1:{made.status_port}/"
-        with urllib.request.urlopen(url, timeout=10) as response:
+        with urllib.request.urlopen(url, timeout=PATIENCE_S) as response:
             assert "default-src 'none'" in response.headers["Content-Security-Policy"]
 
 
@@ -137,7 +135,7 @@ def test_ctrl_c() -> None:
     with service() as made:
         made.announced()
         made.process.send_signal(signal.SIGINT)
-        assert made.process.wait(15) == 130
+        assert made.process.wait(PATIENCE_S) == 130
         assert made.process.stderr is not None
         assert made.process.stderr.read() == ""
 
@@ -154,7 +152,7 @@ def test_ctrl_c() -> None:
 def test_what_makes_no_sense_is_said(arguments: tuple[str, ...], words: str) -> None:
     """One line, exit code 2."""
     with service(*arguments) as made:
-        _, err = made.process.communicate(timeout=20)
+        _, err = made.process.communicate(timeout=PATIENCE_S)
     assert made.process.returncode == 2
     assert words in err
     assert err.count("\n") == 1
@@ -166,7 +164,7 @@ def systemd(tmp_path: Path) -> Iterator[tuple[socket.socket, dict[str, str]]]:
     path = str(tmp_path / "notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
         sock.bind(path)
-        sock.settimeout(30)
+        sock.settimeout(PATIENCE_S)
         yield sock, {"NOTIFY_SOCKET": path, "WATCHDOG_USEC": "3000000"}
 
 
@@ -186,7 +184,7 @@ def test_systemd_is_told(tmp_path: Path) -> None:
         until(sock, "WATCHDOG=1")
         made.process.send_signal(signal.SIGTERM)
         until(sock, "STOPPING=1")
-        assert made.process.wait(15) == 0
+        assert made.process.wait(PATIENCE_S) == 0
 
 
 def test_a_silent_module_starves_the_watchdog(tmp_path: Path) -> None:

@@ -6,14 +6,14 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
 from aiobc9x.cli.main import main
 from aiobc9x.cli.simulate import host_and_port
+from tests.support.realtime import PATIENCE_S, ending
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -25,20 +25,10 @@ def simulation(*arguments: str) -> AbstractContextManager[subprocess.Popen[str]]
     return running(sys.executable, "-m", "aiobc9x", "simulate", *arguments)
 
 
-@contextmanager
-def running(*line: str) -> Iterator[subprocess.Popen[str]]:
+def running(*line: str) -> AbstractContextManager[subprocess.Popen[str]]:
     """Run a program until the block ends."""
-    with subprocess.Popen(
-        line,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-    ) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
+    pipe = subprocess.PIPE
+    return ending(subprocess.Popen(line, stdout=pipe, stderr=pipe, text=True, cwd=ROOT))
 
 
 def first_line(process: subprocess.Popen[str]) -> str:
@@ -67,7 +57,7 @@ def test_a_pty_until_a_signal(number: signal.Signals, code: int) -> None:
         finally:
             os.close(device)
         process.send_signal(number)
-        out, err = process.communicate(timeout=10)
+        out, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == code
     assert out == ""
     assert err == "Open this device as a serial port. Ctrl-C ends the module.\n"
@@ -82,7 +72,7 @@ def test_ctrl_c_while_modules_load(command: str) -> None:
         said = [next(row for row in process.stderr if row.rstrip().endswith(" click"))]
         process.send_signal(signal.SIGINT)
         said += process.stderr.readlines()
-        assert process.wait(10) == 130
+        assert process.wait(PATIENCE_S) == 130
     assert [row for row in said if not row.startswith("import time:")] == []
 
 
@@ -99,7 +89,7 @@ def test_ctrl_c_that_is_ignored() -> None:
         finally:
             os.close(device)
         process.terminate()
-        assert process.wait(10) == 0
+        assert process.wait(PATIENCE_S) == 0
 
 
 @needs_pty
@@ -139,7 +129,7 @@ def test_a_reader_that_goes_away_ends_it() -> None:
             assert process.stdout is not None
             process.stdout.close()
             os.write(device, b"AT\r")
-            assert process.wait(10) == 1
+            assert process.wait(PATIENCE_S) == 1
         finally:
             os.close(device)
         assert process.stderr is not None

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from aiobc9x.trace import Trace, read_trace
 from tests.clients.servers import program
 from tests.support.bench import ADDRESS, HOST, PORT, Bench
 from tests.support.clock import virtual
+from tests.support.realtime import PATIENCE_S, ending
 from tests.support.terminals import COLUMNS, ended, in_terminal, screen
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -107,7 +109,7 @@ class TestShow:
             assert head.startswith(b"-- ")
             assert b"an answer" in row
             process.send_signal(signal.SIGINT)
-            out, err = process.communicate(timeout=20)
+            out, err = process.communicate(timeout=PATIENCE_S)
         assert (process.returncode, out, err) == (130, b"", b"")
 
 
@@ -156,14 +158,11 @@ class TestErrors:
         assert len(output(capsys, "show", "--kind", "payload")) == 2
 
 
-def running(*arguments: str) -> subprocess.Popen[bytes]:
-    """Start a command, with its pipes."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "aiobc9x", "trace", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        cwd=ROOT,
-    )
+def running(*arguments: str) -> AbstractContextManager[subprocess.Popen[bytes]]:
+    """Run a command until the block ends."""
+    line = [sys.executable, "-m", "aiobc9x", "trace", *arguments]
+    pipe = subprocess.PIPE
+    return ending(subprocess.Popen(line, stdout=pipe, stderr=pipe, cwd=ROOT))
 
 
 class TestReplay:
@@ -214,7 +213,7 @@ class TestCaptures:
                 capture_output=True,
                 check=True,
             )
-            process.wait(20)
+            process.wait(PATIENCE_S)
         assert process.returncode == 0
         assert len(done.stdout.splitlines()) == 2
 
@@ -227,10 +226,10 @@ class TestCaptures:
                 stdin=process.stdout,
                 capture_output=True,
                 check=True,
-                timeout=30,
+                timeout=PATIENCE_S,
             )
             process.send_signal(signal.SIGINT)
-            process.wait(20)
+            process.wait(PATIENCE_S)
             assert process.stderr is not None
             assert process.stderr.read() == b""
         assert len(done.stdout.splitlines()) == 3

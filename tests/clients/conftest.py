@@ -15,6 +15,7 @@ from aiobc9x.sim.links import VirtualModule
 from aiobc9x.sim.network import LoopbackNetwork
 from aiobc9x.sim.options import Host, SimOptions
 from tests.clients import servers
+from tests.support.realtime import PATIENCE_S
 
 LATENCY_S = 0.02
 """What the module takes for each command."""
@@ -27,9 +28,6 @@ def pytest_runtest_call(item: pytest.Item) -> None:
     """Note that the test runs; only then there is something to check behind it."""
     item.stash[RAN] = True
 
-
-CLOSE_S = 30.0
-"""Time to close what a library has left to itself."""
 
 NAMES = ("broker", "web", "sensor", "chat", "plc", "shell", "cache")
 """Hosts of ``.example``, which only the module knows (RFC 2606 keeps all other resolvers out)."""
@@ -103,7 +101,7 @@ async def modem(request: pytest.FixtureRequest, site: Site) -> AsyncIterator[aio
         yield modem
         if not request.node.stash.get(RAN, False):
             return
-        async with asyncio.timeout(CLOSE_S):
+        async with asyncio.timeout(PATIENCE_S):
             while await modem.socket_states():  # some libraries don't wait for the close
                 pass
         counted, there = modem.statistics, site.virtual.statistics

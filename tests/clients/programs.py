@@ -15,9 +15,7 @@ from typing import Final
 
 from tests.clients.conftest import Site
 from tests.support.pages import CLIENT_PAGES, DEVICE, ROOT, WAIT, Block, blocks
-
-RUN_S: Final = 50.0
-"""For a program to end, on a busy machine."""
+from tests.support.realtime import PATIENCE_S
 
 _SLOW: Final = re.compile(r"Executing <.*> took .* seconds\n")
 
@@ -68,7 +66,7 @@ class Program:
 
     async def end(self) -> str:
         """Wait for its end; return what it had to say, without asyncio's remarks in debug mode."""
-        rest, _ = await asyncio.wait_for(self.process.communicate(), RUN_S)
+        rest, _ = await asyncio.wait_for(self.process.communicate(), PATIENCE_S)
         said = "".join(self._said) + rest.decode()
         return "".join(line for line in said.splitlines(True) if not _SLOW.fullmatch(line))
 

@@ -8,9 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import random
 import shutil
-import socket
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -20,19 +18,15 @@ from typing import Final
 import pytest
 import trustme
 
+from tests.support.realtime import PATIENCE_S, reserved_port
+
 LOOPBACK: Final = "127.0.0.1"
-
-READY_S: Final = 20.0
-"""What a server may take until it answers; a busy machine needs a second or two."""
-
-STOP_S: Final = 5.0
-"""What it may take to end when it is asked to."""
 
 PROBE_S: Final = 0.01
 """Between two looks at a server that starts."""
 
 TRIES: Final = 3
-"""A port that was free a moment ago may be taken by the time the server binds it."""
+"""A port is kept for a server of TCP; one of UDP may find it taken."""
 
 CARED_FOR: Final = bool(os.environ.get("CI"))
 """Where .ci/run has installed the servers, a missing one is a failure."""
@@ -55,19 +49,6 @@ def program(package: str, *names: str) -> str:
     if CARED_FOR:
         pytest.fail(f"{reason} (CI is set, so no test may be left out)")
     pytest.skip(reason)
-
-
-def free_port() -> int:
-    """Return a port of loopback that nobody uses just now.
-
-    Below those that systems give to outgoing connections, which would take it while a server that
-    comes back is away.
-    """
-    while True:
-        port = random.randint(20_000, 32_000)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind((LOOPBACK, port))
-            return port
 
 
 async def accepts(port: int) -> bool:
@@ -143,7 +124,7 @@ async def _until_ready(
     server: asyncio.subprocess.Process, ready: Callable[[], Awaitable[bool]], output: Path
 ) -> None:
     try:
-        async with asyncio.timeout(READY_S):
+        async with asyncio.timeout(PATIENCE_S):
             while not await ready():
                 if server.returncode is not None:
                     raise StartFailed(f"the server ended: {_text(output)}")
@@ -160,7 +141,7 @@ async def _end(server: asyncio.subprocess.Process) -> None:
     if server.returncode is None:
         server.terminate()
     try:
-        await asyncio.wait_for(server.wait(), STOP_S)
+        await asyncio.wait_for(server.wait(), PATIENCE_S)
     except TimeoutError:
         server.kill()
         await server.wait()
@@ -170,10 +151,10 @@ async def _end(server: asyncio.subprocess.Process) -> None:
 async def _with_ports(
     count: int, start: Callable[[Sequence[int]], contextlib.AbstractAsyncContextManager[None]]
 ) -> AsyncIterator[Sequence[int]]:
-    """Start a server on free ports; try others if somebody took them first."""
+    """Start a server on ports that are kept for it; on others, if somebody has the same of UDP."""
     async with contextlib.AsyncExitStack() as stack:
         for last in (False,) * (TRIES - 1) + (True,):
-            ports = [free_port() for _ in range(count)]
+            ports = [stack.enter_context(reserved_port()) for _ in range(count)]
             try:
                 await stack.enter_async_context(start(ports))
                 break

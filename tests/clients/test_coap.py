@@ -14,6 +14,7 @@ from aiocoap.numbers.constants import TransportTuning
 import aiobc9x
 from tests.clients.conftest import Site
 from tests.clients.programs import output
+from tests.support.realtime import PATIENCE_S
 
 SERVER = "coap://sensor.example"
 
@@ -21,7 +22,7 @@ SERVER = "coap://sensor.example"
 class Patient(TransportTuning):  # type: ignore[misc]  # aiocoap has no types
     """No repetition on a busy machine, so that messages can be counted."""
 
-    ACK_TIMEOUT = 20.0
+    ACK_TIMEOUT = PATIENCE_S
 
 
 @asynccontextmanager
@@ -41,7 +42,7 @@ async def ask(
     request = aiocoap.Message(
         code=code, uri=f"{SERVER}/{path}", payload=payload, transport_tuning=Patient()
     )
-    return await asyncio.wait_for(context.request(request).response, 40)
+    return await asyncio.wait_for(context.request(request).response, PATIENCE_S)
 
 
 @pytest.mark.usefixtures("sensor")
@@ -80,9 +81,9 @@ class TestUdp:
                     code=aiocoap.GET, uri=f"{SERVER}/valve", observe=0, transport_tuning=Patient()
                 )
                 watching = context.request(request)
-                assert (await asyncio.wait_for(watching.response, 40)).payload == b"shut"
+                assert (await asyncio.wait_for(watching.response, PATIENCE_S)).payload == b"shut"
                 await ask(context, aiocoap.PUT, "valve", b"open")
-                notice = await asyncio.wait_for(anext(aiter(watching.observation)), 40)
+                notice = await asyncio.wait_for(anext(aiter(watching.observation)), PATIENCE_S)
                 watching.observation.cancel()
         assert notice.payload == b"open"
 

@@ -21,13 +21,11 @@ from aiobc9x.sim.options import Host, SimOptions
 from tests.clients import servers
 from tests.support.loopback import LOOPBACK, Streams, echo, server
 from tests.support.pages import ROOT, Block, blocks
+from tests.support.realtime import PATIENCE_S, reserved_port
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no ptys on Windows")
 
 NAME = "server.example"
-
-LIMIT_S = 60.0
-"""For what a balancer or a gateway does within seconds, on a busy machine."""
 
 FRONT, FIRST, SECOND = 1080, 1081, 1082
 """The ports that the page prints."""
@@ -42,7 +40,7 @@ def printed(language: str, text: str) -> str:
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
     """Wait until something is so."""
-    async with asyncio.timeout(LIMIT_S):
+    async with asyncio.timeout(PATIENCE_S):
         while not await condition():  # noqa: ASYNC110  (of whatever kind)
             await asyncio.sleep(0.05)
 
@@ -141,7 +139,7 @@ class Site:
     async def connect(self, scheme: str = "socks5") -> Streams:
         """Connect a client to the echo server."""
         proxy = Proxy.from_url(f"{scheme}://{LOOPBACK}:{self.front}", rdns=True)
-        sock = await proxy.connect(NAME, self.target, timeout=LIMIT_S)
+        sock = await proxy.connect(NAME, self.target, timeout=PATIENCE_S)
         return await asyncio.open_connection(sock=sock)
 
     async def echoed(self, scheme: str = "socks5") -> None:
@@ -174,7 +172,7 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
     binary = servers.program("haproxy", "haproxy")
     async with AsyncExitStack() as stack:
         target = await stack.enter_async_context(server(echo))
-        ports = [servers.free_port() for _ in range(3)]
+        ports = [stack.enter_context(reserved_port()) for _ in range(3)]
         gateways = []
         for name, port in zip(("first", "second"), ports[1:], strict=True):
             (tmp_path / name).mkdir()

@@ -15,13 +15,14 @@ from tests.adapters.families import FAMILIES, use
 from tests.clients.conftest import Site
 from tests.clients.programs import output
 from tests.clients.servers import Certificates, Nginx
+from tests.support.realtime import PATIENCE_S
 
 PLAIN, SECURE = "http://web.example", "https://web.example"
 
 TIMEOUT_S = 30
 """For each step; httpx's own 5 s may pass on a busy machine."""
 
-PATIENCE = aiohttp.ClientTimeout(total=45, sock_connect=30)
+PATIENCE = aiohttp.ClientTimeout(total=PATIENCE_S, sock_connect=PATIENCE_S)
 
 
 @pytest.mark.parametrize("suffix", FAMILIES)

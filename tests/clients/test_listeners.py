@@ -15,8 +15,8 @@ import aiobc9x
 from tests.clients.conftest import Site
 from tests.clients.programs import Program, running
 from tests.clients.servers import LOOPBACK, Certificates, program
+from tests.support.realtime import PATIENCE_S
 
-CURL_TIMEOUT_S = 45
 """For curl, on a busy machine."""
 
 
@@ -25,7 +25,7 @@ async def curl(*args: str | Path) -> bytes:
     process = await asyncio.create_subprocess_exec(
         program("curl", "curl"),
         *("--silent", "--show-error", "--fail", "--noproxy", "*"),
-        *("--max-time", str(CURL_TIMEOUT_S)),
+        *("--max-time", str(PATIENCE_S)),
         *map(str, args),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,

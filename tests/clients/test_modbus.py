@@ -15,6 +15,7 @@ import aiobc9x
 from tests.clients.conftest import Site
 from tests.clients.programs import output
 from tests.clients.servers import LOOPBACK
+from tests.support.realtime import PATIENCE_S
 
 UNIT = 1
 
@@ -33,7 +34,7 @@ async def plc(site: Site) -> AsyncIterator[None]:
 
 def client() -> AsyncModbusTcpClient:
     """A client; it takes the loop's methods when it is made, so make it inside ``installed()``."""
-    return AsyncModbusTcpClient("plc.example", timeout=45, retries=0)
+    return AsyncModbusTcpClient("plc.example", timeout=PATIENCE_S, retries=0)
 
 
 @pytest.mark.usefixtures("plc")

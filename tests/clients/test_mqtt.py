@@ -18,8 +18,8 @@ import aiobc9x
 from tests.clients.conftest import Site
 from tests.clients.programs import output
 from tests.clients.servers import LOOPBACK, Certificates
+from tests.support.realtime import PATIENCE_S
 
-WAIT_S = 30.0
 """For what should come within a second, on a busy machine."""
 
 
@@ -45,18 +45,18 @@ class Client:
     async def subscribe(self, topic: str) -> None:
         """Subscribe, and wait until the broker has agreed."""
         self.gmqtt.subscribe(topic, qos=1)
-        await asyncio.wait_for(self.granted.wait(), WAIT_S)
+        await asyncio.wait_for(self.granted.wait(), PATIENCE_S)
 
     async def message(self) -> tuple[str, bytes, int]:
         """Wait for the next message."""
-        return await asyncio.wait_for(self.inbox.get(), WAIT_S)
+        return await asyncio.wait_for(self.inbox.get(), PATIENCE_S)
 
 
 @asynccontextmanager
 async def connected(name: str, port: int = 1883, **options: Any) -> AsyncIterator[Client]:
     """A client of the broker."""
     client = Client(name)
-    await asyncio.wait_for(client.gmqtt.connect("broker.example", port, **options), WAIT_S)
+    await asyncio.wait_for(client.gmqtt.connect("broker.example", port, **options), PATIENCE_S)
     try:
         yield client
     finally:
@@ -96,9 +96,9 @@ class TestGmqtt:
             async with connected("a") as client:
                 client.back.clear()
                 site.virtual.set_coverage(False)
-                await asyncio.wait_for(client.gone.wait(), WAIT_S)
+                await asyncio.wait_for(client.gone.wait(), PATIENCE_S)
                 site.virtual.set_coverage(True)
-                await asyncio.wait_for(client.back.wait(), WAIT_S)
+                await asyncio.wait_for(client.back.wait(), PATIENCE_S)
                 client.granted.clear()
                 await client.subscribe("echo")
                 client.gmqtt.publish("echo", "still here", qos=1)
@@ -116,7 +116,7 @@ async def paho(
             proxy_type=socks.SOCKS5, proxy_addr=LOOPBACK, proxy_port=proxy.port
         )
         async with aiomqtt.Client(
-            "broker.example", port, proxy=way, timeout=WAIT_S, **options
+            "broker.example", port, proxy=way, timeout=PATIENCE_S, **options
         ) as client:
             yield client
 

@@ -16,6 +16,7 @@ from redis.exceptions import ConnectionError as NoConnection
 import aiobc9x
 from tests.clients.conftest import Site
 from tests.clients.programs import output
+from tests.support.realtime import PATIENCE_S
 
 
 @asynccontextmanager
@@ -24,8 +25,8 @@ async def client(port: int = 6379) -> AsyncIterator[Redis]:
     redis = Redis(
         host="cache.example",
         port=port,
-        socket_timeout=45,
-        socket_connect_timeout=45,
+        socket_timeout=PATIENCE_S,
+        socket_connect_timeout=PATIENCE_S,
         retry=Retry(NoBackoff(), 0),
     )
     try:
@@ -58,9 +59,9 @@ class TestInstalled:
         with modem.installed(strict=True):
             async with client() as redis, redis.pubsub() as inbox:
                 await inbox.subscribe("news")
-                assert (await inbox.get_message(timeout=45))["type"] == "subscribe"
+                assert (await inbox.get_message(timeout=PATIENCE_S))["type"] == "subscribe"
                 await redis.publish("news", b"\r\nOK\r\n")
-                message = await inbox.get_message(timeout=45)
+                message = await inbox.get_message(timeout=PATIENCE_S)
         assert (message["type"], message["data"]) == ("message", b"\r\nOK\r\n")
         assert modem.statistics.opens == 2
 
@@ -71,7 +72,7 @@ class TestInstalled:
                 with pytest.raises(NoConnection, match=r"cache\.example:9"):
                     await redis.ping()
             async with client() as redis:
-                assert await asyncio.wait_for(redis.ping(), 45)
+                assert await asyncio.wait_for(redis.ping(), PATIENCE_S)
 
 
 @pytest.mark.usefixtures("cache")

@@ -18,6 +18,7 @@ from aiobc9x.sim.links import VirtualModule
 from tests.clients import servers
 from tests.support.loopback import LOOPBACK, echo, exchange, server
 from tests.support.pages import ROOT, blocks
+from tests.support.realtime import PATIENCE_S, reserved_port
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 
@@ -85,17 +86,18 @@ class Server:
 @pytest.fixture
 async def ser2net(tmp_path: Path) -> AsyncIterator[Server]:
     """A server for a module that has just been switched on."""
-    found = Server(tmp_path, servers.free_port())
-    async with VirtualModule() as module:
-        device = await module.start_pty()
-        found.configure(printed_config(device, found.port))
-        (tmp_path / "device").write_text(device)
-        yield found
+    with reserved_port() as port:
+        found = Server(tmp_path, port)
+        async with VirtualModule() as module:
+            device = await module.start_pty()
+            found.configure(printed_config(device, found.port))
+            (tmp_path / "device").write_text(device)
+            yield found
 
 
 async def until_state(modem: aiobc9x.Modem, *states: ModemState) -> None:
     """Wait until a modem is in one of these states."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         while modem.state not in states:  # noqa: ASYNC110  (nothing else tells)
             await asyncio.sleep(0.01)
 

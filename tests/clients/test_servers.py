@@ -34,7 +34,7 @@ async def test_server_that_ends(tmp_path: Path) -> None:
 
 async def test_server_that_is_silent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is given up, and ended."""
-    monkeypatch.setattr(servers, "READY_S", 0.05)
+    monkeypatch.setattr(servers, "PATIENCE_S", 0.05)
     with pytest.raises(servers.StartFailed, match="doesn't answer"):
         async with servers.running(["sleep", "60"], tmp_path, never):
             pytest.fail("it can't be ready")

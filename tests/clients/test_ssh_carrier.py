@@ -18,9 +18,10 @@ import aiobc9x
 from aiobc9x import LinkLost, ModemState, Reconnect
 from aiobc9x.sim.links import VirtualModule
 from aiobc9x.sim.options import Host, SimOptions
-from tests.clients.servers import LOOPBACK, free_port
+from tests.clients.servers import LOOPBACK
 from tests.support.loopback import echo, exchange, server
 from tests.support.pages import ROOT, blocks
+from tests.support.realtime import reserved_port
 
 QUICK: Final = Reconnect(first_delay=0.1, max_delay=0.4)
 
@@ -55,9 +56,11 @@ class Site:
 
     """
 
-    def __init__(self, folder: Path, module: VirtualModule, serial_port: int) -> None:
+    def __init__(
+        self, folder: Path, module: VirtualModule, serial_port: int, ssh_port: int
+    ) -> None:
         self.folder, self.module, self.serial_port = folder, module, serial_port
-        self.ssh_port = free_port()
+        self.ssh_port = ssh_port
         self.connections: list[asyncssh.SSHServerConnection] = []
         self.host_key = asyncssh.generate_private_key("ssh-ed25519")
         self._user_key = asyncssh.generate_private_key("ssh-ed25519")
@@ -140,7 +143,8 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
             self._line.close()
 
     listener = await asyncio.get_running_loop().create_server(Serial, LOOPBACK, 0)
-    yield Site(tmp_path, module, listener.sockets[0].getsockname()[1])
+    with reserved_port() as ssh_port:
+        yield Site(tmp_path, module, listener.sockets[0].getsockname()[1], ssh_port)
     listener.close()
     await module.aclose()
 

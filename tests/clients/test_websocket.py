@@ -17,8 +17,8 @@ import aiobc9x
 from tests.clients.conftest import Site
 from tests.clients.programs import output
 from tests.clients.servers import LOOPBACK, Certificates
+from tests.support.realtime import PATIENCE_S
 
-PATIENCE_S = 45.0
 """For a handshake on a busy machine."""
 
 

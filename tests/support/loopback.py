@@ -14,11 +14,9 @@ from aiobc9x.sim import links
 from aiobc9x.sim.links import VirtualModule
 from tests.support.bench import NAME as NAME  # noqa: PLC0414  (exported from here too)
 from tests.support.bench import Streams as Streams  # noqa: PLC0414  (exported from here too)
+from tests.support.realtime import PATIENCE_S
 
 LOOPBACK = "127.0.0.1"
-
-END_S = 10.0
-"""Seconds that those who are served at the end of a server still have."""
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -84,7 +82,7 @@ async def server(handler: Handler, **options: Any) -> AsyncIterator[int]:
     finally:
         listening.close()
         if handling:
-            await asyncio.wait(handling, timeout=END_S)
+            await asyncio.wait(handling, timeout=PATIENCE_S)
         await asyncio.sleep(0)  # uvloop closes its listeners in the next turn
 
 

@@ -9,13 +9,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pexpect
 import pytest
 
-pexpect = pytest.importorskip("pexpect")
+from tests.support.realtime import PATIENCE_S
 
 ROOT = Path(__file__).resolve().parents[2]
 
 COLUMNS = pytest.mark.parametrize("columns", [80, 120])
+
+STARTED: list[Any] = []
+"""What was started and may still run; tests/cli/conftest.py ends it behind each test."""
 
 _CODES = re.compile(r"\x1b(?:\[[0-9;?]*[A-Za-z]|[=>])")
 
@@ -36,15 +40,17 @@ def program_in_terminal(
         pytest.skip("needs pseudo terminals")
     # Without a size of the environment's, which would count more than the terminal's own.
     ours = {name: each for name, each in os.environ.items() if name not in {"COLUMNS", "LINES"}}
-    return pexpect.spawn(
+    child = pexpect.spawn(
         sys.executable,
         [*arguments],
         cwd=str(ROOT),
         env={**ours, "TERM": "xterm-256color", **(env or {})},
         dimensions=(rows, columns),
         encoding="utf-8",
-        timeout=30,
+        timeout=PATIENCE_S,
     )
+    STARTED.append(child)
+    return child
 
 
 def ended(child: Any) -> int:

@@ -9,7 +9,7 @@ import shutil
 import socket
 import ssl
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from types import ModuleType
 from typing import Any
@@ -32,6 +32,7 @@ from tests.support.bench import ECHO_PORT, HOST, Bench
 from tests.support.cancelling import Moment, cancel_at
 from tests.support.clock import no_task_left, virtual
 from tests.support.loopback import LOOPBACK, NAME, Setup, echo, server, setup
+from tests.support.realtime import PATIENCE_S, reserved_port
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no ptys on Windows")
 
@@ -56,14 +57,24 @@ async def web(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Non
 async def proxied(parameters: str = "", **options: Any) -> AsyncIterator[tuple[Setup, ProxyServer]]:
     """A modem on the virtual module's pty, and a proxy on a port of its own."""
     async with setup(parameters) as module:
-        async with await module.modem.serve_proxy(port=0, **options) as proxy:
+        async with await module.modem.serve_proxy(**{"port": 0, **options}) as proxy:
             yield module, proxy
         await until(lambda: not module.virtual.module.sockets.by_id)  # of failed opens too
 
 
+@pytest.fixture
+def own_port() -> Iterator[int]:
+    """A port that nobody takes when the proxy leaves it."""
+    with reserved_port() as port:
+        yield port
+
+
+other_port = own_port
+
+
 async def until(condition: Callable[[], object]) -> None:
-    """Wait, for 20 s at most."""
-    async with asyncio.timeout(20):
+    """Wait until something is so."""
+    async with asyncio.timeout(PATIENCE_S):
         while not condition():  # noqa: ASYNC110  (of whatever kind)
             await asyncio.sleep(0.01)
 
@@ -73,7 +84,7 @@ async def run(*arguments: str) -> str:
     process = await asyncio.create_subprocess_exec(
         *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
-    output, complaints = await asyncio.wait_for(process.communicate(), 20)
+    output, complaints = await asyncio.wait_for(process.communicate(), PATIENCE_S)
     assert process.returncode == 0, complaints.decode()
     return output.decode()
 
@@ -81,7 +92,7 @@ async def run(*arguments: str) -> str:
 async def connect_socks(port: int | None, target: int, host: str = NAME) -> socket.socket:
     """Connect through the proxy with a SOCKS library."""
     proxy = Proxy.from_url(f"socks5://{LOOPBACK}:{port}", rdns=True)
-    sock: socket.socket = await proxy.connect(host, target, timeout=20)
+    sock: socket.socket = await proxy.connect(host, target, timeout=PATIENCE_S)
     return sock
 
 
@@ -123,7 +134,7 @@ class TestClients:
     async def test_httpx(self, scheme: str, library: ModuleType) -> None:
         async with server(web) as port, proxied() as (_, proxy):
             url = f"{scheme}://{LOOPBACK}:{proxy.port}"
-            async with library.AsyncClient(proxy=url, timeout=20) as client:
+            async with library.AsyncClient(proxy=url, timeout=PATIENCE_S) as client:
                 for number in range(2):
                     answer = await client.post(f"http://{NAME}:{port}/{number}", content=b"body")
                     assert answer.text.startswith(f"POST /{number} ")
@@ -138,7 +149,7 @@ class TestClients:
         authority.configure_trust(trusting)
         async with server(web, ssl=context) as port, proxied() as (_, proxy):
             url = f"http://{LOOPBACK}:{proxy.port}"
-            async with httpx.AsyncClient(proxy=url, verify=trusting, timeout=20) as client:
+            async with httpx.AsyncClient(proxy=url, verify=trusting, timeout=PATIENCE_S) as client:
                 answer = await client.get(f"https://{NAME}:{port}/secret")
                 assert answer.text.startswith("GET /secret ")
 
@@ -168,7 +179,7 @@ class TestClients:
         async with server(web) as port, proxied() as (_, proxy):
 
             def fetch() -> bytes:
-                connection = http.client.HTTPConnection(LOOPBACK, proxy.port, timeout=20)
+                connection = http.client.HTTPConnection(LOOPBACK, proxy.port, timeout=PATIENCE_S)
                 connection.set_tunnel(NAME, port)
                 connection.request("GET", "/from/a/thread")
                 with contextlib.closing(connection):
@@ -214,7 +225,7 @@ class TestErrors:
     async def test_http_says_what_went_wrong(self) -> None:
         async with proxied() as (_, proxy):
             url = f"http://{LOOPBACK}:{proxy.port}"
-            async with httpx.AsyncClient(proxy=url, timeout=20) as client:
+            async with httpx.AsyncClient(proxy=url, timeout=PATIENCE_S) as client:
                 answer = await client.get("http://nosuch.example/")
                 assert answer.status_code == 502
                 assert "(module error 565); check the spelling" in answer.text
@@ -242,7 +253,7 @@ class TestErrors:
                 sock = await connect_socks(proxy.port, port)
                 reader, writer = await asyncio.open_connection(sock=sock)
                 with pytest.raises(ConnectionResetError):
-                    await asyncio.wait_for(reader.read(), 20)
+                    await asyncio.wait_for(reader.read(), PATIENCE_S)
                 writer.close()
 
         in_loop(loop, main())
@@ -281,7 +292,7 @@ async def converse(
     reader, writer = await asyncio.open_connection(LOOPBACK, port)
     writer.write(data)
     writer.write_eof()
-    answer = await asyncio.wait_for(reader.read(), 20)
+    answer = await asyncio.wait_for(reader.read(), PATIENCE_S)
     writer.close()
     return reader, writer, answer
 
@@ -326,7 +337,7 @@ async def run_echo(port: int | None) -> None:
     """Show that a port leads to an echo server."""
     reader, writer = await asyncio.open_connection(LOOPBACK, port)
     writer.write(b"ping")
-    assert await asyncio.wait_for(reader.readexactly(4), 20) == b"ping"
+    assert await asyncio.wait_for(reader.readexactly(4), PATIENCE_S) == b"ping"
     writer.close()
     await writer.wait_closed()
 
@@ -343,9 +354,13 @@ def is_free(port: int | None) -> bool:
 class TestLife:
     """From its start to its end."""
 
-    async def test_closing_ends_its_connections_and_its_ports(self) -> None:
-        async with server(echo) as port, proxied(forwards={0: (NAME, port)}) as (module, proxy):
-            ports = [proxy.port, proxy.forwards[0].local_port]
+    async def test_closing_ends_its_connections_and_its_ports(
+        self, own_port: int, other_port: int
+    ) -> None:
+        async with (
+            server(echo) as port,
+            proxied(port=own_port, forwards={other_port: (NAME, port)}) as (module, proxy),
+        ):
             sock = await connect_socks(proxy.port, port)
             reader, writer = await asyncio.open_connection(sock=sock)
             assert proxy.is_serving()
@@ -361,21 +376,21 @@ class TestLife:
             with pytest.raises(ConnectionResetError):
                 await reader.read()
             writer.close()
-            assert all(is_free(port) for port in ports)
+            assert is_free(own_port)
+            assert is_free(other_port)
             with pytest.raises(RuntimeError, match="closed"):
                 await proxy.add_forward(0, NAME, port)
 
     @virtual
-    async def test_a_forward_that_comes_too_late_is_closed(self) -> None:
+    async def test_a_forward_that_comes_too_late_is_closed(self, own_port: int) -> None:
         async with Bench() as bench:
             proxy = await (await bench.open()).serve_proxy(port=0)
-            port = free_port()
-            adding = asyncio.create_task(proxy.add_forward(port, NAME, 1))
+            adding = asyncio.create_task(proxy.add_forward(own_port, NAME, 1))
             await asyncio.sleep(0)
             proxy.close()
             with pytest.raises(RuntimeError, match="closed"):
                 await adding
-            assert is_free(port)
+            assert is_free(own_port)
 
     @pytest.mark.parametrize("strict", [False, True])
     async def test_routing_leaves_its_sockets_alone(self, strict: bool) -> None:
@@ -389,17 +404,16 @@ class TestLife:
                 await run_echo(proxy.forwards[0].local_port)
                 await run_echo(later.local_port)
 
-    async def test_it_ends_with_the_modem(self) -> None:
+    async def test_it_ends_with_the_modem(self, own_port: int) -> None:
         async with Bench() as bench:
             modem = await bench.open()
-            proxy = await modem.serve_proxy(port=0)
-            local_port = proxy.port
-            sock = await connect_socks(local_port, ECHO_PORT, HOST)
-            opening = asyncio.create_task(connect_socks(local_port, 9, "192.0.2.1"))
+            proxy = await modem.serve_proxy(port=own_port)
+            sock = await connect_socks(own_port, ECHO_PORT, HOST)
+            opening = asyncio.create_task(connect_socks(own_port, 9, "192.0.2.1"))
             await until(lambda: proxy.connections == 2)
             await modem.aclose()
             await proxy.wait_closed()
-            assert is_free(local_port)
+            assert is_free(own_port)
             assert not proxy.is_serving()
             with pytest.raises((ProxyError, OSError)):
                 await opening
@@ -495,19 +509,20 @@ class TestLife:
 
     @pytest.mark.parametrize("moment", Moment)
     @virtual
-    async def test_a_start_can_be_cancelled_at_any_step(self, moment: Moment) -> None:
+    async def test_a_start_can_be_cancelled_at_any_step(
+        self, moment: Moment, own_port: int
+    ) -> None:
         """Nothing listens then."""
         async with Bench() as bench:
             modem = await bench.open()
             tasks = asyncio.all_tasks()
             for step in range(50):
-                port = free_port()
-                start = modem.serve_proxy(port=port, forwards={0: (NAME, 1)})
+                start = modem.serve_proxy(port=own_port, forwards={0: (NAME, 1)})
                 if not await cancel_at(start, step, moment):
-                    assert not is_free(port)
+                    assert not is_free(own_port)
                     break
                 await no_task_left(tasks)
-                assert is_free(port)
+                assert is_free(own_port)
             else:
                 pytest.fail("it never ended")
             assert step
@@ -523,13 +538,6 @@ async def health(port: int, path: str) -> tuple[int, bytes]:
     return int(head.split()[1]), body
 
 
-def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.create_server((LOOPBACK, 0)) as sock:
-        port: int = sock.getsockname()[1]
-        return port
-
-
 async def test_wait_closed_waits_until_it_is_closed() -> None:
     """So that a program can wait for the end of its proxy, and its own."""
     async with proxied() as (_, proxy):
@@ -537,4 +545,4 @@ async def test_wait_closed_waits_until_it_is_closed() -> None:
         await asyncio.sleep(0.05)
         assert not waiting.done()
         proxy.close()
-        await asyncio.wait_for(waiting, 5)
+        await asyncio.wait_for(waiting, PATIENCE_S)

@@ -30,6 +30,7 @@ import aiobc9x
 from aiobc9x.sim.links import VirtualModule
 from aiobc9x.sim.options import Host, SimOptions
 from tests.conftest import new_files, open_files
+from tests.support.realtime import PATIENCE_S
 from tests.support.recorders import DatagramRecorder
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no ptys on Windows")
@@ -107,7 +108,7 @@ def on_each_loop(scene: Scene) -> Callable[[str], None]:
     """Make a scene a test that runs on each kind of loop."""
 
     async def main() -> None:
-        async with asyncio.timeout(30), site() as here:
+        async with asyncio.timeout(PATIENCE_S), site() as here:
             await scene(here)
 
     @pytest.mark.parametrize("kind", LOOPS)
@@ -145,7 +146,7 @@ async def serving(
     finally:
         server.close()
         if handlers:
-            await asyncio.wait(handlers, timeout=5)
+            await asyncio.wait(handlers, timeout=PATIENCE_S)
         await asyncio.sleep(0)  # a closed transport closes its socket in the next turn
 
 

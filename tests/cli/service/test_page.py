@@ -16,6 +16,7 @@ from aiobc9x.aio.reconnecting import ModemState
 from aiobc9x.cli.service.page import chart, page
 from aiobc9x.cli.service.status import ModemStatus, Status
 from aiobc9x.core.statistics import Statistics
+from tests.support.realtime import PATIENCE_S
 
 NOW: Final = 1_800_000_000.0
 BROWSER: Final = shutil.which("chromium") or shutil.which("google-chrome")
@@ -133,6 +134,6 @@ def test_it_fits_a_telephone_and_a_screen(tmp_path: Path, columns: int) -> None:
         *(f"--user-data-dir={tmp_path}/profile", f"--window-size={columns},900"),
         *("--virtual-time-budget=1000", "--dump-dom", path.as_uri()),
     ]
-    done = subprocess.run(line, capture_output=True, text=True, timeout=50, check=True)
+    done = subprocess.run(line, capture_output=True, text=True, timeout=PATIENCE_S, check=True)
     assert "<title>true 2 block</title>" in done.stdout
     assert "CONSOLE" not in done.stderr

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from aiobc9x.cli.service.systemd import notify, watchdog_s
+from tests.support.realtime import PATIENCE_S
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="systemd is of Linux")
 
@@ -34,7 +35,7 @@ def test_assignments_go_as_one_datagram(
     monkeypatch.setenv("NOTIFY_SOCKET", address)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
         sock.bind(address.replace("@", "\0"))
-        sock.settimeout(5)
+        sock.settimeout(PATIENCE_S)
         notify("READY=1", "STATUS=well")
         assert sock.recv(100) == b"READY=1\nSTATUS=well"
 
