@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from aiobc9x.masking import masked_command
-from aiobc9x.trace.decoding import Decoder
+from aiobc9x.trace.decoding import Decoder, Placed
 from aiobc9x.trace.options import Payloads
 from aiobc9x.trace.records import Kind, Record
-from aiobc9x.wire.framer import Line, Prompt
+from aiobc9x.wire.framer import Line, Payload, Prompt
 from aiobc9x.wire.urcs import SendFail, SendOk
 
 __all__ = [
@@ -62,7 +62,8 @@ class Episode:
         connect_id: The socket that it is about, if it names one.
         size_bytes: For a send, how many bytes of payload it has.
         answer: What came up to the final result; empty if none came.
-        after: What came unasked from then on, until the next command.
+        after: What came unasked from then on, until the next command; for a send, what came so
+            within its answer as well.
         is_ok: The final result was ``OK``.
         sent: The result that followed: ``True`` for ``SEND OK``, ``False`` for ``SEND FAIL``.
 
@@ -160,6 +161,7 @@ class _Cutter:
         self._decoder = Decoder()
         self._is_open = False
         self._last_send: Episode | None = None
+        self._framed = 0  # bytes of the open episode's answer that were complete frames
 
     def take(self, record: Record) -> None:
         if record.kind is Kind.DECISION:
@@ -175,7 +177,7 @@ class _Cutter:
     def _begin(self, line: str) -> None:
         episode = Episode(command_key(line), kind_of(line), socket_of(line), send_size(line))
         self.reel.episodes.append(episode)
-        self._is_open = True
+        self._is_open, self._framed = True, 0
         if episode.kind is EpisodeKind.SEND:
             self._last_send = episode
 
@@ -204,7 +206,17 @@ class _Cutter:
             episode.after += piece
             return
         episode.answer += piece
+        if placed:
+            self._take_unasked(episode, placed)
         for each in placed:
             if each.is_final and isinstance(each.frame, Line):
                 episode.is_ok = each.frame.text == b"OK"
                 self._is_open = False
+
+    def _take_unasked(self, episode: Episode, placed: list[Placed]) -> None:
+        """Put what came unasked within a send behind it: the answer of a send is made anew."""
+        is_unasked = any(each.urc is not None or isinstance(each.frame, Payload) for each in placed)
+        if is_unasked and episode.kind is EpisodeKind.SEND:
+            episode.after += episode.answer[self._framed :]
+            episode.answer = episode.answer[: self._framed]
+        self._framed = len(episode.answer)

@@ -226,6 +226,19 @@ class TestSends:
             assert found == self.TAKEN + after
         assert host.player.unplayed == []
 
+    def test_what_came_within_the_answer(self) -> None:
+        """It comes behind the result, or the program would wait for what the module had told."""
+        host = Host(
+            OPEN,
+            OPENED,
+            (">", b'AT+QISEND=0,2,"ab"\r'),
+            ("<", RECV + b"\r\nOK\r\n"),
+            *READ,
+            ("<", b"\r\nSEND OK\r\n"),
+        )
+        host.say(OPEN[1])
+        assert host.say(b'AT+QISEND=0,2,"ab"\r') == self.TAKEN + RECV
+
     @pytest.mark.parametrize("size", [3, 5])
     def test_more_than_was_sent(self, size: int) -> None:
         """That is new."""

@@ -70,6 +70,22 @@ def test_sends() -> None:
     assert (third.is_ok, third.is_taken, third.connect_id) == (False, False, 1)
 
 
+def test_what_came_unasked_within_a_send() -> None:
+    """Lines and pushes, wherever the chunks were cut; what the module answered is left alone."""
+    found = reel(
+        (">", b'AT+QIOPEN=1,1,"TCP","10.0.0.1",80,0,1,0\r'),
+        ("<", b"\r\nOK\r\n\r\n+QIOPEN: 1,0\r\n"),
+        (">", b'AT+QISEND=0,2,"hi"\r'),
+        ("<", b'\r\n+QIURC: "rec'),
+        ("<", b'v",0\r\n\r\n+QIURC: "recv",1,4\r\n'),
+        ("<", b"\r\nOK\r\n\r\nOK\r\n\r\nSEND OK\r\n"),
+    )
+    _, send = found.episodes
+    assert send.answer == b"\r\nOK\r\n"
+    assert send.after == b'\r\n+QIURC: "recv",0\r\n\r\n+QIURC: "recv",1,4\r\n\r\nOK\r\n'
+    assert send.is_taken
+
+
 def test_links() -> None:
     """Those of the last session; one that was lost is cut."""
     header, other = Header("a"), Header("b")
