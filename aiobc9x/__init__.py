@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from aiobc9x.aio.reconnecting import ModemState as ModemState
     from aiobc9x.aio.reconnecting import Reconnect as Reconnect
     from aiobc9x.aio.transports.datagram import DatagramTransport as DatagramTransport
+    from aiobc9x.aio.transports.resuming import ResumingContext as ResumingContext
+    from aiobc9x.aio.transports.resuming import resuming_context as resuming_context
     from aiobc9x.aio.transports.stream import SocketTransport as SocketTransport
     from aiobc9x.core.profile import ModuleProfile as ModuleProfile
     from aiobc9x.core.statistics import Statistics as Statistics
@@ -115,6 +117,7 @@ _HOMES = {
         "Resolution",
         "Signal",
     ),
+    "aio.transports.resuming": ("ResumingContext", "resuming_context"),
     "aio.transports.stream": ("SocketTransport",),
     "core.profile": ("ModuleProfile",),
     "core.statistics": ("Statistics",),

@@ -243,6 +243,7 @@ http {{
         listen {address}:{https} ssl http2;
         ssl_certificate {chain};
         ssl_certificate_key {key};
+        ssl_protocols TLSv1.2 TLSv1.3;
         root {folder}/pages;
         default_type application/octet-stream;
         types {{ text/plain txt; }}

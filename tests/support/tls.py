@@ -56,10 +56,17 @@ class TlsPeer:
 
     """
 
-    def __init__(self, peer: Peer, *, server_side: bool = True, first: bytes = b"") -> None:
+    def __init__(
+        self,
+        peer: Peer,
+        *,
+        server_side: bool = True,
+        first: bytes = b"",
+        context: ssl.SSLContext | None = None,
+    ) -> None:
         self.peer = peer
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        context = server_context() if server_side else client_context()
+        context = context or (server_context() if server_side else client_context())
         name = None if server_side else NAME
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side, name)
         self.received = bytearray()

@@ -29,6 +29,7 @@ from anyio.streams.tls import TLSAttribute, TLSStream
 
 from aiobc9x.adapters.anyio import ModemAttribute, connect_tcp
 from aiobc9x.aio.dialer import Dialer
+from aiobc9x.aio.transports.resuming import connecting_to
 
 WRITE_BYTES: Final = 4096
 """Bytes of each piece that a write is cut into; each piece has a timeout of its own."""
@@ -145,7 +146,8 @@ class HttpStream:
         """
         with _errors_as(self.library.ConnectTimeout, self.library.ConnectError):
             try:
-                with anyio.fail_after(timeout):
+                port = self._stream.extra(SocketAttribute.remote_port, None)
+                with anyio.fail_after(timeout), connecting_to(port):
                     secured = await TLSStream.wrap(
                         self._stream,
                         server_side=False,

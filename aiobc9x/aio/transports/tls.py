@@ -15,6 +15,7 @@ from asyncio import sslproto
 from typing import TYPE_CHECKING, Any, Final
 
 from aiobc9x.aio.arguments import check_seconds
+from aiobc9x.aio.transports.resuming import connecting_to
 from aiobc9x.aio.transports.writers import forgive, tell_writer, whole_reader
 from aiobc9x.errors import StreamBroken
 
@@ -106,6 +107,11 @@ class TlsProtocol(sslproto.SSLProtocol):
         def _do_read(self) -> None: ...
         def _do_shutdown(self) -> None: ...
         def _process_outgoing(self) -> None: ...
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin the handshake, for which the context may want to know the port."""
+        with connecting_to((transport.get_extra_info("peername") or (None, None))[1]):
+            super().connection_made(transport)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Tell the waiter and the protocol, whatever the state."""
