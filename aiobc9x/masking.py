@@ -20,6 +20,7 @@ __all__ = [
     "masked_command",
     "masked_secrets",
     "names_secret",
+    "shown_address",
     "shown_line",
 ]
 
@@ -108,6 +109,7 @@ _NOTICE: Final = re.compile(
 _COUNTED: Final = re.compile(
     rb'(\+QIRD: ?[0-9]+(?:,-?[0-9]+)?,?|\+QIURC: ?"recv",[0-9](?:,[0-9]+)?,?)(.*)', re.DOTALL
 )
+_OF_ADDRESS: Final = re.compile(r"([?&](?:pin|puk|apn_login)=)[^&]*")
 _ECHO: Final = re.compile(rb"AT[+&]?[A-Z0-9]{0,15}[=?]?", re.IGNORECASE)
 
 SHOWN_BYTES: Final = 160
@@ -122,6 +124,11 @@ def masked_command(line: str) -> str:
 
     """
     return _masked(line, _HIDING)
+
+
+def shown_address(address: str) -> str:
+    """Return an address without the PIN, the PUK and the password that sim:// may have."""
+    return _OF_ADDRESS.sub(r"\1...", address)
 
 
 def masked_secrets(line: str) -> str:

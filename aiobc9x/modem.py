@@ -141,7 +141,7 @@ class Modem:
         self._connector = Connector(
             self,
             self._keeper,
-            HostOpener(self._opener, self._resolver, options.context_id),
+            HostOpener(self._opener, self._resolver, options.context_id, driver.log),
             self._examiner,
             self._readiness,
             self._modes,

@@ -26,6 +26,7 @@ from aiobc9x.core.profile import ModuleProfile
 from aiobc9x.core.sending import permitted_forms
 from aiobc9x.core.session import Session
 from aiobc9x.errors import PortNotFound
+from aiobc9x.masking import shown_address
 from aiobc9x.modem import Modem
 from aiobc9x.spec import LOCAL_PORT_QUARANTINE_S, OPEN_TIME_DEFAULT_S
 from aiobc9x.trace.options import Trace, trace_of
@@ -194,7 +195,7 @@ def _why_silent(driver: Driver) -> str:
 
 def name_of(address: str | Create) -> str:
     """Return an address as messages name it."""
-    return address if isinstance(address, str) else "create()"
+    return shown_address(address) if isinstance(address, str) else "create()"
 
 
 def open_modem(

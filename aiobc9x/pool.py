@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import copy
 import errno
-import logging
 import math
 import os
 import socket
@@ -61,6 +60,7 @@ from aiobc9x.errors import (
     SimError,
     StageTimeout,
 )
+from aiobc9x.logs import Log
 from aiobc9x.modem import ListenerHost, Modem
 from aiobc9x.open import BY_ITSELF, ModemOpening, Opening, name_of, open_modem
 from aiobc9x.spec import (
@@ -73,7 +73,7 @@ from aiobc9x.trace.options import Trace
 from aiobc9x.wire.commands.tcpip import Qidnsgip, Qping
 from aiobc9x.wire.host import Host
 
-logger = logging.getLogger("aiobc9x.aio")
+log = Log("pool")
 
 P = TypeVar("P", bound=asyncio.BaseProtocol)
 D = TypeVar("D", bound=asyncio.DatagramProtocol)
@@ -184,7 +184,8 @@ class _Member:
                 self.modem = await self._opening
             except Exception as exc:  # create() is a user's: it may raise anything
                 if str(exc) != str(self.error):  # not twice a second
-                    logger.warning("! a modem of the pool is away: %s: %s", self.name, exc)
+                    text = "! a modem of the pool is away: %(address)s: %(reason)s"
+                    log.warning(text, address=self.name, error=exc)
                 self.error = exc
             self._changes.tell()
             if self.modem is not None:
@@ -407,13 +408,15 @@ class ModemPool:
                         return await call(member.modem, rest)
             except Exception as exc:
                 if leaving.expired() and type(exc) is TimeoutError:
-                    logger.info("! %s falters, another modem is tried", member.name)
+                    name = member.name
+                    log.info("! %(address)s falters, another modem is tried", address=name)
                     left.add(member)
                     continue
                 is_late = end is not None and self._loop.time() >= end
                 if is_late or self._closing is not None or not is_modems(exc):
                     raise
-                logger.info("! %s failed, the next modem is tried: %s", member.name, exc)
+                text = "! %(address)s failed, the next modem is tried: %(reason)s"
+                log.info(text, address=member.name, error=exc)
                 tried[member] = exc
             finally:
                 member.calls -= 1
@@ -1278,7 +1281,7 @@ def open_pool(
             reconnect=each,
             trace=trace,
         )
-        name = address if isinstance(address, str) else f"{name_of(address)} {index}"
+        name = name_of(address) if isinstance(address, str) else f"{name_of(address)} {index}"
         if name in openings:
             raise ValueError(f"addresses has {name} twice: a module is opened once")
         openings[name] = opening

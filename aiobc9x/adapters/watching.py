@@ -7,7 +7,6 @@ each time.
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections import deque
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from aiobc9x.aio.queries.results import Signal
 from aiobc9x.aio.reconnecting import ModemState
 from aiobc9x.core.statistics import Statistics
 from aiobc9x.errors import ModemError
+from aiobc9x.logs import Log, Logs
 from aiobc9x.wire.signalling import RegistrationStatus
 
 INTERVAL_S: Final = 60.0
@@ -34,8 +34,6 @@ INTERVAL_S: Final = 60.0
 
 DAY_S: Final = 24 * 3600
 MOST_EVENTS: Final = 100
-
-logger = logging.getLogger("aiobc9x.watch")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +125,7 @@ class Watch:
 
     def __init__(self, modem: Watched, interval: float = INTERVAL_S) -> None:
         self.modem, self._interval = modem, interval
+        self._log = Log("adapters", Logs(modem.address))
         self.samples: deque[Sample] = deque(maxlen=max(1, int(DAY_S / interval)))
         self.events: deque[Noted] = deque(maxlen=MOST_EVENTS)
 
@@ -146,7 +145,6 @@ class Watch:
         async with self.modem.subscribe() as events:
             async for event in events:
                 if text := worded(event):
-                    logger.info("%s: %s", self.modem.address, text)
                     self.events.append(Noted(time.time(), text))
 
     async def _sample_for_ever(self) -> None:
@@ -155,7 +153,7 @@ class Watch:
                 try:
                     self._keep(await self._sample())
                 except ModemError as exc:  # said by an event, where it is the link
-                    logger.debug("%s: no sample: %s", self.modem.address, exc)
+                    self._log.debug("! no sample: %(reason)s", error=exc)
             await asyncio.sleep(self._interval)
 
     async def _sample(self) -> Sample:
@@ -177,7 +175,7 @@ class Watch:
         self.samples.append(sample)
         if before is not None and (before.area, before.cell) != (sample.area, sample.cell):
             where = f"cell {sample.cell} of area {sample.area}" if sample.cell else "no cell"
-            logger.info("%s: now in %s", self.modem.address, where)
+            self._log.info("= now in %s", where, cell=sample.cell, area=sample.area)
             self.events.append(Noted(sample.time, f"now in {where}"))
 
 

@@ -23,7 +23,6 @@ from __future__ import annotations
 import asyncio
 import enum
 import inspect
-import logging
 import math
 import random
 from collections import deque
@@ -50,8 +49,6 @@ from aiobc9x.errors import (
 )
 from aiobc9x.wire.commands.base import Raw
 from aiobc9x.wire.commands.radio import Cfun
-
-logger = logging.getLogger("aiobc9x.aio")
 
 IN_STEP_S: Final = 10.0
 """Seconds for the first answer on a port that has just been opened; our choice.
@@ -357,7 +354,7 @@ class Life:
         try:
             await contain(self._run_hook(policy.reset), HOOK_LIMIT_S)
         except Exception as exc:
-            logger.warning("! the reset hook failed: %s", str(exc) or type(exc).__name__)
+            driver.log.warning("! the reset hook failed: %(reason)s", error=exc)
             driver.report("the reset hook failed", exc)
         self._silent_since = driver.time()
         return True
@@ -412,7 +409,7 @@ class Life:
         if name == "restart" and not self._may_reset(policy):
             return
         reason = f"no network for {patience / 2:.0f} s"
-        logger.warning("! %s: %s", reason, name)
+        self._driver.log.warning("! %(reason)s: %(rung)s", reason=reason, rung=name)
         self._driver.hub.publish(Recovering(name, rung, 0.0, reason))
         try:
             if name == "radio":
@@ -422,7 +419,7 @@ class Life:
             else:
                 await self._restart()
         except ModemError as exc:
-            logger.info("! %s: %s", name, exc)
+            self._driver.log.info("! %(rung)s: %(reason)s", rung=name, error=exc)
         self._readiness.forget()
 
     async def _restart(self) -> None:

@@ -6,7 +6,6 @@ Layer: aio. Plain coroutines over ``driver.run(command)``.
 from __future__ import annotations
 
 import asyncio
-import logging
 import math
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
@@ -26,8 +25,6 @@ from aiobc9x.spec import OPEN_TIME_DEFAULT_S, ConfigKey
 from aiobc9x.wire.commands.radio import At
 from aiobc9x.wire.commands.tcpip import Qicfg
 from aiobc9x.wire.urcs import SleepEvent, Urc, Wakeup
-
-logger = logging.getLogger("aiobc9x.aio")
 
 RECOVERY_LIMIT_S: Final = 30.0
 """Seconds after which a module that has stopped answering is given up."""
@@ -174,7 +171,7 @@ class Health:
                 longest = RECOVERY_LIMIT_S if self._driver.last_input > began else limit
                 if self._driver.time() + _PAUSE_S >= began + longest:
                     raise
-                logger.debug("! the repair begins again: %s", exc)
+                self._driver.log.debug("! the repair begins again: %(reason)s", error=exc)
                 await asyncio.sleep(_PAUSE_S)
                 self._driver.check_link()
             else:
@@ -223,7 +220,6 @@ class Health:
         """Note a restart whose banner got lost, so that a repeated repair does the whole start."""
         if self._must_start:
             return
-        logger.warning("! the module has restarted: it echoes, or has lost its sockets")
         self._must_start = True
         self._driver.session.statistics.resets += 1
         self._driver.hub.publish(Reset(""))
@@ -324,4 +320,4 @@ class Health:
         try:
             await question()
         except ModemError as exc:
-            logger.debug("! the module did not answer a check: %s", exc)
+            self._driver.log.debug("! the module did not answer a check: %(reason)s", error=exc)

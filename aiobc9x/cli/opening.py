@@ -114,7 +114,7 @@ def takes_ports(function: Callable[..., T]) -> Callable[..., T]:
 
     @wraps(function)
     def with_ports(*arguments: Any, port: tuple[str, ...], **values: Any) -> T:
-        settings = _settings(values)
+        settings = _settings(values, named=len(port) > 1)
         return function(*arguments, ports=Ports(port or (_missing(),), settings), **values)
 
     words = f"{_PORT_HELP} Repeatable; the variable takes several, with spaces between."
@@ -129,9 +129,9 @@ def _with_options(
     return port(function)
 
 
-def _settings(values: dict[str, Any]) -> Settings:
+def _settings(values: dict[str, Any], *, named: bool = False) -> Settings:
     """Take the shared options out of a command's values, and do what they say."""
-    listen(values.pop("verbose"))
+    listen(values.pop("verbose"), named=named)
     return {name: values.pop(name) for name in ("baudrate", "pin", "trace")}
 
 
@@ -148,10 +148,17 @@ def runs(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
     return run
 
 
-def listen(verbosity: int) -> None:
-    """Show the library's log on stderr: 0 warnings, 1 what happens, 2 the dialogue too."""
+def listen(verbosity: int, *, named: bool = False) -> None:
+    """Show the library's log on stderr: 0 warnings, 1 what happens, 2 the dialogue too.
+
+    Args:
+        verbosity: How often ``-v`` was given.
+        named: Say in each line which modem it is about.
+
+    """
     handler = _ToStderr()
-    handler.setFormatter(logging.Formatter("%(relativeCreated)8.0f ms  %(message)s"))
+    modem = "%(modem)s  " if named else ""
+    handler.setFormatter(logging.Formatter(f"%(relativeCreated)8.0f ms  {modem}%(message)s"))
     logger = logging.getLogger("aiobc9x")
     logger.handlers = [handler]
     logger.setLevel(_LEVELS[min(verbosity, 2)])

@@ -196,7 +196,8 @@ class _Pty:
 
     def hang_up(self, reason: str) -> None:
         """Close the device under its host, and say why where the host can't be told."""
-        logger.warning("the virtual module hangs up: %s", reason)
+        about = {"modem": "", "link": 0, "reason": reason}
+        logger.warning("! the virtual module hangs up: %s", reason, extra=about)
         self._loop.call_soon(self.close)
 
     def close(self) -> None:

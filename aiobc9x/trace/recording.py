@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import logging
 import os
 import threading
 import time
@@ -22,6 +21,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from aiobc9x.logs import Log
 from aiobc9x.trace.options import Payloads, Trace
 from aiobc9x.trace.records import Content, Header, Kind, encode_content, encode_decision
 from aiobc9x.trace.redaction import redactor
@@ -33,8 +33,6 @@ except ImportError:  # elsewhere than POSIX
 
 __all__ = ["Recorder"]
 
-logger = logging.getLogger("aiobc9x.trace")
-
 GATHER_S: Final = 0.05
 """Seconds that the thread lets records gather; ours. Less would wake it for each chunk."""
 
@@ -43,6 +41,8 @@ CLOSE_LIMIT_S: Final = 2.0
 
 QUEUE_MOST: Final = 10_000
 """Records that may wait for a slow disk: a minute of the fastest line. More are lost. Ours."""
+
+log = Log("trace")
 
 RETRY_S: Final = 1.0
 """Seconds between two tries to write a file that could not be written."""
@@ -165,7 +165,7 @@ class Recorder:
         try:
             made.extend(lines)
         except Exception:  # a bug of this package, which must not end the recording
-            logger.exception("! a record could not be made")
+            log.exception("! a record could not be made")
             self._unwritten += 1
         return made
 
@@ -271,7 +271,8 @@ class _Writer:
         """Say once that records are lost."""
         if not self._has_warned:
             self._has_warned = True
-            logger.warning("! the trace %s lacks records: %s", self._path or self._wanted, reason)
+            path = str(self._path or self._wanted)
+            log.warning("! the trace %(path)s lacks records: %(reason)s", path=path, reason=reason)
 
     def close(self) -> None:
         """Close the file."""

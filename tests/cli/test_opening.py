@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from aiobc9x.cli.opening import Port, hush, listen
+from aiobc9x.logs import Logs
 
 
 @pytest.mark.parametrize(
@@ -31,6 +32,13 @@ def test_a_command_that_tells_warnings_itself_hushes_them(
         logger.warning("lost")
         lines = capsys.readouterr().err.splitlines()
         assert [line.split(" ms  ")[1] for line in lines] == expected
+
+
+def test_of_several_modems_each_line_names_one(capsys: pytest.CaptureFixture[str]) -> None:
+    """A warning of one would else be anybody's."""
+    listen(0, named=True)
+    Logs("/dev/ttyUSB1").aio.warning("! lost")
+    assert capsys.readouterr().err.endswith(" ms  /dev/ttyUSB1  ! lost\n")
 
 
 def test_the_log_goes_to_the_stderr_of_the_moment(monkeypatch: pytest.MonkeyPatch) -> None:

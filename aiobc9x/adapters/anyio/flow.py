@@ -9,12 +9,13 @@ These protocols only keep what was reported, and wake the tasks that wait. The s
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Callable
 from typing import Final, cast
 
-logger = logging.getLogger("aiobc9x.adapters")
+from aiobc9x.logs import Log
+
+log = Log("adapters")
 
 RECEIVE_LIMIT_BYTES: Final = 65536
 """Bytes that a stream holds for :meth:`receive`; more wait in the transport's read-ahead."""
@@ -192,7 +193,9 @@ class DatagramProtocol(FlowProtocol, asyncio.DatagramProtocol):
         if len(self.received) >= DATAGRAM_LIMIT:
             self.received.popleft()
             self.dropped += 1
-            logger.warning("! %d datagrams that nobody received were dropped", self.dropped)
+            log.warning(
+                "! %(count)d datagrams that nobody received were dropped", count=self.dropped
+            )
         self.received.append(data)
         self.readable.set()
 
@@ -205,4 +208,4 @@ class DatagramProtocol(FlowProtocol, asyncio.DatagramProtocol):
 
     def error_received(self, exc: Exception) -> None:
         """Log that a datagram was lost; the socket goes on, because UDP may lose datagrams."""
-        logger.info("! a datagram was lost: %s", exc)
+        log.info("! a datagram was lost: %(reason)s", error=exc)

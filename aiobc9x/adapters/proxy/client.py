@@ -16,7 +16,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import enum
-import logging
 import math
 import os
 import socket
@@ -29,8 +28,9 @@ from aiobc9x.adapters.proxy.handshake import Handshake, HandshakeStep, Request
 from aiobc9x.adapters.proxy.http_connect import HttpHandshake
 from aiobc9x.adapters.proxy.socks5 import VERSION, SocksHandshake
 from aiobc9x.errors import NoFreeSocket
+from aiobc9x.logs import Log
 
-logger = logging.getLogger("aiobc9x.adapters")
+log = Log("adapters")
 
 EARLY_LIMIT_BYTES: Final = 16 * 1024
 """Bytes that a client may send before it is connected; after so many the client is not read."""
@@ -327,7 +327,7 @@ class Relay(asyncio.BufferedProtocol):
             if exc is None:
                 self._end_client()
             else:
-                logger.debug("! a connection of the proxy failed: %s", exc)
+                log.debug("! a connection of the proxy failed: %(reason)s", error=exc)
                 self._reset_client()
         self._owner.forget_if_done(self)
 
@@ -371,7 +371,8 @@ class Relay(asyncio.BufferedProtocol):
         self._task.add_done_callback(self._on_open_over)
 
     async def _open(self, request: Request) -> None:
-        logger.debug("= the proxy connects to %r:%d", request.host.text, request.port)
+        host, port = request.host.text, request.port
+        log.debug("= the proxy connects to %(host)r:%(port)d", host=host, port=port)
         try:
             await self._owner.connect(self._far, request)
         except asyncio.CancelledError:
@@ -385,7 +386,9 @@ class Relay(asyncio.BufferedProtocol):
 
     def _on_failed(self, request: Request, exc: Exception) -> None:
         self._owner.statistics.failed += 1
-        logger.info("! the proxy can't connect to %r:%d: %s", request.host.text, request.port, exc)
+        host, port = request.host.text, request.port
+        text = "! the proxy can't connect to %(host)r:%(port)d: %(reason)s"
+        log.info(text, host=host, port=port, error=exc)
         if not isinstance(exc, OSError | ValueError):
             context = {"message": "the proxy failed to connect", "exception": exc}
             asyncio.get_running_loop().call_exception_handler(context)

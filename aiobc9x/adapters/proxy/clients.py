@@ -6,7 +6,6 @@ Layer: adapters.
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import Final
 
 from aiobc9x.adapters.proxy.api import NO_CHECK, HealthCheck, ProxyStatistics, ProxyTimeouts
@@ -21,8 +20,9 @@ from aiobc9x.adapters.proxy.client import (
 from aiobc9x.adapters.proxy.handshake import Request
 from aiobc9x.aio.dialer import Dialer
 from aiobc9x.errors import NoFreeSocket
+from aiobc9x.logs import Log
 
-logger = logging.getLogger("aiobc9x.adapters")
+log = Log("adapters")
 
 _OLDEST_GOES: Final = {ClientState.ASKING: HANDSHAKE_LIMIT, ClientState.ENDING: ENDING_LIMIT}
 
@@ -82,7 +82,7 @@ class ProxyClients:
             return
         crowd = [other for other in self._relays if other.state is relay.state]
         if len(crowd) > limit:
-            logger.debug("! too many clients of the proxy: %r is turned away", crowd[0])
+            log.debug("! too many clients of the proxy: %r is turned away", crowd[0])
             crowd[0].turn_away()
 
     def may_open(self) -> bool:
@@ -137,7 +137,7 @@ class ProxyClients:
         left = free_from - asyncio.get_running_loop().time()
         if left > 0:
             return min(left, _LOOK_AGAIN_S)
-        logger.debug("= %r makes room for another client", relay)
+        log.debug("= %r makes room for another client", relay)
         relay.release()
         return 0.0
 

@@ -13,7 +13,6 @@ import asyncio
 import contextlib
 import contextvars
 import ipaddress
-import logging
 import re
 import socket
 from collections.abc import Callable, Iterable, Mapping
@@ -36,8 +35,6 @@ from aiobc9x.aio.dialer import Dialer
 from aiobc9x.spec import LOCAL_PORTS, PORTS
 from aiobc9x.wire.host import Host
 from aiobc9x.wire.params import ascii_text, integer
-
-logger = logging.getLogger("aiobc9x.adapters")
 
 _FORWARD: Final = re.compile(r"(?:(\[[^\[\]]+\]|[^\[\]:]+):)?([0-9]{1,5}):(.+:[0-9]{1,5})")
 

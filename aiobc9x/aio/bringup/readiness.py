@@ -6,7 +6,6 @@ Layer: aio. Plain coroutines over ``driver.run(command)``.
 from __future__ import annotations
 
 import asyncio
-import logging
 import math
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
@@ -39,8 +38,6 @@ from aiobc9x.wire.urcs import (
     SimState,
     Urc,
 )
-
-logger = logging.getLogger("aiobc9x.aio")
 
 READY_TIMEOUT_S: Final = 180.0
 """Default of :meth:`Modem.wait_ready`: a registration from cold took three minutes (F52)."""
@@ -216,7 +213,8 @@ class Readiness:
         try:
             await self._leftovers.catch_up(is_ready=is_ready)
         except (LinkTimeout, ModuleReset) as exc:
-            logger.debug("! settings of the start could not be made yet: %s", exc)
+            text = "! settings of the start could not be made yet: %(reason)s"
+            self._driver.log.debug(text, error=exc)
 
     async def _wait_for(
         self, stage: str, is_done: Callable[[], Awaitable[bool]], *, may_be_missing: bool = True

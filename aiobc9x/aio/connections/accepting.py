@@ -6,7 +6,6 @@ Layer: aio.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
@@ -29,8 +28,6 @@ from aiobc9x.wire.commands.radio import Cgact
 from aiobc9x.wire.host import Host
 from aiobc9x.wire.params import integer
 from aiobc9x.wire.urcs import Incoming, Urc
-
-logger = logging.getLogger("aiobc9x.aio")
 
 _REMOTE_PORT: Final = 1
 """Means nothing for a listener; the note's example sends 1, and firmware refuses 0 (N7)."""
@@ -176,7 +173,7 @@ class Acceptor:
             if not (await driver.run(Cgact())).get(context_id):
                 await driver.run(Cgact(1, context_id))
         except CommandError as exc:
-            logger.debug("! can't activate the context: %s", exc)
+            driver.log.debug("! can't activate the context: %(reason)s", error=exc)
 
     def on_urc(self, urc: Urc) -> None:
         """Act on an ``"incoming"`` URC."""
@@ -196,7 +193,14 @@ class Acceptor:
         elif server is None and listener is not None and listener.is_listener:
             self._keeper.driver.spawn(self._hand_over, slot, listener, urc)
         else:
-            logger.info("! socket %d has no listener: closing %r", urc.server_id, urc)
+            self._keeper.driver.log.info(
+                "! socket %d has no listener: closing %r",
+                urc.server_id,
+                urc,
+                connect_id=urc.connect_id,
+                host=urc.remote_ip,
+                port=urc.remote_port,
+            )
             self._keeper.close(slot)
 
     async def _hand_over(self, slot: Slot, listener: Slot, urc: Incoming) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import logging
 import socket
 import ssl as ssl_module
 import weakref
@@ -38,8 +37,6 @@ from aiobc9x.errors import (
 from aiobc9x.spec import DISCOURAGED_LOCAL_PORTS, PORTS, AccessMode, ProtocolType, ServiceType
 from aiobc9x.wire.host import Host
 from aiobc9x.wire.params import integer
-
-logger = logging.getLogger("aiobc9x.aio")
 
 PROTOCOL_TYPES: Final = {
     int(socket.AF_INET): ProtocolType.IPV4,
@@ -160,10 +157,8 @@ class Connector:
                 " call configure(show_length=True) first"
             )
         if request.local_port in DISCOURAGED_LOCAL_PORTS:
-            logger.warning(
-                "local port %d: the note advises against 1000-1500 (§2.2.1, note 4)",
-                request.local_port,
-            )
+            text = "! local port %(port)d: the note advises against 1000-1500 (§2.2.1, note 4)"
+            self._keeper.driver.log.warning(text, port=request.local_port)
 
     def read(
         self,
@@ -260,8 +255,9 @@ class Connector:
             return request.host.text
         try:
             row = await self._keeper.status(slot)
-        except ModemError:
-            logger.debug("! can't ask for the peer's address")
+        except ModemError as exc:
+            text = "! can't ask for the peer's address: %(reason)s"
+            self._keeper.driver.log.debug(text, connect_id=slot.connect_id, error=exc)
             return request.host.text
         return row.ip_address if row is not None and row.ip_address else request.host.text
 

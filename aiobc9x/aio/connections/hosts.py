@@ -11,7 +11,6 @@ gives a connection by name.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from ipaddress import ip_address
@@ -22,11 +21,10 @@ from aiobc9x.aio.sockets.opening import Opener, OpenRequest
 from aiobc9x.aio.stages import Stage
 from aiobc9x.core.slots import Slot
 from aiobc9x.errors import ConnectFailed, ConnectTimedOut, ModemError, connect_error
+from aiobc9x.logs import Log
 from aiobc9x.spec import Err, ProtocolType
 from aiobc9x.wire.commands.tcpip import Qidnsgip
 from aiobc9x.wire.host import Host
-
-logger = logging.getLogger("aiobc9x.aio")
 
 _UNREACHED: Final = frozenset(
     {
@@ -63,8 +61,9 @@ def _routable(own: Sequence[str]) -> Sequence[str]:
 class HostOpener:
     """Open sockets to hosts: to an address, or to each address of a name in turn."""
 
-    def __init__(self, opener: Opener, resolver: Resolver, context_id: int) -> None:
+    def __init__(self, opener: Opener, resolver: Resolver, context_id: int, log: Log) -> None:
         self._opener, self._resolver, self._context_id = opener, resolver, context_id
+        self._log = log
 
     async def open(
         self, request: OpenRequest, own: Sequence[str], stage: Stage, *, all_errors: bool = False
@@ -136,7 +135,8 @@ class HostOpener:
                 found = (await self._resolver.resolve(request.host)).addresses
         except (ModemError, TimeoutError) as exc:
             if errors:
-                logger.debug("! can't resolve %r: %s", request.host.text, exc)
+                text = "! can't resolve %(host)r: %(reason)s"
+                self._log.debug(text, host=request.host.text, error=exc)
                 return []
             if isinstance(exc, ConnectFailed):
                 raise connect_error(command, exc.err, exc.cme, request.target) from exc
@@ -179,7 +179,7 @@ class HostOpener:
                 if not limit.expired():
                     raise
                 errors.append(ConnectTimedOut("AT+QIOPEN", None, None, by_address.target))
-                logger.debug("! no time is left for %s: %s", address, exc)
+                self._log.debug("! no time is left for %(host)s", host=address, error=exc)
                 break
         raise errors[0]
 

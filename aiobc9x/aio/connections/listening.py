@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import logging
 import socket
 from collections.abc import Awaitable, Callable
 
@@ -21,8 +20,6 @@ from aiobc9x.core.events import ReadRefused, SendRefused, SendStalled
 from aiobc9x.core.slots import Slot
 from aiobc9x.errors import ModemError, StreamBroken
 from aiobc9x.wire.urcs import Incoming
-
-logger = logging.getLogger("aiobc9x.aio")
 
 
 class Server(asyncio.AbstractServer):
@@ -119,7 +116,9 @@ class Server(asyncio.AbstractServer):
         if self._closed is not None:
             return
         if error is not None:
-            logger.warning("! %r ended: %s", self, error)
+            self._keeper.driver.log.warning(
+                "! %r ended: %s", self, error, connect_id=self._slot.connect_id, error=error
+            )
         # The 120 s of §2.2.1, note 5, are for what a connection leaves behind (N33).
         self._closed = self._keeper.close(self._slot, rests=not self._is_back_unused)
         if self._forever is None or self._forever.done():
@@ -172,7 +171,10 @@ class Server(asyncio.AbstractServer):
         try:
             await self._connector.attach(slot, extra, self._factory, self._tls)
         except (OSError, ModemError, asyncio.CancelledError) as exc:
-            logger.info("! connection from %s failed: %s", peername, exc)
+            text = "! connection from %(host)s, port %(port)d failed: %(reason)s"
+            host, port = peername
+            log = self._keeper.driver.log
+            log.info(text, connect_id=slot.connect_id, host=host, port=port, error=exc)
         except Exception as exc:
             self._loop.call_exception_handler(
                 {"message": f"accepting from {peername} failed", "exception": exc}
@@ -184,7 +186,13 @@ class Server(asyncio.AbstractServer):
             if self._is_away:
                 return  # the end of one listener may be told of more than once
             self._is_away = True
-            logger.info("! %r is opened again: %s", self, error)
+            self._keeper.driver.log.info(
+                "! %r is opened again: %s",
+                self,
+                error,
+                connect_id=self._slot.connect_id,
+                error=error,
+            )
             self._keeper.close(self._slot)  # the module may keep the ID of what has ended
             self._keeper.driver.spawn(self._listen_again)
         else:

@@ -31,13 +31,13 @@ import warnings
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from aiobc9x.aio.line.decisions import DECISIONS, UNTOLD, facts_of, slot_facts
+from aiobc9x.aio.line.decisions import DECISIONS, TOLD, facts_of, log_facts, slot_facts
 from aiobc9x.aio.line.expected import Expected, fail_quietly
 from aiobc9x.aio.line.home import HomeLoop
 from aiobc9x.aio.line.link import Link
 from aiobc9x.aio.line.slot_events import SLOT_EVENTS, Owners, SlotOwner
 from aiobc9x.aio.line.subscriptions import Hub, Reset, StepLost, Unknown
-from aiobc9x.aio.line.trace import DialogueWords
+from aiobc9x.aio.line.trace import DialogueLog
 from aiobc9x.core.events import (
     Answer,
     Damaged,
@@ -57,14 +57,14 @@ from aiobc9x.core.events import (
 from aiobc9x.core.session import Session
 from aiobc9x.core.slots import Slot
 from aiobc9x.errors import LinkLost, LinkTimeout, ModemError, ModuleReset, command_error
+from aiobc9x.logs import Log, Logs
 from aiobc9x.masking import shown_line
+from aiobc9x.trace.words import decision_words
 from aiobc9x.wire.commands.tcpip import Command
 from aiobc9x.wire.urcs import Urc
 
 if TYPE_CHECKING:
     from aiobc9x.trace.recording import Recorder
-
-logger = logging.getLogger("aiobc9x.aio")
 
 T = TypeVar("T")
 
@@ -95,6 +95,8 @@ class Driver:
         session: The state machine.
         home: The event loop that the modem belongs to.
         hub: Hands events to subscribers.
+        logs: The loggers of this modem.
+        log: The one among them for what is done here.
         on_received: Called with the bytes of each chunk, before anybody has read them.
         on_urc: Called with each URC, after the session has acted on it.
         on_out_of_step: Started as a task, to bring the line back in step.
@@ -119,6 +121,9 @@ class Driver:
         self.recorder = recorder
         self.home = HomeLoop(f"the modem on {link.name}")
         self.hub = Hub(self.home)
+        self.hub.on_event = self._tell
+        self.logs = Logs(link.name)
+        self.log = self.logs.aio
         self.on_received: Callable[[bytes], None] | None = None
         self.on_urc: Callable[[Urc], None] = lambda _urc: None
         self.on_out_of_step: Callable[[str], Coroutine[Any, Any, None]] | None = None
@@ -138,10 +143,8 @@ class Driver:
         # context, could send them through a modem.
         self._context = contextvars.Context()
         self._handlers = self._event_handlers()
-        if recorder is not None:
-            self.hub.on_event = self._record
-            for kind in DECISIONS:
-                self._handlers[kind] = self._recording(self._handlers[kind])
+        for kind in DECISIONS:
+            self._handlers[kind] = self._telling(self._handlers[kind])
         self._watchdog: asyncio.TimerHandle | None = None
         self._watchdog_at = math.inf
         self._is_in_turn = False
@@ -149,7 +152,7 @@ class Driver:
         self._next_turn: asyncio.Handle | None = None
         self._has_sent = False
         self._backlog: list[bytes] = []
-        self._words = DialogueWords()
+        self._dialogue = DialogueLog(self.logs)
         self._last_input = 0.0
         self._dead: str | None = None
         self._away: str | None = None
@@ -365,16 +368,26 @@ class Driver:
             of_slot = {} if slot is None else slot_facts(slot)
             self.recorder.decided(what, self.time(), {**of_slot, **facts})
 
-    def _record(self, event: object) -> None:
-        if self.recorder is not None and not isinstance(event, UNTOLD):
-            self.recorder.decided(type(event).__name__, self.time(), facts_of(event))
+    def _tell(self, event: object) -> None:
+        """Write a decision into trace and log, if it is one."""
+        if (told := TOLD.get(type(event))) is None:
+            return
+        layer, level = told
+        log: Log = getattr(self.logs, layer)
+        if self.recorder is None and not log.shows(level):
+            return
+        name, facts = type(event).__name__, facts_of(event)
+        if self.recorder is not None:
+            self.recorder.decided(name, self.time(), facts)
+        sign = "!" if level >= logging.WARNING else "="
+        log.say(level, f"{sign} %s", decision_words(name, facts), **log_facts(facts))
 
     # Any: a handler takes the one class of events that it is for.
-    def _recording(self, handler: Callable[[Any], None]) -> Callable[[Any], None]:
-        """Return a handler that writes the event into the trace first."""
+    def _telling(self, handler: Callable[[Any], None]) -> Callable[[Any], None]:
+        """Return a handler that writes the event into trace and log first."""
 
         def handle(event: Any) -> None:
-            self._record(event)
+            self._tell(event)
             handler(event)
 
         return handle
@@ -432,7 +445,8 @@ class Driver:
             return
         self._dead = reason
         self.note("ModemEnded", reason=reason)
-        logger.log(logging.DEBUG if self._stopping.is_set() else logging.WARNING, "! %s", reason)
+        level = logging.DEBUG if self._stopping.is_set() else logging.WARNING
+        self.log.say(level, "! %s", reason, reason=reason)
         self._end_all(reason, for_good=True)
         self.hub.close()
         # The supervisor closes the port, so that another program can have it.
@@ -447,7 +461,8 @@ class Driver:
             self.fail(reason)
         elif self._dead is None and self._away is None:
             # Once for a loss; the tries that follow may go on for hours.
-            logger.log(logging.INFO if self.trouble else logging.WARNING, "! %s", reason)
+            level = logging.INFO if self.trouble else logging.WARNING
+            self.log.say(level, "! %s", reason, reason=reason)
             self._away = self.trouble = reason
             self.note("LinkEnded", reason=reason)
             self._end_all(reason, for_good=False)
@@ -464,6 +479,7 @@ class Driver:
 
     def _start_link(self) -> None:
         link = self._link
+        self.logs.link += 1
         if self.recorder is not None:
             # Without its parameters: those of sim:// may be a PIN.
             address = link.name.partition("?")[0]
@@ -519,7 +535,7 @@ class Driver:
         try:
             await function(*args)
         except ModemError as exc:
-            logger.debug("! %s: %s", function.__name__, exc)
+            self.log.debug("! %s: %s", function.__name__, exc, error=exc)
         except Exception as exc:
             self._loop.call_exception_handler(
                 {"message": f"{function.__name__} failed", "exception": exc}
@@ -578,9 +594,7 @@ class Driver:
         """Give received bytes to the session, then write what is due."""
         if self._dead is not None:
             return
-        if logger.isEnabledFor(logging.DEBUG):
-            pushes, is_hex = self.session.framing()
-            logger.debug("< %s", self._words.received(data, pushes, is_hex=is_hex))
+        self._dialogue.received(data, self.session.framing)
         self._last_input = now = self._loop.time()
         self._has_sent = False
         self.dispatch(self.session.feed(data, now))
@@ -611,8 +625,7 @@ class Driver:
             self._watch(max(deadline, now + 0.001))
 
     def _write(self, data: bytes) -> None:
-        if logger.isEnabledFor(logging.DEBUG):
-            logger.debug("> %s", self._words.sent(data, is_payload=self.session.is_prompted))
+        self._dialogue.sent(data, is_payload=self.session.is_prompted)
         if self.recorder is not None:
             session = self.session
             self.recorder.sent(
@@ -648,7 +661,7 @@ class Driver:
         return {
             UrcSeen: lambda event: self._on_urc(event.urc),
             UnknownLine: self._on_unknown,
-            Damaged: self._on_damaged,
+            Damaged: lambda _event: None,  # a trace and the log tell of it
             OutOfStep: self._on_step_lost,
             Restarted: lambda event: self._on_restarted(event.banner),
             Woken: self._on_woken,
@@ -662,15 +675,11 @@ class Driver:
         self._owners.tell(event)
 
     def _on_unknown(self, event: UnknownLine) -> None:
-        logger.info("! unknown line: %s", shown_line(event.text))
+        words = shown_line(event.text)
+        self.logs.wire.info("! unknown line: %s", words, size_bytes=len(event.text))
         self.hub.publish(Unknown(event.text))
 
-    def _on_damaged(self, event: Damaged) -> None:
-        # Without the bytes themselves, which may be the payload of a connection.
-        logger.warning("! %s (%d bytes)", event.reason, len(event.data))
-
     def _on_step_lost(self, event: OutOfStep) -> None:
-        logger.warning("! %s", event.reason)
         self.hub.publish(StepLost(event.reason))
         self.on_state_changed()
         if self.on_out_of_step is not None:
@@ -696,8 +705,7 @@ class Driver:
         self.on_state_changed()
         # During start-up: the module was most likely just switched on.
         if self.on_restarted is None:
-            logger.info("= the module has started: %s", banner)
+            self.logs.core.info("= the module has started: %s", banner, banner=banner)
             return
-        logger.warning("! restarted: %s", banner)
         self.hub.publish(Reset(banner))
         self.spawn(self.on_restarted, banner)

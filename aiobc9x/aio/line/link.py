@@ -14,7 +14,6 @@ import asyncio
 import contextlib
 import contextvars
 import errno
-import logging
 import os
 import re
 import sys
@@ -32,8 +31,7 @@ from serial.tools import list_ports
 from aiobc9x.aio.line.finishing import LAST_MOMENT_S, until_done
 from aiobc9x.aio.line.serial_server import Greeting, keep_alive
 from aiobc9x.errors import LinkLost, PortBusy, PortDenied, PortNotFound
-
-logger = logging.getLogger("aiobc9x.aio")
+from aiobc9x.masking import shown_address
 
 CONNECT_LIMIT_S: Final = 10.0
 """Seconds for a serial server to accept the connection. Ours."""
@@ -369,7 +367,7 @@ async def open_link(address: str | Create, settings: SerialSettings) -> Link:
 
     Cancellation closes what was opened.
     """
-    link = Link(address if isinstance(address, str) else _name_of(address), settings.baudrate)
+    link = Link(_name_of(address), settings.baudrate)
     try:
         if isinstance(address, str):
             await _open(link, address, settings)
@@ -405,7 +403,7 @@ async def open_link_apart(
     except asyncio.CancelledError:
         await _give_up(opening)
         raise
-    name = address if isinstance(address, str) else _name_of(address)
+    name = _name_of(address)
     if not opening.done():
         await _give_up(opening)
         raise LinkLost(f"{name} could not be opened in {limit:g} s")
@@ -465,8 +463,10 @@ def find_usb(address: str) -> str | None:
     return min(found, default=None)
 
 
-def _name_of(create: Create) -> str:
-    """Name a callable in messages, without the arguments that a partial has bound."""
+def _name_of(create: str | Create) -> str:
+    """Name an address, or a callable without the arguments that a partial has bound."""
+    if isinstance(create, str):
+        return shown_address(create)
     while isinstance(create, partial):
         create = create.func
     return f"{getattr(create, '__qualname__', type(create).__qualname__)}()"

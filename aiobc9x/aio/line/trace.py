@@ -1,14 +1,16 @@
-"""Word the dialogue for debug logs, secrets and payloads elided.
+"""Write the dialogue into the log, secrets and payloads elided.
 
 Layer: aio. What a user's connections carry is nobody's business but his.
 """
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Final
 
+from aiobc9x.logs import Logs
 from aiobc9x.masking import masked_command, shown_line
 
 _SHOWN_CHARACTERS: Final = 160
@@ -72,6 +74,36 @@ class DialogueWords:
         self._due_bytes = 0
         line = masked_command(data[:-1].decode("ascii", "backslashreplace"))
         return line if len(line) <= _SHOWN_CHARACTERS else f"{line[:_SHOWN_CHARACTERS]}..."
+
+
+class DialogueLog:
+    """Log the dialogue of one modem, if anybody wants to see it."""
+
+    def __init__(self, logs: Logs) -> None:
+        self._log, self._words = logs.wire, DialogueWords()
+
+    def received(self, data: bytes, framing: Callable[[], tuple[Collection[int], bool]]) -> None:
+        """Log a chunk that came from the module.
+
+        Args:
+            data: The chunk.
+            framing: Tells the last two arguments of :meth:`DialogueWords.received`.
+
+        """
+        if self._log.shows(logging.DEBUG):
+            pushing, is_hex = framing()
+            words = self._words.received(data, pushing, is_hex=is_hex)
+            self._log.debug("< %s", words, size_bytes=len(data))
+
+    def sent(self, data: bytes, *, is_payload: bool) -> None:
+        """Log a command line, or a payload."""
+        if not self._log.shows(logging.DEBUG):
+            return
+        words = self._words.sent(data, is_payload=is_payload)
+        if words.startswith("("):
+            self._log.debug("> %s", words, size_bytes=len(data))
+        else:
+            self._log.debug("> %s", words, size_bytes=len(data), command=words)
 
 
 def _lines(data: bytes) -> list[str]:

@@ -11,7 +11,6 @@ AT+QISWTMD itself, because no command may come between the last read and the swi
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import Final
 
 from aiobc9x.aio.line.driver import Driver
@@ -20,8 +19,6 @@ from aiobc9x.core.slots import Slot, SlotState
 from aiobc9x.errors import ModemError, StreamBroken, command_error
 from aiobc9x.spec import AccessMode
 from aiobc9x.wire.commands.tcpip import Qiswtmd
-
-logger = logging.getLogger("aiobc9x.aio")
 
 SWITCH_BACK_INTERVAL_S: Final = 60.0
 """Seconds between two automatic returns to push mode, over all sockets: at most
@@ -94,7 +91,8 @@ class ModeSwitcher:
         except ModemError as exc:
             # The end of a socket is reported anyway.
             if slot.is_live:
-                logger.warning("! can't switch the mode of socket %d: %s", slot.connect_id, exc)
+                text = "! can't switch the mode of socket %(connect_id)d: %(reason)s"
+                self._driver.log.warning(text, connect_id=slot.connect_id, error=exc)
         finally:
             self._relieved.discard(slot)
 

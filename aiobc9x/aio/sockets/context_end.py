@@ -12,7 +12,6 @@ a context that is back already, or may have been no more than noise.
 from __future__ import annotations
 
 import asyncio
-import logging
 import re
 from typing import Final
 
@@ -20,8 +19,6 @@ from aiobc9x.aio.line.driver import Driver
 from aiobc9x.aio.sockets.compare import LAST_WORDS_S, Examiner
 from aiobc9x.errors import ModemError, NetworkLost
 from aiobc9x.wire.urcs import PacketEvent, PdpDeactivated, RadioState, Urc
-
-logger = logging.getLogger("aiobc9x.aio")
 
 _FULL_FUNCTION: Final = 1  # 27.007, 8.2
 
@@ -81,7 +78,7 @@ class ContextEnds:
         try:
             await self._examiner.compare(reason=self._reason)
         except ModemError as exc:
-            logger.debug("! no answer to a look at the sockets: %s", exc)
+            self._driver.log.debug("! no answer to a look at the sockets: %(reason)s", error=exc)
 
     def _has_sockets(self) -> bool:
         return any(slot.is_live or slot.is_listener for slot in self._driver.session.sockets)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import logging
 from dataclasses import dataclass
 from typing import Final
 
@@ -28,8 +27,6 @@ from aiobc9x.spec import (
     SocketState,
 )
 from aiobc9x.wire.commands.tcpip import Qistate, SocketStatus
-
-logger = logging.getLogger("aiobc9x.aio")
 
 CLOSE_RETRY_S: Final = 30.0
 """Seconds between two rounds of closing a socket that the module keeps."""
@@ -196,7 +193,8 @@ class SocketKeeper:
             while slot.state is SlotState.CLOSING and self.driver.is_alive:
                 if await self._close_thrice(close):
                     break
-                logger.warning("! the module keeps socket %d open", slot.connect_id)
+                text = "! the module keeps socket %(connect_id)d open"
+                self.driver.log.warning(text, connect_id=slot.connect_id)
                 # Ends early at a restart, which frees every socket.
                 await rest(self.driver, CLOSE_RETRY_S)
         finally:
@@ -218,7 +216,8 @@ class SocketKeeper:
             except LinkTimeout:  # the driver is bringing the line back in step
                 close.is_doubtful = True
             except CommandError as exc:
-                logger.debug("! can't ask for socket %d: %s", close.slot.connect_id, exc)
+                text = "! can't ask for socket %(connect_id)d: %(reason)s"
+                self.driver.log.debug(text, connect_id=close.slot.connect_id, error=exc)
         return False
 
     async def _close_once(self, close: _Close) -> bool:
@@ -279,7 +278,8 @@ class SocketKeeper:
             return
         slot = self.session.adopt_orphan(connect_id)
         if slot is not None:
-            logger.info("! closing the connection on socket %d, which has no owner", connect_id)
+            text = "! closing the connection on socket %(connect_id)d, which has no owner"
+            self.driver.log.info(text, connect_id=connect_id)
             self.close(slot)
 
     async def close_foreign(self) -> None:
@@ -292,4 +292,5 @@ class SocketKeeper:
                 if self.session.sockets.get(row.connect_id) is None:
                     await self._close_id(row.connect_id)
         except ModemError as exc:  # the next start closes them
-            logger.warning("! sockets without an owner may stay open on the module: %s", exc)
+            text = "! sockets without an owner may stay open on the module: %(reason)s"
+            self.driver.log.warning(text, error=exc)

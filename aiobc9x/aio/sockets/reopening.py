@@ -7,15 +7,12 @@ its bytes arrived.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
 from aiobc9x.aio.line.resting import rest
 from aiobc9x.aio.sockets.lifetimes import SocketKeeper
 from aiobc9x.errors import LinkLost, ModemError, ModuleReset, NetworkLost, StreamBroken
-
-logger = logging.getLogger("aiobc9x.aio")
 
 T = TypeVar("T")
 
@@ -73,7 +70,7 @@ async def _until_open(
         try:
             return await opens()
         except (ModemError, OSError) as exc:
-            logger.info("! a socket can't be opened again yet: %s", exc)
+            keeper.driver.log.info("! a socket can't be opened again yet: %(reason)s", error=exc)
         await rest(keeper.driver, pause)  # a restart of the module ends this pause early
         pause = min(2 * pause, _LONGEST_PAUSE_S)
     return None

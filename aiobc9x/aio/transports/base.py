@@ -9,7 +9,6 @@ that a protocol raises ends the connection of that transport, and nothing else.
 from __future__ import annotations
 
 import asyncio
-import logging
 import ssl
 from asyncio import transports
 from collections.abc import Callable
@@ -23,8 +22,6 @@ from aiobc9x.aio.transports.writers import lose
 from aiobc9x.core.events import ReadRefused, SendOver, SendRefused, SendStalled
 from aiobc9x.core.slots import Slot
 from aiobc9x.errors import CommandError, ModemError, StreamBroken
-
-logger = logging.getLogger("aiobc9x.aio")
 
 HIGH_WATER_BYTES: Final = 2880
 """Default high water mark: two sends. 64 KiB would hide six seconds at 115200 baud."""
@@ -251,7 +248,9 @@ class ModuleTransport(transports._FlowControlMixin):
             async with asyncio.timeout(SEND_OVER_LIMIT_S):
                 await over
         except (TimeoutError, ModemError):
-            logger.debug("! the last send of %r is not over", self)
+            self._keeper.driver.log.debug(
+                "! the last send of %r is not over", self, connect_id=self._slot.connect_id
+            )
         finally:
             over.cancel()
 
@@ -319,5 +318,8 @@ class ModuleTransport(transports._FlowControlMixin):
     def _call_connection_lost(self, exc: Exception | None) -> None:
         self.get_extra_info("socket").end()
         why = "closed here, or by the peer" if exc is None else f"{type(exc).__name__}: {exc}"
-        self._keeper.driver.note("ConnectionEnded", self._slot, reason=why)
+        driver, slot = self._keeper.driver, self._slot
+        driver.note("ConnectionEnded", slot, reason=why)
+        text = "= the connection on socket %(connect_id)d has ended: %(reason)s"
+        driver.log.debug(text, connect_id=slot.connect_id, generation=slot.generation, reason=why)
         self._call("connection_lost", lose, self._protocol, exc)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import logging
 import os
 import socket
 from collections.abc import Awaitable, Callable
@@ -27,8 +26,6 @@ from aiobc9x.spec import SEND_MAX_BYTES, AccessMode
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer as Buffer
-
-logger = logging.getLogger("aiobc9x.aio")
 
 QUEUE_DATAGRAMS: Final = 256
 """The most datagrams that wait for the module. Ours: at 115200 baud, 256 of the longest take

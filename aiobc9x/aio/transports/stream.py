@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import logging
 import socket
 from asyncio import constants
 from collections import deque
@@ -29,8 +28,6 @@ from aiobc9x.aio.transports.writers import tell_writer
 from aiobc9x.core.slots import Slot, SlotState
 from aiobc9x.errors import StreamBroken
 from aiobc9x.spec import SEND_MAX_BYTES, AccessMode
-
-logger = logging.getLogger("aiobc9x.aio")
 
 OVERRUN_BYTES: Final = 64 * 1024
 """Bytes that may still be pushed while a full socket is switched to buffer mode. Ours."""
@@ -136,7 +133,11 @@ class SocketTransport(ModuleTransport, asyncio.Transport):
         if self._closing:
             self._ignored_writes += 1
             if self._ignored_writes == _WARN_AFTER_WRITES:
-                logger.warning("writes to a closed connection are ignored: %r", self)
+                self._keeper.driver.log.warning(
+                    "! writes to a closed connection are ignored: %r",
+                    self,
+                    connect_id=self._slot.connect_id,
+                )
             return
         if not data:
             return

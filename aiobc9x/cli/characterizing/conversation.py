@@ -8,24 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, TypeVar
 
 from aiobc9x.aio.line.link import Link, SerialSettings, open_link_apart
-from aiobc9x.aio.line.trace import DialogueWords
+from aiobc9x.aio.line.trace import DialogueLog
 from aiobc9x.cli.opening import Port
 from aiobc9x.core.exchange import is_final
 from aiobc9x.errors import LinkLost, LinkTimeout, ModemError, ModuleReset
+from aiobc9x.logs import Logs
 from aiobc9x.spec import CONNECT_IDS, ESC
 from aiobc9x.trace.recording import Recorder
 from aiobc9x.wire.framer import Framer
 from aiobc9x.wire.frames import Damage, Frame, Line, Payload, Prompt
 from aiobc9x.wire.urcs import CloseOk, Restart, Urc, parse_urc
-
-logger = logging.getLogger("aiobc9x.cli")
 
 T = TypeVar("T")
 U = TypeVar("U", bound=Urc)
@@ -124,7 +122,9 @@ class Conversation:
         self.owed = 0
         self.gap_s = _GAP_S
         self.close_times: list[float | None] = []
-        self._link, self._recorder, self._words = link, recorder, DialogueWords()
+        self._link, self._recorder = link, recorder
+        self._logs = Logs(link.name)
+        self._dialogue = DialogueLog(self._logs)
         self._number, self._lost, self._is_asked = 0, "", False
         self._is_set_up, self._reset = False, ""
         self._loop, self._news = asyncio.get_running_loop(), asyncio.Event()
@@ -135,6 +135,7 @@ class Conversation:
 
     def start(self) -> None:
         """Begin to listen."""
+        self._logs.link += 1
         if self._recorder is not None:
             address = self._link.name.partition("?")[0]  # the rest may be a PIN
             self._recorder.begin_link(self.time(), {"address": address})
@@ -142,8 +143,7 @@ class Conversation:
 
     def write(self, data: bytes, *, is_payload: bool = False) -> None:
         """Write bytes."""
-        if logger.isEnabledFor(logging.DEBUG):
-            logger.debug("> %s", self._words.sent(data, is_payload=is_payload))
+        self._dialogue.sent(data, is_payload=is_payload)
         if self._recorder is not None:
             awaits = self.framer.prompt_due
             self._recorder.sent(data, self.time(), is_payload=is_payload, awaits_prompt=awaits)
@@ -352,9 +352,7 @@ class Conversation:
         now = self.time()
         if self._recorder is not None:
             self._recorder.received(data, now)
-        if logger.isEnabledFor(logging.DEBUG):
-            pushing = self.framer.push_sockets
-            logger.debug("< %s", self._words.received(data, pushing, is_hex=False))
+        self._dialogue.received(data, lambda: (self.framer.push_sockets, False))
         self.raw += data
         for frame in self.framer.feed(data):
             self._number += 1

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import logging
 import os
 import time
 from collections.abc import Iterator
@@ -23,10 +22,9 @@ from aiobc9x.adapters.watching import INTERVAL_S, Watch
 from aiobc9x.cli.service.status import Status, take
 from aiobc9x.cli.service.systemd import notify, watchdog_s
 from aiobc9x.errors import ModemError
+from aiobc9x.logs import Log, Logs
 from aiobc9x.modem import Modem
 from aiobc9x.pool import ModemPool
-
-logger = logging.getLogger("aiobc9x.service")
 
 _TICK_S: Final = 1.0
 _ASK_S: Final = 5.0
@@ -148,11 +146,12 @@ class Service:
 
 async def _keep_ready(modem: Modem) -> None:
     """Have the network waited for whenever it isn't known to be there: a client finds it ready."""
+    log = Log("cli", Logs(modem.address))
     while True:
         try:
             await modem.available()
         except ModemError as exc:
-            logger.info("%s: %s", modem.address, exc)
+            log.info("! no network: %(reason)s", error=exc)
         await asyncio.sleep(_ASK_S)
 
 

@@ -245,7 +245,7 @@ class TestEnd:
     async def test_traffic_can_be_watched(self, caplog: pytest.LogCaptureFixture) -> None:
         """Debug lines show both directions, but not what the connections carry."""
         async with Bench() as bench:
-            caplog.set_level(logging.DEBUG, "aiobc9x.aio")
+            caplog.set_level(logging.DEBUG, "aiobc9x.wire")
             await bench.open()
             reader, writer = await bench.streams(HOST, ECHO_PORT)
             writer.write(bytes(1400))

@@ -280,7 +280,7 @@ def test_all_of_it_can_be_recorded_and_logged(
 
     with caplog.at_level("DEBUG", "aiobc9x"):
         run(recorded())
-    sent = [r.getMessage() for r in caplog.records if r.name == "aiobc9x.cli"]
+    sent = [r.getMessage() for r in caplog.records if r.name == "aiobc9x.wire"]
     assert "> AT+QIRD=0,1024" in sent
     assert "> (1440 bytes)" in sent
     assert not any("0000001." in line for line in sent)
