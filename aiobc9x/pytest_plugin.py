@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from aiobc9x.sim.virtual_clock import VirtualClock
     from aiobc9x.sim.virtual_modem import VirtualModem
 
+__all__ = ["modem", "modem_budget", "modem_clock", "modem_peer", "virtual_modem"]
+
 CASSETTES: Final = "cassettes"
 """The folder beside a test's file in which traces are kept."""
 

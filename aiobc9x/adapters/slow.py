@@ -19,6 +19,8 @@ from typing import Any, Final
 from aiobc9x.aio.arguments import check_seconds
 from aiobc9x.spec import NAME_RESOLUTION_S, OPEN_TIME_DEFAULT_S
 
+__all__ = ["SlowLink", "settings_for"]
+
 ROUND_TRIP_MIN_S: Final = 0.1
 ROUND_TRIP_MAX_S: Final = 60.0
 

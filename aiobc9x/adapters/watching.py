@@ -29,6 +29,8 @@ from aiobc9x.errors import ModemError
 from aiobc9x.logs import Log, Logs
 from aiobc9x.wire.signalling import RegistrationStatus
 
+__all__ = ["Noted", "Sample", "Watch", "Watched", "worded"]
+
 INTERVAL_S: Final = 60.0
 """Seconds between two looks; our choice. A look is three short commands."""
 

@@ -23,6 +23,8 @@ from aiobc9x.aio.queries.results import Resolution
 from aiobc9x.spec import AccessMode
 from aiobc9x.wire.host import Host
 
+__all__ = ["Dialer"]
+
 P = TypeVar("P", bound=asyncio.BaseProtocol)
 D = TypeVar("D", bound=asyncio.DatagramProtocol)
 

@@ -17,6 +17,8 @@ from aiobc9x.sim.interface import NetworkEvents
 from aiobc9x.sim.options import SimOptions
 from aiobc9x.spec import Err
 
+__all__ = ["MemoryNetwork", "Peer"]
+
 OnConnect = Callable[["Peer"], None]
 """Called with each new peer of a server."""
 

@@ -12,6 +12,8 @@ import selectors
 from types import TracebackType
 from typing import Any, Final
 
+__all__ = ["Deadlock", "VirtualClock"]
+
 RESOLUTION_S: Final = 1e-6
 """No timer waits for less; a float could not tell any smaller step from none."""
 

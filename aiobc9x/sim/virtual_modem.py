@@ -20,6 +20,8 @@ from aiobc9x.sim.interface import Network
 from aiobc9x.sim.links import MemoryTransport, VirtualModule
 from aiobc9x.sim.options import SimOptions
 
+__all__ = ["VirtualModem"]
+
 
 class VirtualModem:
     """A virtual module whose line can be opened again and again, and pulled out.
