@@ -164,4 +164,4 @@ class TestPrograms:
 
     async def test_aiomqtt(self, site: Site, tmp_path: Path) -> None:
         """The same through the proxy."""
-        assert await output("mqtt", "aiomqtt", site, tmp_path) == ["b'21.5'"]
+        assert await output("mqtt", "aiomqtt 2", site, tmp_path) == ["b'21.5'"]

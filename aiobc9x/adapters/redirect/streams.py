@@ -19,7 +19,7 @@ from typing import Any, Final, TypeVar
 
 from aiobc9x.adapters.redirect.hosts import check_name, read_host
 from aiobc9x.adapters.redirect.resolver import Original, port_number
-from aiobc9x.adapters.redirect.route import IP_FAMILIES, Route, refusal
+from aiobc9x.adapters.redirect.route import IP_FAMILIES, Route, refusal, route_on
 from aiobc9x.aio.transports.tls import start_tls as start_tls_on_any_loop
 from aiobc9x.wire.host import Host
 
@@ -45,6 +45,32 @@ _noted: weakref.WeakKeyDictionary[socket.socket, _Noted] = weakref.WeakKeyDictio
 def is_noted(sock: object) -> bool:
     """Whether ``sock_connect()`` has noted where a socket is to be connected to."""
     return isinstance(sock, socket.socket) and sock in _noted
+
+
+def note(loop: asyncio.AbstractEventLoop, sock: socket.socket, address: Any) -> bool:
+    """Note where a TCP socket is to be connected to, if the running context is routed.
+
+    For libraries that connect a socket themselves before they hand it to the loop.
+
+    Args:
+        loop: The running loop.
+        sock: The socket.
+        address: Host and port (``Any``: other families have others).
+
+    Returns:
+        Whether the module will connect it; else the caller has to, by the ordinary network.
+
+    Raises:
+        RuntimeError: The route belongs to another loop.
+
+    """
+    route = route_on(loop)
+    if route is None or sock.family not in IP_FAMILIES:
+        return False
+    if route.bypass.covers(host := read_host(address[0])):
+        return False
+    _noted[sock] = _Noted(route, host, port_number(address[1], "tcp"))
+    return True
 
 
 async def sock_connect(route: Route, original: Original, sock: socket.socket, address: Any) -> None:
