@@ -56,7 +56,7 @@ class TestPipe:
     def test_data_is_the_next_line(self) -> None:
         """And what comes unasked behind the end of the pipe is waited for."""
         lines = 'AT+QIOPEN=1,0,"UDP","10.1.1.1",80\nAT+QISEND=0,5\nhello\nAT+QICLOSE=0\n'
-        done = piped(lines, "--linger", "0.3")
+        done = piped(lines, "--linger", "1")
         said = done.stdout.splitlines()
         assert said.count("SEND OK") == 1
         assert {"+QIOPEN: 0,0", "CLOSE OK"} <= {*said}

@@ -10,6 +10,8 @@ import pytest
 from aiobc9x.cli.main import main
 from tests.support.terminals import COLUMNS, ended, in_terminal, screen
 
+pytestmark = pytest.mark.usefixtures("virtual_time")
+
 
 def output(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> str:
     """What the command prints."""
@@ -138,7 +140,8 @@ def test_control_c(tmp_path: Path, moment: str) -> None:
     """130, no traceback; the next one finds a module in step."""
     file = tmp_path / "settings.json"
     file.write_text('{"view_mode": "comma", "sleep": 1}')
-    address = f"sim://?latency=0.2&nvram={tmp_path / 'nvram'}"
+    # It never ends by itself: an interrupt that comes late would find nothing to interrupt.
+    address = f"sim://?latency=0.1&fault=stuck;on=AT%2BQSCLK%3D&nvram={tmp_path / 'nvram'}"
     child: Any = in_terminal("config", "load", str(file), "-vv", "--port", address, columns=200)
     child.expect(moment)
     child.sendintr()

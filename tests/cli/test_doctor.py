@@ -22,6 +22,7 @@ from aiobc9x.sim.options import SimOptions
 from tests.support.terminals import COLUMNS, ended, in_terminal, screen
 
 needs_pty = pytest.mark.skipif(os.name != "posix", reason="needs pseudo terminals")
+in_virtual_time = pytest.mark.usefixtures("virtual_time")
 
 NUMBERS = ("866425033210987", "460001234567890", "89860012345678901234")
 
@@ -37,7 +38,7 @@ def examined(
     capsys: pytest.CaptureFixture[str], address: str, *arguments: str, code: int = 1
 ) -> dict[str, Any]:
     """The object that the command prints, its steps by their names."""
-    assert main(["doctor", "--json", "--timeout", "0.5", "--port", address, *arguments]) == code
+    assert main(["doctor", "--json", "--timeout", "50", "--port", address, *arguments]) == code
     captured = capsys.readouterr()
     assert captured.err == ""
     found: dict[str, Any] = json.loads(captured.out)
@@ -66,6 +67,7 @@ def test_all_is_well(capsys: pytest.CaptureFixture[str], peer: int) -> None:
     assert any("AT+QIOPEN" in line for line in report["dialogue"])
 
 
+@in_virtual_time
 def test_without_a_goal_the_last_steps_are_not_tried(capsys: pytest.CaptureFixture[str]) -> None:
     """That is no failure, and says how they would be."""
     found = examined(capsys, "sim://", code=0)
@@ -78,13 +80,13 @@ def test_a_module_that_searched_first_is_well(
 ) -> None:
     """It hears nothing until it has found its network; an address needs no name server."""
     address = f"sim://?register_time=0.5&remote_port=7:{peer}"
-    arguments = ["--to", "127.0.0.1:7", "--timeout", "20"]
-    found = examined(capsys, address, *arguments, code=0)
+    found = examined(capsys, address, "--to", "127.0.0.1:7", code=0)
     assert failed(found) == []
     assert found["signal"]["detail"].startswith("-73 dBm")
     assert found["DNS"]["detail"].startswith("not needed for 127.0.0.1")
 
 
+@in_virtual_time
 def test_a_module_that_hears_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     """Signal and registration fail together, in this order."""
     found = examined(capsys, "sim://?register_time=60")
@@ -92,13 +94,14 @@ def test_a_module_that_hears_nothing(capsys: pytest.CaptureFixture[str]) -> None
     assert "antenna" in found["signal"]["advice"]
 
 
+@in_virtual_time
 @pytest.mark.parametrize(
     ("query", "step", "words", "advice"),
     [
         ("cfun=0&fault=ignore;on=AT%2BCFUN%3D1;times=9", "answer", "no", "power"),
         ("fault=error;on=AT%2BCFUN%3F;times=9", "radio", "AT+CFUN?", "AT+CFUN=1"),
         ("pin=1234", "SIM", "the SIM wants its PIN", "--pin"),
-        ("sim=0", "SIM", "waiting for the SIM", "put a SIM in"),
+        ("sim=0", "SIM", "the SIM is not inserted", "put a SIM in"),
         ("register_time=60", "registration", "searching", "ask the operator"),
         ("reject_cause=11", "registration", "cause 11, PLMN not allowed", "ask the operator"),
         ("attach_time=60", "attach", "attach", "data plan"),
@@ -107,14 +110,12 @@ def test_a_module_that_hears_nothing(capsys: pytest.CaptureFixture[str]) -> None
 )
 def test_the_step_that_fails_says_what_to_do(
     capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
     query: str,
     step: str,
     words: str,
     advice: str,
 ) -> None:
     """The steps behind it are not reached."""
-    monkeypatch.setattr(examination, "_SYNC_S", 0.5)
     found = examined(capsys, f"sim://?{query}")
     assert failed(found)[-1] == step
     assert words in found[step]["detail"]
@@ -142,6 +143,7 @@ def test_the_goal_that_can_not_be_reached(
     assert words in found[step]["detail"]
 
 
+@in_virtual_time
 def test_a_wrong_module(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -329,6 +331,7 @@ def test_it_fits_a_terminal(columns: int, tmp_path: Path) -> None:
     assert "> AT+CPIN?" in file.read_text("utf-8")
 
 
+@in_virtual_time
 def test_the_report_ends_the_output(capsys: pytest.CaptureFixture[str]) -> None:
     """Without a file; the last line says what it all comes to."""
     assert main(["doctor", "--port", "sim://"]) == 0
@@ -342,7 +345,7 @@ def test_the_report_ends_the_output(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize("moment", ["trying|waiting for an answer", "registering on the network"])
 def test_control_c(moment: str) -> None:
     """130, and no traceback."""
-    child = in_terminal("doctor", "--port", "sim://?register_time=60&latency=0.2")
+    child = in_terminal("doctor", "--port", "sim://?register_time=60&latency=0.05")
     child.expect(moment)
     child.sendintr()
     assert ended(child) == 130

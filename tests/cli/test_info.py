@@ -8,6 +8,8 @@ import pytest
 from aiobc9x.cli.main import main
 from tests.support.terminals import COLUMNS, ended, in_terminal, screen
 
+pytestmark = pytest.mark.usefixtures("virtual_time")
+
 KEYS = ["identity", "registration", "signal", "addresses", "sockets", "settings"]
 
 
@@ -102,7 +104,8 @@ def test_no_colour() -> None:
 def test_control_c_at_any_moment(moment: str) -> None:
     """Exit code 130 and no traceback: while it starts, waits and asks."""
     wait = "0.5" if "CGSN" in moment else "60"
-    address = "sim://?register_time=60&latency=0.1"
+    # It never ends by itself: an interrupt that comes late would find nothing to interrupt.
+    address = "sim://?register_time=60&latency=0.05&fault=stuck;on=AT%2BQIDNSCFG"
     child = in_terminal("info", "--wait", wait, "-vv", "--port", address, columns=120)
     child.expect(moment)
     child.sendintr()

@@ -15,10 +15,12 @@ from aiobc9x.sim.options import SimOptions
 from tests.support.terminals import COLUMNS, ended, in_terminal, without_codes
 
 needs_pty = pytest.mark.skipif(os.name != "posix", reason="needs pseudo terminals")
+in_virtual_time = pytest.mark.usefixtures("virtual_time")
 
 SHORT = ["--interval", "0.1"]
 
 
+@in_virtual_time
 def test_one_line_a_look(capsys: pytest.CaptureFixture[str]) -> None:
     """As many as were asked for."""
     assert main(["monitor", *SHORT, "--count", "2", "--port", "sim://"]) == 0
@@ -29,6 +31,7 @@ def test_one_line_a_look(capsys: pytest.CaptureFixture[str]) -> None:
     )
 
 
+@in_virtual_time
 def test_json(capsys: pytest.CaptureFixture[str]) -> None:
     """One object a line, with counters by their names."""
     assert main(["monitor", *SHORT, "--count", "2", "--json", "--port", "sim://"]) == 0
@@ -40,6 +43,7 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert looks[1]["received_bytes_per_s"] > 0
 
 
+@in_virtual_time
 def test_without_a_sim_it_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
     """What keeps the module from a network is seen."""
     assert main(["monitor", *SHORT, "--count", "2", "--port", "sim://?sim=0"]) == 0

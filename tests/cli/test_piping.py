@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
 import os
 import random
 import signal
@@ -10,12 +12,14 @@ import ssl
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
 
+from aiobc9x.cli import piping
+from tests.support.clock import running, virtual
 from tests.support.realtime import PATIENCE_S, ending, reserved_port
 from tests.support.tls import authority, server_context
 
@@ -24,6 +28,8 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs pseudo termina
 ROOT = Path(__file__).resolve().parents[2]
 NAME = "server.example"
 ADDRESS = f"sim://?host={NAME}:127.0.0.1"
+PATIENT = ("--linger", str(PATIENCE_S))
+"""For a connection that its peer ends."""
 
 
 def program(
@@ -76,7 +82,15 @@ def echo(client: socket.socket) -> None:
 def test_connect_carries_bytes_both_ways() -> None:
     """Whatever they are, and all of them, though stdin ends before the first comes back."""
     data = random.Random(7).randbytes(20_000)
-    with serving(echo) as port, program("connect", NAME, str(port), "--linger", "1") as process:
+
+    def send_back(client: socket.socket) -> None:
+        left = len(data)
+        while left:
+            piece = client.recv(4096)
+            client.sendall(piece)
+            left -= len(piece)
+
+    with serving(send_back) as port, program("connect", NAME, str(port), *PATIENT) as process:
         code, out, err = ended(process, data)
     assert (code, err) == (0, f"connected to {NAME}, port {port}\n".encode())
     assert out == data
@@ -89,17 +103,6 @@ def test_connect_ends_with_its_peer() -> None:
         assert process.stdout is not None
         assert process.stdout.read() == b"bye\n"
         assert process.wait(PATIENCE_S) == 0
-
-
-def test_a_slow_line_sends_all_before_it_lingers() -> None:
-    """The time counts from the last byte that the module has taken, not from the last read."""
-    data = b"x" * 3000  # three seconds at 9600 baud
-    slow = f"{ADDRESS}&baud=9600"
-    with serving(echo) as port:
-        line = ("connect", NAME, str(port), "--linger", "2", "--baudrate", "9600")
-        with program(*line, port=slow) as process:
-            code, out, _ = ended(process, data)
-    assert (code, out) == (0, data)
 
 
 def test_connect_with_tls(tmp_path: Path) -> None:
@@ -115,7 +118,7 @@ def test_connect_with_tls(tmp_path: Path) -> None:
             pass  # a client that doesn't trust us
 
     with serving(handle) as port:
-        with program("connect", NAME, str(port), "--ca", str(ca)) as process:
+        with program("connect", NAME, str(port), *PATIENT, "--ca", str(ca)) as process:
             assert ended(process, b"question")[:2] == (0, b"secret question")
         with program("connect", NAME, str(port), "--tls") as process:
             code, out, err = ended(process, b"question")
@@ -129,15 +132,17 @@ def test_connect_by_udp() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
         peer.bind(("127.0.0.1", 0))
         peer.settimeout(PATIENCE_S)
-        line = ("connect", NAME, str(peer.getsockname()[1]), "--udp", "--linger", "1")
+        line = ("connect", NAME, str(peer.getsockname()[1]), "--udp", "--linger", "0.1")
         with program(*line) as process:
             assert process.stdin is not None
             process.stdin.write(b"one\n")
             process.stdin.flush()
             data, address = peer.recvfrom(100)
             peer.sendto(data.upper(), address)
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"ONE\n"
             code, out, err = ended(process)
-    assert (data, code, out, err) == (b"one\n", 0, b"ONE\n", b"")
+    assert (data, code, out, err) == (b"one\n", 0, b"", b"")
 
 
 def test_connect_says_why_it_fails() -> None:
@@ -239,3 +244,38 @@ def test_forward_refuses_what_it_can_not_read() -> None:
         code, _, err = ended(process)
     assert code == 2
     assert err.count(b"\n") == 1
+
+
+class TestSilence:
+    """What ends a connection that its peer doesn't, under a clock."""
+
+    @pytest.mark.parametrize(
+        ("comes_at", "ends_at"), [([], 5.0), ([4.5], 6.5), ([1.0, 4.5, 6.0], 8.0), ([7.5], 5.0)]
+    )
+    @virtual
+    async def test_it_counts_from_the_last_byte_either_way(
+        self, monkeypatch: pytest.MonkeyPatch, comes_at: list[float], ends_at: float
+    ) -> None:
+        """A slow line has sent all before it lingers, and what comes in time is waited for."""
+        began, printed = running().now, bytearray()
+        times = iter(comes_at)
+
+        async def pieces() -> AsyncIterator[bytes]:
+            yield b"x" * 3000
+
+        async def send(_piece: bytes) -> None:
+            await asyncio.sleep(3)  # what they take at 9600 baud
+
+        async def receive() -> bytes:
+            time = next(times, math.inf)
+            await asyncio.sleep(min(began + time - running().now, 1000))
+            return b"y"
+
+        async def put(data: bytes) -> None:
+            printed.extend(data)
+
+        monkeypatch.setattr(piping, "pieces", pieces)
+        monkeypatch.setattr(piping, "put", put)
+        await piping.pipe(send, receive, linger=2)
+        assert running().now - began == pytest.approx(ends_at, abs=0.01)
+        assert len(printed) == len([time for time in comes_at if time < ends_at])

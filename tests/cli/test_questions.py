@@ -8,6 +8,8 @@ import pytest
 
 from aiobc9x.cli.main import main
 
+pytestmark = pytest.mark.usefixtures("virtual_time")
+
 HOST = "sim://?host=server.example:10.1.2.3&host=time.example:10.1.2.4&ping=10.1.2.3:20,-,40,60"
 
 

@@ -64,10 +64,10 @@ def test_a_pty_until_a_signal(number: signal.Signals, code: int) -> None:
 
 
 @needs_pty
-@pytest.mark.parametrize("command", ["simulate", "demo"])
-def test_ctrl_c_while_modules_load(command: str) -> None:
+@pytest.mark.parametrize("command", [["simulate"], ["demo", "--latency", "1"]])
+def test_ctrl_c_while_modules_load(command: list[str]) -> None:
     """That takes a quarter of a second, and nobody wants to see what was being loaded."""
-    with running(sys.executable, "-X", "importtime", "-m", "aiobc9x", command) as process:
+    with running(sys.executable, "-X", "importtime", "-m", "aiobc9x", *command) as process:
         assert process.stderr is not None
         said = [next(row for row in process.stderr if row.rstrip().endswith(" click"))]
         process.send_signal(signal.SIGINT)

@@ -14,6 +14,8 @@ import gc
 import inspect
 import selectors
 from collections.abc import Callable, Collection, Coroutine
+from concurrent import futures
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ParamSpec, TypeVar, TypeVarTuple, cast
 
 T = TypeVar("T")
@@ -52,8 +54,20 @@ class _Selector(selectors.DefaultSelector):
         return ready
 
 
+class _NoThreads(ThreadPoolExecutor):
+    """Runs what it is given at once, since a thread would take real time."""
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> futures.Future[T]:
+        future: futures.Future[T] = futures.Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as exc:
+            future.set_exception(exc)
+        return future
+
+
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """A selector loop with a clock of its own.
+    """A selector loop with a clock of its own; what is meant for a thread is done at once.
 
     Attributes:
         now: The time in seconds. It doesn't start at 0, as no real loop's does.
@@ -69,6 +83,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         selector = _Selector()
         super().__init__(selector)
         selector.loop = self
+        self.set_default_executor(_NoThreads())
         self.set_exception_handler(lambda _, context: self.errors.append(context))
 
     def time(self) -> float:

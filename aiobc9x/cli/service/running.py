@@ -111,7 +111,7 @@ class Service:
                     group.create_task(watch.run())
                     group.create_task(_keep_ready(modem))
                     group.create_task(self._ask(modem))
-            now = time.monotonic()
+            now = _now()
             if self._plan.state_file is not None and now >= next_state:
                 next_state = now + _STATE_EVERY_S
                 _write(self._plan.state_file, json.dumps(self.status().as_json(), indent=2))
@@ -124,7 +124,7 @@ class Service:
         while True:
             with contextlib.suppress(ModemError, TimeoutError):
                 await modem.command("AT", timeout=_ASK_S)
-                self._answered[modem] = time.monotonic()
+                self._answered[modem] = _now()
             await asyncio.sleep(_ASK_S)
 
     async def _tell_systemd(self) -> None:
@@ -138,10 +138,14 @@ class Service:
             if status.words != words:
                 words = status.words
                 notify(f"STATUS={words}")
-            alive = time.monotonic() - _ALIVE_S
+            alive = _now() - _ALIVE_S
             if every is not None and any(at > alive for at in self._answered.values()):
                 notify("WATCHDOG=1")
             await asyncio.sleep(min(_TICK_S, every / 3) if every is not None else _TICK_S)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 async def _keep_ready(modem: Modem) -> None:
