@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -24,7 +24,7 @@ except ImportError:
     pytest_asyncio = None  # type: ignore[assignment]  # as the import would have
 
 if TYPE_CHECKING:
-    from aiobc9x import Modem
+    from aiobc9x import Modem, SocketStatus
     from aiobc9x.sim.peers import ModemPeer
     from aiobc9x.sim.virtual_clock import VirtualClock
     from aiobc9x.sim.virtual_modem import VirtualModem
@@ -80,9 +80,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
     """Note whether a test has failed, for the fixture that keeps its trace."""
     report: Any = yield  # what the other hooks have made
-    if call.when == "call" and _TRACE in item.stash:
+    if call.when != "setup" and _TRACE in item.stash:
+        is_first = not item.stash.get(_FAILED, False)
         item.stash[_FAILED] = report.failed
-        if report.failed:
+        if report.failed and is_first:
             trace = item.stash[_TRACE]
             told = f"trace: {trace}\nfor Wireshark: {_capture_of(trace)}"
             report.sections.append(("modem", told))
@@ -143,8 +144,8 @@ async def modem(
     """A modem that is open: on the virtual module, or on that of ``--aiobc9x-port``.
 
     The test fails if it leaves a connection or a task behind, or if a rule of the module's note
-    was broken on the way. The trace of a failed test, and the same for Wireshark, are named in
-    its report.
+    was broken on the way; one that has failed already is not blamed for that. The trace of a
+    failed test, and the same for Wireshark, are named in its report.
     """
     import aiobc9x
     from aiobc9x.spec import CONNECT_IDS
@@ -156,16 +157,30 @@ async def modem(
     before = asyncio.all_tasks()
     async with aiobc9x.open_modem(address, trace=trace or False, **settings) as opened:
         yield opened
-        left = opened.free_sockets < len(CONNECT_IDS)
-        sockets = await opened.socket_states() if left else ()
-    if trace is not None and request.node.stash.get(_FAILED, False):
-        _write_capture(trace)
+        is_left = opened.free_sockets < len(CONNECT_IDS)
+        sockets = await opened.socket_states() if is_left else ()
     await asyncio.sleep(0)
-    assert not sockets, f"the test has left connections open: {sockets}"
     tasks = asyncio.all_tasks() - before - {asyncio.current_task()}
-    assert not tasks, f"the test has left tasks: {tasks}"
-    broken = virtual_modem.broken_rules
-    assert not broken, f"rules of the module's note were broken {broken} times; see the trace"
+    has_failed = request.node.stash.get(_FAILED, False)
+    left = None if has_failed else _left(sockets, tasks, virtual_modem.broken_rules)
+    if trace is not None and (has_failed or left):
+        _write_capture(trace)
+    if left:
+        pytest.fail(left, pytrace=False)
+
+
+def _left(sockets: Iterable[SocketStatus], tasks: Iterable[object], broken: int) -> str:
+    """Word what a test has left behind; empty if nothing."""
+    connections = ", ".join(
+        f"{each.service_type} to {each.ip_address}, port {each.remote_port}" for each in sockets
+    )
+    told = {
+        f"the test has left connections open: {connections};"
+        " close each writer, and await its wait_closed()": connections,
+        f"the test has left tasks: {', '.join(map(repr, tasks))}": tasks,
+        f"rules of the module's note were broken {broken} times; see the trace": broken,
+    }
+    return "\n".join(text for text, is_so in told.items() if is_so)
 
 
 @_in_the_loop

@@ -167,6 +167,20 @@ def test_what_a_test_leaves_behind_fails_it(project: pytest.Pytester) -> None:
     assert "the test has left connections open" in said
     assert "the test has left tasks" in said
     assert "forgotten" in said
+    assert "pytest_plugin.py" not in said  # it is the test that must be looked at
+    captures = re.findall(r"^for Wireshark: (.*)$", said, re.MULTILINE)
+    assert [Path(each).exists() for each in captures] == [True, True]
+
+
+def test_a_failed_test_is_not_blamed_for_what_it_leaves(project: pytest.Pytester) -> None:
+    """It could not get to the lines that would have closed its connection."""
+    text = """
+        async def test_it(modem, modem_peer):
+            port = await modem_peer.echo()
+            reader, writer = await modem.open_connection(modem_peer.host, port)
+            assert writer is None
+    """
+    assert "left connections" not in ran(project, text, failed=1)
 
 
 def test_broken_rules_fail_a_test(project: pytest.Pytester) -> None:
