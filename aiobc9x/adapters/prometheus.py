@@ -39,7 +39,7 @@ _GAUGES: Final = {
 
 
 class ModemCollector(Collector):
-    """The metrics of modems, each with the label ``modem``: its address.
+    """The metrics of modems, each with the label ``modem``: its address, without a PIN.
 
     Counters are those of :class:`~aiobc9x.Statistics`, as ``aiobc9x_commands_total``; gauges are
     the state, the free sockets, and what was last seen of signal and registration. Nothing is
@@ -63,7 +63,7 @@ class ModemCollector(Collector):
             )
             for watch in watches:
                 count = getattr(watch.modem.statistics, name)
-                counter.add_metric([watch.modem.address], count)
+                counter.add_metric([watch.name], count)
             yield counter
         yield _states(watches)
         yield _gauge("ready", "Whether the modem is up and has a network", watches, _is_ready)
@@ -76,7 +76,7 @@ def _states(watches: list[Watch]) -> Metric:
     states = StateSetMetricFamily("aiobc9x_state", "Where the modem stands", labels=["modem"])
     for watch in watches:
         now = watch.modem.state
-        states.add_metric([watch.modem.address], {each.value: each is now for each in ModemState})
+        states.add_metric([watch.name], {each.value: each is now for each in ModemState})
     return states
 
 
@@ -87,7 +87,7 @@ def _gauge(
     for watch in watches:
         value = value_of(watch)
         if value is not None:  # unknown is no value, rather than a wrong one
-            gauge.add_metric([watch.modem.address], value)
+            gauge.add_metric([watch.name], value)
     return gauge
 
 

@@ -27,6 +27,7 @@ from aiobc9x.aio.reconnecting import ModemState
 from aiobc9x.core.statistics import Statistics
 from aiobc9x.errors import ModemError
 from aiobc9x.logs import Log, Logs
+from aiobc9x.masking import shown_address
 from aiobc9x.wire.signalling import RegistrationStatus
 
 __all__ = ["Noted", "Sample", "Watch", "Watched", "worded"]
@@ -120,6 +121,7 @@ class Watch:
 
     Attributes:
         modem: The modem.
+        name: Its address, without a PIN.
         samples: The last day's, the newest last.
         events: The last hundred, the newest last.
 
@@ -127,7 +129,8 @@ class Watch:
 
     def __init__(self, modem: Watched, interval: float = INTERVAL_S) -> None:
         self.modem, self._interval = modem, interval
-        self._log = Log("adapters", Logs(modem.address))
+        self.name = shown_address(modem.address)
+        self._log = Log("adapters", Logs(self.name))
         self.samples: deque[Sample] = deque(maxlen=max(1, int(DAY_S / interval)))
         self.events: deque[Noted] = deque(maxlen=MOST_EVENTS)
 

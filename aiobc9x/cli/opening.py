@@ -157,12 +157,35 @@ def listen(verbosity: int, *, named: bool = False) -> None:
 
     """
     handler = _ToStderr()
-    modem = "%(modem)s  " if named else ""
-    handler.setFormatter(logging.Formatter(f"%(relativeCreated)8.0f ms  {modem}%(message)s"))
+    text = "%(modem)s  %(message)s" if named else "%(message)s"
+    if is_journal():
+        handler.setFormatter(_ForJournal(text))
+    else:
+        handler.setFormatter(logging.Formatter(f"%(relativeCreated)8.0f ms  {text}"))
     logger = logging.getLogger("aiobc9x")
     logger.handlers = [handler]
     logger.setLevel(_LEVELS[min(verbosity, 2)])
     logger.propagate = False
+
+
+class _ForJournal(logging.Formatter):
+    """Put systemd's number of the level before a line, as sd-daemon(3) has it: the time it adds."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        return f"<{_PRIORITIES.get(record.levelno, 5)}>{super().format(record)}"
+
+
+_PRIORITIES: Final = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3}
+
+
+def is_journal() -> bool:
+    """Whether stderr goes to systemd's journal (systemd.exec(5), ``$JOURNAL_STREAM``)."""
+    try:
+        here = os.fstat(2)
+    except OSError:  # it is closed
+        return False
+    return os.environ.get("JOURNAL_STREAM") == f"{here.st_dev}:{here.st_ino}"
 
 
 class _ToStderr(logging.Handler):

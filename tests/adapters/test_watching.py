@@ -46,6 +46,13 @@ async def test_it_looks_once_a_minute() -> None:
 
 
 @virtual
+async def test_it_is_named_without_a_pin() -> None:
+    """What it is named by gets around: into metrics, the status page and the log."""
+    async with aiobc9x.open_modem("sim://?link=memory&pin=1234&rssi=20", pin="1234") as modem:
+        assert Watch(modem).name == "sim://?link=memory&pin=...&rssi=20"
+
+
+@virtual
 async def test_it_keeps_a_day() -> None:
     """And no more, however long it runs."""
     async with Bench() as bench, watching(bench) as watch:

@@ -2,11 +2,12 @@
 
 import io
 import logging
+import os
 import sys
 
 import pytest
 
-from aiobc9x.cli.opening import Port, hush, listen
+from aiobc9x.cli.opening import Port, hush, is_journal, listen
 from aiobc9x.logs import Logs
 
 
@@ -39,6 +40,27 @@ def test_of_several_modems_each_line_names_one(capsys: pytest.CaptureFixture[str
     listen(0, named=True)
     Logs("/dev/ttyUSB1").aio.warning("! lost")
     assert capsys.readouterr().err.endswith(" ms  /dev/ttyUSB1  ! lost\n")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="systemd is of Linux")
+def test_the_journal_has_its_own_time(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And learns the level, so that ``journalctl -p warning`` finds what it looks for."""
+    here = os.fstat(2)
+    monkeypatch.setenv("JOURNAL_STREAM", f"{here.st_dev}:{here.st_ino}")
+    listen(2)
+    log = Logs("/dev/ttyUSB1").aio
+    log.warning("! lost")
+    log.info("= back")
+    log.debug("> AT")
+    log.say(logging.CRITICAL, "! on fire")
+    assert capsys.readouterr().err == "<4>! lost\n<6>= back\n<7>> AT\n<5>! on fire\n"
+    monkeypatch.setenv("JOURNAL_STREAM", "1:2")  # of another process: stderr leads elsewhere
+    assert not is_journal()
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fstat", lambda _: (_ for _ in ()).throw(OSError("closed")))
+        assert not is_journal()
 
 
 def test_the_log_goes_to_the_stderr_of_the_moment(monkeypatch: pytest.MonkeyPatch) -> None:

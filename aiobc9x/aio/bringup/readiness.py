@@ -165,6 +165,7 @@ class Readiness:
                 await self._catch_up(is_ready=True)
                 await self._until_ready()
                 self.on_ready()
+                self._driver.log.info("= the network is there")
         except TimeoutError as exc:
             # asyncio.timeout() raises without arguments; ours are passed on.
             if exc.args:

@@ -112,7 +112,7 @@ def take(watches: Iterable[Watch], proxy: ProxyServer | None, since: float) -> S
 def _modem(watch: Watch) -> ModemStatus:
     modem = watch.modem
     return ModemStatus(
-        modem.address,
+        watch.name,
         modem.state,
         modem.is_ready,
         len(CONNECT_IDS) - modem.free_sockets,
