@@ -15,6 +15,7 @@ import tomllib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import fields
+from functools import cache
 from pathlib import Path
 from typing import Final, cast
 
@@ -360,6 +361,7 @@ def test_every_err_code_is_in_the_table() -> None:
     assert documented == expected
 
 
+@cache
 def known_tests() -> set[str]:
     """The node IDs of all tests, without their parameters."""
     found = set()

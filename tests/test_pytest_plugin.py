@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 import re
 import sys
 from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
+
+import aiobc9x
+from tests.support.realtime import PATIENCE_S
 
 pytest_plugins = ["pytester"]
 
@@ -20,9 +25,17 @@ filterwarnings = error
 """
 
 
+@pytest.fixture(scope="module")
+def imported() -> None:
+    """Have the library imported: what only a run of pytest within the test imports, it forgets."""
+    for module in pkgutil.walk_packages(aiobc9x.__path__, "aiobc9x."):
+        if module.name.startswith(("aiobc9x.sim.", "aiobc9x.aio.", "aiobc9x.trace.")):
+            importlib.import_module(module.name)
+
+
 @pytest.fixture
-def project(pytester: pytest.Pytester) -> pytest.Pytester:
-    """A project of its own, whose tests run in a process of their own."""
+def project(pytester: pytest.Pytester, imported: None) -> pytest.Pytester:
+    """A project of its own, whose tests run in this process: another one takes seconds to begin."""
     pytester.makefile(".ini", pytest=INI)
     return pytester
 
@@ -30,7 +43,7 @@ def project(pytester: pytest.Pytester) -> pytest.Pytester:
 def ran(project: pytest.Pytester, text: str, *arguments: str, **outcomes: int) -> str:
     """Run a file of tests; return what pytest prints."""
     project.makepyfile(test_it=text)
-    result = project.runpytest_subprocess(*arguments, timeout=50)
+    result = project.runpytest_inprocess(*arguments)
     result.assert_outcomes(**outcomes)
     return result.stdout.str()
 
@@ -50,7 +63,8 @@ def test_it_costs_nothing_until_it_is_used(project: pytest.Pytester) -> None:
             heavy = {"aiobc9x.open", "aiobc9x.modem", "aiobc9x.sim.module", "aiobc9x.trace"}
             assert not heavy & sys.modules.keys()
     """
-    ran(project, text, passed=1)
+    project.makepyfile(test_it=text)
+    project.runpytest_subprocess(timeout=PATIENCE_S).assert_outcomes(passed=1)
 
 
 def test_a_modem_reaches_its_peer(project: pytest.Pytester) -> None:
