@@ -108,7 +108,7 @@ class TestBadInput:
 
             loop.add_reader(pty.master, answer)
             match = "bytes came from .*, but no answer to AT; check the speed"
-            await self.refused(pty.path, aiobc9x.LinkTimeout, match, sync_timeout=1)
+            await self.refused(pty.path, aiobc9x.LinkTimeout, match, sync_timeout=3)
             loop.remove_reader(pty.master)
 
     async def test_busy_port(self) -> None:

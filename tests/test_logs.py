@@ -22,6 +22,7 @@ from aiobc9x.logs import LAYERS, Facts, LastResort, Log, Logs
 from aiobc9x.sim.faults import Fault, FaultKind
 from tests.support.bench import ADDRESS, ECHO_PORT, HOST, Bench, echoed
 from tests.support.clock import virtual
+from tests.support.realtime import PATIENCE_S
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 PACKAGE: Final = ROOT / "aiobc9x"
@@ -208,7 +209,8 @@ async def main():
 def told(program: str) -> str:
     """What a fresh process writes to stderr."""
     run = [sys.executable, "-c", textwrap.dedent(program)]
-    return subprocess.run(run, capture_output=True, text=True, check=True, timeout=60).stderr
+    done = subprocess.run(run, capture_output=True, text=True, check=True, timeout=PATIENCE_S)
+    return done.stderr
 
 
 class TestWithoutLogging:

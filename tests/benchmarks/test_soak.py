@@ -22,6 +22,7 @@ from benchmarks.soak_peers import peers
 from benchmarks.soak_record import Record, Tally, WrongBytesError, holdings, settled, where
 from benchmarks.soak_work import Operation
 from tests.support.loopback import LOOPBACK
+from tests.support.realtime import PATIENCE_S
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no ptys")
 
@@ -30,7 +31,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no ptys")
 def test_a_short_run_has_no_breach(name: str) -> None:
     """On each loop that there is."""
     command = [sys.executable, "-m", "benchmarks", "soak", "--smoke", "--loop", name]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=50)
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=PATIENCE_S)
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"# {name}, 2 s" in done.stdout
     assert "all\tnone" in done.stdout

@@ -21,6 +21,7 @@ from benchmarks.soak_gateway import Gateway
 from benchmarks.soak_script import DEEDS, MIX, Happening, parse, random_script, read_script
 from benchmarks.soak_work import Operation
 from tests.support.bench import HOST, Streams
+from tests.support.realtime import PATIENCE_S
 
 HOUR_S = 3600.0
 
@@ -111,7 +112,12 @@ class TestCommandLine:
             command += ["--seed", "5", "--dialogue", str(file)]
             environment = {**os.environ, "PYTHONHASHSEED": hashes}
             done = subprocess.run(
-                command, check=False, capture_output=True, text=True, timeout=50, env=environment
+                command,
+                check=False,
+                capture_output=True,
+                text=True,
+                timeout=PATIENCE_S,
+                env=environment,
             )
             assert done.returncode == 0, done.stdout + done.stderr
             digests += [line for line in done.stdout.splitlines() if line.startswith("digest")]

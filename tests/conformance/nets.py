@@ -17,14 +17,12 @@ from aiobc9x.sim.network import LoopbackNetwork
 from aiobc9x.sim.options import SimOptions
 from tests.conformance.recording import Recorder, Stream, kind
 from tests.support.bench import plugged_in
+from tests.support.realtime import PATIENCE_S
 from tests.support.tls import NAME, client_context, server_context
 
 LOOPBACK = "127.0.0.1"
 FIRST_PORT, LAST_PORT = 2001, 2200
 """Ports that servers listen on, on the module; it lets none be used again for 120 s."""
-
-SCENARIO_S = 5.0
-"""A scenario that takes longer hangs."""
 
 _DEBUG_ONLY = "Error on transport creation for incoming connection"
 """What asyncio reports of its own servers, and only in debug mode; the far end has one too."""
@@ -166,7 +164,7 @@ class Module:
 
     async def is_idle(self) -> None:
         """Wait until every socket of the module but its servers' has been closed."""
-        async with asyncio.timeout(SCENARIO_S):
+        async with asyncio.timeout(PATIENCE_S):
             # The module closes in the background; nothing tells when it has.
             while self.virtual.module.sockets.by_id:  # noqa: ASYNC110
                 await asyncio.sleep(0.002)
@@ -320,7 +318,7 @@ class Net:
         """Run a scenario and leave nothing behind; what it returns, and what was reported."""
         with self._watching():
             try:
-                async with asyncio.timeout(SCENARIO_S):
+                async with asyncio.timeout(PATIENCE_S):
                     # Before the rest is cleaned up, which protocols are told too.
                     result = deepcopy(await scenario(self))
             finally:

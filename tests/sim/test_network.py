@@ -356,4 +356,4 @@ class TestClosing:
         transport.abort.assert_called_once_with()
         early.connection_lost(None)
         late.connection_lost(None)
-        await asyncio.wait_for(closing, 5)
+        await closing

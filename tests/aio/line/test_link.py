@@ -12,12 +12,10 @@ import struct
 import sys
 import termios
 import threading
-import time
 import tty
 from collections.abc import Callable, Iterator
 from unittest.mock import patch
 
-import anyio
 import pytest
 import serial
 
@@ -89,6 +87,16 @@ class Taken:
         while not is_enough():
             self._came.clear()
             await self._came.wait()
+
+
+async def written(master: int, size_bytes: int) -> bytes:
+    """Take what a link writes until there are so many bytes."""
+    received = b""
+    while len(received) < size_bytes:
+        with contextlib.suppress(BlockingIOError):
+            received += os.read(master, 4096)
+        await asyncio.sleep(0)
+    return received
 
 
 async def read(link: Link, size_bytes: int) -> bytes:
@@ -173,8 +181,7 @@ class TestSerial:
         master, path = pty
         link = await open_link(path, SETTINGS)
         link.write(bytes(range(256)))
-        await asyncio.sleep(0.05)
-        assert os.read(master, 4096) == bytes(range(256))
+        assert await written(master, 256) == bytes(range(256))
         os.write(master, bytes(range(256)))
         assert await read(link, 256) == bytes(range(256))
         await link.aclose()
@@ -196,12 +203,7 @@ class TestSerial:
         sent = random.Random(1).randbytes(100_000)
         for start in range(0, len(sent), 7_000):
             link.write(sent[start : start + 7_000])
-        received = b""
-        while len(received) < len(sent):
-            with contextlib.suppress(BlockingIOError):
-                received += os.read(master, 4096)
-            await asyncio.sleep(0)
-        assert received == sent
+        assert await written(master, len(sent)) == sent
         await link.aclose()
 
     async def test_speed_can_be_changed(self, pty: tuple[int, str]) -> None:
@@ -298,8 +300,12 @@ class TestSerial:
             await asyncio.sleep(0.05)
             closing.cancel()
             await asyncio.wait([closing])
-            await asyncio.sleep(0.25)
-        again = await open_link(pty[1], SETTINGS)
+            while True:
+                try:
+                    again = await open_link(pty[1], SETTINGS)
+                    break
+                except aiobc9x.PortBusy:  # it is still closed behind our back
+                    await asyncio.sleep(0.01)
         await again.aclose()
 
     async def test_close_drops_what_the_device_has_not_sent(self, pty: tuple[int, str]) -> None:
@@ -325,8 +331,15 @@ class TestSerial:
 
     async def test_cancelled_opening_waits_for_the_device(self, pty: tuple[int, str]) -> None:
         """A port that opens a moment later is closed before the cancellation passes."""
-        with opening_slowly(lambda: time.sleep(0.2)) as ports, anyio.move_on_after(0.05):
-            await open_link(pty[1], SETTINGS)
+        may_open = threading.Event()
+        with opening_slowly(may_open.wait) as ports:
+            opening = asyncio.create_task(open_link(pty[1], SETTINGS))
+            await asyncio.sleep(0.05)
+            opening.cancel()
+            await asyncio.sleep(0)
+            may_open.set()
+            with pytest.raises(asyncio.CancelledError):
+                await opening
         assert [port.is_open for port in ports] == [False]
         again = await open_link(pty[1], SETTINGS)
         await again.aclose()
@@ -338,10 +351,13 @@ class TestSerial:
             opening = asyncio.create_task(open_link(pty[1], SETTINGS))
             await asyncio.sleep(0.05)
             opening.cancel()
-            await asyncio.sleep(0.05)
-            may_open.set()
-            with pytest.raises(asyncio.CancelledError):
+            with (
+                patch.object(link_module, "CLOSE_LIMIT_S", 0.05),
+                pytest.raises(asyncio.CancelledError),
+            ):
                 await opening
+            assert ports == []
+            may_open.set()
             while not ports or ports[0].is_open:  # noqa: ASYNC110  (a thread closes it)
                 await asyncio.sleep(0.01)
 

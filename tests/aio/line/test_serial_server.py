@@ -143,11 +143,12 @@ class TestOpening:
             with pytest.raises(aiobc9x.LinkLost, match="it said 'Device open failure: no such"):
                 await aiobc9x.open_modem(address)
 
+    @virtual
     async def test_words_and_silence(self) -> None:
         """The server is there, the module is not."""
-        async with speaking(BANNER, closes=False) as address:
+        async with Bench(Fault(FaultKind.STUCK, on="AT")) as bench:
             with pytest.raises(aiobc9x.LinkTimeout, match="it said 'Connected to /dev/ttyUSB0"):
-                await aiobc9x.open_modem(address, sync_timeout=0.5)
+                await over_a_network(bench, BANNER)
 
     @virtual
     async def test_a_banner_before_the_module_is_no_error(self) -> None:
