@@ -11,7 +11,8 @@ import contextlib
 import os
 import shutil
 import socket
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final, cast
 
@@ -25,10 +26,31 @@ HOST: Final = "peer.example"
 
 _LOOPBACK: Final = "127.0.0.1"
 _FIRST_PORT: Final = 20000
-_START_TRIES: Final = 100
+_PORT_TRIES: Final = 10
+_START_S: Final = 60.0
+_LOOK_S: Final = 0.05
 
 Answers = Callable[[bytes], bytes]
 """Takes what a client has sent, and gives what it gets back now."""
+
+
+@contextlib.contextmanager
+def reserved_port() -> Iterator[int]:
+    """Keep a TCP port of loopback for a server that is to have it, from now to the block's end.
+
+    The port is bound here, so nobody is given it who asks for any port, and no connection goes out
+    from it. A server that listens with SO_REUSEADDR, as nearly all do, gets it all the same, since
+    nobody listens yet, and may come and go; meanwhile connections are refused. So it is on Linux;
+    other systems share no bound port, and there it is one that was free a moment ago.
+    """
+    with socket.socket() as holder:
+        holder.bind((_LOOPBACK, 0))
+        port: int = holder.getsockname()[1]
+        if sys.platform == "linux":
+            holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        else:
+            holder.close()
+        yield port
 
 
 class ModemPeer:
@@ -69,6 +91,7 @@ class ModemPeer:
         Raises:
             FileNotFoundError: mosquitto is not installed.
             RuntimeError: Time is virtual, where a program can't take part; or it doesn't start.
+            TimeoutError: It doesn't listen within a minute.
 
         """
         if self._is_virtual:
@@ -76,7 +99,7 @@ class ModemPeer:
         program = shutil.which("mosquitto", path=_search_path())
         if program is None:
             raise FileNotFoundError(2, "mosquitto is not installed", "mosquitto")
-        port = _free_port()
+        port = self._closing.enter_context(reserved_port())
         settings = self._folder / "mosquitto.conf"
         settings.write_text(f"listener {port} {_LOOPBACK}\nallow_anonymous true\n", "utf-8")
         quiet = asyncio.subprocess.DEVNULL
@@ -84,14 +107,12 @@ class ModemPeer:
             program, "-c", str(settings), stdin=quiet, stdout=quiet, stderr=quiet
         )
         self._closing.push_async_callback(_end, process)
-        for _ in range(_START_TRIES):
-            with contextlib.suppress(OSError):
-                _, writer = await asyncio.open_connection(_LOOPBACK, port)
-                writer.close()
-                await writer.wait_closed()
-                return port
-            await asyncio.sleep(0.05)
-        raise RuntimeError(f"mosquitto does not listen on port {port}")
+        async with asyncio.timeout(_START_S):
+            while not await _accepts(port):
+                if process.returncode is not None:
+                    raise RuntimeError(f"mosquitto ended instead of listening on port {port}")
+                await asyncio.sleep(_LOOK_S)
+        return port
 
     async def aclose(self) -> None:
         """End all servers."""
@@ -110,15 +131,24 @@ class ModemPeer:
                 self._network.serve_udp(self._next_port, connected)
             return self._next_port
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(lambda: _Connection(make()), _LOOPBACK, 0)
-        self._closing.callback(server.close)
-        port: int = server.sockets[0].getsockname()[1]
-        if with_udp:
-            address = (_LOOPBACK, port)
-            transport, _ = await loop.create_datagram_endpoint(
-                lambda: _Datagrams(make()), local_addr=address
-            )
+        for is_last in (False,) * (_PORT_TRIES - 1) + (True,):
+            server = await loop.create_server(lambda: _Connection(make()), _LOOPBACK, 0)
+            self._closing.callback(server.close)
+            address = server.sockets[0].getsockname()
+            if not with_udp:
+                break
+            try:
+                transport, _ = await loop.create_datagram_endpoint(
+                    lambda: _Datagrams(make()), local_addr=address
+                )
+            except OSError:  # somebody has the same port of UDP
+                if is_last:
+                    raise
+                server.close()
+                continue
             self._closing.callback(transport.close)
+            break
+        port: int = address[1]
         return port
 
 
@@ -176,10 +206,14 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     await process.wait()
 
 
-def _free_port() -> int:
-    with socket.create_server((_LOOPBACK, 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
+async def _accepts(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection(_LOOPBACK, port)
+    except OSError:
+        return False
+    writer.close()
+    await writer.wait_closed()
+    return True
 
 
 def _search_path() -> str:

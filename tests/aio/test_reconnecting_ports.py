@@ -16,8 +16,9 @@ from serial.tools import list_ports
 import aiobc9x
 from aiobc9x import LinkLost, ModemState, PortNotFound, Reconnect
 from aiobc9x.sim.links import VirtualModule
+from aiobc9x.sim.peers import reserved_port
 from tests.support.loopback import LOOPBACK, echo, server
-from tests.support.realtime import PATIENCE_S, reserved_port
+from tests.support.realtime import PATIENCE_S
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="ptys are POSIX's")
 

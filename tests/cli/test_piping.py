@@ -19,8 +19,9 @@ from pathlib import Path
 import pytest
 
 from aiobc9x.cli import piping
+from aiobc9x.sim.peers import reserved_port
 from tests.support.clock import running, virtual
-from tests.support.realtime import PATIENCE_S, ending, reserved_port
+from tests.support.realtime import PATIENCE_S, ending
 from tests.support.tls import authority, server_context
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs pseudo terminals")

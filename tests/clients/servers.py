@@ -18,7 +18,8 @@ from typing import Final
 import pytest
 import trustme
 
-from tests.support.realtime import PATIENCE_S, reserved_port
+from aiobc9x.sim.peers import reserved_port
+from tests.support.realtime import PATIENCE_S
 
 LOOPBACK: Final = "127.0.0.1"
 

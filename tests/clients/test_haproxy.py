@@ -18,10 +18,11 @@ from python_socks.async_.asyncio import Proxy
 from aiobc9x.sim.faults import Fault, FaultKind
 from aiobc9x.sim.links import VirtualModule
 from aiobc9x.sim.options import Host, SimOptions
+from aiobc9x.sim.peers import reserved_port
 from tests.clients import servers
 from tests.support.loopback import LOOPBACK, Streams, echo, server
 from tests.support.pages import ROOT, Block, blocks
-from tests.support.realtime import PATIENCE_S, reserved_port
+from tests.support.realtime import PATIENCE_S
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no ptys on Windows")
 

@@ -15,10 +15,11 @@ import pytest
 import aiobc9x
 from aiobc9x import LinkLost, ModemState, Reconnect, Recovering
 from aiobc9x.sim.links import VirtualModule
+from aiobc9x.sim.peers import reserved_port
 from tests.clients import servers
 from tests.support.loopback import LOOPBACK, echo, exchange, server
 from tests.support.pages import ROOT, blocks
-from tests.support.realtime import PATIENCE_S, reserved_port
+from tests.support.realtime import PATIENCE_S
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 

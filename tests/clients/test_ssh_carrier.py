@@ -18,10 +18,10 @@ import aiobc9x
 from aiobc9x import LinkLost, ModemState, Reconnect
 from aiobc9x.sim.links import VirtualModule
 from aiobc9x.sim.options import Host, SimOptions
+from aiobc9x.sim.peers import reserved_port
 from tests.clients.servers import LOOPBACK
 from tests.support.loopback import echo, exchange, server
 from tests.support.pages import ROOT, blocks
-from tests.support.realtime import reserved_port
 
 QUICK: Final = Reconnect(first_delay=0.1, max_delay=0.4)
 

@@ -1,15 +1,19 @@
 """Servers behind the virtual module's network, in memory and on loopback."""
 
 import asyncio
+import errno
 import shutil
+import socket
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import aiobc9x
 from aiobc9x.sim.memory import MemoryNetwork
 from aiobc9x.sim.options import Host, SimOptions
-from aiobc9x.sim.peers import HOST, ModemPeer
+from aiobc9x.sim.peers import HOST, ModemPeer, reserved_port
 from aiobc9x.sim.virtual_modem import VirtualModem
 
 OPTIONS = SimOptions(hosts={HOST: Host(("127.0.0.1",))})
@@ -44,6 +48,60 @@ async def test_echo_by_tcp_and_udp(tmp_path: Path, in_memory: bool) -> None:
             transport.sendto(b"datagram")
             assert await protocol.received.get() == b"datagram"
             transport.close()
+        await peer.aclose()
+
+
+async def test_a_port_of_udp_that_somebody_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another one is taken for both; if there is none, that is told."""
+    loop, tried = asyncio.get_running_loop(), list[int]()
+    create = loop.create_datagram_endpoint
+
+    async def taken_at_first(factory: Any, *, local_addr: tuple[str, int]) -> Any:
+        tried.append(local_addr[1])
+        if len(tried) <= refusals:
+            raise OSError(errno.EADDRINUSE, "Address already in use")
+        return await create(factory, local_addr=local_addr)
+
+    monkeypatch.setattr(loop, "create_datagram_endpoint", taken_at_first)
+    refusals = 1
+    async with VirtualModem(OPTIONS) as module:
+        peer = ModemPeer(module, tmp_path)
+        port = await peer.echo()
+        first, second = tried
+        assert first != port == second
+        refusals = 100
+        with pytest.raises(OSError, match="already in use"):
+            await peer.echo()
+        await peer.aclose()
+
+
+def test_a_reserved_port_is_for_a_server_alone() -> None:
+    """It may come and go; nobody else gets the port, and without a server nobody answers."""
+    with reserved_port() as port:
+        for _ in range(2):
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection(("127.0.0.1", port))
+            with (
+                socket.create_server(("127.0.0.1", port)) as server,
+                socket.create_connection(("127.0.0.1", port)),
+            ):
+                server.accept()[0].close()
+        if sys.platform == "linux":
+            with socket.socket() as other, pytest.raises(OSError, match="in use"):
+                other.bind(("127.0.0.1", port))
+
+
+async def test_a_broker_that_does_not_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told at once."""
+    monkeypatch.setattr(shutil, "which", lambda *_args, **_options: "/bin/false")
+    async with VirtualModem(OPTIONS) as module:
+        peer = ModemPeer(module, tmp_path)
+        with pytest.raises(RuntimeError, match="ended instead of listening"):
+            await peer.mqtt()
         await peer.aclose()
 
 

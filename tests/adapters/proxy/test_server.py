@@ -27,12 +27,13 @@ from websockets.asyncio.server import ServerConnection, serve
 import aiobc9x
 from aiobc9x.adapters.proxy.api import Forward, ProxyServer
 from aiobc9x.adapters.proxy.server import parse_forward
+from aiobc9x.sim.peers import reserved_port
 from tests.adapters.families import HTTPX
 from tests.support.bench import ECHO_PORT, HOST, Bench
 from tests.support.cancelling import Moment, cancel_at
 from tests.support.clock import no_task_left, virtual
 from tests.support.loopback import LOOPBACK, NAME, Setup, echo, server, setup
-from tests.support.realtime import PATIENCE_S, reserved_port
+from tests.support.realtime import PATIENCE_S
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no ptys on Windows")
 
