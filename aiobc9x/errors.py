@@ -282,6 +282,9 @@ class StageTimeout(ModemError, TimeoutError):
 
     """
 
+    stage: str
+    timeout: float
+
     def __init__(self, stage: str, timeout: float, hint: str = "") -> None:
         text = f"timed out after {timeout:g} s, {stage}"
         OSError.__init__(self, errno.ETIMEDOUT, f"{text}: {hint}" if hint else text)
@@ -328,8 +331,16 @@ class CommandError(ModemError, OSError):
 
     """
 
+    command: str
+    err: int | None
+    cme: str | None
+
     def __init__(self, command: str, err: int | None = None, cme: str | None = None) -> None:
         OSError.__init__(self, _errno_of(self, err), _sentence(command, err, cme))
+        self._about(command, err, cme)
+
+    def _about(self, command: str, err: int | None = None, cme: str | None = None) -> None:
+        """Keep what the module refused, and how."""
         self.command, self.err, self.cme = command, err, cme
 
 
@@ -424,11 +435,14 @@ class UnexpectedAnswer(CommandError):
 
     """
 
+    lines: tuple[bytes, ...]
+
     def __init__(self, command: str, lines: Sequence[bytes], reason: str) -> None:
         shown = [shown_line(line) for line in lines]
         text = f"the answer to {quoted_command(command)} can't be read: {reason}; got {shown!r}"
         OSError.__init__(self, errno.EPROTO, text)
-        self.command, self.err, self.cme, self.lines = command, None, None, tuple(lines)
+        self._about(command)
+        self.lines = tuple(lines)
 
 
 class SettingRefused(CommandError):
@@ -441,7 +455,7 @@ class SettingRefused(CommandError):
             f" this setting {purpose}; restart the module, or check that it is a BC65 or BC92"
         )
         OSError.__init__(self, errno.EOPNOTSUPP, text)
-        self.command, self.err, self.cme = command, None, cme
+        self._about(command, cme=cme)
 
 
 class SimError(CommandError):
@@ -454,7 +468,7 @@ class SimError(CommandError):
         OSError.__init__(
             self, self._errno, self._advice.format(meaning=_meaning(said), code=_source(said))
         )
-        self.command, self.err, self.cme = command, None, said
+        self._about(command, cme=said)
 
 
 class PukRequired(SimError, PermissionError):
@@ -465,6 +479,8 @@ class PukRequired(SimError, PermissionError):
 
     """
 
+    tries_left: int | None
+
     def __init__(self, command: str, said: str, tries_left: int | None = None) -> None:
         left = "ten wrong PUKs destroy it" if tries_left is None else _left(tries_left, "PUK")
         text = (
@@ -472,7 +488,8 @@ class PukRequired(SimError, PermissionError):
             f" unblock_sim(puk, new_pin), or in a phone; {left}"
         )
         OSError.__init__(self, errno.EACCES, text)
-        self.command, self.err, self.cme, self.tries_left = command, None, said, tries_left
+        self._about(command, cme=said)
+        self.tries_left = tries_left
 
 
 def _left(tries: int, what: str) -> str:
@@ -506,6 +523,8 @@ class PinRequired(SimError):
 
     """
 
+    tries_left: int | None
+
     def __init__(
         self, command: str, refused: str | None = None, tries_left: int | None = None
     ) -> None:
@@ -516,7 +535,8 @@ class PinRequired(SimError):
             text = f"the SIM refused the PIN: {said}; pass the right pin=… to open_modem()"
         left = "" if tries_left is None else f"; {_left(tries_left, 'PIN')}"
         OSError.__init__(self, errno.EACCES, text + left)
-        self.command, self.err, self.cme, self.tries_left = command, None, refused, tries_left
+        self._about(command, cme=refused)
+        self.tries_left = tries_left
 
 
 class OperationBlocked(CommandError, BlockingIOError):
@@ -555,6 +575,8 @@ class ConnectFailed(CommandError):
 
     """
 
+    target: tuple[str, int] | None
+
     def __init__(
         self,
         command: str,
@@ -564,7 +586,12 @@ class ConnectFailed(CommandError):
     ) -> None:
         text = _sentence(command, err, cme) if target is None else _toward(target, err, cme)
         OSError.__init__(self, _errno_of(self, err), text)
-        self.command, self.err, self.cme, self.target = command, err, cme, target
+        self._about(command, err, cme)
+        self._aimed_at(target)
+
+    def _aimed_at(self, target: tuple[str, int] | None) -> None:
+        """Keep where the connection should have gone."""
+        self.target = target
 
 
 class ConnectBlocked(ConnectFailed, BlockingIOError):
@@ -629,7 +656,8 @@ class ConnectTimedOut(ConnectFailed, TimeoutError):
         where = quoted_command(command) if target is None else _endpoint(target)
         text = f"connection timed out: {where} ({code})"
         OSError.__init__(self, errno.ETIMEDOUT, text)
-        self.command, self.err, self.cme, self.target = command, err, cme, target
+        self._about(command, err, cme)
+        self._aimed_at(target)
 
 
 class ConnectNotAllowed(ConnectFailed, PermissionError):

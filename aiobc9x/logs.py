@@ -165,6 +165,12 @@ class Logs:
 
     """
 
+    modem: str
+    link: int
+    wire: Log
+    core: Log
+    aio: Log
+
     def __init__(self, modem: str) -> None:
         self.modem, self.link = shown_address(modem), 0
         self.wire, self.core, self.aio = (Log(layer, self) for layer in ("wire", "core", "aio"))

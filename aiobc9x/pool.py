@@ -73,7 +73,7 @@ from aiobc9x.trace.options import Trace
 from aiobc9x.wire.commands.tcpip import Qidnsgip, Qping
 from aiobc9x.wire.host import Host
 
-log = Log("pool")
+log: Final = Log("pool")
 
 P = TypeVar("P", bound=asyncio.BaseProtocol)
 D = TypeVar("D", bound=asyncio.DatagramProtocol)

@@ -21,8 +21,8 @@ from typing import Any
 
 try:
     import aiomqtt
-except ImportError as exc:
-    raise ImportError(f"{exc}; install it with: pip install --pre 'aiomqtt>=3.0.0a1'") from exc
+except ImportError as _exc:
+    raise ImportError(f"{_exc}; install it with: pip install --pre 'aiomqtt>=3.0.0a1'") from _exc
 
 if hasattr(aiomqtt, "ProxySettings"):  # paho's
     raise ImportError(

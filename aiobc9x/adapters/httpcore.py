@@ -10,10 +10,12 @@ For httpx see :mod:`aiobc9x.adapters.httpx`.
 
 from __future__ import annotations
 
+from types import ModuleType
+
 try:
     import httpcore
-except ImportError as exc:
-    raise ImportError(f"{exc}; install it with: pip install 'aiobc9x[http]'") from exc
+except ImportError as _exc:
+    raise ImportError(f"{_exc}; install it with: pip install 'aiobc9x[http]'") from _exc
 
 from aiobc9x.adapters.http.network import HttpBackend, HttpStream
 
@@ -23,7 +25,7 @@ __all__ = ["ModemBackend", "ModemNetworkStream"]
 class ModemNetworkStream(HttpStream, httpcore.AsyncNetworkStream):
     """A connection through the modem, with TLS or without, as a stream of httpcore."""
 
-    library = httpcore
+    library: ModuleType = httpcore
 
 
 class ModemBackend(HttpBackend[ModemNetworkStream], httpcore.AsyncNetworkBackend):
@@ -34,5 +36,5 @@ class ModemBackend(HttpBackend[ModemNetworkStream], httpcore.AsyncNetworkBackend
     instead of failing with a ``ConnectError``.
     """
 
-    library = httpcore
+    library: ModuleType = httpcore
     stream_type = ModemNetworkStream

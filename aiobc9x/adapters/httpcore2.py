@@ -12,10 +12,12 @@ other library's classes and exceptions.
 
 from __future__ import annotations
 
+from types import ModuleType
+
 try:
     import httpcore2
-except ImportError as exc:
-    raise ImportError(f"{exc}; install it with: pip install httpcore2") from exc
+except ImportError as _exc:
+    raise ImportError(f"{_exc}; install it with: pip install httpcore2") from _exc
 
 from aiobc9x.adapters.http.network import HttpBackend, HttpStream
 
@@ -25,7 +27,7 @@ __all__ = ["ModemBackend", "ModemNetworkStream"]
 class ModemNetworkStream(HttpStream, httpcore2.AsyncNetworkStream):
     """A connection through the modem, with TLS or without, as a stream of httpcore2."""
 
-    library = httpcore2
+    library: ModuleType = httpcore2
 
 
 class ModemBackend(HttpBackend[ModemNetworkStream], httpcore2.AsyncNetworkBackend):
@@ -36,5 +38,5 @@ class ModemBackend(HttpBackend[ModemNetworkStream], httpcore2.AsyncNetworkBacken
     instead of failing with a ``ConnectError``.
     """
 
-    library = httpcore2
+    library: ModuleType = httpcore2
     stream_type = ModemNetworkStream

@@ -10,13 +10,14 @@ Layer: adapters.
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import Final
 
 try:
     import httpcore
     import httpx
-except ImportError as exc:
-    raise ImportError(f"{exc}; install it with: pip install 'aiobc9x[http]'") from exc
+except ImportError as _exc:
+    raise ImportError(f"{_exc}; install it with: pip install 'aiobc9x[http]'") from _exc
 
 from aiobc9x.adapters.http.transport import (
     CONNECT_TIMEOUT_S,
@@ -47,7 +48,8 @@ TIMEOUT: Final = httpx.Timeout(TIMEOUT_S, connect=CONNECT_TIMEOUT_S, pool=None)
 class ModemBody(HttpBody, httpx.AsyncByteStream):
     """The body of a response, in the pieces in which it arrives."""
 
-    library, core = httpx, httpcore
+    library: ModuleType = httpx
+    core: ModuleType = httpcore
 
 
 class ModemTransport(
@@ -59,5 +61,6 @@ class ModemTransport(
     The arguments are those of :class:`~aiobc9x.adapters.http.transport.HttpTransport`.
     """
 
-    library, core = httpx, httpcore
+    library: ModuleType = httpx
+    core: ModuleType = httpcore
     _backend_type, _body_type, _limits = ModemBackend, ModemBody, LIMITS

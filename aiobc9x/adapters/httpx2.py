@@ -12,13 +12,14 @@ library's classes and exceptions.
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import Final
 
 try:
     import httpcore2
     import httpx2
-except ImportError as exc:
-    raise ImportError(f"{exc}; install it with: pip install httpx2") from exc
+except ImportError as _exc:
+    raise ImportError(f"{_exc}; install it with: pip install httpx2") from _exc
 
 from aiobc9x.adapters.http.transport import (
     CONNECT_TIMEOUT_S,
@@ -49,7 +50,8 @@ TIMEOUT: Final = httpx2.Timeout(TIMEOUT_S, connect=CONNECT_TIMEOUT_S, pool=None)
 class ModemBody(HttpBody, httpx2.AsyncByteStream):
     """The body of a response, in the pieces in which it arrives."""
 
-    library, core = httpx2, httpcore2
+    library: ModuleType = httpx2
+    core: ModuleType = httpcore2
 
 
 class ModemTransport(
@@ -61,5 +63,6 @@ class ModemTransport(
     The arguments are those of :class:`~aiobc9x.adapters.http.transport.HttpTransport`.
     """
 
-    library, core = httpx2, httpcore2
+    library: ModuleType = httpx2
+    core: ModuleType = httpcore2
     _backend_type, _body_type, _limits = ModemBackend, ModemBody, LIMITS

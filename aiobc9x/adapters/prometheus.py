@@ -20,8 +20,8 @@ try:
         StateSetMetricFamily,
     )
     from prometheus_client.registry import Collector
-except ImportError as exc:
-    raise ImportError(f"{exc}; install it with: pip install 'aiobc9x[metrics]'") from exc
+except ImportError as _exc:
+    raise ImportError(f"{_exc}; install it with: pip install 'aiobc9x[metrics]'") from _exc
 
 from aiobc9x.adapters.watching import Sample, Watch
 from aiobc9x.aio.reconnecting import ModemState

@@ -127,9 +127,11 @@ class Watch:
 
     """
 
+    modem: Watched
+
     def __init__(self, modem: Watched, interval: float = INTERVAL_S) -> None:
         self.modem, self._interval = modem, interval
-        self.name = shown_address(modem.address)
+        self.name: str = shown_address(modem.address)
         self._log = Log("adapters", Logs(self.name))
         self.samples: deque[Sample] = deque(maxlen=max(1, int(DAY_S / interval)))
         self.events: deque[Noted] = deque(maxlen=MOST_EVENTS)

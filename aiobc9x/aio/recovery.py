@@ -56,6 +56,9 @@ class Health:
 
     """
 
+    settings: Settings
+    counted_on_until: float
+
     def __init__(
         self,
         driver: Driver,
@@ -68,10 +71,10 @@ class Health:
         self._driver, self._examiner, self._opener = driver, examiner, opener
         self.settings, self._leftovers = settings, leftovers
         self._state_interval = state_interval
-        self.one_recovery = asyncio.Lock()
+        self.one_recovery: asyncio.Lock = asyncio.Lock()
         self._asked_at = self.counted_on_until = -math.inf
         self._must_start = False
-        self.context_ends = ContextEnds(driver, examiner)
+        self.context_ends: ContextEnds = ContextEnds(driver, examiner)
         self.on_unseen_restart: Callable[[], None] = lambda: None
 
     def on_urc(self, urc: Urc) -> None:

@@ -148,7 +148,7 @@ class Talk:
     """
 
     def __init__(self, modem: Modem, paper: Paper, timeout: float | None) -> None:
-        self.has_failed = False
+        self.has_failed: bool = False
         self._modem, self._paper, self._timeout = modem, paper, timeout
         self._spelling = Spelling()
         modem._driver.on_received = self._spelling.hear

@@ -152,11 +152,13 @@ async def _tell(story: _Story, screen: Terminal, *, baud: int, latency: float) -
 class _Story:
     """The dialogue in chapters."""
 
+    full: bool
+
     def __init__(self, screen: Terminal, *, full: bool) -> None:
         self._screen, self.full = screen, full
         task = asyncio.current_task()
         assert task is not None
-        self.dialogue = Dialogue(screen, fold=True, on_failure=task.cancel)
+        self.dialogue: Dialogue = Dialogue(screen, fold=True, on_failure=task.cancel)
         self.dialogue.unfold = full
 
     def chapter(self, title: str, groups: Sequence[Group] = ()) -> None:

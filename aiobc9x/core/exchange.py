@@ -113,19 +113,24 @@ class Exchange:
 
     """
 
+    due: float
+    deadline: float
+
     # Class-level defaults; instances override them. Saves a dozen attribute writes per command.
     meaning: Meaning = PLAIN
-    is_plain = True
+    is_plain: bool = True
     payload: Payload | None = None
-    negative = False
+    negative: bool = False
     negatives_before = 0
     final: bytes | None = None
-    echoed = prompted = False
+    echoed: bool = False
+    prompted: bool = False
     damage: str | None = None
     torn_line: bytes | None = None
     is_doubtful = False
-    turned_away = False
-    rest_due = cut_at = math.inf
+    turned_away: bool = False
+    rest_due: float = math.inf
+    cut_at: float = math.inf
     is_framed_at_once = False
     _blanks: bytes | None = b""
     _awaits_last = False

@@ -69,7 +69,7 @@ class Stopwatch:
         self._turnaround: float | None = None
         self._prompt_at: float | None = None
         self._rates: deque[float] = deque(maxlen=_RATES_KEPT)
-        self.fastest = 0.0
+        self.fastest: float = 0.0
 
     def crossing_s(self, size_bytes: int, baudrate: int) -> float:
         """Return the least time that so many bytes take to cross the line.

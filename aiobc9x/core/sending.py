@@ -375,6 +375,8 @@ class Sender:
 
     """
 
+    profile: ModuleProfile
+
     def __init__(self, profile: ModuleProfile, permitted: Collection[SendForm] = ANY_FORM) -> None:
         self.profile = self._told = profile
         self.permitted = permitted

@@ -318,7 +318,7 @@ class SocketTable:
     def __init__(self) -> None:
         self._slots: dict[int, Slot] = {}
         self.in_use: tuple[Slot, ...] = ()
-        self.listeners = 0
+        self.listeners: int = 0
         self._generations = count(1)
         # Least recently used first. A late URC for the former owner of an ID does no harm as
         # long as nobody has the ID, so each ID rests for as long as possible.

@@ -234,8 +234,8 @@ class PushGate:
 
     def __init__(self, framer: Framer) -> None:
         self.due: float | None = None
-        self.is_unchecked = False
-        self.wants_frame = False
+        self.is_unchecked: bool = False
+        self.wants_frame: bool = False
         self.last_push: int | None = None
         self._framer = framer
         self._held: Payload | None = None
@@ -395,13 +395,13 @@ class Trust:
     """
 
     def __init__(self, framer: Framer) -> None:
-        self.in_doubt = False
+        self.in_doubt: bool = False
         self.withheld: list[Urc] = []
-        self.gate = PushGate(framer)
+        self.gate: PushGate = PushGate(framer)
         self.deferred: Damage | None = None
         self.ok_habits: dict[str, OkHabit] = {}
-        self.pushed_at = -math.inf
-        self.awaits_late_ok = False
+        self.pushed_at: float = -math.inf
+        self.awaits_late_ok: bool = False
         self._late_ok_until = 0.0
         # Whether this module has ever printed exactly one CRLF after "+QIRD: 0".
         self._is_empty_plain = False

@@ -41,7 +41,7 @@ class JobQueue:
 
     def __init__(self) -> None:
         self._lanes: dict[Lane, deque[Job]] = {lane: deque() for lane in Lane}
-        self.waiting = 0
+        self.waiting: int = 0
 
     def __iter__(self) -> Iterator[Job]:
         """Go through every waiting job."""
@@ -259,7 +259,7 @@ class Turns:
     def __init__(self, sockets: SocketTable, queue: JobQueue, sender: Sender) -> None:
         self._sockets, self._queue, self._sender = sockets, queue, sender
         self._cursor = Cursor()
-        self.is_quiet = False
+        self.is_quiet: bool = False
 
     def claim_turn(self, lane: Lane) -> bool:
         """Take the next turn for a job of this lane, if nothing else wants the line.

@@ -65,6 +65,10 @@ class Waker:
 
     """
 
+    is_announced: bool
+    late_until: float
+    lines: int
+
     __slots__ = ("is_announced", "late_until", "lines")
 
     def __init__(self) -> None:

@@ -103,19 +103,19 @@ class Board:
         self.options = options
         self.network = network
         self.nvram = nvram
-        self.faults = FaultPlan(options.faults, options.seed)
-        self.timers = Timers()
-        self.statistics = Statistics()
-        self.settings = Settings()
-        self.now = 0.0
-        self.started = 0.0
+        self.faults: FaultPlan = FaultPlan(options.faults, options.seed)
+        self.timers: Timers = Timers()
+        self.statistics: Statistics = Statistics()
+        self.settings: Settings = Settings()
+        self.now: float = 0.0
+        self.started: float = 0.0
         self.up = False
-        self.mute_until = -math.inf
-        self.on_air_at = 0.0
+        self.mute_until: float = -math.inf
+        self.on_air_at: float = 0.0
         self.lock_released = False
-        self.energy = EnergyMeter()
+        self.energy: EnergyMeter = EnergyMeter()
         self.last_error = 0
-        self.output = bytearray()
+        self.output: bytearray = bytearray()
         self.restart: Callable[[], None] = lambda: None
 
     @property

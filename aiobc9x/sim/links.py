@@ -14,7 +14,7 @@ import contextvars
 import logging
 import os
 from collections.abc import Callable
-from typing import Any, Literal, cast
+from typing import Any, Final, Literal, cast
 
 from aiobc9x.sim.board import Statistics
 from aiobc9x.sim.driver import IN_HIGH, Driver, Machine
@@ -31,7 +31,7 @@ try:
 except ImportError:  # elsewhere than POSIX there are no ptys; the other links work
     termios = tty = None  # type: ignore[assignment]  # as the import would have
 
-logger = logging.getLogger("aiobc9x.sim")
+logger: Final = logging.getLogger("aiobc9x.sim")
 
 __all__ = ["MemoryTransport", "SimOptions", "VirtualModule", "parse_address", "serve"]
 
@@ -210,6 +210,8 @@ class _Pty:
 class _TcpLink(asyncio.Protocol):
     """One host on the TCP port; while it is there, others are turned away."""
 
+    transport: asyncio.Transport
+
     def __init__(self, virtual: VirtualModule, driver: Driver) -> None:
         self._virtual = virtual
         self._driver = driver
@@ -275,9 +277,9 @@ class VirtualModule:
         network: Network | None = None,
         nvram: Nvram | None = None,
     ) -> None:
-        self.options = options or SimOptions()
+        self.options: SimOptions = options or SimOptions()
         self.network: Network = network or LoopbackNetwork(self.options)
-        self.module = Module(self.options, self.network, nvram)
+        self.module: Module = Module(self.options, self.network, nvram)
         self.tcp_link: _TcpLink | None = None
         self._driver: Driver | None = None
         self._pty: _Pty | None = None

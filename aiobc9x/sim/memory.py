@@ -44,11 +44,11 @@ class Peer:
         self._on_data: Callable[[bytes], None] = lambda _data: None
         self.address = address
         self.port = port
-        self.received = bytearray()
+        self.received: bytearray = bytearray()
         self.datagrams: list[bytes] = []
-        self.closed = False
+        self.closed: bool = False
         self.accepts = True
-        self.paused = False
+        self.paused: bool = False
         self.on_close: Callable[[], None] = lambda: None
 
     def answer_with(self, on_data: Callable[[bytes], None]) -> None:

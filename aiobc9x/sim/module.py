@@ -64,11 +64,11 @@ class Module:
     def __init__(self, options: SimOptions, network: Network, nvram: Nvram | None = None) -> None:
         if nvram is None:
             nvram = Nvram.load(options.nvram) if options.nvram else Nvram()
-        self.board = Board(options, network, nvram)
+        self.board: Board = Board(options, network, nvram)
         self.board.restart = self._restart
         self._outage_ends: float | None = None
-        self.sockets = Sockets(self.board)
-        self.radio = Radio(self.board)
+        self.sockets: Sockets = Sockets(self.board)
+        self.radio: Radio = Radio(self.board)
         self.radio.lost = self.sockets.network_lost
         self._sends = Sends(self.board, self.sockets)
         self._sends.done = self._command_done
@@ -90,7 +90,7 @@ class Module:
         self._editor = LineEditor(self.board)
         self._current = ""
         self._busy = False
-        self.asleep = False
+        self.asleep: bool = False
         self._last_heard = -math.inf
         self._answered = -math.inf
 

@@ -23,6 +23,8 @@ LOOPBACK = "127.0.0.1"
 class _TcpEnd(asyncio.BufferedProtocol):
     """A TCP connection of the module; reads one node at a time so that it can stop."""
 
+    transport: asyncio.Transport
+
     def __init__(self, network: LoopbackNetwork, handle: int | None, listener: int = 0) -> None:
         self._network = network
         self._buffer = memoryview(bytearray(network.node_bytes))
@@ -51,6 +53,8 @@ class _TcpEnd(asyncio.BufferedProtocol):
 
 class _UdpEnd(asyncio.DatagramProtocol):
     """A connected datagram socket of the module."""
+
+    transport: asyncio.DatagramTransport
 
     def __init__(self, network: LoopbackNetwork, handle: int) -> None:
         self._network = network
@@ -93,7 +97,7 @@ class LoopbackNetwork:
         self._paused: set[int] = set()
         self._all_lost: asyncio.Event | None = None
         self._is_closed = False
-        self.node_bytes = options.node_bytes
+        self.node_bytes: int = options.node_bytes
         self.port_map: dict[int, int] = {}
 
     def attach(self, events: NetworkEvents, clock: Callable[[], float]) -> None:

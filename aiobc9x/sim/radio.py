@@ -58,11 +58,15 @@ class Radio:
 
     """
 
+    function: int
+    stat: Stat
+    attached: bool
+
     def __init__(self, board: Board) -> None:
         self._board = board
         self.lost: Callable[[Set[int]], None] = lambda _contexts: None
-        self.covered = True
-        self.reject_cause = board.options.reject_cause
+        self.covered: bool = True
+        self.reject_cause: int = board.options.reject_cause
         self._pin, self._pin_tries, self._puk_tries = board.options.pin, PIN_TRIES, PUK_TRIES
         self._timer: Timer | None = None
         self._default_context: tuple[str, str, tuple[int, str, str] | None] | None = None

@@ -60,7 +60,10 @@ class Sends:
         self._mode: DataMode | None = None
         self.pending: set[int] = set()
         self.done: Callable[[], None] = lambda: None
-        self.handlers = {"+QISEND": self._send, "+QISENDEX": self._send}
+        self.handlers: dict[str, Callable[[Command], None]] = {
+            "+QISEND": self._send,
+            "+QISENDEX": self._send,
+        }
 
     @property
     def in_data_mode(self) -> bool:

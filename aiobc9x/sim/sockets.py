@@ -34,7 +34,7 @@ class Sockets:
 
     def __init__(self, board: Board) -> None:
         self.board = board
-        self.receiver = Receiver(board)
+        self.receiver: Receiver = Receiver(board)
         self.by_id: dict[int, Socket] = {}
         self.wake: Callable[[], None] = lambda: None
         self._by_handle: dict[int, Socket] = {}

@@ -44,7 +44,7 @@ class VirtualModem:
         self.dialogue: list[tuple[str, str]] = []
         watched = replace(options or SimOptions(), on_line=self._note)
         self._virtual = VirtualModule(watched, network=network)
-        self.network = self._virtual.network
+        self.network: Network = self._virtual.network
         self._line: MemoryTransport | None = None
         self._is_plugged_in, self._is_silent = True, False
 

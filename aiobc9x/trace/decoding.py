@@ -79,6 +79,8 @@ class Decoder:
 
     """
 
+    command: str
+
     def __init__(self) -> None:
         self.begin_link()
 

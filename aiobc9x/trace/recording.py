@@ -42,7 +42,7 @@ CLOSE_LIMIT_S: Final = 2.0
 QUEUE_MOST: Final = 10_000
 """Records that may wait for a slow disk: a minute of the fastest line. More are lost. Ours."""
 
-log = Log("trace")
+log: Final = Log("trace")
 
 RETRY_S: Final = 1.0
 """Seconds between two tries to write a file that could not be written."""

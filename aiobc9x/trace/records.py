@@ -214,7 +214,7 @@ class LineReader:
     def __init__(self, name: str) -> None:
         self._name = name
         self._header: Header | None = None
-        self.damaged = 0
+        self.damaged: int = 0
 
     def take(self, line: str) -> Record | None:
         """Read a line; return its record, ``None`` for a header and a line that can't be read.

@@ -15,7 +15,7 @@ from typing import Final, cast
 
 from aiobc9x.logs import Log
 
-log = Log("adapters")
+log: Final = Log("adapters")
 
 RECEIVE_LIMIT_BYTES: Final = 65536
 """Bytes that a stream holds for :meth:`receive`; more wait in the transport's read-ahead."""
@@ -40,12 +40,16 @@ class FlowProtocol(asyncio.BaseProtocol):
 
     """
 
+    readable: asyncio.Event
+    room: asyncio.Event
+    lost: asyncio.Event
+
     transport: asyncio.Transport
 
     def __init__(self) -> None:
         self.readable, self.room, self.lost = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self.room.set()
-        self.is_drained = True
+        self.is_drained: bool = True
         self.error: Exception | None = None
 
     @property
@@ -94,7 +98,7 @@ class StreamProtocol(FlowProtocol, asyncio.Protocol):
         self._made = made
         self._received = bytearray()
         self._is_paused = False
-        self.is_ended = False
+        self.is_ended: bool = False
 
     @property
     def has_data(self) -> bool:
@@ -143,7 +147,7 @@ class Arrivals:
 
     def __init__(self) -> None:
         self.waiting: deque[StreamProtocol] = deque()
-        self.is_closed = False
+        self.is_closed: bool = False
         self._news = asyncio.Event()
 
     def new_protocol(self) -> StreamProtocol:
@@ -186,7 +190,7 @@ class DatagramProtocol(FlowProtocol, asyncio.DatagramProtocol):
     def __init__(self) -> None:
         super().__init__()
         self.received: deque[bytes] = deque()
-        self.dropped = 0
+        self.dropped: int = 0
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         """Keep a datagram; drop the oldest one if there are too many."""

@@ -348,6 +348,11 @@ class ByteStreamConnectable(anyio.abc.ByteStreamConnectable):
 
     """
 
+    modem: Dialer
+    host: str | bytes
+    port: int
+    options: dict[str, Any]
+
     def __init__(self, modem: Dialer, host: str | bytes, port: int, **options: Any) -> None:
         self.modem, self.host, self.port, self.options = modem, host, port, options
 

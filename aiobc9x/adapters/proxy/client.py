@@ -30,7 +30,7 @@ from aiobc9x.adapters.proxy.socks5 import VERSION, SocksHandshake
 from aiobc9x.errors import NoFreeSocket
 from aiobc9x.logs import Log
 
-log = Log("adapters")
+log: Final = Log("adapters")
 
 EARLY_LIMIT_BYTES: Final = 16 * 1024
 """Bytes that a client may send before it is connected; after so many the client is not read."""

@@ -22,7 +22,7 @@ from aiobc9x.aio.dialer import Dialer
 from aiobc9x.errors import NoFreeSocket
 from aiobc9x.logs import Log
 
-log = Log("adapters")
+log: Final = Log("adapters")
 
 _OLDEST_GOES: Final = {ClientState.ASKING: HANDSHAKE_LIMIT, ClientState.ENDING: ENDING_LIMIT}
 
@@ -38,6 +38,10 @@ class ProxyClients:
         health: What a load balancer is told.
 
     """
+
+    timeouts: ProxyTimeouts
+    statistics: ProxyStatistics
+    health: HealthCheck
 
     def __init__(
         self, dialer: Dialer, timeouts: ProxyTimeouts, health: HealthCheck = NO_CHECK

@@ -122,13 +122,18 @@ class Destination(asyncio.DatagramProtocol):
 
     """
 
+    key: Key
+    host: Host
+    state: DestinationState
+    local_port: int
+
     def __init__(
         self, endpoint: DestinationOwner, key: Key, host: Host, source: tuple[Any, ...] | None
     ) -> None:
         self.key, self.host = key, host
         self.state, self.local_port = DestinationState.OPENING, 0
-        self.last_used = endpoint.time()
-        self.is_answered = False
+        self.last_used: float = endpoint.time()
+        self.is_answered: bool = False
         self._endpoint, self._source = endpoint, source
         self._queue: deque[tuple[bytes, tuple[Any, ...]]] = deque()
         self._transport: Any = None  # the stubs of datagram transports lack their buffer's size

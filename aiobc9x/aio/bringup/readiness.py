@@ -80,7 +80,7 @@ class Readiness:
     ) -> None:
         self.ip_addresses: tuple[str, ...] = ()
         self.on_ready: Callable[[], None] = lambda: None
-        self.sim = SimCard(driver, pin)
+        self.sim: SimCard = SimCard(driver, pin)
         self._driver, self._context_id, self._leftovers = driver, context_id, leftovers
         self._is_ready = self._is_doubted = False
         self._is_sim_doubted = False

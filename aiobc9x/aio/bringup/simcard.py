@@ -43,7 +43,7 @@ class SimCard:
     """
 
     def __init__(self, driver: Driver, pin: str | None) -> None:
-        self.said = ""
+        self.said: str = ""
         self._driver, self._pin = driver, pin
         self._given_at: float | None = None
         self._unusable_since: float | None = None

@@ -18,6 +18,7 @@ from typing import Any, Final, TypeVar
 from aiobc9x.aio.arguments import check_text, member
 from aiobc9x.aio.bringup.readiness import READY_TIMEOUT_S, Readiness
 from aiobc9x.aio.connections.hosts import HostOpener, pick_address
+from aiobc9x.aio.line.home import HomeLoop
 from aiobc9x.aio.sockets.access_modes import ModeSwitcher
 from aiobc9x.aio.sockets.compare import Examiner
 from aiobc9x.aio.sockets.lifetimes import SocketKeeper
@@ -144,7 +145,7 @@ class Connector:
         self._modem, self._keeper, self._opener = weakref.ref(modem), keeper, opener
         self._examiner, self._readiness, self._modes = examiner, readiness, modes
         self._read_ahead_bytes = read_ahead_bytes
-        self.home = keeper.driver.home
+        self.home: HomeLoop = keeper.driver.home
 
     def check(self, request: OpenRequest) -> None:
         """Raise ``ValueError`` for an argument that the module can't take; send nothing."""

@@ -119,11 +119,11 @@ class Driver:
     def __init__(self, link: Link, session: Session, recorder: Recorder | None = None) -> None:
         self.session = session
         self.recorder = recorder
-        self.home = HomeLoop(f"the modem on {link.name}")
-        self.hub = Hub(self.home)
+        self.home: HomeLoop = HomeLoop(f"the modem on {link.name}")
+        self.hub: Hub = Hub(self.home)
         self.hub.on_event = self._tell
-        self.logs = Logs(link.name)
-        self.log = self.logs.aio
+        self.logs: Logs = Logs(link.name)
+        self.log: Log = self.logs.aio
         self.on_received: Callable[[bytes], None] | None = None
         self.on_urc: Callable[[Urc], None] = lambda _urc: None
         self.on_out_of_step: Callable[[str], Coroutine[Any, Any, None]] | None = None
@@ -156,7 +156,7 @@ class Driver:
         self._last_input = 0.0
         self._dead: str | None = None
         self._away: str | None = None
-        self.trouble = ""
+        self.trouble: str = ""
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
         self._supervisor: asyncio.Task[None] | None = None

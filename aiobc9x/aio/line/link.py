@@ -183,9 +183,12 @@ class Link:
 
     """
 
+    name: str
+    baudrate: int
+
     def __init__(self, name: str, baudrate: int) -> None:
         self.name, self.baudrate = name, baudrate
-        self.hangs_up = True
+        self.hangs_up: bool = True
         self._protocol = _LinkProtocol()
         self._transport: Any = None  # of whatever class the link's library has
         self._port: Any = None  # a pyserial object; pyserial has no types

@@ -206,7 +206,7 @@ class Hub:
 
     def __init__(self, home: HomeLoop) -> None:
         self.home = home
-        self.stage = ""
+        self.stage: str = ""
         self.on_event: Callable[[ModemEvent], None] | None = None
         # Not a WeakSet, because going through an empty one takes longer than handling a URC.
         self._subscriptions: list[weakref.ref[Subscription]] = []

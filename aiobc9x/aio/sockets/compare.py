@@ -54,6 +54,8 @@ class Examiner:
 
     """
 
+    context_id: int
+
     def __init__(self, keeper: SocketKeeper) -> None:
         self.on_network_lost: Callable[[], None] = lambda: None
         self._keeper, self._driver = keeper, keeper.driver

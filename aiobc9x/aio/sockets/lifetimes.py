@@ -78,6 +78,8 @@ class SocketKeeper:
 
     """
 
+    has_listened: bool
+
     def __init__(
         self,
         driver: Driver,
@@ -87,7 +89,7 @@ class SocketKeeper:
         self.driver = driver
         self.context_id = context_id
         self._port_quarantine = port_quarantine
-        self.freed = Changes()
+        self.freed: Changes = Changes()
         driver.on_sockets_lost = self.freed.tell
         self.is_closing = self.has_foreign_sockets = self.has_listened = False
         self._closes: dict[Slot, asyncio.Future[None]] = {}

@@ -56,7 +56,7 @@ class SocketView:
         ipv6 = ":" in (peername or sockname)[0]
         self.family = socket.AF_INET6 if ipv6 else socket.AF_INET
         self.type = kind
-        self.proto = socket.IPPROTO_TCP if kind is socket.SOCK_STREAM else socket.IPPROTO_UDP
+        self.proto: int = socket.IPPROTO_TCP if kind is socket.SOCK_STREAM else socket.IPPROTO_UDP
         self._sockname, self._peername = sockname, peername
         self._is_quiet = is_quiet
         self._quiet: socket.socket | None = None

@@ -113,13 +113,13 @@ class Conversation:
     """
 
     def __init__(self, link: Link, recorder: Recorder | None = None) -> None:
-        self.framer = Framer()
-        self.raw = bytearray()
+        self.framer: Framer = Framer()
+        self.raw: bytearray = bytearray()
         self.said: list[Said] = []
         self.urcs: list[SaidUrc] = []
         self.pushed: list[Said] = []
         self.open_ids: set[int] = set()
-        self.owed = 0
+        self.owed: int = 0
         self.gap_s = _GAP_S
         self.close_times: list[float | None] = []
         self._link, self._recorder = link, recorder

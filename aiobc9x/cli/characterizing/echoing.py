@@ -66,6 +66,10 @@ class EchoSocket:
 
     """
 
+    talk: Conversation
+    peer: Peer
+    connect_id: int
+
     def __init__(
         self,
         talk: Conversation,
