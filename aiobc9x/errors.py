@@ -37,6 +37,7 @@ from collections.abc import Sequence
 from typing import Any, Final, TypeVar
 
 from aiobc9x.masking import masked_command, shown_line
+from aiobc9x.patterns import lazy_pattern
 from aiobc9x.spec import CME_TEXT, ERR_TEXT, Err
 
 __all__ = [
@@ -195,10 +196,10 @@ _CME_REASON: Final[dict[int, str]] = {
 }
 """What a ``+CME ERROR`` means in a reader's words; for others 27.007's own words must do."""
 
-_LOOKUP: Final = re.compile(r'AT\+Q(?:IDNSGIP|PING|NTP)=\d+,"([^"]*)"', re.IGNORECASE)
+_LOOKUP: Final = lazy_pattern(r'AT\+Q(?:IDNSGIP|PING|NTP)=\d+,"([^"]*)"', re.IGNORECASE)
 """A command that asks about a host: messages show that host instead of the command."""
 
-_OF_THE_NOTE: Final = re.compile(r"AT\+Q(?:I|PING|NTP)", re.IGNORECASE)
+_OF_THE_NOTE: Final = lazy_pattern(r"AT\+Q(?:I|PING|NTP)", re.IGNORECASE)
 """The note's own commands; their error codes are those of table 2 (§2.2.12)."""
 
 _SHOWN_CHARACTERS: Final = 120

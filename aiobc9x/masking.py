@@ -14,6 +14,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from aiobc9x.patterns import lazy_pattern
+
 __all__ = [
     "KNOWN_NAMES",
     "SHOWN_PARAMETERS",
@@ -95,22 +97,22 @@ KNOWN_NAMES: Final = frozenset(
 
 _OF_PAYLOADS: Final = {"QISEND", "QISENDEX"}
 _OF_SECRETS: Final = "|".join(name for name in SHOWN_PARAMETERS if name not in _OF_PAYLOADS)
-_HIDING: Final = re.compile(rf"\+({'|'.join(SHOWN_PARAMETERS)})\s*=", re.IGNORECASE)
-_SECRET: Final = re.compile(rf"\+({_OF_SECRETS})\s*=", re.IGNORECASE)
-_SECRET_NAME: Final = re.compile(rf"\+(?:{_OF_SECRETS})(?![A-Z0-9])", re.IGNORECASE)
-_SEND: Final = re.compile(r'AT\+QISEND=[0-9],([0-9]{1,4}),"', re.IGNORECASE)
-_RESULT: Final = re.compile(
+_HIDING: Final = lazy_pattern(rf"\+({'|'.join(SHOWN_PARAMETERS)})\s*=", re.IGNORECASE)
+_SECRET: Final = lazy_pattern(rf"\+({_OF_SECRETS})\s*=", re.IGNORECASE)
+_SECRET_NAME: Final = lazy_pattern(rf"\+(?:{_OF_SECRETS})(?![A-Z0-9])", re.IGNORECASE)
+_SEND: Final = lazy_pattern(r'AT\+QISEND=[0-9],([0-9]{1,4}),"', re.IGNORECASE)
+_RESULT: Final = lazy_pattern(
     rb"OK|ERROR|SEND (?:OK|FAIL)|CLOSE OK|> ?|RDY|Neul|(?:NORMAL )?POWER(?:ED)? DOWN"
 )
-_NAMED: Final = re.compile(rb"[+*^]([A-Z][A-Z0-9_]{1,15}(?: ERROR)?):")
-_NOTICE: Final = re.compile(
+_NAMED: Final = lazy_pattern(rb"[+*^]([A-Z][A-Z0-9_]{1,15}(?: ERROR)?):")
+_NOTICE: Final = lazy_pattern(
     rb'\+QIURC: ?"(?:recv",[0-9],"buff full"|(?:closed|incoming(?: full)?|dnsgip|pdpdeact)"[^+]*)'
 )
-_COUNTED: Final = re.compile(
+_COUNTED: Final = lazy_pattern(
     rb'(\+QIRD: ?[0-9]+(?:,-?[0-9]+)?,?|\+QIURC: ?"recv",[0-9](?:,[0-9]+)?,?)(.*)', re.DOTALL
 )
-_OF_ADDRESS: Final = re.compile(r"([?&](?:pin|puk|apn_login)=)[^&]*")
-_ECHO: Final = re.compile(rb"AT[+&]?[A-Z0-9]{0,15}[=?]?", re.IGNORECASE)
+_OF_ADDRESS: Final = lazy_pattern(r"([?&](?:pin|puk|apn_login)=)[^&]*")
+_ECHO: Final = lazy_pattern(rb"AT[+&]?[A-Z0-9]{0,15}[=?]?", re.IGNORECASE)
 
 SHOWN_BYTES: Final = 160
 """Where a long line is cut in logs."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -17,6 +16,8 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 import pytest
+
+from aiobc9x.patterns import lazy_pattern
 
 try:
     import pytest_asyncio
@@ -34,7 +35,7 @@ __all__ = ["modem", "modem_budget", "modem_clock", "modem_peer", "virtual_modem"
 CASSETTES: Final = "cassettes"
 """The folder beside a test's file in which traces are kept."""
 
-_UNFIT: Final = re.compile(r"[^\w.-]+")
+_UNFIT: Final = lazy_pattern(r"[^\w.-]+")
 _MODES: Final = ("once", "none", "all")
 _FAILED: Final = pytest.StashKey[bool]()
 _TRACE: Final = pytest.StashKey[Path]()

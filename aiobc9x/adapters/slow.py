@@ -13,10 +13,10 @@ its own keywords.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Final
 
 from aiobc9x.aio.arguments import check_seconds
+from aiobc9x.slotted import slotted
 from aiobc9x.spec import NAME_RESOLUTION_S, OPEN_TIME_DEFAULT_S
 
 __all__ = ["SlowLink", "settings_for"]
@@ -38,7 +38,7 @@ Keywords = dict[str, Any]
 """Keyword arguments of a library (``Any``: they have its types)."""
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class SlowLink:
     """The settings for one round trip; made by :func:`settings_for`.
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from dataclasses import dataclass
 from typing import Final, Protocol
 
 from aiobc9x.aio.line.subscriptions import (
@@ -28,6 +27,7 @@ from aiobc9x.core.statistics import Statistics
 from aiobc9x.errors import ModemError
 from aiobc9x.logs import Log, Logs
 from aiobc9x.masking import shown_address
+from aiobc9x.slotted import slotted
 from aiobc9x.wire.signalling import RegistrationStatus
 
 __all__ = ["Noted", "Sample", "Watch", "Watched", "worded"]
@@ -39,7 +39,7 @@ DAY_S: Final = 24 * 3600
 MOST_EVENTS: Final = 100
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Sample:
     """What was seen at one time; ``None`` for what the module didn't tell.
 
@@ -65,7 +65,7 @@ class Sample:
     reject_cause: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Noted:
     """Something that happened to a modem.
 

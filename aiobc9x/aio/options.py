@@ -6,7 +6,7 @@ Layer: aio.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 from aiobc9x.aio.arguments import (
@@ -21,6 +21,7 @@ from aiobc9x.aio.line.link import Create, SerialSettings
 from aiobc9x.aio.reconnecting import Reconnect
 from aiobc9x.core.sending import permitted_forms
 from aiobc9x.core.session import ANSWER_TIMEOUT_S
+from aiobc9x.slotted import slotted
 from aiobc9x.spec import CONTEXT_IDS, LOCAL_PORT_QUARANTINE_S
 from aiobc9x.trace.options import Trace
 from aiobc9x.wire.commands.radio import Cpin
@@ -32,7 +33,7 @@ READ_AHEAD_BYTES: Final = 256 * 1024
 """Default of the bytes that a socket may hold here while its protocol has paused reading."""
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Options:
     """Everything that :func:`open_modem` takes, checked.
 

@@ -27,7 +27,7 @@ import math
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any, Final
 
 from aiobc9x.aio.arguments import check_flag, check_integer, check_positive_seconds, check_seconds
@@ -47,6 +47,7 @@ from aiobc9x.errors import (
     PortNotFound,
     WrongModule,
 )
+from aiobc9x.slotted import slotted
 from aiobc9x.wire.commands.base import Raw
 from aiobc9x.wire.commands.radio import Cfun
 
@@ -115,7 +116,7 @@ class ModemState(enum.Enum):
     """The modem has ended for good: by :meth:`Modem.aclose`, or because it was given up."""
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@slotted(frozen=True, repr=False)
 class Reconnect:
     """How a modem comes back after the loss of its port, or of the module's answers.
 

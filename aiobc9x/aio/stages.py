@@ -8,13 +8,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 
 from aiobc9x.aio.arguments import check_seconds
 from aiobc9x.errors import StageTimeout
+from aiobc9x.slotted import slotted
 
 
-@dataclass(slots=True)
+@slotted()
 class Stage:
     """The present stage of a call, for the message of its timeout.
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import re
 import sys
 from collections.abc import AsyncIterator, Iterator
 from datetime import datetime
@@ -29,6 +28,7 @@ from aiobc9x.cli.terminal import Terminal, terminal
 from aiobc9x.errors import ModemError
 from aiobc9x.masking import masked_command
 from aiobc9x.modem import Modem
+from aiobc9x.patterns import lazy_pattern
 from aiobc9x.wire.urcs import SendOk
 
 _ENDS: Final = {"exit", "quit"}
@@ -239,7 +239,7 @@ def bytes_of(line: str) -> bytes:
     return _ESCAPE.sub(lambda match: bytes.fromhex(match[1].decode()), line.encode())
 
 
-_ESCAPE: Final = re.compile(rb"\\x([89a-f][0-9a-f])")
+_ESCAPE: Final = lazy_pattern(rb"\\x([89a-f][0-9a-f])")
 
 
 def dump(raw: bytes) -> list[str]:

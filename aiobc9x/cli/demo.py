@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +24,7 @@ from aiobc9x.cli.opening import runs
 from aiobc9x.cli.terminal import Terminal, terminal
 from aiobc9x.core.statistics import Statistics
 from aiobc9x.sim.links import VirtualModule, parse_address
+from aiobc9x.slotted import slotted
 
 HOST: Final = "demo.example"
 
@@ -56,7 +57,7 @@ _CONNECTED: Final = (
 """What is one row unless all is shown."""
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Page:
     """What came over the connection.
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from aiobc9x.cli.terminal import Terminal
 from aiobc9x.masking import masked_command
+from aiobc9x.slotted import slotted
 from aiobc9x.trace.words import meaning
 
 _TIME_COLUMNS: Final = 8
@@ -41,7 +41,7 @@ def _split_payload(text: str) -> tuple[str, str, str]:
     return text, "", ""
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Group:
     """Commands that are shown as one row where they follow each other.
 
@@ -57,7 +57,7 @@ class Group:
     refused: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class _Row:
     at: float
     direction: str

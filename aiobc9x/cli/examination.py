@@ -12,7 +12,6 @@ import ipaddress
 import os
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,6 +35,7 @@ from aiobc9x.errors import (
 )
 from aiobc9x.modem import Modem
 from aiobc9x.open import open_modem
+from aiobc9x.slotted import slotted
 
 STEPS: Final = {
     "port": "plug the module in; 'aiobc9x ports' lists the ports of this machine",
@@ -65,7 +65,7 @@ _SYNC_S: Final = 10.0
 _SCAN_S: Final = 30.0
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Finding:
     """What a step has come to.
 

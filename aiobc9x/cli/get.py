@@ -8,12 +8,11 @@ from __future__ import annotations
 import asyncio
 import enum
 import json
-import re
 import ssl
 import sys
 import time
 from contextlib import nullcontext, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, BinaryIO, Final
@@ -34,6 +33,8 @@ from aiobc9x.cli.opening import Port, runs, takes_port
 from aiobc9x.cli.output import AS_JSON, print_json
 from aiobc9x.errors import ConnectRefused, ModemError, NameNotFound
 from aiobc9x.modem import Modem
+from aiobc9x.patterns import lazy_pattern
+from aiobc9x.slotted import slotted
 
 if TYPE_CHECKING:
     import httpx2
@@ -43,8 +44,8 @@ _TRIES: Final = 10
 
 _PAUSE_S: Final = 2.0
 _OK, _PARTIAL, _NOT_SATISFIABLE = 200, 206, 416
-_RANGE: Final = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)")
-_UNFIT: Final = re.compile(r"[^\w.-]+")
+_RANGE: Final = lazy_pattern(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)")
+_UNFIT: Final = lazy_pattern(r"[^\w.-]+")
 
 
 @click.command()
@@ -136,7 +137,7 @@ def _progress() -> Progress:
     )
 
 
-@dataclass(slots=True)
+@slotted()
 class Version:
     """Which version of the file the bytes are of.
 
@@ -334,7 +335,7 @@ def _is_final(error: BaseException | None) -> bool:
     return False
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Broken:
     """An attempt that has broken off.
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from aiobc9x.slotted import slotted
 
 PROC: Final = Path("/proc")
 
@@ -19,7 +20,7 @@ MANAGERS: Final = {"ModemManager": "sudo systemctl stop ModemManager"}
 """Programs that take serial ports by themselves, and how they are stopped."""
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Holder:
     """A program that has a device open.
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
@@ -19,6 +18,7 @@ from aiobc9x.cli.happenings import in_words
 from aiobc9x.cli.output import plain
 from aiobc9x.errors import ModemError
 from aiobc9x.modem import Modem
+from aiobc9x.slotted import slotted
 from aiobc9x.wire.commands.tcpip import SocketStatus
 from aiobc9x.wire.signalling import RegistrationStatus
 
@@ -31,7 +31,7 @@ ANSWER_S: Final = 5.0
 """Seconds for all answers of a look; a module that searches a cell answers later."""
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Look:
     """How a modem was at one moment.
 

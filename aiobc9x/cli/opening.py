@@ -10,7 +10,6 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
@@ -19,6 +18,7 @@ import click
 
 from aiobc9x.open import ModemOpening, open_modem
 from aiobc9x.pool import PoolOpening, open_pool
+from aiobc9x.slotted import slotted
 from aiobc9x.trace.options import trace_of
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ Settings = dict[str, Any]
 """Keyword arguments of :func:`aiobc9x.open_modem`."""
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Port:
     """Where a module is, and how it is opened.
 
@@ -69,7 +69,7 @@ class Port:
         return recording.Recorder(trace)
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Ports:
     """Where several modules are, and how they are opened.
 

@@ -6,9 +6,8 @@ Layer: cli. Only ``--probe`` opens a port.
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +20,8 @@ from aiobc9x.cli.main import told
 from aiobc9x.cli.opening import runs
 from aiobc9x.cli.output import AS_JSON, print_json, print_rows
 from aiobc9x.errors import ModemError
+from aiobc9x.patterns import lazy_pattern
+from aiobc9x.slotted import slotted
 
 BY_ID: Final = Path("/dev/serial/by-id")
 BY_PATH: Final = Path("/dev/serial/by-path")
@@ -31,7 +32,7 @@ ANSWER_S: Final = 0.7
 _LOOK_S: Final = 0.02
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Found:
     """A serial port.
 
@@ -181,7 +182,7 @@ async def answers(link: Link) -> tuple[str, ...]:
     return tuple(_lines(bytes(heard)) or ["OK"]) if _OK.search(heard) else ()
 
 
-_OK: Final = re.compile(rb"OK\r\n")
+_OK: Final = lazy_pattern(rb"OK\r\n")
 
 
 async def _ask(link: Link, line: bytes, heard: bytearray) -> None:

@@ -17,11 +17,12 @@ from aiobc9x.cli import version
 from aiobc9x.cli.output import plain
 from aiobc9x.errors import ModemError
 from aiobc9x.modem import Modem
+from aiobc9x.patterns import lazy_pattern
 
 KEPT_LINES: Final = 400
 """Lines of the dialogue; of more, the last ones."""
 
-_NUMBER: Final = re.compile(r"(?<![0-9A-Fa-f])[0-9]{10}[0-9A-Fa-f]*")
+_NUMBER: Final = lazy_pattern(r"(?<![0-9A-Fa-f])[0-9]{10}[0-9A-Fa-f]*")
 """IMEI, IMSI, ICCID or a telephone number: nothing else on the line has ten digits in a row."""
 
 

@@ -12,7 +12,6 @@ import json
 import tomllib
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -26,6 +25,7 @@ from aiobc9x.core.events import Lane
 from aiobc9x.core.profile import ModuleProfile
 from aiobc9x.core.session import Session
 from aiobc9x.errors import CommandError, ModuleReset
+from aiobc9x.slotted import slotted
 from aiobc9x.spec import CONTEXT_IDS, ConfigKey
 from aiobc9x.wire.commands.base import Command, Raw
 from aiobc9x.wire.commands.contexts import Cgdcont, Context
@@ -53,7 +53,7 @@ WRITE_GAP_S: Final = 0.05
 """Seconds between two writes to flash memory (F44)."""
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Setting:
     """How one setting is asked for and made.
 

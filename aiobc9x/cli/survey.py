@@ -6,7 +6,7 @@ Layer: cli.
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final
 
 from aiobc9x.aio.bringup.readiness import in_words
@@ -15,9 +15,10 @@ from aiobc9x.cli.main import told
 from aiobc9x.cli.output import plain
 from aiobc9x.errors import CommandError, LinkLost, ModemError
 from aiobc9x.modem import Modem
+from aiobc9x.slotted import slotted
 
 
-@dataclass(slots=True)
+@slotted()
 class Survey:
     """What a module has answered.
 

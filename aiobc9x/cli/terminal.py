@@ -8,8 +8,9 @@ from __future__ import annotations
 import os
 import shutil
 import textwrap
-from dataclasses import dataclass
 from typing import Final, TextIO
+
+from aiobc9x.slotted import slotted
 
 MAX_COLUMNS: Final = 100
 """Wider terminals get no wider output: long lines read badly."""
@@ -19,7 +20,7 @@ MIN_COLUMNS: Final = 60
 _CODES: Final = {"bold": 1, "dim": 2, "red": 31, "green": 32, "yellow": 33, "cyan": 36}
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Terminal:
     """A stream, and what may be written to it.
 

@@ -11,7 +11,6 @@ failure alone (§2.2.12, F54).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from aiobc9x.core.events import (
@@ -35,6 +34,7 @@ from aiobc9x.core.slots import Slot, SlotState
 from aiobc9x.core.statistics import Statistics
 from aiobc9x.core.waking import Wake
 from aiobc9x.errors import LinkTimeout, StreamBroken, UnexpectedAnswer, quoted_command
+from aiobc9x.slotted import slotted
 from aiobc9x.spec import AccessMode, Err
 from aiobc9x.wire.commands.tcpip import Qigeterror
 from aiobc9x.wire.params import ascii_text
@@ -45,7 +45,7 @@ _new: Final = tuple.__new__
 _TWO_ENDS: Final = "AT+QIRD was answered twice"
 
 
-@dataclass(eq=False, slots=True)
+@slotted(eq=False)
 class Switch:
     """One AT+QISWTMD that the session sends for a socket of ours."""
 
@@ -53,12 +53,12 @@ class Switch:
     mode: AccessMode
 
 
-@dataclass(eq=False, slots=True)
+@slotted(eq=False)
 class Probe:
     """One AT, whose ``OK`` shows how this module ends the pushed data before it (F19)."""
 
 
-@dataclass(eq=False, slots=True)
+@slotted(eq=False)
 class Explain:
     """One AT+QIGETERROR, to learn why the module refused the subject."""
 

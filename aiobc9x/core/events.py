@@ -6,8 +6,9 @@ Layer: core. Does no I/O, reads no clock.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+
+from aiobc9x.slotted import slotted
 
 if TYPE_CHECKING:
     from aiobc9x.core.slots import Slot
@@ -25,7 +26,7 @@ class Lane(enum.StrEnum):
     RECOVERY = "recovery"
 
 
-@dataclass(eq=False, slots=True)
+@slotted(eq=False)
 class Job:
     """A command that waits for the line.
 
@@ -52,7 +53,7 @@ class Job:
     slot: Slot | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Answer:
     """The result of a job.
 
@@ -76,8 +77,8 @@ OK: Final = Answer(ok=True)
 """The answer to most jobs; one object, so that none is made for each command."""
 
 
-# Events that are made for each command or payload are NamedTuples, because a frozen dataclass
-# takes longer to make. Events that are rare are dataclasses.
+# Events that are made for each command or payload are NamedTuples: none can be made faster.
+# Events that are rare are dataclasses.
 class Finished(NamedTuple):
     """A job is done, with this answer."""
 
@@ -105,14 +106,14 @@ class SendOver(NamedTuple):
     slot: Slot
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Opened:
     """A socket is connected: ``+QIOPEN`` said so, or its data proved it (F32)."""
 
     slot: Slot
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class OpenRefused:
     """``+QIOPEN`` says that a socket could not be connected."""
 
@@ -120,14 +121,14 @@ class OpenRefused:
     err: int
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class ModeSwitched:
     """The access mode of a socket is now the one that was asked for."""
 
     slot: Slot
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class SwitchRefused:
     """The access mode of a socket has not changed, or the socket has ended.
 
@@ -143,7 +144,7 @@ class SwitchRefused:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class SendStalled:
     """``SEND FAIL``, or a refusal that may pass: the module has taken no byte (F26).
 
@@ -154,7 +155,7 @@ class SendStalled:
     err: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class SendRefused:
     """The module refused a send for good; received data can still be read."""
 
@@ -162,7 +163,7 @@ class SendRefused:
     err: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class DatagramLost:
     """The module took or dropped a datagram without sending or delivering it."""
 
@@ -170,7 +171,7 @@ class DatagramLost:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class ReadRefused:
     """The module refused a read: the socket may hold data, or be gone (F21, F22).
 
@@ -181,21 +182,21 @@ class ReadRefused:
     err: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class RemoteClosed:
     """The peer has closed. Nothing more can be sent; what the peer sent can still be read."""
 
     slot: Slot
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Drained:
     """The peer has closed, and everything that the peer sent has been read."""
 
     slot: Slot
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Failed:
     """The connection can't go on, for this reason."""
 
@@ -209,21 +210,21 @@ class UrcSeen(NamedTuple):
     urc: Urc
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class UnknownLine:
     """A line that is no URC and belongs to no answer (F6)."""
 
     text: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Orphaned:
     """The module has a connection on an ID without a slot: its ``"incoming"`` got lost (F35)."""
 
     connect_id: int
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Damaged:
     """Bytes arrived that are neither a whole line nor a whole payload."""
 
@@ -231,7 +232,7 @@ class Damaged:
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class OutOfStep:
     """The line is out of step: an answer may not belong to the command before it.
 
@@ -245,7 +246,7 @@ class OutOfStep:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Woken:
     """The module had to be woken, and has not said from what sleep: TCP may be gone.
 
@@ -257,7 +258,7 @@ class Woken:
     lines: int
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Restarted:
     """The module has restarted: all commands have failed, and no socket is left (F41)."""
 

@@ -37,7 +37,7 @@ _CLEARLY_LESS: Final = 0.7
 """A measured rate counts if it is below this part of the rate that the user gave."""
 
 
-# A NamedTuple, because one is made for each send and a frozen dataclass takes twice as long.
+# A NamedTuple, because one is made for each send, and a frozen dataclass takes a little longer.
 class LineTiming(NamedTuple):
     """The speed of the line, and the delays at its two ends.
 

@@ -10,11 +10,13 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, fields, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from aiobc9x.patterns import lazy_pattern
+from aiobc9x.slotted import slotted
 from aiobc9x.spec import SEND_MAX_BYTES
 
 FILE_FORMAT: Final = "aiobc9x module profile"
@@ -23,10 +25,10 @@ FILE_FORMAT: Final = "aiobc9x module profile"
 FILE_VERSION: Final = 1
 """The version of that format; it changes when an older reader would misread a file."""
 
-_VIRTUAL = re.compile(r"virtual|simulat", re.IGNORECASE)
+_VIRTUAL = lazy_pattern(r"virtual|simulat", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class ModuleProfile:
     """Facts about a module that the bytes on the line don't carry.
 

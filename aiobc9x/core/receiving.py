@@ -10,12 +10,12 @@ stream must never skip data silently.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from aiobc9x.core.events import DatagramLost, DataReceived, Drained, Event, Failed, ReadRefused
 from aiobc9x.core.slots import Slot, SlotState
 from aiobc9x.errors import StreamBroken
+from aiobc9x.slotted import slotted
 from aiobc9x.spec import Err
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ Without the 0, the line may as well be the header of data that has lost its leng
 """
 
 
-@dataclass(eq=False, slots=True)
+@slotted(eq=False)
 class Read:
     """One AT+QIRD."""
 

@@ -34,7 +34,7 @@ import enum
 import math
 import re
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
 from aiobc9x.core.events import (
@@ -50,6 +50,8 @@ from aiobc9x.core.line_timing import LineTiming
 from aiobc9x.core.profile import ModuleProfile
 from aiobc9x.core.slots import Slot, SlotState
 from aiobc9x.errors import StreamBroken, WriteFailed
+from aiobc9x.patterns import lazy_pattern
+from aiobc9x.slotted import slotted
 from aiobc9x.spec import SEND_MAX_BYTES, Err, ServiceType
 from aiobc9x.wire.commands.tcpip import Command, Qisend, Qisendex
 from aiobc9x.wire.params import inline_text_ok
@@ -116,7 +118,7 @@ _PASSING: Final = {None, Err.BLOCKED, Err.BUSY, Err.NO_MEMORY}
 
 # A module that has missed the send command takes the payload for command lines. V.250 has it
 # look for AT at the beginning of each line, and relatives skip noise and blanks before it (F27).
-_COMMAND_LIKE: Final = re.compile(rb"(?:^|[\r\n])[\x00-\x20\x7f-\xff]*AT", re.IGNORECASE)
+_COMMAND_LIKE: Final = lazy_pattern(rb"(?:^|[\r\n])[\x00-\x20\x7f-\xff]*AT", re.IGNORECASE)
 
 
 # A StrEnum, because its members hash as fast as strings, and each send is looked up by one.
@@ -270,7 +272,7 @@ TRANSITIONS: Final[dict[tuple[SendState, SendStep], SendState]] = {
 """The state after each step. A step that is missing here changes nothing: see :meth:`Send.step`."""
 
 
-@dataclass(eq=False, slots=True)
+@slotted(eq=False)
 class Send:
     """One AT+QISEND or AT+QISENDEX.
 

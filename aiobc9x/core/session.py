@@ -18,7 +18,6 @@ end of a command means, :mod:`~aiobc9x.core.unsolicited` what URCs mean for the 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any, Final
 
@@ -100,6 +99,7 @@ from aiobc9x.core.turns import JobQueue, Turn, TurnKind, Turns
 from aiobc9x.core.unsolicited import Unsolicited
 from aiobc9x.core.waking import WAKE, Waker
 from aiobc9x.errors import ModemError, ModuleReset, StreamBroken
+from aiobc9x.patterns import lazy_pattern
 from aiobc9x.spec import (
     CONNECT_IDS,
     MAX_RESPONSE_TIME_S,
@@ -172,10 +172,10 @@ Behind a serial server the real rate is not known (F30), so the slowest usual on
 """
 
 # The answer to a read begins with data, as nearly all do, so nothing in it needs a closer look.
-_HAS_DATA: Final = re.compile(rb"\r\n\+QIRD: ?[1-9]").match
+_HAS_DATA: Final = lazy_pattern(rb"\r\n\+QIRD: ?[1-9]")
 # Lines after which a chunk is split: see Session._cut().
-_EMPTY: Final = re.compile(rb"\+QIRD: {0,8}0[^\n]*\n")
-_OWNER_OR_EMPTY: Final = re.compile(
+_EMPTY: Final = lazy_pattern(rb"\+QIRD: {0,8}0[^\n]*\n")
+_OWNER_OR_EMPTY: Final = lazy_pattern(
     rb'(?:"incoming"[^\n]*|CLOSE OK\r?|\+QI(?:OPEN|RD: {0,8}0)[^\n]*)\n'
 )
 
@@ -725,7 +725,7 @@ class Session:
             send.extend_for_traffic(now, ANSWER_MARGIN_S)
         # Most chunks are framed in one call, which is where the speed is.
         must_cut = self.sockets.listeners or (
-            exchange is not None and type(exchange.purpose) is Read and not _HAS_DATA(data)
+            exchange is not None and type(exchange.purpose) is Read and not _HAS_DATA.match(data)
         )
         for piece in self._cut(data, now) if must_cut else (data,):
             may_hold = framer.hold_after_final

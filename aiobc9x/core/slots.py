@@ -40,9 +40,10 @@ import enum
 import math
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import count
 
+from aiobc9x.slotted import slotted
 from aiobc9x.spec import (
     CONNECT_IDS,
     SEND_MAX_BYTES,
@@ -82,7 +83,7 @@ TRANSITIONS: dict[SlotState, frozenset[SlotState]] = {
 """The legal steps. ``FREE`` follows any state, because a restart frees every socket at once."""
 
 
-@dataclass(slots=True, eq=False)
+@slotted(eq=False)
 class Slot:
     """One use of a connect ID.
 

@@ -5,11 +5,12 @@ Layer: core. Does no I/O, reads no clock.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
+from aiobc9x.slotted import slotted
 
-@dataclass(slots=True)
+
+@slotted()
 class Statistics:
     """What has happened since the modem was opened; every counter only rises.
 

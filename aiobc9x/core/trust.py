@@ -33,6 +33,7 @@ import re
 from collections.abc import Set as AbstractSet
 from typing import Final, NamedTuple
 
+from aiobc9x.patterns import lazy_pattern
 from aiobc9x.wire.framer import Damage, Frame, Framer, Line, Payload
 from aiobc9x.wire.frames import NO_PUSH_END, NO_READ_END
 from aiobc9x.wire.urcs import Urc
@@ -72,19 +73,19 @@ _LINE_END: Final = b"\r\n"
 _SWALLOWED: Final = "pushed data swallowed the line end after them: they lost bytes"
 
 # The sign and a letter: what every module prints in front of a line of its own.
-_VENDOR_LINE: Final = re.compile(rb"[+*^#%&][A-Z]", re.IGNORECASE)
+_VENDOR_LINE: Final = lazy_pattern(rb"[+*^#%&][A-Z]", re.IGNORECASE)
 # "+QIRD: 10,0" with any bytes missing from its beginning or its middle.
-_TORN_READ: Final = re.compile(rb"\+?Q?I?R?D?:? ?[0-9]*,?-?[0-9]*")
-_WHOLE_READ: Final = re.compile(rb"\+QIRD: {0,8}[1-9][0-9]{0,3}(, {0,8}-?[0-9]+)?")
+_TORN_READ: Final = lazy_pattern(rb"\+?Q?I?R?D?:? ?[0-9]*,?-?[0-9]*")
+_WHOLE_READ: Final = lazy_pattern(rb"\+QIRD: {0,8}[1-9][0-9]{0,3}(, {0,8}-?[0-9]+)?")
 # What a header of pushed data still has when it has lost a few bytes.
-_HEADER_LIKE: Final = re.compile(rb'\+Q|"|recv|URC', re.IGNORECASE)
+_HEADER_LIKE: Final = lazy_pattern(rb'\+Q|"|recv|URC', re.IGNORECASE)
 # Lines that are no headers, although some have quotes (F6): those of 27.007, because no header
 # turns into one of its names by losing bytes, and those that relatives are known to print.
-_KNOWN_VENDOR: Final = re.compile(
+_KNOWN_VENDOR: Final = lazy_pattern(
     rb"\+(?:C[A-Z]{2,}|DBGINFO|LWM2M|LOWVBAT|QLWEVTIND|QIND|IP)\b|\*MATREADY"
 )
 # Plain words, such as a module prints unasked and no header consists of.
-_WORDS: Final = re.compile(rb"[A-Za-z]+(?: [A-Za-z]+)*")
+_WORDS: Final = lazy_pattern(rb"[A-Za-z]+(?: [A-Za-z]+)*")
 _KNOWN_WORDS: Final = frozenset(
     {
         b"RING",
@@ -110,7 +111,7 @@ _TORN_FINALS: Final = frozenset(
     final[:at] + final[at + 1 :] for final in (b"OK", b"ERROR") for at in range(len(final))
 )
 _READ_HEADER: Final = b"+QIRD"
-_PUSH_HEADER: Final = re.compile(rb'\+QIURC: {0,8}"recv", {0,8}([0-5])')
+_PUSH_HEADER: Final = lazy_pattern(rb'\+QIURC: {0,8}"recv", {0,8}([0-5])')
 
 
 class Loss(NamedTuple):

@@ -20,9 +20,9 @@ several questions the answers to the earlier ones are let pass.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from aiobc9x.slotted import slotted
 from aiobc9x.spec import MAX_RESPONSE_TIME_S
 from aiobc9x.wire.commands.radio import At, Cfun
 
@@ -43,7 +43,7 @@ _AT: Final = At()
 _QUESTION: Final = Cfun()
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Wake:
     """A line whose only use is to wake the module, or to show that it is awake."""
 

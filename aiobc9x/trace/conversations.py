@@ -15,23 +15,25 @@ import ipaddress
 import re
 from collections import deque
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import count
 from typing import Final, NamedTuple
 
+from aiobc9x.patterns import lazy_pattern
+from aiobc9x.slotted import slotted
 from aiobc9x.trace.dialogue import Entry, EntryKind
 from aiobc9x.trace.packets import Address, Endpoints, Flags, Packet, TcpSide, tcp, udp
 
 __all__ = ["Conversations", "Outcome"]
 
-_OPEN: Final = re.compile(
+_OPEN: Final = lazy_pattern(
     r'AT\+QIOPEN=\d,([0-5]),"([A-Z ]+)","([^"]*)",(\d+)(?:,(\d*))?', re.IGNORECASE
 )
-_OPENED: Final = re.compile(r"\+QIOPEN: ?([0-5]),(\d+)")
-_INCOMING: Final = re.compile(r'\+QIURC: ?"incoming",([0-5]),([0-5]),"([^"]*)",(\d+)')
-_ADDRESSES: Final = re.compile(r'\+(?:CGPADDR: ?\d+,|IP: ?)"?([0-9A-Fa-f.:]+)"?')
-_LOOKUP: Final = re.compile(r'AT\+QIDNSGIP=\d,"([^"]+)"', re.IGNORECASE)
-_FOUND: Final = re.compile(r'\+QIURC: ?"dnsgip","([^"]+)"')
+_OPENED: Final = lazy_pattern(r"\+QIOPEN: ?([0-5]),(\d+)")
+_INCOMING: Final = lazy_pattern(r'\+QIURC: ?"incoming",([0-5]),([0-5]),"([^"]*)",(\d+)')
+_ADDRESSES: Final = lazy_pattern(r'\+(?:CGPADDR: ?\d+,|IP: ?)"?([0-9A-Fa-f.:]+)"?')
+_LOOKUP: Final = lazy_pattern(r'AT\+QIDNSGIP=\d,"([^"]+)"', re.IGNORECASE)
+_FOUND: Final = lazy_pattern(r'\+QIURC: ?"dnsgip","([^"]+)"')
 
 _LOCAL: Final = {4: ipaddress.ip_address("192.0.2.1"), 6: ipaddress.ip_address("2001:db8::1")}
 """The module's address until it has told one: of blocks for examples (RFC 5737, RFC 3849)."""
@@ -61,7 +63,7 @@ class Outcome(NamedTuple):
     connect_id: int
 
 
-@dataclass(slots=True)
+@slotted()
 class _Sent:
     """Bytes of a payload, as far as the trace has them."""
 
@@ -69,7 +71,7 @@ class _Sent:
     size_bytes: int
 
 
-@dataclass(slots=True)
+@slotted()
 class _Conversation:
     connect_id: int
     ends: Endpoints

@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
+from aiobc9x.patterns import lazy_pattern
 from aiobc9x.spec import READ_MAX_BYTES, AccessMode
 from aiobc9x.wire.commands.base import (
     PLAIN,
@@ -43,14 +44,14 @@ from aiobc9x.wire.urcs import (
 
 __all__ = ["Decoder", "Placed"]
 
-_FINAL: Final = re.compile(rb"OK|ERROR|\+CM[ES] ERROR:.*", re.DOTALL)
-_SOCKET: Final = re.compile(
+_FINAL: Final = lazy_pattern(rb"OK|ERROR|\+CM[ES] ERROR:.*", re.DOTALL)
+_SOCKET: Final = lazy_pattern(
     r"AT\+(?:QI(?:CLOSE|SEND|SENDEX|RD)|QISWTMD)\s*=\s*([0-5])"
     r"|AT\+QIOPEN\s*=\s*[0-9]\s*,\s*([0-5])"
     r"|AT\+QISTATE\s*=\s*1\s*,\s*([0-5])",
     re.IGNORECASE,
 )
-_SETTING: Final = re.compile(rb'\+QICFG: ?"(dataformat|showlength)",(?:[01],)?([01])')
+_SETTING: Final = lazy_pattern(rb'\+QICFG: ?"(dataformat|showlength)",(?:[01],)?([01])')
 
 
 class Placed(NamedTuple):

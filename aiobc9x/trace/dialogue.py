@@ -8,9 +8,11 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Final
 
+from aiobc9x.patterns import lazy_pattern
+from aiobc9x.slotted import slotted
 from aiobc9x.spec import CONNECT_IDS
 from aiobc9x.trace.decoding import Decoder, Placed
 from aiobc9x.trace.options import Payloads
@@ -20,7 +22,9 @@ from aiobc9x.wire.framer import Damage, Line, Payload, Prompt
 
 __all__ = ["Entry", "EntryKind", "decode"]
 
-_SEND: Final = re.compile(rb'AT\+QISEND(EX)?=[0-5],([0-9]{1,4})(?:,(?:"(.*)"|\.\.\.))?', re.DOTALL)
+_SEND: Final = lazy_pattern(
+    rb'AT\+QISEND(EX)?=[0-5],([0-9]{1,4})(?:,(?:"(.*)"|\.\.\.))?', re.DOTALL
+)
 
 
 class EntryKind(enum.StrEnum):
@@ -44,7 +48,7 @@ class EntryKind(enum.StrEnum):
     """What the library has made of it."""
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Entry:
     """One thing of the dialogue.
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import enum
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
+
+from aiobc9x.slotted import slotted
 
 __all__ = ["PathLike", "Payloads", "Trace", "trace_of"]
 
@@ -30,7 +31,7 @@ class Payloads(enum.StrEnum):
     """Nothing; the module's own headers still say how long they were."""
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Trace:
     """Where and how a modem's dialogue is recorded.
 

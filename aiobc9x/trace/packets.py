@@ -8,9 +8,11 @@ from __future__ import annotations
 import enum
 import ipaddress
 import struct
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import count
 from typing import Final, NamedTuple
+
+from aiobc9x.slotted import slotted
 
 __all__ = ["Address", "Endpoints", "Flags", "Packet", "TcpSide", "tcp", "udp"]
 
@@ -45,7 +47,7 @@ class Packet(NamedTuple):
     size_bytes: int
 
 
-@dataclass(slots=True)
+@slotted()
 class TcpSide:
     """What one side of a connection has sent.
 
@@ -59,7 +61,7 @@ class TcpSide:
     is_over: bool = False
 
 
-@dataclass(slots=True)
+@slotted()
 class Endpoints:
     """The two ends of a connection, ours first.
 

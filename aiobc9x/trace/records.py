@@ -34,11 +34,12 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, Final
 
+from aiobc9x.slotted import slotted
 from aiobc9x.spec import CONNECT_IDS
 from aiobc9x.trace.options import PathLike, Payloads
 
@@ -77,7 +78,7 @@ class Kind(enum.StrEnum):
     DECISION = "="
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Content:
     """Bytes of the line, as far as a trace holds them.
 
@@ -106,7 +107,7 @@ class Content:
         return not self.is_masked and len(self.data) == self.size_bytes
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Header:
     """The first line of a file.
 
@@ -133,7 +134,7 @@ class Header:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Record:
     """One line of a trace.
 

@@ -16,6 +16,7 @@ from dataclasses import replace
 from typing import Final, Protocol
 
 from aiobc9x.masking import masked_command, masked_secrets, names_secret, shown_line
+from aiobc9x.patterns import lazy_pattern
 from aiobc9x.spec import LINE_MAX_BYTES
 from aiobc9x.trace.decoding import Decoder
 from aiobc9x.trace.options import Payloads
@@ -24,10 +25,10 @@ from aiobc9x.wire.framer import Damage, Frame, Line, Payload
 
 __all__ = ["Redactor", "redactor"]
 
-_LINE: Final = re.compile(rb"([^\r\n]*)([\r\n]+)")
-_FINAL: Final = re.compile(rb"OK|ERROR|\+CM[ES] ERROR:.*", re.DOTALL)
+_LINE: Final = lazy_pattern(rb"([^\r\n]*)([\r\n]+)")
+_FINAL: Final = lazy_pattern(rb"OK|ERROR|\+CM[ES] ERROR:.*", re.DOTALL)
 # ESC, Ctrl-Z and CRs, by which a module is freed from a data mode.
-_CONTROLS: Final = re.compile(rb"[\r\n\x1a\x1b]*")
+_CONTROLS: Final = lazy_pattern(rb"[\r\n\x1a\x1b]*")
 
 
 class Redactor(Protocol):

@@ -26,6 +26,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final, Literal, Protocol, TypedDict
 
+from aiobc9x.patterns import lazy_pattern
 from aiobc9x.spec import SocketState
 from aiobc9x.trace.options import PathLike, Trace
 from aiobc9x.trace.records import read_trace
@@ -48,19 +49,19 @@ IDLE_S: Final = 0.2
 _PROMPT: Final = b"\r\n> "
 _OK, _SEND_OK, _SEND_FAIL = b"\r\nOK\r\n", b"\r\nSEND OK\r\n", b"\r\nSEND FAIL\r\n"
 _NOTHING: Final = b"\r\n+QIRD: 0\r\n\r\nOK\r\n"
-_OPEN: Final = re.compile(
+_OPEN: Final = lazy_pattern(
     r'AT\+QIOPEN=(\d),([0-5]),("[^"]*"),("[^"]*"),(\d+),(\d*),([01])', re.IGNORECASE
 )
-_SWITCH: Final = re.compile(r"AT\+QISWTMD=([0-5]),([01])", re.IGNORECASE)
-_STATES: Final = re.compile(
+_SWITCH: Final = lazy_pattern(r"AT\+QISWTMD=([0-5]),([01])", re.IGNORECASE)
+_STATES: Final = lazy_pattern(
     r'\+QIOPEN: ?([0-5]),0\r|"closed",([0-5])\r'
     r'|"incoming",([0-5]),([0-5]),"([^"]*)",(\d+)|\n(RDY)\r'
 )
 _CONNECTED: Final = str(SocketState.CONNECTED.value)
-_FINAL: Final = re.compile(rb"\r\n(?:OK|ERROR|\+CM[ES] ERROR[^\r\n]*)\r\n\Z")
-_INLINE: Final = re.compile(r'AT\+QISEND(?:EX)?\s*=\s*[0-5]\s*,\s*[0-9]+\s*,\s*"', re.IGNORECASE)
+_FINAL: Final = lazy_pattern(rb"\r\n(?:OK|ERROR|\+CM[ES] ERROR[^\r\n]*)\r\n\Z")
+_INLINE: Final = lazy_pattern(r'AT\+QISEND(?:EX)?\s*=\s*[0-5]\s*,\s*[0-9]+\s*,\s*"', re.IGNORECASE)
 # The socket commands: another module that is to go on must not do them too.
-_OF_SOCKETS: Final = re.compile(r"AT\+QI(?!CFG)|AT\+QPING|AT\+QNTP", re.IGNORECASE)
+_OF_SOCKETS: Final = lazy_pattern(r"AT\+QI(?!CFG)|AT\+QPING|AT\+QNTP", re.IGNORECASE)
 
 
 class RecordMode(enum.StrEnum):

@@ -6,11 +6,11 @@ Layer: trace. Does no I/O, reads no clock.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import Final
 
 from aiobc9x.masking import masked_command
+from aiobc9x.slotted import slotted
 from aiobc9x.trace.dialogue import Entry, EntryKind
 
 __all__ = ["Selection", "rows"]
@@ -20,7 +20,7 @@ _LINE_COLUMNS: Final = 44
 _PREVIEW_BYTES: Final = 48
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Selection:
     """Which entries are wanted; by default all.
 

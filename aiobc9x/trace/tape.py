@@ -12,10 +12,12 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 from aiobc9x.masking import masked_command
+from aiobc9x.patterns import lazy_pattern
+from aiobc9x.slotted import slotted
 from aiobc9x.trace.decoding import Decoder, Placed
 from aiobc9x.trace.options import Payloads
 from aiobc9x.trace.records import Kind, Record
@@ -33,11 +35,11 @@ __all__ = [
     "socket_of",
 ]
 
-_SEND: Final = re.compile(r"AT\+QISEND(?:EX)?\s*=\s*([0-5])\s*,\s*([0-9]{1,4})", re.IGNORECASE)
-_SOCKET: Final = re.compile(r"AT\+QI\w+\s*=\s*(?:[0-9]\s*,\s*)??([0-5])(?![0-9])", re.IGNORECASE)
-_OPEN: Final = re.compile(r"AT\+QIOPEN\s*=\s*[0-9]\s*,\s*([0-5])", re.IGNORECASE)
-_QUESTION: Final = re.compile(r"AT|ATI|AT\+(?:QIRD|QISTATE|CSQ|CESQ)\b.*|AT\+.*\?", re.IGNORECASE)
-_CONTROLS: Final = re.compile(rb"[\r\n\x1a\x1b]*")
+_SEND: Final = lazy_pattern(r"AT\+QISEND(?:EX)?\s*=\s*([0-5])\s*,\s*([0-9]{1,4})", re.IGNORECASE)
+_SOCKET: Final = lazy_pattern(r"AT\+QI\w+\s*=\s*(?:[0-9]\s*,\s*)??([0-5])(?![0-9])", re.IGNORECASE)
+_OPEN: Final = lazy_pattern(r"AT\+QIOPEN\s*=\s*[0-9]\s*,\s*([0-5])", re.IGNORECASE)
+_QUESTION: Final = lazy_pattern(r"AT|ATI|AT\+(?:QIRD|QISTATE|CSQ|CESQ)\b.*|AT\+.*\?", re.IGNORECASE)
+_CONTROLS: Final = lazy_pattern(rb"[\r\n\x1a\x1b]*")
 
 
 class EpisodeKind(enum.Enum):
@@ -52,7 +54,7 @@ class EpisodeKind(enum.Enum):
     """Anything else."""
 
 
-@dataclass(slots=True, eq=False)
+@slotted(eq=False)
 class Episode:
     """One command and what it led to.
 
@@ -84,7 +86,7 @@ class Episode:
         return self.is_ok and self.sent is not False
 
 
-@dataclass(slots=True)
+@slotted()
 class Reel:
     """One link of a trace.
 

@@ -9,10 +9,10 @@ its form in a command line (§2.2.1), so no other code reads the text again.
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
 from typing import Final
 
+from aiobc9x.patterns import lazy_pattern
+from aiobc9x.slotted import slotted
 from aiobc9x.spec import DOMAIN_NAME_MAX_BYTES, ProtocolType
 from aiobc9x.wire.params import IpAddress, ascii_text, ip_address_or_none, quoted, text_bytes
 
@@ -22,18 +22,18 @@ NAME_MAX_BYTES: Final = 253
 """Longest host name where the note states no limit; RFC 1035 does."""
 
 # IDNA's output, IPv6 with its zone, and underscores, which names of real networks have.
-_HOST: Final = re.compile(r"[A-Za-z0-9._:%-]+")
-_MORE_THAN_A_NAME: Final = re.compile(r"[:/@\[\]]")
+_HOST: Final = lazy_pattern(r"[A-Za-z0-9._:%-]+")
+_MORE_THAN_A_NAME: Final = lazy_pattern(r"[:/@\[\]]")
 # A URL, or a host with its port: people paste these in place of a host, and the error message
 # can say which part to pass.
-_LOCATION: Final = re.compile(
+_LOCATION: Final = lazy_pattern(
     r"(?:[A-Za-z][A-Za-z0-9+.-]*://)?(?:[^/?#@]*@)?"
     r"(?:\[([0-9A-Fa-f:.%]+)\]|([\w.%-]+))(?::([0-9]{0,5}))?(?:[/?#].*)?"
 )
-_USER: Final = re.compile(r"//[^/?#@]*@")
+_USER: Final = lazy_pattern(r"//[^/?#@]*@")
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Host:
     """A host that has been read.
 

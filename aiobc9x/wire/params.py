@@ -13,11 +13,11 @@ second command. The functions that read fields never raise, because a field may 
 from __future__ import annotations
 
 import ipaddress
-import re
 from collections.abc import Mapping
 from typing import Final, TypeAlias
 
 from aiobc9x.errors import quoted_command
+from aiobc9x.patterns import lazy_pattern
 from aiobc9x.spec import LINE_MAX_BYTES
 
 __all__ = [
@@ -46,11 +46,11 @@ _PRINTABLE: Final = bytes(range(0x20, 0x7F))
 # The note defines no escape for a quote inside quotes (§2.2.4, F29).
 _INLINE: Final = _PRINTABLE.replace(b'"', b"")
 # The quantifiers are possessive (++, *+), so that a long damaged line costs linear time.
-_FIELD: Final = re.compile(rb'(?:[^,"]++|"[^"]*+(?:"|\Z))*+')
+_FIELD: Final = lazy_pattern(rb'(?:[^,"]++|"[^"]*+(?:"|\Z))*+')
 # Ten digits are more than any field has. int() of thousands is slow, and beyond 4300 raises.
-_INTEGER: Final = re.compile(rb"[+-]?[0-9]{1,10}")
+_INTEGER: Final = lazy_pattern(rb"[+-]?[0-9]{1,10}")
 # 27.007, 10.1.23, prints an IPv6 address as 16 decimal numbers with dots.
-_DOTTED_IPV6: Final = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){15}")
+_DOTTED_IPV6: Final = lazy_pattern(r"[0-9]{1,3}(?:\.[0-9]{1,3}){15}")
 
 
 def command_line(name: str, /, **params: str | None) -> bytes:

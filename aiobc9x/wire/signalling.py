@@ -12,9 +12,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Final, Literal
 
+from aiobc9x.patterns import lazy_pattern
+from aiobc9x.slotted import slotted
 from aiobc9x.wire.params import (
     ascii_text,
     int_or_none,
@@ -82,21 +83,21 @@ EDRX_CYCLES_S: Final = {
 _LARGEST_COUNT: Final = 31  # five bits
 _STATS: Final = range(12)  # 27.007, 10.1.22
 # A status or a technology: an area code or a cell has at least four digits on most modules.
-_SHORT_NUMBER: Final = re.compile("[0-9]{1,2}")
+_SHORT_NUMBER: Final = lazy_pattern("[0-9]{1,2}")
 # An area code has up to 4 hex digits, a cell up to 8.
-_CODE: Final = re.compile("[0-9A-Fa-f]{2,8}")
-_TIMER: Final = re.compile("[01]{8}")
-_PDN_DEACT: Final = re.compile("PDN DEACT ?([0-9]{1,2})(?![0-9])")
+_CODE: Final = lazy_pattern("[0-9A-Fa-f]{2,8}")
+_TIMER: Final = lazy_pattern("[01]{8}")
+_PDN_DEACT: Final = lazy_pattern("PDN DEACT ?([0-9]{1,2})(?![0-9])")
 # A state in words. A fragment of another line mostly has other characters too (F5).
-_WORDS: Final = re.compile("[A-Z][A-Z0-9 -]*")
+_WORDS: Final = lazy_pattern("[A-Z][A-Z0-9 -]*")
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Urc:
     """Base class of everything that the module says unasked."""
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class RegistrationStatus:
     """A registration with the network (27.007).
 
@@ -131,7 +132,7 @@ class RegistrationStatus:
         return self.stat in (1, 5)
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Registration(Urc):
     """``+CEREG``, ``+CGREG`` or ``+CREG``: the registration changed."""
 
@@ -139,14 +140,14 @@ class Registration(Urc):
     status: RegistrationStatus
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class SignallingState(Urc):
     """``+CSCON``: the radio connection came up, or went down, as it does before sleep."""
 
     connected: bool
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class PacketEvent(Urc):
     """``+CGEV``: a PDP context or the attachment changed; ``text`` says how (27.007, 10.1.19)."""
 
@@ -164,47 +165,47 @@ class PacketEvent(Urc):
         return self.is_end and (match is None or int(match[1]) == context_id)
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class AddressAssigned(Urc):
     """``+IP``: the module has an address."""
 
     address: str
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class SimState(Urc):
     """``+CPIN``: the state of the SIM, for example ``READY`` or ``NOT READY``."""
 
     state: str
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class RadioState(Urc):
     """``+CFUN``: the radio was switched; 1 is on."""
 
     fun: int
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class SleepEvent(Urc):
     """``+QNBIOTEVENT``: for example ``ENTER PSM`` or ``EXIT DEEPSLEEP``."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Wakeup(Urc):
     """``+QATWAKEUP``: the module left deep sleep; it did not restart."""
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Restart(Urc):
     """A boot banner: the module restarted, and everything on it is gone."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class PowerDown(Urc):
     """The module is going down."""
 
@@ -391,7 +392,7 @@ _BANNERS: Final[dict[bytes, Urc]] = {
 
 
 # V.250's result codes of calls, and what logs of relatives show around a boot (F6).
-_NOTICE: Final = re.compile(
+_NOTICE: Final = lazy_pattern(
     rb"RING|NO CARRIER|NO ANSWER|NO DIAL ?TONE|BUSY|MODEM:STARTUP|(?:UNDER|OVER)[-_]VOLTAGE.*"
     rb"|(?:[A-Z]+ )?(?:RDY|READY|DONE)",
     re.IGNORECASE,

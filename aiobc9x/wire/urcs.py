@@ -11,12 +11,12 @@ line here therefore belongs to a socket in buffer mode, and announces data to be
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Final
 
+from aiobc9x.patterns import lazy_pattern
+from aiobc9x.slotted import slotted
 from aiobc9x.spec import CONNECT_IDS, CONTEXT_IDS, LOCAL_PORTS, TIME_ZONES_QUARTERS
 from aiobc9x.wire import signalling
 from aiobc9x.wire.params import int_or_none, ip_or_none, split_params, unquote
@@ -68,7 +68,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class OpenResult(Urc):
     """``+QIOPEN``: a socket opened, or ``err`` says why not (§2.2.1)."""
 
@@ -76,14 +76,14 @@ class OpenResult(Urc):
     err: int
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Closed(Urc):
     """``"closed"``: the peer or the network closed a socket (§2.3.1)."""
 
     connect_id: int
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Received(Urc):
     """``"recv"``: a socket in buffer mode has data (§2.3.2).
 
@@ -95,14 +95,14 @@ class Received(Urc):
     length: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class BufferFull(Urc):
     """``"recv",…,"buff full"``: no room for incoming data (§2.3.3)."""
 
     connect_id: int
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Incoming(Urc):
     """``"incoming"``: the listener ``server_id`` accepted a connection (§2.3.5)."""
 
@@ -112,27 +112,27 @@ class Incoming(Urc):
     remote_port: int
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class IncomingFull(Urc):
     """``"incoming full"``: the module refused a connection, for want of a connect ID (§2.3.4)."""
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class SendOk(Urc):
     """``SEND OK``: the module has taken the data; the peer may not have them (§2.2.4, note 2)."""
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class SendFail(Urc):
     """``SEND FAIL``: the send buffer is full, or sending failed (§2.2.4)."""
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class CloseOk(Urc):
     """``CLOSE OK``: the socket is closed (§2.2.2)."""
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class DnsAnswer(Urc):
     """``"dnsgip"``: one line of an answer to AT+QIDNSGIP (§2.2.10).
 
@@ -146,7 +146,7 @@ class DnsAnswer(Urc):
     addresses: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class PingResultLine(Urc):
     """``+QPING`` with one reply; times in milliseconds (§2.2.8)."""
 
@@ -157,7 +157,7 @@ class PingResultLine(Urc):
     ttl: int
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class PingSummary(Urc):
     """``+QPING`` at the end; its counts are packets, although §2.2.8 calls them bytes (N14)."""
 
@@ -170,7 +170,7 @@ class PingSummary(Urc):
     avg_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class PingCode(Urc):
     """``+QPING`` with nothing but a code, of table 3 or of table 2 (N16).
 
@@ -181,7 +181,7 @@ class PingCode(Urc):
     code: int
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class NtpResult(Urc):
     """``+QNTP`` (``+QNTF`` in §2.2.9): see :func:`parse_ntp_time` for the time."""
 
@@ -189,7 +189,7 @@ class NtpResult(Urc):
     time: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class PdpDeactivated(Urc):
     """``"pdpdeact"``: the network closed a PDP context. Not in the note; relatives print it."""
 
@@ -367,12 +367,12 @@ _PLAIN: Final[dict[bytes, Urc]] = {
 }
 
 # A number, or a whole string of printable characters without a quote inside.
-_PARAMETER: Final = re.compile(rb'[+-]?[0-9]{1,10}|"[ !#-~]*"')
+_PARAMETER: Final = lazy_pattern(rb'[+-]?[0-9]{1,10}|"[ !#-~]*"')
 # No leading zeros: "0042" would be four bytes of data.
-_COUNT: Final = re.compile(rb"0|[1-9][0-9]{0,3}")
+_COUNT: Final = lazy_pattern(rb"0|[1-9][0-9]{0,3}")
 
 # Two or four digits of the year, spaces or none, one or two digits elsewhere (N13).
-_NTP_TIME: Final = re.compile(
+_NTP_TIME: Final = lazy_pattern(
     r"(?P<year>(?:[0-9]{2})?[0-9]{2})/(?P<month>[0-9]{1,2})/(?P<day>[0-9]{1,2})\s*,\s*"
     r"(?P<hour>[0-9]{1,2}):(?P<minute>[0-9]{1,2}):(?P<second>[0-9]{1,2})\s*"
     r"(?P<sign>[+-])\s*(?P<zone>[0-9]{1,2})"

@@ -6,19 +6,19 @@ Layer: adapters.
 from __future__ import annotations
 
 import abc
-import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self
 
 from aiobc9x.aio.arguments import check_positive_seconds, check_text
+from aiobc9x.patterns import lazy_pattern
+from aiobc9x.slotted import slotted
 
 Forwards = Mapping[int, tuple[str, int]] | Iterable[str]
 """``{local port: (host, port)}``, or strings such as ``"1883:broker.example:1883"``."""
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Forward:
     """A local port whose connections all go to one host and port.
 
@@ -36,7 +36,7 @@ class Forward:
     port: int
 
 
-@dataclass(slots=True)
+@slotted()
 class ProxyStatistics:
     """Counters of a local proxy; they go on counting after they were read.
 
@@ -61,7 +61,7 @@ class ProxyStatistics:
     bytes_down: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class ProxyTimeouts:
     """The timeouts given to :meth:`Modem.serve_proxy`, in seconds.
 
@@ -88,10 +88,10 @@ class ProxyTimeouts:
             check_positive_seconds("connect_timeout", self.connect_timeout)
 
 
-_PATH: Final = re.compile(r"/[!-~]*")
+_PATH: Final = lazy_pattern(r"/[!-~]*")
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class HealthCheck:
     """How the proxy answers a load balancer that asks whether it can be sent clients.
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 import abc
 import enum
 import errno
-import re
 import socket
-from dataclasses import dataclass
 from typing import Final, NoReturn
 
 from aiobc9x.errors import NoFreeSocket
+from aiobc9x.patterns import lazy_pattern
+from aiobc9x.slotted import slotted
 from aiobc9x.spec import PORTS
 from aiobc9x.wire.host import Host
 
@@ -54,7 +54,7 @@ def failure_of(exc: BaseException) -> Failure:
     return Failure.BAD_TARGET if isinstance(exc, ValueError) else Failure.OTHER
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Request:
     """Where a client wants to be connected.
 
@@ -73,7 +73,7 @@ class Request:
     body_bytes: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class HandshakeStep:
     """What the proxy has to do next for a client.
 
@@ -135,7 +135,7 @@ class Handshake(abc.ABC):
         """Return the bytes that tell the client why it can't be connected."""
 
 
-_AUTHORITY: Final = re.compile(r"(?:\[([^\[\]]+)\]|([^\[\]:@/?#\\]+))(?::([0-9]{1,5}))?")
+_AUTHORITY: Final = lazy_pattern(r"(?:\[([^\[\]]+)\]|([^\[\]:@/?#\\]+))(?::([0-9]{1,5}))?")
 
 
 def split_authority(text: str, default_port: int | None = None) -> tuple[str, int]:

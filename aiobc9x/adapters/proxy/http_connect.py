@@ -26,6 +26,7 @@ from aiobc9x.adapters.proxy.handshake import (
     failure_of,
     split_authority,
 )
+from aiobc9x.patterns import lazy_pattern
 from aiobc9x.wire.host import Host
 
 HEAD_LIMIT_BYTES: Final = 16 * 1024
@@ -40,11 +41,11 @@ _STATUS_OF: Final = {
 }
 """The status of each failure; the status of all other failures is 502, Bad Gateway."""
 
-_HEAD_END: Final = re.compile(rb"\r?\n\r?\n")
-_REQUEST_LINE: Final = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([!-~]+) HTTP/1\.([01])")
-_FIELD: Final = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(.*?)[ \t]*")
-_ADDRESS: Final = re.compile(r"http://(?:[^/?#]*@)?([^/?#]*)([^#]*)(?:#.*)?", re.IGNORECASE)
-_LENGTH: Final = re.compile("[0-9]{1,15}")
+_HEAD_END: Final = lazy_pattern(rb"\r?\n\r?\n")
+_REQUEST_LINE: Final = lazy_pattern(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([!-~]+) HTTP/1\.([01])")
+_FIELD: Final = lazy_pattern(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(.*?)[ \t]*")
+_ADDRESS: Final = lazy_pattern(r"http://(?:[^/?#]*@)?([^/?#]*)([^#]*)(?:#.*)?", re.IGNORECASE)
+_LENGTH: Final = lazy_pattern("[0-9]{1,15}")
 
 _HOP_BY_HOP: Final = frozenset(
     {

@@ -13,7 +13,6 @@ import asyncio
 import contextlib
 import contextvars
 import ipaddress
-import re
 import socket
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
@@ -32,11 +31,12 @@ from aiobc9x.adapters.proxy.handshake import Request, split_authority
 from aiobc9x.aio.arguments import check_text
 from aiobc9x.aio.connections.connecting import split_address
 from aiobc9x.aio.dialer import Dialer
+from aiobc9x.patterns import lazy_pattern
 from aiobc9x.spec import LOCAL_PORTS, PORTS
 from aiobc9x.wire.host import Host
 from aiobc9x.wire.params import ascii_text, integer
 
-_FORWARD: Final = re.compile(r"(?:(\[[^\[\]]+\]|[^\[\]:]+):)?([0-9]{1,5}):(.+:[0-9]{1,5})")
+_FORWARD: Final = lazy_pattern(r"(?:(\[[^\[\]]+\]|[^\[\]:]+):)?([0-9]{1,5}):(.+:[0-9]{1,5})")
 
 
 def parse_forward(text: str, default_host: str) -> Forward:

@@ -18,11 +18,11 @@ import socket
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import Any, Final, TypeAlias, TypeVar
 
 from aiobc9x.adapters.redirect.hosts import read_host
 from aiobc9x.aio.dialer import Dialer
+from aiobc9x.slotted import slotted
 from aiobc9x.wire.host import Host
 from aiobc9x.wire.params import IpAddress
 
@@ -117,7 +117,7 @@ def _plain(name: str) -> str:
     return name.rstrip(".").lower()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@slotted(frozen=True, eq=False)
 class Route:
     """A route through a modem.
 

@@ -14,13 +14,13 @@ import errno
 import socket
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from aiobc9x.adapters.redirect.hosts import check_name, read_host
 from aiobc9x.adapters.redirect.resolver import Original, port_number
 from aiobc9x.adapters.redirect.route import IP_FAMILIES, Route, refusal, route_on
 from aiobc9x.aio.transports.tls import start_tls as start_tls_on_any_loop
+from aiobc9x.slotted import slotted
 from aiobc9x.wire.host import Host
 
 P = TypeVar("P", bound=asyncio.BaseProtocol)
@@ -30,7 +30,7 @@ Connected = tuple[asyncio.Transport, P]
 _ADDRESS_FAMILY: Final = getattr(socket, "EAI_ADDRFAMILY", socket.EAI_FAMILY)
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class _Noted:
     """The address that ``sock_connect()`` was called with, and the route of its caller."""
 

@@ -15,11 +15,13 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-_OURS: Final = re.compile(
+from aiobc9x.patterns import lazy_pattern
+
+_OURS: Final = lazy_pattern(
     r"(?<![A-Z0-9])BC(?:65|92|25|26|66|660)(?![0-9])|VIRTUAL|SIMULAT", re.IGNORECASE
 )
 
-_OTHERS: Final = re.compile(
+_OTHERS: Final = lazy_pattern(
     r"(?<![A-Z0-9])(?:"
     r"BC(?:20|28|32|35|68|95)|(?:BG|EC|EG|EM|RG|RM|UC|UG)[0-9]{2}|"  # Quectel
     r"M(?:10|26|35|66|72|85|95)|MC(?:20|25|60|90)|"
@@ -35,7 +37,7 @@ _OTHERS: Final = re.compile(
 )
 """Names of module families that gateways meet; letters after the number name a variant."""
 
-_MAKERS: Final = re.compile(
+_MAKERS: Final = lazy_pattern(
     r"SIMCOM|U-BLOX|TELIT|SIERRA|CINTERION|GEMALTO|THALES|NORDIC|SEQUANS|NEOWAY|FIBOCOM|HUAWEI|ZTE"
     r"|MEIG|ESPRESSIF|MURATA|SONY|ALTAIR|LUAT|CHINA MOBILE|GOSUNCN|WAVECOM|ERICSSON|NOKIA",
     re.IGNORECASE,

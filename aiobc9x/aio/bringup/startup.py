@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final
 
 from aiobc9x.aio.bringup.identity import foreign_model, is_ours
@@ -23,6 +22,7 @@ from aiobc9x.aio.sockets.close_ok import CLOSE_OK_LIMIT_S, close_and_wait
 from aiobc9x.core.events import Lane
 from aiobc9x.core.profile import ModuleProfile, profile_for
 from aiobc9x.errors import LinkTimeout, ModuleReset, WrongModule
+from aiobc9x.slotted import slotted
 from aiobc9x.spec import (
     CONNECT_IDS,
     OPEN_TIME_DEFAULT_S,
@@ -84,7 +84,7 @@ EVENTS: Final = tuple(
 RADIO_ON: Final = StartStep(Cfun(1), Need.SHOULD)
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Access:
     """How the modem's context gets into the network, as the program has set it.
 
@@ -98,7 +98,7 @@ class Access:
     login: Cgauth | None
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Settings:
     """What start-up brings about.
 
@@ -136,7 +136,7 @@ class Settings:
             raise TypeError(f"profile must be a ModuleProfile, not {self.profile!r}")
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Started:
     """The outcome of a start.
 

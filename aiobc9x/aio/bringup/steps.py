@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from aiobc9x.aio.bringup.refusals import Refusal, meaning_of
@@ -26,6 +25,7 @@ from aiobc9x.aio.line.driver import Driver
 from aiobc9x.aio.line.resting import rest
 from aiobc9x.core.events import Lane
 from aiobc9x.errors import CommandError, LinkTimeout, SettingRefused
+from aiobc9x.slotted import slotted
 from aiobc9x.wire.commands.base import Command
 
 T = TypeVar("T")
@@ -49,7 +49,7 @@ class Need(enum.Enum):
     MAY = "it makes something known sooner"
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class StartStep:
     """One setting.
 

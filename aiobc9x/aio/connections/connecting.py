@@ -11,7 +11,7 @@ import socket
 import ssl as ssl_module
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from ipaddress import ip_address
 from typing import Any, Final, TypeVar
 
@@ -35,6 +35,7 @@ from aiobc9x.errors import (
     NetworkDown,
     NetworkUnreachable,
 )
+from aiobc9x.slotted import slotted
 from aiobc9x.spec import DISCOURAGED_LOCAL_PORTS, PORTS, AccessMode, ProtocolType, ServiceType
 from aiobc9x.wire.host import Host
 from aiobc9x.wire.params import integer
@@ -50,7 +51,7 @@ D = TypeVar("D", bound=asyncio.DatagramProtocol)
 H = TypeVar("H")
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Tls:
     """How to secure a connection.
 

@@ -15,10 +15,8 @@ import contextlib
 import contextvars
 import errno
 import os
-import re
 import sys
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Literal, Protocol, TypeAlias
 from urllib.parse import urlsplit
@@ -32,6 +30,8 @@ from aiobc9x.aio.line.finishing import LAST_MOMENT_S, until_done
 from aiobc9x.aio.line.serial_server import Greeting, keep_alive
 from aiobc9x.errors import LinkLost, PortBusy, PortDenied, PortNotFound
 from aiobc9x.masking import shown_address
+from aiobc9x.patterns import lazy_pattern
+from aiobc9x.slotted import slotted
 
 CONNECT_LIMIT_S: Final = 10.0
 """Seconds for a serial server to accept the connection. Ours."""
@@ -54,9 +54,11 @@ _LATE: Final[set[asyncio.Task[None]]] = set()
 USB: Final = "usb:"
 """What begins an address that names a USB device, by whatever name the system gives it."""
 
-_USB: Final = re.compile(r"usb:(?P<vid>[0-9A-Fa-f]{4}):(?P<pid>[0-9A-Fa-f]{4})(?::(?P<serial>.+))?")
+_USB: Final = lazy_pattern(
+    r"usb:(?P<vid>[0-9A-Fa-f]{4}):(?P<pid>[0-9A-Fa-f]{4})(?::(?P<serial>.+))?"
+)
 
-_HOST_AND_PORT: Final = re.compile(r"(?:[\w.-]+|\[[0-9A-Fa-f:]+\]):[0-9]{1,5}")
+_HOST_AND_PORT: Final = lazy_pattern(r"(?:[\w.-]+|\[[0-9A-Fa-f:]+\]):[0-9]{1,5}")
 """``host:port`` without a scheme, a likely mistake: no system has devices with such names."""
 
 
@@ -89,7 +91,7 @@ beforehand: called with a protocol factory, awaited for the transport and the pr
 _NEEDED: Final = ("write", "is_closing", "close", "abort")
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class SerialSettings:
     """How a serial device is opened; the names are pyserial's.
 

@@ -15,6 +15,7 @@ import socket
 from typing import Any, Final
 
 from aiobc9x.errors import LinkLost, LinkTimeout, PortBusy
+from aiobc9x.patterns import lazy_pattern
 
 GREETING_BYTES: Final = 512
 """The first bytes in which text of the server is looked for."""
@@ -31,17 +32,17 @@ _UNACKNOWLEDGED_MS: Final = 1000 * (PROBE_IDLE_S + PROBE_GAP_S * PROBES)
 By itself, TCP would try for a quarter of an hour.
 """
 
-_LINES: Final = re.compile(rb"[\t -~]+")
-_OF_A_MODULE: Final = re.compile(
+_LINES: Final = lazy_pattern(rb"[\t -~]+")
+_OF_A_MODULE: Final = lazy_pattern(
     rb"AT(?:[+&EIQV]|$)|(?:OK|ERROR|RDY)$|[+*^]|F1: |[0-9]+$", re.IGNORECASE
 )
-_WORDS: Final = re.compile(rb".*[A-Za-z]{3}")
-_BUSY: Final = re.compile(
+_WORDS: Final = lazy_pattern(rb".*[A-Za-z]{3}")
+_BUSY: Final = lazy_pattern(
     r"\b(?:in use|being used|locked by|too many (?:connections|clients|users))\b"
     r"|\balready (?:open|opened|locked|taken)\b|\b(?:port|device|resource|line) (?:is )?busy\b",
     re.IGNORECASE,
 )
-_FAREWELL: Final = re.compile(rb"(?:you have been )?kicked off[a-z ,]{0,60}", re.IGNORECASE)
+_FAREWELL: Final = lazy_pattern(rb"(?:you have been )?kicked off[a-z ,]{0,60}", re.IGNORECASE)
 """What ser2net prints to a client when another client takes its place.
 
 Only this is quoted in an error, because other last bytes may be the payload of a connection.

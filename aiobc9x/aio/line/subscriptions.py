@@ -9,18 +9,18 @@ import asyncio
 import weakref
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, TypeAlias
 
 from aiobc9x.aio.line.home import HomeLoop
+from aiobc9x.slotted import slotted
 from aiobc9x.wire.urcs import Urc
 
 QUEUE_LENGTH: Final = 1000
 """Events that wait for a slow subscriber; beyond them it is told how many it missed."""
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Progress:
     """A stage of start-up or of :meth:`Modem.wait_ready` has begun or changed.
 
@@ -34,26 +34,26 @@ class Progress:
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Unknown:
     """A line that is no URC and belongs to no answer."""
 
     text: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class StepLost:
     """Answers no longer match their commands; all traffic waits until they match again."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class StepRegained:
     """Answers match their commands again, and traffic goes on."""
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Reset:
     """The module has restarted; every connection has failed.
 
@@ -66,7 +66,7 @@ class Reset:
     banner: str
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class LinkDown:
     """The port has gone, or was given up; every call in flight and every connection has failed.
 
@@ -78,12 +78,12 @@ class LinkDown:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class LinkUp:
     """The module is configured anew behind a :class:`LinkDown`, and in use again."""
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Recovering:
     """A rung of the ladder that brings a modem back; docs/reliability.md has all of them.
 
@@ -102,7 +102,7 @@ class Recovering:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Dropped:
     """The subscriber read too slowly, and has missed this many events."""
 

@@ -12,16 +12,17 @@ from typing import Final
 
 from aiobc9x.logs import Logs
 from aiobc9x.masking import masked_command, shown_line
+from aiobc9x.patterns import lazy_pattern
 
 _SHOWN_CHARACTERS: Final = 160
 
 # What announces a payload, at the beginning of a line, and what separates the two (§2.2.11).
-_HEADER: Final = re.compile(
+_HEADER: Final = lazy_pattern(
     rb"(?<![^\r\n])"
     rb"(\+QIRD: {0,8}([0-9]{1,4})(?:, {0,8}-?[0-9]+)?"
     rb"|\+QIURC: {0,8}\"recv\", {0,8}([0-5]), {0,8}([0-9]{1,4}))(?:\r?\n|,)"
 )
-_MAYBE_HEADER: Final = re.compile(rb"(?<![^\r\n])\+QI[^\r\n]{0,60}\r?\Z")
+_MAYBE_HEADER: Final = lazy_pattern(rb"(?<![^\r\n])\+QI[^\r\n]{0,60}\r?\Z")
 
 
 class DialogueWords:

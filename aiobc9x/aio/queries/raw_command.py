@@ -19,21 +19,22 @@ from aiobc9x.aio.queries.settings import check_lengths
 from aiobc9x.aio.sockets.lifetimes import SocketKeeper
 from aiobc9x.core.slots import SocketTable
 from aiobc9x.errors import quoted_command
+from aiobc9x.patterns import lazy_pattern
 from aiobc9x.spec import CTRL_Z, ESC
 from aiobc9x.wire.commands.base import Raw
 
-_SOCKET_COMMAND: Final = re.compile(
+_SOCKET_COMMAND: Final = lazy_pattern(
     r"(?:^AT|;)\s*\+(?P<name>QIOPEN|QICLOSE|QIRD|QISENDEX|QISEND)\s*=\s*(?P<first>\d+)\s*(?:,\s*(?P<second>\d+))?",
     re.IGNORECASE,
 )
-_DATA_MODE: Final = re.compile(
+_DATA_MODE: Final = lazy_pattern(
     r"AT\+(?P<name>QISEND|QISENDEX)\s*=\s*\d+\s*(?:,\s*(?P<length>\d{1,6})\s*)?", re.IGNORECASE
 )
-_QUOTED: Final = re.compile(r'"[^"]*"?')
-_BASIC: Final = re.compile(
+_QUOTED: Final = lazy_pattern(r'"[^"]*"?')
+_BASIC: Final = lazy_pattern(
     r"AT(?P<name>&?[A-Z])(?P<number>\d*)(?P<value>\?|=[^;]*)?(?P<more>.*)", re.IGNORECASE
 )
-_EXTENDED: Final = re.compile(r"AT\+(?P<name>[A-Z]+)=(?!\?)", re.IGNORECASE)
+_EXTENDED: Final = lazy_pattern(r"AT\+(?P<name>[A-Z]+)=(?!\?)", re.IGNORECASE)
 
 _COMPOUND: Final = "holds several commands, whose answers can't be told apart; send them one by one"
 _RESETS: Final = (

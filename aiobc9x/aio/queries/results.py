@@ -5,15 +5,14 @@ Layer: aio.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from aiobc9x.aio.arguments import check_seconds
+from aiobc9x.slotted import slotted
 from aiobc9x.spec import DataFormat, ViewMode
 from aiobc9x.wire.commands.power import NB_S1, EdrxSetting
 from aiobc9x.wire.signalling import edrx_seconds
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Resolution:
     """The addresses of a name (§2.2.10).
 
@@ -27,7 +26,7 @@ class Resolution:
     ttl_s: int
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class PingReply:
     """One request of a ping (§2.2.8).
 
@@ -50,7 +49,7 @@ class PingReply:
         return self.time_ms is None
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class PingReport:
     """A whole ping (§2.2.8).
 
@@ -76,7 +75,7 @@ class PingReport:
     avg_ms: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class ModuleSettings:
     """The settings of AT+QICFG (§2.2.11); ``None`` for one that the module doesn't tell.
 
@@ -96,7 +95,7 @@ class ModuleSettings:
     open_time: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Identity:
     """The names and numbers of the module and its SIM; ``None`` for one that it doesn't tell."""
 
@@ -108,7 +107,7 @@ class Identity:
     iccid: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Signal:
     """Strength and quality of reception (27.007); ``None`` where unknown.
 
@@ -126,7 +125,7 @@ class Signal:
     rsrq_db: float | None
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class PowerSaving:
     """The timers of PSM: how long a module listens after its last traffic, then it sleeps.
 
@@ -148,7 +147,7 @@ class PowerSaving:
         check_seconds("period_s", self.period_s)
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class PowerSavingStatus:
     """Power saving as requested from the network, and what it grants (27.007).
 

@@ -18,11 +18,12 @@ from typing import Final
 from aiobc9x.aio.line.driver import Driver
 from aiobc9x.aio.sockets.compare import LAST_WORDS_S, Examiner
 from aiobc9x.errors import ModemError, NetworkLost
+from aiobc9x.patterns import lazy_pattern
 from aiobc9x.wire.urcs import PacketEvent, PdpDeactivated, RadioState, Urc
 
 _FULL_FUNCTION: Final = 1  # 27.007, 8.2
 
-_ENDS_NETWORK: Final = re.compile(
+_ENDS_NETWORK: Final = lazy_pattern(
     r"AT\s*\+(?:CFUN\s*=\s*[04]|CGATT\s*=\s*0|CGACT\s*=\s*0|COPS\s*=\s*2)\b.*", re.IGNORECASE
 )
 

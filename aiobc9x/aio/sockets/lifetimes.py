@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from dataclasses import dataclass
 from typing import Final
 
 from aiobc9x.aio.line.driver import Driver
@@ -19,6 +18,7 @@ from aiobc9x.core.events import Lane
 from aiobc9x.core.session import Session
 from aiobc9x.core.slots import Slot, SlotState
 from aiobc9x.errors import CommandError, LinkLost, LinkTimeout, ModemError, NoFreeSocket
+from aiobc9x.slotted import slotted
 from aiobc9x.spec import (
     LOCAL_PORT_QUARANTINE_S,
     AccessMode,
@@ -38,7 +38,7 @@ ENDING: Final = frozenset({SocketState.CLOSING, SocketState.REMOTE_CLOSING})
 """States of a socket that was connected, and whose peer has closed (N8)."""
 
 
-@dataclass(slots=True, eq=False)
+@slotted(eq=False)
 class _Close:
     """A close under way.
 

@@ -7,7 +7,7 @@ connect ID, whatever becomes of its caller.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from aiobc9x.aio.line.resting import rest
@@ -24,6 +24,7 @@ from aiobc9x.errors import (
     ModuleReset,
     connect_error,
 )
+from aiobc9x.slotted import slotted
 from aiobc9x.spec import (
     DOMAIN_NAME_MAX_BYTES,
     NAME_RESOLUTION_S,
@@ -52,7 +53,7 @@ _SHORT_NAME: Final = Host.read("name")
 _BUSY: Final = {Err.BLOCKED, Err.BUSY, Err.DNS_BUSY}
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class OpenRequest:
     """What to open (§2.2.1).
 

@@ -6,9 +6,8 @@ the note itself.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any, Final, Literal
 
 from aiobc9x.cli.characterizing.measurements import (
@@ -25,6 +24,8 @@ from aiobc9x.cli.characterizing.measurements import (
     Writes,
 )
 from aiobc9x.core.profile import ModuleProfile
+from aiobc9x.patterns import lazy_pattern
+from aiobc9x.slotted import slotted
 from aiobc9x.spec import CONNECT_IDS, SEND_MAX_BYTES
 
 Verdict = Literal["confirmed", "broken", "open"]
@@ -33,11 +34,11 @@ _ANSWER_MS: Final = 300
 _CLOSE_MS: Final = 10_000
 _CLEARLY_LESS: Final = 0.7
 
-_PROMPT: Final = re.compile(r"(?:\\r|\\n)*> ?(?:\\r\\n)?")
+_PROMPT: Final = lazy_pattern(r"(?:\\r|\\n)*> ?(?:\\r\\n)?")
 _ORDERS: Final = {"OK, SEND OK", "SEND OK, OK", "SEND OK"}
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Assumption:
     """What a module does about one assumption.
 
@@ -53,7 +54,7 @@ class Assumption:
     text: str
 
 
-@dataclass(slots=True)
+@slotted()
 class Measured:
     """Everything that was measured; ``None`` for what could not be.
 

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final, NamedTuple, TypeVar
 
 from aiobc9x.aio.line.link import Link, SerialSettings, open_link_apart
@@ -19,6 +19,7 @@ from aiobc9x.cli.opening import Port
 from aiobc9x.core.exchange import is_final
 from aiobc9x.errors import LinkLost, LinkTimeout, ModemError, ModuleReset
 from aiobc9x.logs import Logs
+from aiobc9x.slotted import slotted
 from aiobc9x.spec import CONNECT_IDS, ESC
 from aiobc9x.trace.recording import Recorder
 from aiobc9x.wire.framer import Framer
@@ -61,7 +62,7 @@ class SaidUrc(NamedTuple):
     urc: Urc
 
 
-@dataclass(slots=True)
+@slotted()
 class Response:
     """What a command has come to.
 

@@ -6,13 +6,13 @@ Layer: cli.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Final
 
 from aiobc9x.cli.characterizing.conversation import ANSWER_S, Conversation
 from aiobc9x.core.exchange import is_final
 from aiobc9x.core.sending import SendForm
 from aiobc9x.errors import ConnectFailed, LinkTimeout
+from aiobc9x.slotted import slotted
 from aiobc9x.spec import READ_MAX_BYTES, AccessMode
 from aiobc9x.wire.frames import Line
 from aiobc9x.wire.urcs import OpenResult, Received, SendFail, SendOk
@@ -32,7 +32,7 @@ def pattern(size: int) -> bytes:
     return text[:size].encode("ascii")
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Peer:
     """An echo server, by TCP and by UDP."""
 
@@ -40,7 +40,7 @@ class Peer:
     port: int
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class SendOutcome:
     """What a send has come to.
 

@@ -6,13 +6,14 @@ Layer: cli. Each function leaves the sockets that it was given in order, and clo
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from statistics import median
 from typing import Final, Literal
 
 from aiobc9x.cli.characterizing.conversation import Conversation
 from aiobc9x.cli.characterizing.echoing import EchoSocket, Peer, SendOutcome, pattern
 from aiobc9x.core.sending import SendForm
+from aiobc9x.slotted import slotted
 from aiobc9x.spec import CONNECT_IDS, READ_MAX_BYTES, SEND_MAX_BYTES, AccessMode
 from aiobc9x.wire.frames import Payload
 from aiobc9x.wire.urcs import BufferFull, OpenResult, Received, SendFail, SendOk
@@ -41,7 +42,7 @@ _FILL_MORE: Final = 4
 _WRITE_GAP_S: Final = 0.1
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Latency:
     """How long the module takes to answer AT, and how soon it hears the next command.
 
@@ -87,7 +88,7 @@ async def _all_heard(talk: Conversation) -> bool:
     return True
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class SendForms:
     """Which forms of a send the module takes, and up to which length.
 
@@ -203,7 +204,7 @@ async def _is_taken(echo: EchoSocket, size: int, form: SendForm, patience: float
     return first or await echo.comes_back(data, form, patience)
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class LineRate:
     """How fast the line is.
 
@@ -246,7 +247,7 @@ async def line_rate(echo: EchoSocket, forms: SendForms, baudrate: int) -> LineRa
     return LineRate(rate, baudrate // 10)
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Pushes:
     """What stands around pushed data.
 
@@ -314,7 +315,7 @@ def _behind_header(talk: Conversation) -> bytes:
     return bytes(talk.raw).partition(b'"recv",1')[2]
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Announcements:
     """When ``"recv"`` comes.
 
@@ -402,7 +403,7 @@ async def _swallowed(echo: EchoSocket, form: SendForm, forms: SendForms) -> bool
     return False if heard == _SWALLOW_TRIES else None
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Outstanding:
     """Whether a send may begin before ``SEND OK`` of the one before.
 
@@ -461,7 +462,7 @@ async def _both_taken(
     return None
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Overflow:
     """What becomes of data for which there is no room.
 
@@ -517,7 +518,7 @@ async def overflow(echo: EchoSocket, forms: SendForms) -> Overflow:
     return Overflow(full_at, sent, lost)
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Datagrams:
     """How a datagram is read in two parts.
 
@@ -556,7 +557,7 @@ async def datagrams(talk: Conversation, peer: Peer, forms: SendForms) -> Datagra
     return Datagrams(b"".join(parts) == data, remaining, len(data) - len(parts[0]))
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Opens:
     """How many opens may be under way at once.
 
@@ -595,7 +596,7 @@ async def opens(talk: Conversation, peer: Peer) -> Opens:
     return Opens(begun, connected)
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Closes:
     """How long sockets take to close.
 
@@ -621,7 +622,7 @@ def closes(talk: Conversation) -> Closes:
     return Closes(len(talk.close_times), middle, worst, talk.close_times.count(None))
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Writes:
     """How the module takes settings that it keeps without power.
 

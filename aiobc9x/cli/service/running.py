@@ -11,7 +11,6 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +24,7 @@ from aiobc9x.errors import ModemError
 from aiobc9x.logs import Log, Logs
 from aiobc9x.modem import Modem
 from aiobc9x.pool import ModemPool
+from aiobc9x.slotted import slotted
 
 _TICK_S: Final = 1.0
 _ASK_S: Final = 5.0
@@ -36,7 +36,7 @@ _ALIVE_S: Final = 10.0
 _STATE_EVERY_S: Final = 10.0
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Plan:
     """What the proxy is to do.
 

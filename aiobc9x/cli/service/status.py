@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ from aiobc9x.adapters.proxy.api import ProxyServer
 from aiobc9x.adapters.watching import Noted, Sample, Watch
 from aiobc9x.aio.reconnecting import ModemState
 from aiobc9x.core.statistics import Statistics
+from aiobc9x.slotted import slotted
 from aiobc9x.spec import CONNECT_IDS
 
 REGISTRATION: Final = {
@@ -28,7 +29,7 @@ REGISTRATION: Final = {
 """What <stat> of CEREG means (27.007)."""
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class ModemStatus:
     """One modem.
 
@@ -70,7 +71,7 @@ class ModemStatus:
         return ", ".join(parts)
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Status:
     """The service at one time.
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import ClassVar, Final, Generic, NamedTuple, TypeAlias, TypeVar
 
 from aiobc9x import spec
 from aiobc9x.errors import UnexpectedAnswer
+from aiobc9x.patterns import lazy_pattern
+from aiobc9x.slotted import slotted
 from aiobc9x.spec import AccessMode
 from aiobc9x.wire.params import ascii_text, command_line, raw_line
 from aiobc9x.wire.signalling import is_notice
@@ -41,8 +43,8 @@ __all__ = [
 T_co = TypeVar("T_co", covariant=True)
 
 # Letters in either case, and spaces after AT, because people write raw lines by hand.
-_NAME: Final = re.compile(r"[Aa][Tt]\s*(&?[A-Za-z]|[+*^#$%][A-Za-z][A-Za-z0-9_]*)")
-_TEST_NAME: Final = re.compile(r"[A-Z][A-Z0-9]*")
+_NAME: Final = lazy_pattern(r"[Aa][Tt]\s*(&?[A-Za-z]|[+*^#$%][A-Za-z][A-Za-z0-9_]*)")
+_TEST_NAME: Final = lazy_pattern(r"[A-Z][A-Z0-9]*")
 _SIGNS: Final = (b"+", b"*", b"^", b"#", b"$", b"%")
 # The UART floats while a module wakes up; drivers of relatives saw these bytes then (F4).
 _NOISE: Final = b"\x00\xff"
@@ -75,21 +77,21 @@ _OTHER_PREFIXES: Final[dict[str, frozenset[str]]] = {
 """Prefixes that the answer of a command may have besides the command's own name (F11)."""
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class ReceiveHex:
     """From ``OK`` on, received payloads are hex digits, or raw bytes again (§2.2.11)."""
 
     on: bool
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class ShowLength:
     """From ``OK`` on, headers carry the optional lengths, or no longer do (§2.2.11)."""
 
     on: bool
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class SwitchMode:
     """From ``OK`` on, the data of a socket arrive in the other access mode (§2.2.7)."""
 
@@ -97,7 +99,7 @@ class SwitchMode:
     access_mode: AccessMode
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class OpenSocket:
     """From when the command is written, a socket may deliver data in this access mode (§2.2.1).
 
@@ -109,14 +111,14 @@ class OpenSocket:
     access_mode: AccessMode
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class CloseSocket:
     """From ``CLOSE OK`` on, no more data of a socket arrive (§2.2.2)."""
 
     connect_id: int
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class EchoLines:
     """From ``OK`` on, the module echoes command lines, or no longer does."""
 
@@ -152,7 +154,7 @@ SEND: Final = Meaning(is_send=True)
 READ: Final = Meaning(is_read=True)
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Command(ABC, Generic[T_co]):
     """One AT command: how it is written, and how its answer is read.
 
@@ -235,7 +237,7 @@ class Command(ABC, Generic[T_co]):
         return line[len(self.prefix) :].strip()
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Order(Command[None]):
     """A command whose answer is the final result alone."""
 
@@ -257,7 +259,7 @@ def _explained(name: str) -> bool:
     return name.startswith(("+QI", "+QPING", "+QNTP"))
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class TestForm(Command[tuple[str, ...]]):
     """``AT+<name>=?``: what the module supports (§2.1.2).
 
@@ -291,23 +293,23 @@ class TestForm(Command[tuple[str, ...]]):
 
 # What a raw line changes, in the spellings that a module accepts: any case, and spaces. Only
 # complete commands match, because the module refuses the others (§2.2.7, §2.2.11).
-_DATA_FORMAT: Final = re.compile(
+_DATA_FORMAT: Final = lazy_pattern(
     r'AT\+QICFG\s*=\s*"dataformat"\s*,\s*[01]\s*,\s*([01])\s*', re.IGNORECASE
 )
-_SHOW_LENGTH: Final = re.compile(r'AT\+QICFG\s*=\s*"showlength"\s*,\s*([01])\s*', re.IGNORECASE)
-_VIEW_MODE: Final = re.compile(r'AT\+QICFG\s*=\s*"viewmode"\s*,\s*[01]\s*', re.IGNORECASE)
-_SWITCH: Final = re.compile(r"AT\+QISWTMD\s*=\s*([0-5])\s*,\s*([01])\s*", re.IGNORECASE)
+_SHOW_LENGTH: Final = lazy_pattern(r'AT\+QICFG\s*=\s*"showlength"\s*,\s*([01])\s*', re.IGNORECASE)
+_VIEW_MODE: Final = lazy_pattern(r'AT\+QICFG\s*=\s*"viewmode"\s*,\s*[01]\s*', re.IGNORECASE)
+_SWITCH: Final = lazy_pattern(r"AT\+QISWTMD\s*=\s*([0-5])\s*,\s*([01])\s*", re.IGNORECASE)
 # The access mode must be there: an omitted one is that of the last user (N2).
-_OPEN: Final = re.compile(
+_OPEN: Final = lazy_pattern(
     r'AT\+QIOPEN\s*=\s*\d\s*,\s*([0-5])\s*,\s*"[^"]*"\s*,\s*"[^"]*"\s*,\s*\d+\s*,\s*\d*\s*,'
     r"\s*([01])\s*(?:,\s*[01]?\s*)?",
     re.IGNORECASE,
 )
-_CLOSE: Final = re.compile(r"AT\+QICLOSE\s*=\s*([0-5])\s*", re.IGNORECASE)
+_CLOSE: Final = lazy_pattern(r"AT\+QICLOSE\s*=\s*([0-5])\s*", re.IGNORECASE)
 # ATE without a digit is ATE0 (V.250).
-_ECHO: Final = re.compile(r"ATE([01]?)\s*", re.IGNORECASE)
-_SEND: Final = re.compile(r"AT\+QISEND(?:EX)?\s*=\s*\d", re.IGNORECASE)
-_READ: Final = re.compile(r"AT\+QIRD\s*=\s*\d", re.IGNORECASE)
+_ECHO: Final = lazy_pattern(r"ATE([01]?)\s*", re.IGNORECASE)
+_SEND: Final = lazy_pattern(r"AT\+QISEND(?:EX)?\s*=\s*\d", re.IGNORECASE)
+_READ: Final = lazy_pattern(r"AT\+QIRD\s*=\s*\d", re.IGNORECASE)
 
 
 def _effect_of(line: str) -> Effect | None:
@@ -340,7 +342,7 @@ def _meaning_of(line: str) -> Meaning:
     return Meaning(effect, writes_nvram=stored) if effect or stored else PLAIN
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Raw(Command[list[str]]):
     """Any other AT command, as its caller wrote it.
 

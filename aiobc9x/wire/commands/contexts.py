@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import ClassVar, Final
 
 from aiobc9x.masking import masked_command
+from aiobc9x.slotted import slotted
 from aiobc9x.wire.commands.module import NetworkCommand, NetworkOrder
 from aiobc9x.wire.params import (
     ascii_text,
@@ -32,7 +33,7 @@ _APN_MAX_BYTES: Final = 100
 _LOGIN_MAX_BYTES: Final = 64  # what relatives' manuals give
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Context:
     """A PDP context as it is defined: the settings of one data connection to the network."""
 
@@ -42,7 +43,7 @@ class Context:
     address: str
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Cgdcont(NetworkCommand[tuple[Context, ...]]):
     """Ask for the defined contexts, or define one.
 
@@ -87,7 +88,7 @@ class AuthProtocol(enum.IntEnum):
     CHAP = 2
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class _Login(NetworkOrder):
     """A command with a user and a password, which are shown nowhere."""
 
@@ -97,7 +98,7 @@ class _Login(NetworkOrder):
         return masked_command(ascii_text(self._line[:-1]))
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Cgauth(_Login):
     """Set the user and the password of a context, or none (27.007, 10.1.31)."""
 
@@ -116,7 +117,7 @@ class Cgauth(_Login):
         )
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Qcgdefcont(_Login):
     """Define the context that the attachment brings, with user and password (vendor).
 
@@ -144,7 +145,7 @@ def _secret(argument: str, text: str | None) -> str | None:
     return '""' if not text else quoted(argument, text, _LOGIN_MAX_BYTES, secret=True)
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Cgerep(NetworkOrder):
     """Switch the URC ``+CGEV``, which tells of contexts and the attachment."""
 

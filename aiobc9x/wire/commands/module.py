@@ -10,11 +10,11 @@ refuse any of them.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar, Final
 
+from aiobc9x.patterns import lazy_pattern
+from aiobc9x.slotted import slotted
 from aiobc9x.wire.commands.base import Command, EchoLines, Meaning, T_co, is_stray
 from aiobc9x.wire.params import (
     ascii_text,
@@ -53,10 +53,10 @@ SIM_ANSWER_S: Final = 5.0
 """For commands that wait for the SIM: a public log has AT+CPIN? answered after 4 s (F51)."""
 
 # An IMSI has 6 to 15 digits, an IMEI 15, an ICCID 19 or 20 and perhaps a hex filler after them.
-_DIGITS: Final = re.compile(rb"[0-9]{6,22}[0-9A-Fa-f]?")
+_DIGITS: Final = lazy_pattern(rb"[0-9]{6,22}[0-9A-Fa-f]?")
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class NetworkCommand(Command[T_co]):
     """A command that is not in the note, so AT+QIGETERROR does not explain its failure.
 
@@ -81,7 +81,7 @@ class NetworkCommand(Command[T_co]):
         return False
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class NetworkOrder(NetworkCommand[None]):
     """A command that is not in the note and whose answer is the final result alone."""
 
@@ -93,7 +93,7 @@ class NetworkOrder(NetworkCommand[None]):
         """Give nothing."""
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class At(NetworkOrder):
     """Ask for an ``OK``, to see that the module listens."""
 
@@ -101,7 +101,7 @@ class At(NetworkOrder):
         return command_line("")
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Echo(NetworkOrder):
     """Switch the echo of commands."""
 
@@ -116,7 +116,7 @@ class Echo(NetworkOrder):
         return command_line("E1" if self.on else "E0")
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Results(NetworkOrder):
     """Switch final results on, which an earlier program may have switched off by ATQ1 (F46)."""
 
@@ -124,7 +124,7 @@ class Results(NetworkOrder):
         return command_line("Q0")
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Verbose(NetworkOrder):
     """Switch to results in words: the framer can't read the numbers of ATV0 (F46)."""
 
@@ -132,7 +132,7 @@ class Verbose(NetworkOrder):
         return command_line("V1")
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Cmee(NetworkOrder):
     """Choose ``ERROR`` (0), ``+CME ERROR`` with a number (1) or with words (2)."""
 
@@ -142,7 +142,7 @@ class Cmee(NetworkOrder):
         return command_line("+CMEE", n=integer("n", self.n, range(3)))
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class _Text(NetworkCommand[str]):
     """A command whose answer is one line of text, with or without a prefix (F11)."""
 
@@ -164,7 +164,7 @@ def _is_plain(text: bytes) -> bool:
     return not text.startswith((b"+", b"*", b"^", b"$", b"#", b"%")) and not is_stray(text)
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Identify(NetworkCommand[tuple[str, ...]]):
     """Ask for the maker, the model and the firmware, a line each."""
 
@@ -180,7 +180,7 @@ class Identify(NetworkCommand[tuple[str, ...]]):
         return tuple(ascii_text(line.strip()) for line in lines)
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Cgmi(_Text):
     """Ask for the manufacturer."""
 
@@ -190,7 +190,7 @@ class Cgmi(_Text):
         return command_line("+CGMI")
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Cgmm(_Text):
     """Ask for the model."""
 
@@ -200,7 +200,7 @@ class Cgmm(_Text):
         return command_line("+CGMM")
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Cgmr(_Text):
     """Ask for the firmware revision."""
 
@@ -210,7 +210,7 @@ class Cgmr(_Text):
         return command_line("+CGMR")
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class _Digits(_Text):
     """A command whose answer is a long number, with or without a prefix (F11)."""
 
@@ -219,7 +219,7 @@ class _Digits(_Text):
         return text.startswith(self.prefix) or _DIGITS.fullmatch(text.strip()) is not None
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Cgsn(_Digits):
     """Ask for the IMEI."""
 
@@ -230,7 +230,7 @@ class Cgsn(_Digits):
         return command_line("+CGSN", snt="1")
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Cimi(_Digits):
     """Ask for the IMSI of the SIM."""
 
@@ -241,7 +241,7 @@ class Cimi(_Digits):
         return command_line("+CIMI")
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Qccid(_Digits):
     """Ask for the ICCID of the SIM."""
 
@@ -252,7 +252,7 @@ class Qccid(_Digits):
         return command_line("+QCCID")
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Cclk(NetworkCommand[str]):
     """Ask for the module's clock."""
 
@@ -270,7 +270,7 @@ class Cclk(NetworkCommand[str]):
         raise self._unexpected(lines, "no time")
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Ipr(NetworkCommand[int]):
     """Ask for the baud rate, or set it; 0 lets the module detect it."""
 
@@ -295,7 +295,7 @@ class Ipr(NetworkCommand[int]):
         raise self._unexpected(lines, "no baud rate")
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Cscon(NetworkOrder):
     """Switch the URC ``+CSCON``."""
 
@@ -305,7 +305,7 @@ class Cscon(NetworkOrder):
         return command_line("+CSCON", n=integer("n", self.n, _SWITCH))
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Qnbiotevent(NetworkOrder):
     """Switch the URC ``+QNBIOTEVENT``; ``event`` 1 is sleep."""
 
@@ -321,7 +321,7 @@ class Qnbiotevent(NetworkOrder):
         )
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Qatwakeup(NetworkOrder):
     """Switch the URC ``+QATWAKEUP``."""
 

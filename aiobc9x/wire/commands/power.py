@@ -8,9 +8,9 @@ AT+QSCLK and AT+QRELLOCK are the vendor's; the module may refuse them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar, Final
 
+from aiobc9x.slotted import slotted
 from aiobc9x.wire.commands.module import NetworkCommand, NetworkOrder
 from aiobc9x.wire.params import (
     command_line,
@@ -38,7 +38,7 @@ NB_S1: Final = 5
 """``<AcT-type>`` of NB-IoT in AT+CEDRXS (27.007, 7.40)."""
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Qsclk(NetworkOrder):
     """Forbid sleep (0), allow deep sleep (1) or light sleep (2)."""
 
@@ -48,7 +48,7 @@ class Qsclk(NetworkOrder):
         return command_line("+QSCLK", n=integer("n", self.n, range(3)))
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Qrellock(NetworkOrder):
     """Let the module sleep now; it stays awake for ten seconds after a command else."""
 
@@ -56,7 +56,7 @@ class Qrellock(NetworkOrder):
         return command_line("+QRELLOCK")
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class PsmSetting:
     """Whether the module may enter power saving mode (PSM), and the timers it requests.
 
@@ -69,7 +69,7 @@ class PsmSetting:
     active_time_s: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Cpsms(NetworkCommand[PsmSetting]):
     """Ask for the power saving settings, or write them.
 
@@ -135,7 +135,7 @@ def _power_saving(mode: int, tau: bytes, active: bytes) -> PsmSetting:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class EdrxSetting:
     """A requested eDRX cycle, which is how often a sleeping module listens to the network.
 
@@ -147,7 +147,7 @@ class EdrxSetting:
     value: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Cedrxs(NetworkCommand[tuple[EdrxSetting, ...]]):
     """Ask for the requested eDRX cycles, or request one; mode 0 switches eDRX off."""
 
@@ -182,7 +182,7 @@ class Cedrxs(NetworkCommand[tuple[EdrxSetting, ...]]):
         return tuple(rows)
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class EdrxGrant:
     """An eDRX cycle as it was asked for and as the network grants it: four bits of 24.008."""
 
@@ -191,7 +191,7 @@ class EdrxGrant:
     granted: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Cedrxrdp(NetworkCommand[EdrxGrant]):
     """Ask for the eDRX cycle that is in force; technology 0 has none."""
 

@@ -11,9 +11,10 @@ written, or empty.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import ClassVar, Final
 
+from aiobc9x.slotted import slotted
 from aiobc9x.wire.commands.contexts import (
     AuthProtocol,
     Cgauth,
@@ -128,7 +129,7 @@ _UNSPECIFIED: Final = ("0.0.0.0", "::")
 _UNKNOWN_STAT: Final = 4
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Cfun(NetworkCommand[int]):
     """Ask whether the radio is on, or switch it: 0 off, 1 on, 4 flight mode."""
 
@@ -163,7 +164,7 @@ class Cfun(NetworkCommand[int]):
         return values[-1]
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class _RegistrationCommand(NetworkCommand[RegistrationStatus]):
     """Ask for the registration, or choose how much its URC tells (0 switches the URC off)."""
 
@@ -195,28 +196,28 @@ class _RegistrationCommand(NetworkCommand[RegistrationStatus]):
         raise self._unexpected(lines, "no status")
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Cereg(_RegistrationCommand):
     """Registration in NB-IoT and LTE."""
 
     prefix: ClassVar[bytes] = b"+CEREG:"
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Cgreg(_RegistrationCommand):
     """Registration in GPRS."""
 
     prefix: ClassVar[bytes] = b"+CGREG:"
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Creg(_RegistrationCommand):
     """Registration in GSM."""
 
     prefix: ClassVar[bytes] = b"+CREG:"
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Operator:
     """How the module chooses a network, and the network it has chosen; ``act`` 9 is NB-IoT."""
 
@@ -226,7 +227,7 @@ class Operator:
     act: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Cops(NetworkCommand[Operator]):
     """Ask for the operator."""
 
@@ -247,7 +248,7 @@ class Cops(NetworkCommand[Operator]):
         return Operator(None, None, None, None)
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class SignalQuality:
     """Received power in dBm, and the class of the bit error rate, 0–7; ``None`` is unknown."""
 
@@ -255,7 +256,7 @@ class SignalQuality:
     ber: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Csq(NetworkCommand[SignalQuality]):
     """Ask for the signal."""
 
@@ -271,7 +272,7 @@ class Csq(NetworkCommand[SignalQuality]):
         return SignalQuality(None if rssi is None else 2 * rssi - 113, ber)
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class ExtendedSignal:
     """Signal measures of GSM, UMTS and LTE; ``None`` is unknown or not applicable.
 
@@ -286,7 +287,7 @@ class ExtendedSignal:
     rsrp_dbm: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Cesq(NetworkCommand[ExtendedSignal]):
     """Ask for the signal in detail."""
 
@@ -330,7 +331,7 @@ def _measures(answers: Iterable[bytes], largest: Sequence[int]) -> list[int | No
     return [None] * len(largest)
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Cgatt(NetworkCommand[bool]):
     """Ask whether the module is attached, attach it (1) or detach it (0)."""
 
@@ -356,7 +357,7 @@ class Cgatt(NetworkCommand[bool]):
         raise self._unexpected(lines, "no state")
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Cgact(NetworkCommand[dict[int, bool]]):
     """Ask which contexts are active, activate one (1) or deactivate it (0)."""
 
@@ -388,7 +389,7 @@ class Cgact(NetworkCommand[dict[int, bool]]):
         return found
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Cgpaddr(NetworkCommand[tuple[tuple[int, tuple[str, ...]], ...]]):
     """Ask for the addresses of all contexts, or of one."""
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import ClassVar, Final
 
+from aiobc9x.slotted import slotted
 from aiobc9x.wire.commands.module import SIM_ANSWER_S, NetworkCommand
 from aiobc9x.wire.params import command_line, number_or_none, split_params, unquote
 
@@ -18,7 +19,7 @@ __all__ = ["Cpin", "Cpinr", "Qpinc", "SimTries"]
 _CARD: Final = "SC"  # the SIM's own lock, among those of AT+QPINC
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Cpin(NetworkCommand[str]):
     """Ask what the SIM waits for, give the PIN, or with ``new_pin`` the PUK.
 
@@ -67,7 +68,7 @@ def _digits(argument: str, text: str, least: int) -> str:
     return f'"{text}"'
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class SimTries:
     """How many PINs and PUKs the SIM still takes; ``None`` is unknown."""
 
@@ -75,7 +76,7 @@ class SimTries:
     puk: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Cpinr(NetworkCommand[SimTries]):
     """Ask how many tries are left (27.007, 8.65)."""
 
@@ -94,7 +95,7 @@ class Cpinr(NetworkCommand[SimTries]):
         return SimTries(left.get("SIM PIN"), left.get("SIM PUK"))
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Qpinc(NetworkCommand[SimTries]):
     """Ask how many tries are left, where the module lacks AT+CPINR (vendor)."""
 

@@ -11,12 +11,13 @@ outside the note's ranges.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import ClassVar, Final
 
 from aiobc9x import spec
+from aiobc9x.patterns import lazy_pattern
+from aiobc9x.slotted import slotted
 from aiobc9x.spec import AccessMode, ConfigKey, QueryType, ServiceType, SocketState
 from aiobc9x.wire.commands.base import (
     PLAIN,
@@ -70,10 +71,10 @@ __all__ = [
 
 _SWITCH: Final = range(2)
 # "*" and not \s*: a CR inside the line shows that bytes got lost, so it is no empty read (F5).
-_READ_EMPTY: Final = re.compile(rb"\+QIRD: *0(?:, *-?[0-9]*)? *")
+_READ_EMPTY: Final = lazy_pattern(rb"\+QIRD: *0(?:, *-?[0-9]*)? *")
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Qiopen(Order):
     """Open a socket (§2.2.1); the result comes as ``+QIOPEN``.
 
@@ -141,7 +142,7 @@ def _openable(value: str) -> ServiceType:
         ) from None
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Qiclose(Order):
     """Close a socket (§2.2.2); ``CLOSE OK`` comes after the final result."""
 
@@ -157,7 +158,7 @@ class Qiclose(Order):
         return command_line("+QICLOSE", connect_id=connect_id)
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class SocketStatus:
     """One row of AT+QISTATE (§2.2.3).
 
@@ -174,7 +175,7 @@ class SocketStatus:
     access_mode: AccessMode | int
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Qistate(Command[tuple[SocketStatus, ...]]):
     """Ask for the state of all sockets, of one context's, or of one (§2.2.3)."""
 
@@ -230,7 +231,7 @@ def _socket_status(fields: Sequence[bytes]) -> SocketStatus | None:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Qisend(Order):
     """Send bytes as they are (§2.2.4); ``SEND OK`` or ``SEND FAIL`` comes later.
 
@@ -265,7 +266,7 @@ class Qisend(Order):
         return self.data is None
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Qisendex(Order):
     """Send bytes as hex digits (§2.2.5); ``SEND OK`` or ``SEND FAIL`` comes later.
 
@@ -310,7 +311,7 @@ def _send_line(
     return f"AT{name}={connect},{size},{text}\r".encode("ascii")
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Qird(Command[int]):
     """Read received data (§2.2.6).
 
@@ -352,7 +353,7 @@ class Qird(Command[int]):
         return 0
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Qiswtmd(Order):
     """Switch how received data reach the host (§2.2.7)."""
 
@@ -373,7 +374,7 @@ class Qiswtmd(Order):
         )
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Qping(Order):
     """Ping a host (§2.2.8); the results come as ``+QPING``.
 
@@ -398,7 +399,7 @@ class Qping(Order):
         )
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Qntp(Order):
     """Ask a time server (§2.2.9); the result comes as ``+QNTP``.
 
@@ -421,7 +422,7 @@ class Qntp(Order):
         )
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Qidnsgip(Order):
     """Look a name up (§2.2.10); the addresses come as ``"dnsgip"``."""
 
@@ -446,7 +447,7 @@ _CONFIG_VALUES: Final[dict[ConfigKey, tuple[range, ...]]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Qicfg(Command[tuple[int, ...]]):
     """Read or set one option (§2.2.11); without a value it is read.
 
@@ -504,7 +505,7 @@ class Qicfg(Command[tuple[int, ...]]):
         return ()
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Qigeterror(Command[tuple[int, str]]):
     """Ask why the last TCP/IP command failed (§2.2.12)."""
 
@@ -524,7 +525,7 @@ class Qigeterror(Command[tuple[int, str]]):
         raise self._unexpected(lines, "no error code")
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Qidnscfg(Command[tuple[str, ...]]):
     """Read or set the DNS servers (§2.2.13); without addresses, read them.
 
