@@ -19,6 +19,7 @@ def main() -> int:
     there would show a traceback of whichever is being loaded, so that until they are, and
     once all is done, the signal ends the process as it is.
     """
+    _fill_in_streams()
     is_ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if is_ours:  # not of a shell that starts it in the background, which ignores the signal
         signal.signal(signal.SIGINT, _leave)
@@ -37,6 +38,18 @@ def main() -> int:
     if is_ours:
         signal.signal(signal.SIGINT, _leave)
     return code
+
+
+def _fill_in_streams() -> None:
+    """Put something in the place of standard streams that are closed, as under some daemons.
+
+    Python has ``None`` for them, which fails at the first look. And the next file that is opened
+    would get their number, be it the device: what is meant for stdout would go to the module.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            # Stays open until the end: the lowest number that is free is the stream's own.
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115
 
 
 def _without_extra() -> int:

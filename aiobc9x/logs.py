@@ -20,7 +20,7 @@ from typing import Any, Final, TypedDict, Unpack
 from aiobc9x.errors import CommandError
 from aiobc9x.masking import masked_command, shown_address
 
-__all__ = ["LAYERS", "Facts", "LastResort", "Log", "Logs"]
+__all__ = ["LAYERS", "Facts", "LastResort", "Log", "Logs", "OneLine"]
 
 LAYERS: Final = ("wire", "core", "aio", "adapters", "pool", "trace", "sim", "cli")
 """The layers that have a logger, ``aiobc9x.wire`` and so on."""
@@ -176,6 +176,18 @@ class Logs:
         self.wire, self.core, self.aio = (Log(layer, self) for layer in ("wire", "core", "aio"))
 
 
+class OneLine(logging.Formatter):
+    """Word a record in one line: who says it, about which modem, and what."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        text = record.getMessage().removeprefix("! ").removeprefix("= ")
+        if record.exc_info and (exc := record.exc_info[1]) is not None:
+            text = f"{text}: {type(exc).__name__}: {exc}"
+        text, modem = " ".join(text.split()), getattr(record, "modem", "")
+        return f"aiobc9x: {text}" if not modem or modem in text else f"aiobc9x: {modem}: {text}"
+
+
 class LastResort(logging.Handler):
     """Write a warning as one line to stderr, if nobody has set up any logging.
 
@@ -184,12 +196,16 @@ class LastResort(logging.Handler):
     and so does ``logging.lastResort = None``.
     """
 
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.setFormatter(OneLine())
+
     def emit(self, record: logging.LogRecord) -> None:
         """Write the line."""
         if logging.lastResort is None or sys.stderr is None or self._is_handled(record.name):
             return
         try:
-            sys.stderr.write(f"{_line_of(record)}\n")
+            sys.stderr.write(f"{self.format(record)}\n")
         except Exception:  # as every handler of logging does, whose errors are no program's
             self.handleError(record)
 
@@ -203,15 +219,6 @@ class LastResort(logging.Handler):
         return False
 
 
-def _line_of(record: logging.LogRecord) -> str:
-    text = record.getMessage().removeprefix("! ").removeprefix("= ")
-    if record.exc_info and (exc := record.exc_info[1]) is not None:
-        text = f"{text}: {type(exc).__name__}: {exc}"
-    text = " ".join(text.split())
-    modem = getattr(record, "modem", "")
-    return f"aiobc9x: {text}" if not modem or modem in text else f"aiobc9x: {modem}: {text}"
-
-
 _ROOT: Final = logging.getLogger("aiobc9x")
 if not any(isinstance(handler, LastResort) for handler in _ROOT.handlers):  # as after a reload
-    _ROOT.addHandler(LastResort(logging.WARNING))
+    _ROOT.addHandler(LastResort())

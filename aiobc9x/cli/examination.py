@@ -192,6 +192,8 @@ class Examination:
         if not os.access(device, os.R_OK | os.W_OK):
             group = group_of(device)
             advice = f"sudo usermod -aG {group} {user_name()}, then log in again"
+            if group == "root" or not _is_for_group(device):  # which nobody should be put into
+                advice = 'have udev give it to a group: GROUP="dialout", MODE="0660" in its rule'
             self._bad("access", f"this user may not open {device}: its group is {group}", advice)
 
     async def _open(self) -> Modem:
@@ -380,6 +382,11 @@ def is_address(host: str) -> bool:
     with contextlib.suppress(ValueError):
         return bool(ipaddress.ip_address(host))
     return False
+
+
+def _is_for_group(device: str) -> bool:
+    """Whether the group of a device may read and write it."""
+    return Path(device).stat().st_mode & 0o060 == 0o060
 
 
 def group_of(device: str) -> str:

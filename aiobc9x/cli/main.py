@@ -57,8 +57,18 @@ _AS_OPTIONS: Final = {
     "baudrate=None": "--baudrate auto",
     "pass it to open_modem()": "give it by --baudrate",
     "use open_connection()": "use 'aiobc9x connect'",
+    "pass allow_remote=True": "give --allow-remote",
 }
 """What errors advise a program to do, and what that is on the command line."""
+
+
+_OF_CLICK: Final = {
+    "is not a valid integer range": "is not an integer",
+    "is not a valid float range": "is not a number",
+    "is not a valid integer": "is not an integer",
+    "is not a valid float": "is not a number",
+}
+"""What click says of an argument, and what people say."""
 
 
 class Commands(click.Group):
@@ -175,6 +185,8 @@ def told(exc: BaseException) -> str:
 def _misused(exc: click.UsageError) -> int:
     path = exc.ctx.command_path if exc.ctx is not None else "aiobc9x"
     message = exc.format_message().rstrip(".")
+    for of_click, plain in _OF_CLICK.items():
+        message = message.replace(of_click, plain)
     return _failed(f"{message[:1].lower()}{message[1:]} (see '{path} --help')", code=2)
 
 

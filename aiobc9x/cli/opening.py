@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 import click
 
+from aiobc9x.logs import OneLine
 from aiobc9x.open import ModemOpening, open_modem
 from aiobc9x.pool import PoolOpening, open_pool
 from aiobc9x.slotted import slotted
@@ -152,14 +153,17 @@ def listen(verbosity: int, *, named: bool = False) -> None:
     """Show the library's log on stderr: 0 warnings, 1 what happens, 2 the dialogue too.
 
     Args:
-        verbosity: How often ``-v`` was given.
-        named: Say in each line which modem it is about.
+        verbosity: How often ``-v`` was given. Without it there are warnings alone, which look
+            like all that a command says on stderr.
+        named: Say in each line which modem it is about; warnings alone say it anyway.
 
     """
     handler = _ToStderr()
     text = "%(modem)s  %(message)s" if named else "%(message)s"
     if is_journal():
         handler.setFormatter(_ForJournal(text))
+    elif not verbosity:
+        handler.setFormatter(OneLine())
     else:
         handler.setFormatter(logging.Formatter(f"%(relativeCreated)8.0f ms  {text}"))
     logger = logging.getLogger("aiobc9x")

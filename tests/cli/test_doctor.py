@@ -177,12 +177,32 @@ class TestPort:
         """The group that may is named, and how to join it."""
         device = tmp_path / "ttyUSB0"
         device.touch()
+        device.chmod(0o660)
         monkeypatch.setattr(os, "access", lambda *_: False)
         monkeypatch.setattr(examination, "group_of", lambda _: "dialout")
         monkeypatch.setenv("USER", "me")
         found = examined(capsys, str(device))
         assert failed(found) == ["access"]
         assert "sudo usermod -aG dialout me" in found["access"]["advice"]
+
+    @pytest.mark.parametrize(("group", "mode"), [("root", 0o660), ("dialout", 0o600)])
+    def test_not_allowed_to_a_group_either(
+        self,
+        capsys: pytest.CaptureFixture[str],
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        group: str,
+        mode: int,
+    ) -> None:
+        """Nobody is told to join root, or a group that may not either."""
+        device = tmp_path / "ttyUSB0"
+        device.touch()
+        device.chmod(mode)
+        monkeypatch.setattr(os, "access", lambda *_: False)
+        monkeypatch.setattr(examination, "group_of", lambda _: group)
+        advice = examined(capsys, str(device))["access"]["advice"]
+        assert "udev" in advice
+        assert "usermod" not in advice
 
     def test_held_by_a_program(
         self,

@@ -35,6 +35,10 @@ def test_the_version_is_the_projects(capsys: pytest.CaptureFixture[str]) -> None
         (["ping"], "missing argument 'HOST' (see 'aiobc9x ping --help')"),
         (["--port", "x", "ping"], "--port"),
         (["ping", "a", "--baudrate", "fast"], "'fast' is no number of bits per second"),
+        (["connect", "a", "http"], "invalid value for 'PORT': 'http' is not an integer"),
+        (["ping", "a", "--count", "few"], "'few' is not an integer"),
+        (["connect", "a", "7", "--linger", "long"], "'long' is not a number"),
+        (["proxy", "--port", "sim://", "--listen", "0.0.0.0:1080"], "; give --allow-remote if"),
     ],
 )
 def test_bad_arguments_exit_with_2(
@@ -134,6 +138,27 @@ def test_a_failure_is_one_line(
     captured = capsys.readouterr()
     assert captured.out == ""
     assert re.fullmatch(line, captured.err)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a shell closes them")
+@pytest.mark.parametrize(
+    ("arguments", "closed", "code", "shown"),
+    [
+        ("info --json", ">&-", 0, ""),
+        ("ports", "<&- >&- 2>&-", 0, ""),
+        ("at", "<&-", 0, ""),
+        ("connect example.com 7", "<&- 2>&-", 1, ""),
+        ("ping nowhere.example", "2>&-", 1, ""),
+    ],
+)
+def test_standard_streams_may_be_closed(arguments: str, closed: str, code: int, shown: str) -> None:
+    """As a daemon starts a program: it does what it does, and nothing is mistaken for them."""
+    line = f"{sys.executable} -m aiobc9x {arguments} {closed}"
+    env = os.environ | {"PYTHONPATH": str(ROOT), "AIOBC9X_PORT": "sim://"}
+    run = ["sh", "-c", line]
+    done = subprocess.run(run, capture_output=True, text=True, env=env, check=False, timeout=50)
+    assert (done.returncode, done.stdout) == (code, shown), done.stderr
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.usefixtures("closes_its_files")

@@ -32,14 +32,20 @@ def test_a_command_that_tells_warnings_itself_hushes_them(
         logger.info("news")
         logger.warning("lost")
         lines = capsys.readouterr().err.splitlines()
-        assert [line.split(" ms  ")[1] for line in lines] == expected
+        start = " ms  " if verbosity else "aiobc9x: "
+        assert [line.partition(start)[2] for line in lines] == expected
 
 
 def test_of_several_modems_each_line_names_one(capsys: pytest.CaptureFixture[str]) -> None:
     """A warning of one would else be anybody's."""
-    listen(0, named=True)
-    Logs("/dev/ttyUSB1").aio.warning("! lost")
-    assert capsys.readouterr().err.endswith(" ms  /dev/ttyUSB1  ! lost\n")
+    log = Logs("/dev/ttyUSB1").aio
+    listen(0)
+    log.warning("! lost")
+    listen(1, named=True)
+    log.info("= back")
+    first, second = capsys.readouterr().err.splitlines()
+    assert first == "aiobc9x: /dev/ttyUSB1: lost"
+    assert second.endswith(" ms  /dev/ttyUSB1  = back")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="systemd is of Linux")
@@ -68,7 +74,7 @@ def test_the_log_goes_to_the_stderr_of_the_moment(monkeypatch: pytest.MonkeyPatc
     listen(0)
     monkeypatch.setattr(sys, "stderr", above := io.StringIO())
     logging.getLogger("aiobc9x.aio").warning("lost")
-    assert above.getvalue().endswith(" ms  lost\n")
+    assert above.getvalue() == "aiobc9x: lost\n"
 
 
 def test_a_port_is_named_without_its_parameters() -> None:

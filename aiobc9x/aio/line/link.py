@@ -562,7 +562,10 @@ def _port_error(device: str, exc: Exception) -> LinkLost:
         return PortBusy(f"{device} is in use by another program; close that one first")
     if not os.path.exists(device) and os.name == "posix":  # noqa: PTH110  (a name, not a path)
         return PortNotFound(f"there is no serial device {device}; is the module plugged in?")
-    return LinkLost(f"can't open {device} as a serial port: {exc}")
+    # pyserial puts the system's text into one of its own, with number and name once more.
+    known = code if isinstance(code, int) and code in errno.errorcode else None
+    reason = os.strerror(known) if known is not None else str(exc)
+    return LinkLost(f"can't open {device} as a serial port: {reason}")
 
 
 def _lost(exc: OSError) -> str:
