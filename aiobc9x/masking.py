@@ -111,7 +111,7 @@ _NOTICE: Final = lazy_pattern(
 _COUNTED: Final = lazy_pattern(
     rb'(\+QIRD: ?[0-9]+(?:,-?[0-9]+)?,?|\+QIURC: ?"recv",[0-9](?:,[0-9]+)?,?)(.*)', re.DOTALL
 )
-_OF_ADDRESS: Final = lazy_pattern(r"([?&](?:pin|puk|apn_login)=)[^&]*")
+_OF_ADDRESS: Final = lazy_pattern(r"([?&](?:pin|puk|apn_login|key|noise_psk|password)=)[^&]*")
 _ECHO: Final = lazy_pattern(rb"AT[+&]?[A-Z0-9]{0,15}[=?]?", re.IGNORECASE)
 
 SHOWN_BYTES: Final = 160
@@ -129,7 +129,7 @@ def masked_command(line: str) -> str:
 
 
 def shown_address(address: str) -> str:
-    """Return an address without the PIN, the PUK and the password that sim:// may have."""
+    """Return an address without the secrets that sim:// and esphome:// may have."""
     return _OF_ADDRESS.sub(r"\1...", address)
 
 

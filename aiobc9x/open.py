@@ -17,7 +17,8 @@ from aiobc9x.aio.bringup.startup import Settings, start
 from aiobc9x.aio.bringup.synchronize import BAUDRATES
 from aiobc9x.aio.line.driver import Driver
 from aiobc9x.aio.line.finishing import until_done
-from aiobc9x.aio.line.link import Create, Link, SerialSettings, open_link_apart
+from aiobc9x.aio.line.link import Create, Link, open_link_apart
+from aiobc9x.aio.line.serial_settings import SerialSettings
 from aiobc9x.aio.options import READ_AHEAD_BYTES, Options
 from aiobc9x.aio.queries.power import AWAKE_S
 from aiobc9x.aio.reconnecting import LOOK_S, Reconnect
@@ -237,11 +238,13 @@ def open_modem(
     Args:
         address: A serial device (``/dev/ttyUSB0``, ``COM3``), ``usb:VID:PID[:SERIAL]`` for one
             that may get another name when it is plugged in again, ``socket://host:port`` (a
-            serial server), ``sim://?name=value&…`` (the virtual module), or a callable
-            that opens any other byte stream: ``create(protocol_factory)``, awaited like
-            :meth:`asyncio.loop.create_connection` with its address bound by
-            :func:`functools.partial`. It returns ``(transport, protocol)``, and the
-            protocol is the one that ``protocol_factory()`` has made.
+            serial server), ``sim://?name=value&…`` (the virtual module), with the extra
+            ``serialx`` also ``rfc2217://host:port`` (a serial server that sets the speed of its
+            port), ``esphome://host:port/?key=…`` (ESPHome's serial proxy) and
+            ``serialx://DEVICE``, or a callable that opens any other byte stream:
+            ``create(protocol_factory)``, awaited like :meth:`asyncio.loop.create_connection`
+            with its address bound by :func:`functools.partial`. It returns ``(transport,
+            protocol)``, and the protocol is the one that ``protocol_factory()`` has made.
         baudrate: Bits per second; ``None`` tries the usual ones.
         bytesize: Data bits, 5–8.
         parity: ``"N"``, ``"E"``, ``"O"``, ``"M"`` or ``"S"``.
@@ -310,6 +313,7 @@ def open_modem(
         ModuleReset: The module restarts again and again.
         SettingRefused: The module refused a needed setting for ``sync_timeout``.
         WrongModule: The module is no BC65 or BC92; pass ``profile`` to use it all the same.
+        ImportError: The address needs serialx, or a package that serialx needs.
         RuntimeError: No event loop of asyncio runs, as under trio.
 
     Cancellation closes what was opened before it passes, so the port is free then.

@@ -22,7 +22,8 @@ from typing import Final
 from unittest.mock import Mock
 
 import aiobc9x
-from aiobc9x.aio.line.link import Link, SerialSettings, open_link
+from aiobc9x.aio.line.link import Link, open_link
+from aiobc9x.aio.line.serial_settings import SerialSettings
 from aiobc9x.spec import CONNECT_IDS
 from aiobc9x.wire.commands.base import Raw
 from benchmarks.children import Child

@@ -17,7 +17,8 @@ from aiobc9x.aio.arguments import (
     check_text,
 )
 from aiobc9x.aio.bringup.startup import Settings
-from aiobc9x.aio.line.link import Create, SerialSettings
+from aiobc9x.aio.line.link import Create
+from aiobc9x.aio.line.serial_settings import SerialSettings
 from aiobc9x.aio.reconnecting import Reconnect
 from aiobc9x.core.sending import permitted_forms
 from aiobc9x.core.session import ANSWER_TIMEOUT_S

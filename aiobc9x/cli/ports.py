@@ -14,7 +14,8 @@ from typing import Any, Final
 import click
 from serial.tools import list_ports
 
-from aiobc9x.aio.line.link import Link, SerialSettings, open_link_apart
+from aiobc9x.aio.line.link import Link, open_link_apart
+from aiobc9x.aio.line.serial_settings import SerialSettings
 from aiobc9x.cli.holders import holders
 from aiobc9x.cli.main import told
 from aiobc9x.cli.opening import runs

@@ -18,7 +18,8 @@ from typing import Any, Final
 
 from aiobc9x.aio.bringup.synchronize import BAUDRATES, synchronize
 from aiobc9x.aio.line.driver import Driver
-from aiobc9x.aio.line.link import SerialSettings, open_link_apart
+from aiobc9x.aio.line.link import open_link_apart
+from aiobc9x.aio.line.serial_settings import SerialSettings
 from aiobc9x.cli.main import told
 from aiobc9x.cli.opening import Port
 from aiobc9x.core.events import Lane

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from aiobc9x.aio.line.driver import Driver
-from aiobc9x.aio.line.link import SerialSettings, open_link
+from aiobc9x.aio.line.link import open_link
+from aiobc9x.aio.line.serial_settings import SerialSettings
 from aiobc9x.core.session import Session
 from tests.support.clock import running, virtual
 from tests.support.scripted import ScriptedDevice

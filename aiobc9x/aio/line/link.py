@@ -5,7 +5,8 @@ Layer: aio.
 pyserial-asyncio does the reading and writing. The port object is a subclass of pyserial's,
 because pyserial's own blocks the event loop: ``open`` may take seconds, so it runs in a thread
 here; ``read`` is one system call here; ``flush`` would wait for the UART, so it does nothing
-here.
+here. On Windows, where pyserial-asyncio has to ask the port again and again, serialx opens
+devices in its place, if it is installed.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ import contextvars
 import errno
 import os
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import Any, Final, Literal, Protocol, TypeAlias
+from importlib.util import find_spec
+from typing import Any, Final, Protocol, TypeAlias
 from urllib.parse import urlsplit
 
 import anyio.to_thread
@@ -28,10 +30,10 @@ from serial.tools import list_ports
 
 from aiobc9x.aio.line.finishing import LAST_MOMENT_S, until_done
 from aiobc9x.aio.line.serial_server import Greeting, keep_alive
+from aiobc9x.aio.line.serial_settings import SerialSettings
 from aiobc9x.errors import LinkLost, PortBusy, PortDenied, PortNotFound
 from aiobc9x.masking import shown_address
 from aiobc9x.patterns import lazy_pattern
-from aiobc9x.slotted import slotted
 
 CONNECT_LIMIT_S: Final = 10.0
 """Seconds for a serial server to accept the connection. Ours."""
@@ -53,6 +55,9 @@ _LATE: Final[set[asyncio.Task[None]]] = set()
 
 USB: Final = "usb:"
 """What begins an address that names a USB device, by whatever name the system gives it."""
+
+SERIALX_OPENS_DEVICES: Final = sys.platform == "win32"
+"""Whether serialx, if it is installed, opens this machine's devices."""
 
 _USB: Final = lazy_pattern(
     r"usb:(?P<vid>[0-9A-Fa-f]{4}):(?P<pid>[0-9A-Fa-f]{4})(?::(?P<serial>.+))?"
@@ -89,47 +94,6 @@ Create: TypeAlias = Callable[
 beforehand: called with a protocol factory, awaited for the transport and the protocol."""
 
 _NEEDED: Final = ("write", "is_closing", "close", "abort")
-
-
-@slotted(frozen=True)
-class SerialSettings:
-    """How a serial device is opened; the names are pyserial's.
-
-    Attributes:
-        baudrate: Bits per second.
-        bytesize: Data bits, 5–8.
-        parity: ``"N"``, ``"E"``, ``"O"``, ``"M"`` or ``"S"``.
-        stopbits: 1, 1.5 or 2.
-        rtscts: Hardware flow control.
-        xonxoff: Software flow control. It can't carry binary payloads.
-        dsrdtr: Flow control by DSR and DTR.
-        exclusive: Refuse a device that another program has locked.
-        dtr: Level of DTR after opening, ``None`` for the system's.
-        rts: Level of RTS after opening, ``None`` for the system's.
-
-    """
-
-    baudrate: int = 115200
-    bytesize: int = 8
-    parity: Literal["N", "E", "O", "M", "S"] = "N"
-    stopbits: float = 1
-    rtscts: bool = False
-    xonxoff: bool = False
-    dsrdtr: bool = False
-    exclusive: bool = True
-    dtr: bool | None = None
-    rts: bool | None = None
-
-    def check(self) -> None:
-        """Raise ``ValueError`` for what no port can be set to."""
-        if self.baudrate < 1:
-            raise ValueError(f"baudrate is {self.baudrate}: use bits per second, or None")
-        if self.bytesize not in range(5, 9):
-            raise ValueError(f"bytesize is {self.bytesize}: use 5-8")
-        if self.parity not in ("N", "E", "O", "M", "S"):
-            raise ValueError(f"parity is {self.parity!r}: use 'N', 'E', 'O', 'M' or 'S'")
-        if self.stopbits not in (1, 1.5, 2):
-            raise ValueError(f"stopbits is {self.stopbits}: use 1, 1.5 or 2")
 
 
 class _LinkProtocol(asyncio.Protocol):
@@ -194,6 +158,7 @@ class Link:
         self._protocol = _LinkProtocol()
         self._transport: Any = None  # of whatever class the link's library has
         self._port: Any = None  # a pyserial object; pyserial has no types
+        self._reconfigure: Callable[..., Awaitable[None]] | None = None  # of serialx
         self._write_now: Callable[[bytes], int] | None = None
         self._cleanup: Callable[[], Awaitable[None]] | None = None
         self._closing: asyncio.Task[None] | None = None
@@ -241,15 +206,17 @@ class Link:
             self._protocol.greeting.end()
 
     async def set_baudrate(self, baudrate: int) -> None:
-        """Change the speed of a serial device; other links have none and ignore it."""
+        """Change the speed of a serial port; other links have none and ignore it."""
         self.baudrate = baudrate
         if self._port is not None:
             await anyio.to_thread.run_sync(setattr, self._port, "baudrate", baudrate)
+        elif self._reconfigure is not None:
+            await self._reconfigure(baudrate=baudrate)
 
     @property
     def has_speed(self) -> bool:
-        """Whether the link is a serial device, whose speed can be wrong."""
-        return self._port is not None
+        """Whether the link is a serial port, near or far, whose speed can be wrong."""
+        return self._port is not None or self._reconfigure is not None
 
     async def aclose(self) -> None:
         """Close the port, at the latest after three seconds; cancellation can't stop it."""
@@ -308,12 +275,26 @@ class Link:
                     lambda: self._protocol, host, port
                 )
         except OSError as exc:
-            # asyncio's own text would be "Connect call failed".
-            known = exc.errno if exc.errno in errno.errorcode else None
-            reason = os.strerror(known) if known else str(exc)
-            reason = reason or f"no answer in {CONNECT_LIMIT_S:g} s"
-            raise LinkLost(f"can't connect to the serial server {self.name}: {reason}") from exc
+            raise LinkLost(
+                f"can't connect to the serial server {self.name}: {_why_not(exc)}"
+            ) from exc
         keep_alive(self._transport.get_extra_info("socket"))
+
+    async def _open_serialx(self, url: str, settings: SerialSettings, *, is_far: bool) -> None:
+        try:
+            # It is imported on demand, because most programs do without serialx.
+            from aiobc9x.aio.line.serialx_port import open_port  # noqa: PLC0415
+        except ImportError as exc:
+            raise ImportError(f"{self.name} is opened by serialx: {exc}") from exc
+        if is_far:
+            self._await_greeting()
+        try:
+            transport = await open_port(self._protocol, url, settings)
+        except OSError as exc:
+            if not is_far:
+                raise _port_error(url, exc) from exc
+            raise LinkLost(f"can't connect to {self.name}: {_why_not(exc)}") from exc
+        self._transport, self._reconfigure = transport, transport.reconfigure_port
 
     def _await_greeting(self) -> None:
         self._protocol.greeting = Greeting()
@@ -359,11 +340,13 @@ async def open_link(address: str | Create, settings: SerialSettings) -> Link:
 
     Args:
         address: A serial device, ``usb:VID:PID[:SERIAL]``, ``socket://host:port``,
+            ``rfc2217://host:port``, ``esphome://host:port/?key=…``, ``serialx://DEVICE``,
             ``sim://?name=value&…``, or ``create(protocol_factory)``.
-        settings: For a serial device.
+        settings: For a serial port.
 
     Raises:
         ValueError: The address can't be read, or its scheme is not supported.
+        ImportError: The scheme needs a package that is not installed; the message names it.
         TypeError: The callable returned something else than a transport and a protocol.
         PortNotFound: There is no such device.
         PortDenied: The device may not be opened by this user.
@@ -444,9 +427,10 @@ async def is_there(address: str | Create) -> bool:
         return True
     if address.startswith(USB):
         return await anyio.to_thread.run_sync(find_usb, address) is not None
-    if "://" in address or os.name != "posix":
+    device = address.removeprefix("serialx://")
+    if "://" in device or os.name != "posix":
         return True
-    return os.path.exists(address)  # noqa: PTH110, ASYNC240  (a look at /dev, which is in memory)
+    return os.path.exists(device)  # noqa: PTH110, ASYNC240  (a look at /dev, which is in memory)
 
 
 def find_usb(address: str) -> str | None:
@@ -484,31 +468,75 @@ async def _open(link: Link, address: str, settings: SerialSettings) -> None:
     if not separator and _HOST_AND_PORT.fullmatch(address):
         raise ValueError(f"{address!r} is no device; for a serial server write socket://{address}")
     if address.startswith(USB):
-        device = await anyio.to_thread.run_sync(find_usb, address)
-        if device is None:
-            raise PortNotFound(f"there is no device {address}; is the module plugged in?")
-        await link._open_serial(device, settings)
+        scheme = USB
     elif not separator:
-        await link._open_serial(address, settings)
-    elif scheme == "sim":
-        await link._open_sim(address)
-    elif scheme == "socket":
-        await link._open_socket(*_host_and_port(address))
-    else:
+        scheme = ""
+    opens = _SCHEMES.get(scheme)
+    if opens is None:
+        known = ", ".join(f"{name}://" for name in _SCHEMES if name.isalnum())
         raise ValueError(
             f"{address!r}: the scheme {scheme}:// is not supported; use a device such as "
-            "/dev/ttyUSB0, usb:VID:PID, socket://host:port, or sim://"
+            f"/dev/ttyUSB0, usb:VID:PID, or one of {known}"
         )
+    await opens(link, address, settings)
+
+
+async def _open_device(link: Link, device: str, settings: SerialSettings) -> None:
+    if SERIALX_OPENS_DEVICES and find_spec("serialx") is not None:
+        await link._open_serialx(device, settings, is_far=False)
+    else:
+        await link._open_serial(device, settings)
+
+
+async def _open_usb(link: Link, address: str, settings: SerialSettings) -> None:
+    device = await anyio.to_thread.run_sync(find_usb, address)
+    if device is None:
+        raise PortNotFound(f"there is no device {address}; is the module plugged in?")
+    await _open_device(link, device, settings)
+
+
+async def _open_server(link: Link, address: str, _settings: SerialSettings) -> None:
+    await link._open_socket(*_host_and_port(address))
+
+
+async def _open_virtual(link: Link, address: str, _settings: SerialSettings) -> None:
+    await link._open_sim(address)
+
+
+async def _open_rfc2217(link: Link, address: str, settings: SerialSettings) -> None:
+    _host_and_port(address)
+    await link._open_serialx(address, settings, is_far=True)
+
+
+async def _open_esphome(link: Link, address: str, settings: SerialSettings) -> None:
+    await link._open_serialx(address, settings, is_far=True)
+
+
+async def _open_by_serialx(link: Link, address: str, settings: SerialSettings) -> None:
+    await link._open_serialx(address.removeprefix("serialx://"), settings, is_far=False)
+
+
+_SCHEMES: Final[Mapping[str, Callable[[Link, str, SerialSettings], Awaitable[None]]]] = {
+    "": _open_device,
+    USB: _open_usb,
+    "socket": _open_server,
+    "rfc2217": _open_rfc2217,
+    "esphome": _open_esphome,
+    "serialx": _open_by_serialx,
+    "sim": _open_virtual,
+}
+"""What opens an address, by what stands before ``://``; a device has nothing there."""
 
 
 def _host_and_port(address: str) -> tuple[str, int]:
+    scheme = address[: address.index("://") + 3]
     try:
         parts = urlsplit(address)
         host, port = parts.hostname, parts.port
     except ValueError as exc:
-        raise ValueError(f"{address!r}: {exc}; write socket://host:port") from exc
+        raise ValueError(f"{address!r}: {exc}; write {scheme}host:port") from exc
     if not host or not port:
-        raise ValueError(f"{address!r} lacks a host or a port; write socket://host:port")
+        raise ValueError(f"{address!r} lacks a host or a port; write {scheme}host:port")
     return host, port
 
 
@@ -566,6 +594,13 @@ def _port_error(device: str, exc: Exception) -> LinkLost:
     known = code if isinstance(code, int) and code in errno.errorcode else None
     reason = os.strerror(known) if known is not None else str(exc)
     return LinkLost(f"can't open {device} as a serial port: {reason}")
+
+
+def _why_not(exc: OSError) -> str:
+    """Say why a serial server can't be reached; asyncio's own text is "Connect call failed"."""
+    known = exc.errno if exc.errno in errno.errorcode else None
+    reason = os.strerror(known) if known else str(exc)
+    return reason or f"no answer in {CONNECT_LIMIT_S:g} s"
 
 
 def _lost(exc: OSError) -> str:

@@ -13,7 +13,8 @@ from contextlib import asynccontextmanager
 from dataclasses import field
 from typing import Final, NamedTuple, TypeVar
 
-from aiobc9x.aio.line.link import Link, SerialSettings, open_link_apart
+from aiobc9x.aio.line.link import Link, open_link_apart
+from aiobc9x.aio.line.serial_settings import SerialSettings
 from aiobc9x.aio.line.trace import DialogueLog
 from aiobc9x.cli.opening import Port
 from aiobc9x.core.exchange import is_final

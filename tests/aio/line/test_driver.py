@@ -12,7 +12,8 @@ import pytest
 
 import aiobc9x
 from aiobc9x.aio.line.driver import STALL_S, Driver
-from aiobc9x.aio.line.link import SerialSettings, open_link
+from aiobc9x.aio.line.link import open_link
+from aiobc9x.aio.line.serial_settings import SerialSettings
 from aiobc9x.core.session import Session
 from aiobc9x.sim.faults import Fault, FaultKind
 from aiobc9x.wire.commands.base import Raw

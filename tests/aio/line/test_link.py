@@ -21,7 +21,8 @@ import serial
 
 import aiobc9x
 from aiobc9x.aio.line import link as link_module
-from aiobc9x.aio.line.link import CONNECT_LIMIT_S, Link, SerialSettings, open_link
+from aiobc9x.aio.line.link import CONNECT_LIMIT_S, Link, open_link
+from aiobc9x.aio.line.serial_settings import SerialSettings
 from aiobc9x.sim.links import VirtualModule
 from tests.support.bench import ADDRESS, plugged_in
 from tests.support.clock import running, virtual
