@@ -181,7 +181,7 @@ class TestProperties:
         nothing can be counted; there ``python -m benchmarks framer_growth`` shows the time.
         """
         work = []
-        for many in (50, 400):
+        for many in (50, 50, 400):
             made = framer(push_sockets={0}, **attributes)
             made.feed(b"+Q")
             made.feed(b"I\n" + part)
@@ -189,7 +189,8 @@ class TestProperties:
             with counted_work() as done:
                 made.feed(chunk)
             work.append(done())
-        assert 4 * work[0] < work[1] < 10 * work[0]
+        _, less, more = work  # the first time, Python 3.12.1 tells of no instruction
+        assert 4 * less < more < 10 * less
 
     @pytest.mark.parametrize("attributes", [{}, {"hex_receive": True}])
     def test_a_byte_of_a_payload_that_comes_alone_copies_nothing(
