@@ -209,8 +209,10 @@ def members(found: Found, public: set[str]) -> tuple[list[str], dict[str, list[s
             if not node.name.startswith("_") or node.name in SPECIAL:
                 others.setdefault(node.name, []).append(signature(node))
             if node.name == "__init__":
+                declared = {line.partition(":")[0] for line in fields}
                 for each in attributes(node):
-                    if not each.startswith("self._"):
+                    name = each.partition(":")[0].removeprefix("self.")
+                    if not name.startswith("_") and name not in declared:
                         others.setdefault(each.partition(":")[0], []).append(each)
         else:
             fields += [value(n, node) for n in names_of(node) if not n.startswith("_")]

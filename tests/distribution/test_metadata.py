@@ -15,7 +15,7 @@ from tests.distribution.building import build, project
 HARD: Final = {"anyio", "pyserial", "pyserial-asyncio"}
 """All that ``pip install aiobc9x`` brings."""
 
-EXTRAS: Final = {"cli", "http", "metrics", "plot"}
+EXTRAS: Final = {"cli", "http", "metrics", "plot", "serialx"}
 """What users may ask for besides; what developers need are dependency groups."""
 
 _TARGET: Final = re.compile(
@@ -59,7 +59,7 @@ def test_few_packages_are_needed(metadata: Message) -> None:
 
 def test_extras_are_for_users(metadata: Message) -> None:
     """No extra is there for the tests or for work on the package."""
-    assert set(metadata.get_all("Provides-Extra", [])) - {"serialx"} == EXTRAS
+    assert set(metadata.get_all("Provides-Extra", [])) == EXTRAS
 
 
 def test_who_and_what(metadata: Message) -> None:

@@ -15,8 +15,8 @@ from typing import Any, Final
 try:
     import serialx
     from serialx.platforms import serial_rfc2217
-except ImportError as exc:
-    raise ImportError(f"{exc}; install it with: pip install 'aiobc9x[serialx]'") from exc
+except ImportError as _exc:
+    raise ImportError(f"{_exc}; install it with: pip install 'aiobc9x[serialx]'") from _exc
 
 from aiobc9x.aio.line.serial_settings import SerialSettings
 
