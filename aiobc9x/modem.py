@@ -284,6 +284,7 @@ class Modem:
 
         Cancellation is safe.
         """
+        self._driver.home.check_loop()
         async with timing(timeout) as stage:
             try:
                 await self._until_available(stage)

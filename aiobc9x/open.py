@@ -17,6 +17,7 @@ from aiobc9x.aio.bringup.startup import Settings, start
 from aiobc9x.aio.bringup.synchronize import BAUDRATES
 from aiobc9x.aio.line.driver import Driver
 from aiobc9x.aio.line.finishing import until_done
+from aiobc9x.aio.line.home import ON_ASYNCIO, under_trio
 from aiobc9x.aio.line.link import Create, Link, open_link_apart
 from aiobc9x.aio.line.serial_settings import SerialSettings
 from aiobc9x.aio.options import READ_AHEAD_BYTES, Options
@@ -116,9 +117,11 @@ class Opening(abc.ABC, Generic[C]):
         try:
             asyncio.get_running_loop()
         except RuntimeError:
+            if under_trio():
+                raise RuntimeError(f"{self._call}() {ON_ASYNCIO}") from None
             raise RuntimeError(
-                f"{self._call}() needs asyncio's event loop, and none runs here; under trio, run"
-                " one in a thread of its own"
+                f"{self._call}() needs asyncio's event loop, and none runs here; await it in a"
+                " coroutine that asyncio.run() runs"
             ) from None
 
 

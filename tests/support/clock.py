@@ -90,6 +90,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """Return the virtual time."""
         return self.now
 
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:
+        """Do nothing: no thread has been started, and one that waits for them takes real time."""
+
     def call_at(
         self,
         when: float,

@@ -31,6 +31,7 @@ from aiobc9x.adapters.proxy.handshake import Request, split_authority
 from aiobc9x.aio.arguments import check_text
 from aiobc9x.aio.connections.connecting import split_address
 from aiobc9x.aio.dialer import Dialer
+from aiobc9x.aio.line.home import HomeLoop
 from aiobc9x.patterns import lazy_pattern
 from aiobc9x.spec import LOCAL_PORTS, PORTS
 from aiobc9x.wire.host import Host
@@ -129,6 +130,7 @@ class LocalProxy(ProxyServer):
         timeouts: ProxyTimeouts,
         health: HealthCheck,
     ) -> None:
+        self._home = HomeLoop("the proxy")
         self._clients = ProxyClients(dialer, timeouts, health)
         self._host, self._allow_remote = host, allow_remote
         self._port: int | None = None
@@ -179,6 +181,7 @@ class LocalProxy(ProxyServer):
 
     async def add_forward(self, local_port: int, host: str, port: int) -> Forward:
         """See :meth:`ProxyServer.add_forward`."""
+        self._home.check_loop()
         if self._clients.is_closing:
             raise RuntimeError("the proxy is closed")
         return await self._add(make_forward(self._host, local_port, host, port))
@@ -213,12 +216,14 @@ class LocalProxy(ProxyServer):
 
     def close(self) -> None:
         """See :meth:`ProxyServer.close`."""
+        self._home.check_thread()
         for listener in self._listeners:
             listener.close()
         self._clients.close()
 
     async def wait_closed(self) -> None:
         """See :meth:`ProxyServer.wait_closed`."""
+        self._home.check_loop()
         await self._clients.wait_closed()
         await asyncio.sleep(0)  # uvloop closes its listeners in the next turn
 

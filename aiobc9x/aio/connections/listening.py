@@ -83,9 +83,10 @@ class Server(asyncio.AbstractServer):
         """Do nothing, because the server accepts from the start.
 
         Raises:
-            RuntimeError: The server is closed.
+            RuntimeError: The server is closed, or belongs to another event loop.
 
         """
+        self._keeper.driver.home.check_loop()
         if not self.is_serving():
             raise RuntimeError(f"server {self!r} is closed")
 
@@ -93,13 +94,14 @@ class Server(asyncio.AbstractServer):
         """Wait until cancelled, then close the server.
 
         Raises:
-            RuntimeError: The server is closed, or another task waits in this call.
+            RuntimeError: The server is closed, or belongs to another event loop, or another task
+                waits in this call.
             ModemError: The module has ended the listener, or the link failed.
 
         """
+        await self.start_serving()
         if self._forever is not None:
             raise RuntimeError(f"server {self!r} is already being awaited on serve_forever()")
-        await self.start_serving()
         self._forever = self._loop.create_future()
         try:
             await self._forever
@@ -129,7 +131,13 @@ class Server(asyncio.AbstractServer):
             self._forever.set_exception(error)
 
     async def wait_closed(self) -> None:
-        """Wait until the module has closed the listener; cancellation is safe."""
+        """Wait until the module has closed the listener; cancellation is safe.
+
+        Raises:
+            RuntimeError: The server belongs to another event loop.
+
+        """
+        self._keeper.driver.home.check_loop()
         if self._closed is not None:
             await asyncio.shield(self._closed)
 

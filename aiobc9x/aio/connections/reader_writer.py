@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
+from aiobc9x.aio.line.home import check_loop
 from aiobc9x.aio.transports.tls import start_tls
 
 ClientConnected: TypeAlias = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any]
@@ -20,13 +21,40 @@ _Connect: TypeAlias = Callable[
     Awaitable[tuple[asyncio.Transport, asyncio.BaseProtocol]],
 ]
 
+_WHAT: Final = "the connection"
+"""What belongs to an event loop, for messages."""
+
 
 class ModuleStreamWriter(asyncio.StreamWriter):
-    """A writer of asyncio, but for :meth:`start_tls`."""
+    """A writer of asyncio, but for :meth:`start_tls`, and what it says in another loop."""
 
     _protocol: Any  # a StreamReaderProtocol, of which typeshed leaves most out
     _reader: Any  # its buffer and its transport are private
     _loop: asyncio.AbstractEventLoop
+
+    async def drain(self) -> None:
+        """Wait until there is room to write, as asyncio's writer does.
+
+        Raises:
+            RuntimeError: The connection belongs to another event loop.
+            OSError: The connection is lost.
+
+        Cancellation is safe.
+        """
+        check_loop(_WHAT, self._loop)
+        await super().drain()
+
+    async def wait_closed(self) -> None:
+        """Wait until the connection is closed, as asyncio's writer does.
+
+        Raises:
+            RuntimeError: The connection belongs to another event loop.
+            OSError: The connection was lost.
+
+        Cancellation is safe.
+        """
+        check_loop(_WHAT, self._loop)
+        await super().wait_closed()
 
     async def start_tls(
         self,
@@ -49,13 +77,15 @@ class ModuleStreamWriter(asyncio.StreamWriter):
 
         Raises:
             RuntimeError: A client has bytes unread: they came in the clear, and would pass
-                for bytes that came secured. The connection goes on as it was.
+                for bytes that came secured. The connection goes on as it was. Or it belongs
+                to another event loop.
             ValueError: A timeout is not above 0, or the name can't be checked, or a context
                 that checks names got none (asyncio's own accepts any name then).
             OSError: The connection is closed, or the handshake failed.
 
         A failure of the handshake, and cancellation in it, close the connection.
         """
+        check_loop(_WHAT, self._loop)
         protocol = self._protocol
         server_side = protocol._client_connected_cb is not None
         if sslcontext.check_hostname and not (server_side or server_hostname):

@@ -9,7 +9,21 @@ call from elsewhere is refused before it has changed anything.
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
+from typing import Final
+
+ON_ASYNCIO: Final = (
+    "works with asyncio alone, and trio runs here: start the program by asyncio.run(), or by"
+    " anyio.run() with its asyncio backend"
+)
+"""What to tell a program that runs under trio."""
+
+
+def under_trio() -> bool:
+    """Whether a task of trio is running here, beside asyncio's loop too (trio's guest mode)."""
+    trio = sys.modules.get("trio")  # who runs it has imported it
+    return trio is not None and trio.lowlevel.in_trio_task()
 
 
 class HomeLoop:
@@ -29,11 +43,10 @@ class HomeLoop:
         """Raise unless this loop is running here, because only there a future can be awaited.
 
         Raises:
-            RuntimeError: Another loop runs, or none, as under trio.
+            RuntimeError: Another loop runs, or none, or trio does.
 
         """
-        if asyncio._get_running_loop() is not self._loop:
-            raise self._elsewhere()
+        check_loop(self._what, self._loop)
 
     def check_thread(self) -> None:
         """Raise if another loop is running here, or if this is another thread.
@@ -48,11 +61,29 @@ class HomeLoop:
         if running is self._loop:
             return
         if running is not None or threading.get_ident() != self._thread:
-            raise self._elsewhere()
+            raise _refusal(self._what)
 
-    def _elsewhere(self) -> RuntimeError:
-        return RuntimeError(
-            f"{self._what} belongs to another event loop than the one that runs here, if any does;"
-            " use it there, from another thread by asyncio.run_coroutine_threadsafe() or"
-            " loop.call_soon_threadsafe()"
-        )
+
+def check_loop(what: str, loop: asyncio.AbstractEventLoop) -> None:
+    """Raise unless a loop is running here; see :meth:`HomeLoop.check_loop`.
+
+    Args:
+        what: What belongs to that loop, for the message.
+        loop: The loop.
+
+    Raises:
+        RuntimeError: Another loop runs, or none, or trio does.
+
+    """
+    if asyncio._get_running_loop() is not loop or under_trio():
+        raise _refusal(what)
+
+
+def _refusal(what: str) -> RuntimeError:
+    if under_trio():
+        return RuntimeError(f"{what} {ON_ASYNCIO}")
+    return RuntimeError(
+        f"{what} belongs to another event loop than the one that runs here, if any does;"
+        " use it there, from another thread by asyncio.run_coroutine_threadsafe() or"
+        " loop.call_soon_threadsafe()"
+    )
