@@ -39,6 +39,7 @@ from tests.support.pages import (
     DEVICE,
     PAGES,
     ROOT,
+    TUTORIAL,
     WAIT,
     Block,
     blocks,
@@ -57,7 +58,9 @@ NAMES: Final = {page: page.relative_to(ROOT).as_posix() for page in PAGES}
 PYTHON: Final = [block for block in blocks(PAGES) if block.language == "python"]
 FRAGMENTS: Final = [block for block in PYTHON if not block.is_program]
 PROGRAMS: Final = [
-    block for block in PYTHON if block.is_program and ROOT / block.page not in CLIENT_PAGES
+    block
+    for block in PYTHON
+    if block.is_program and ROOT / block.page not in {*CLIENT_PAGES, TUTORIAL}
 ]
 
 

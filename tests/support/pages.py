@@ -11,6 +11,9 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 CLIENT_PAGES: Final = sorted((ROOT / "docs/clients").glob("*.md"))
 """Their programs want real servers; tests/clients runs them."""
 
+TUTORIAL: Final = ROOT / "docs/tutorial.md"
+"""Its programs want a broker; tests/examples runs them."""
+
 DECISION_PAGES: Final = sorted((ROOT / "docs/decisions").glob("*.md"))
 """Why it is built as it is, one page each, and their index."""
 
