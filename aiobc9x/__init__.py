@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from aiobc9x.adapters.proxy.api import ProxyServer as ProxyServer
     from aiobc9x.adapters.proxy.api import ProxyStatistics as ProxyStatistics
     from aiobc9x.aio.connections.listening import Server as Server
+    from aiobc9x.aio.ledger import Budget as Budget
+    from aiobc9x.aio.ledger import ConnectionUsage as ConnectionUsage
+    from aiobc9x.aio.line.subscriptions import BudgetReached as BudgetReached
     from aiobc9x.aio.line.subscriptions import Dropped as Dropped
     from aiobc9x.aio.line.subscriptions import LinkDown as LinkDown
     from aiobc9x.aio.line.subscriptions import LinkUp as LinkUp
@@ -42,9 +45,13 @@ if TYPE_CHECKING:
     from aiobc9x.aio.transports.resuming import ResumingContext as ResumingContext
     from aiobc9x.aio.transports.resuming import resuming_context as resuming_context
     from aiobc9x.aio.transports.stream import SocketTransport as SocketTransport
+    from aiobc9x.aio.usage import PoolUsage as PoolUsage
+    from aiobc9x.aio.usage import Usage as Usage
+    from aiobc9x.core.air import AirCount as AirCount
     from aiobc9x.core.profile import ModuleProfile as ModuleProfile
     from aiobc9x.core.statistics import Statistics as Statistics
     from aiobc9x.errors import AddressBusy as AddressBusy
+    from aiobc9x.errors import BudgetExceeded as BudgetExceeded
     from aiobc9x.errors import CommandError as CommandError
     from aiobc9x.errors import ConnectFailed as ConnectFailed
     from aiobc9x.errors import ConnectRefused as ConnectRefused
@@ -90,6 +97,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "aio.reconnecting": ("ModemState", "Reconnect"),
     "aio.line.subscriptions": (
+        "BudgetReached",
         "Dropped",
         "LinkDown",
         "LinkUp",
@@ -119,10 +127,14 @@ _HOMES = {
     ),
     "aio.transports.resuming": ("ResumingContext", "resuming_context"),
     "aio.transports.stream": ("SocketTransport",),
+    "aio.ledger": ("Budget", "ConnectionUsage"),
+    "aio.usage": ("PoolUsage", "Usage"),
+    "core.air": ("AirCount",),
     "core.profile": ("ModuleProfile",),
     "core.statistics": ("Statistics",),
     "errors": (
         "AddressBusy",
+        "BudgetExceeded",
         "CommandError",
         "ConnectFailed",
         "ConnectRefused",

@@ -15,6 +15,7 @@ Each leaf is also what asyncio callers already catch, with a real errno::
     ├── NetworkLost              ConnectionResetError    the module lost the network
     ├── StreamBroken             ConnectionResetError    bytes are missing, or may be
     ├── NoFreeSocket             OSError, EMFILE         all six connect IDs are in use
+    ├── BudgetExceeded           OSError, EDQUOT         a budget of bytes over the air is spent
     └── CommandError             OSError                 the module refused a command
         ├── UnexpectedAnswer     OSError, EPROTO         an answer that can't be read
         ├── SettingRefused       OSError, EOPNOTSUPP     nothing works without this setting
@@ -44,6 +45,7 @@ __all__ = [
     "ERRNO_OF",
     "AcceptFailed",
     "AddressBusy",
+    "BudgetExceeded",
     "CommandError",
     "ConnectAborted",
     "ConnectBlocked",
@@ -320,6 +322,29 @@ class NoFreeSocket(ModemError, OSError):
         self, reason: str = "all six connect IDs of the module are in use; close a connection first"
     ) -> None:
         OSError.__init__(self, errno.EMFILE, reason)
+
+
+class BudgetExceeded(ModemError, OSError):
+    """A budget of bytes over the air is spent, and it refuses what is new.
+
+    Attributes:
+        limit_bytes: The budget.
+        per: ``"hour"``, ``"day"`` or ``"month"``, in UTC.
+        spent_bytes: What was used in this period, as estimated.
+
+    """
+
+    limit_bytes: int
+    per: str
+    spent_bytes: int
+
+    def __init__(self, limit_bytes: int, per: str, spent_bytes: int) -> None:
+        text = (
+            f"the budget of {limit_bytes} bytes for this {per} is spent (about {spent_bytes} bytes"
+            f" over the air): wait for the next {per}, or set another one by modem.usage.budget()"
+        )
+        OSError.__init__(self, errno.EDQUOT, text)
+        self.limit_bytes, self.per, self.spent_bytes = limit_bytes, per, spent_bytes
 
 
 class CommandError(ModemError, OSError):

@@ -73,6 +73,7 @@ from aiobc9x.aio.sockets.context_end import ends_network
 from aiobc9x.aio.sockets.lifetimes import SocketKeeper
 from aiobc9x.aio.sockets.opening import Opener
 from aiobc9x.aio.stages import Stage, timing
+from aiobc9x.aio.usage import Usage
 from aiobc9x.core.line_timing import LineTiming
 from aiobc9x.core.profile import ModuleProfile
 from aiobc9x.core.statistics import Statistics
@@ -325,6 +326,11 @@ class Modem:
             # Counted by a thread, and fetched from there when somebody looks.
             statistics.trace_losses = recorder.lost
         return statistics
+
+    @property
+    def usage(self) -> Usage:
+        """An estimate of the bytes over the air, by connection, host and day; and budgets."""
+        return Usage(self._driver.ledger)
 
     @property
     def profile(self) -> ModuleProfile:

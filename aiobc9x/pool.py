@@ -42,8 +42,10 @@ from aiobc9x.aio.reconnecting import LOOK_S, ModemState, Reconnect
 from aiobc9x.aio.sockets.changes import Changes
 from aiobc9x.aio.sockets.opening import OpenRequest
 from aiobc9x.aio.stages import timing
+from aiobc9x.aio.usage import PoolUsage
 from aiobc9x.core.profile import ModuleProfile
 from aiobc9x.errors import (
+    BudgetExceeded,
     ConnectBlocked,
     ConnectIdBusy,
     LinkLost,
@@ -94,6 +96,7 @@ OF_THE_MODEM: Final = (
     NetworkDown,
     NetworkUnreachable,
     NoFreeSocket,
+    BudgetExceeded,
     SimError,
     ConnectBlocked,
     ConnectIdBusy,
@@ -316,6 +319,11 @@ class ModemPool:
         lost later stays.
         """
         return tuple(each.modem for each in self._members if each.modem is not None)
+
+    @property
+    def usage(self) -> PoolUsage:
+        """An estimate of the bytes over the air, of each modem that has been opened and in all."""
+        return PoolUsage([(modem.address, modem.usage) for modem in self.modems])
 
     async def aclose(self) -> None:
         """Close the proxies and all modems, side by side, within 15 s; see :meth:`Modem.aclose`.

@@ -203,31 +203,39 @@ async def modem_peer(virtual_modem: VirtualModem, tmp_path: Path) -> AsyncIterat
 def modem_budget(request: pytest.FixtureRequest) -> Callable[..., AbstractContextManager[None]]:
     """Make the price of a piece of code a test, by a ``with`` block that has a limit.
 
-    ``with modem_budget(bytes=900, commands=12):`` fails the test if the block takes more.
+    ``with modem_budget(bytes=900, commands=12, air_bytes=700):`` fails the test if the block takes
+    more.
 
-    ``bytes`` are those on the serial line, both ways; ``commands`` are AT commands. What a modem
-    does by itself meanwhile, as its polls, counts too.
+    ``bytes`` are those on the serial line, both ways; ``commands`` are AT commands; ``air_bytes``
+    are those over the air, as :attr:`aiobc9x.Modem.usage` estimates them. What a modem does by
+    itself meanwhile, as its polls, counts too.
     """
 
     @contextlib.contextmanager
-    def budget(*, bytes: int | None = None, commands: int | None = None) -> Iterator[None]:
+    def budget(
+        *, bytes: int | None = None, commands: int | None = None, air_bytes: int | None = None
+    ) -> Iterator[None]:
         opened = request.node.funcargs.get("modem")
         if opened is None:
             pytest.fail("modem_budget counts what the fixture 'modem' does: use it too", False)
-        statistics = opened.statistics
-        before = statistics.traffic_bytes, statistics.commands
+        before = _spent(opened)
         yield
-        spent = statistics.traffic_bytes - before[0], statistics.commands - before[1]
-        limits = (bytes, commands)
+        spent = [now - then for now, then in zip(_spent(opened), before, strict=True)]
+        limits, names = (bytes, commands, air_bytes), ("bytes", "commands", "bytes over the air")
         over = [
             f"{used} {what} instead of at most {limit}"
-            for used, what, limit in zip(spent, ("bytes", "commands"), limits, strict=True)
+            for used, what, limit in zip(spent, names, limits, strict=True)
             if limit is not None and used > limit
         ]
         if over:
             pytest.fail(f"over budget: {' and '.join(over)}", pytrace=False)
 
     return budget
+
+
+def _spent(modem: Modem) -> tuple[int, int, int]:
+    counted = modem.statistics
+    return counted.traffic_bytes, counted.commands, modem.usage.total.total_bytes
 
 
 def _options(item: pytest.Item) -> Any:

@@ -10,6 +10,7 @@ import pytest
 from aiobc9x import errors
 from aiobc9x.errors import (
     ERRNO_OF,
+    BudgetExceeded,
     CommandError,
     ConnectFailed,
     LinkLost,
@@ -94,6 +95,13 @@ OTHER_ROWS: list[tuple[ModemError, type[OSError], int, str]] = [
         TimeoutError,
         errno.ETIMEDOUT,
         "timed out after 30 s, waiting for the SIM: is one in?",
+    ),
+    (
+        BudgetExceeded(1000, "day", 1010),
+        OSError,
+        errno.EDQUOT,
+        "the budget of 1000 bytes for this day is spent (about 1010 bytes over the air): wait for"
+        " the next day, or set another one by modem.usage.budget()",
     ),
     (ModuleReset("RDY"), ConnectionResetError, errno.ECONNRESET, "RDY"),
     (NetworkLost("detached"), ConnectionResetError, errno.ECONNRESET, "detached"),

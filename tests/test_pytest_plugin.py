@@ -242,11 +242,22 @@ def test_a_budget(project: pytest.Pytester) -> None:
                 await modem.command("AT")
                 await modem.command("AT")
 
+        async def test_over_the_air(modem, modem_peer, modem_budget):
+            port = await modem_peer.echo()
+            with modem_budget(air_bytes=288 + 2 * 85):
+                with modem_budget(air_bytes=100):
+                    reader, writer = await modem.open_connection("127.0.0.1", port)
+                    writer.write(b"hello")
+                    await reader.readexactly(5)
+                    writer.close()
+                    await writer.wait_closed()
+
         async def test_without(modem_budget):
             with modem_budget(commands=1):
                 pass
     """
-    said = ran(project, text, passed=1, failed=2)
+    said = ran(project, text, passed=1, failed=3)
+    assert "over budget: 458 bytes over the air instead of at most 100" in said
     assert "over budget: 2 commands instead of at most 1" in said
     assert "use it too" in said
 

@@ -41,7 +41,8 @@ _GAUGES: Final = {
 class ModemCollector(Collector):
     """The metrics of modems, each with the label ``modem``: its address, without a PIN.
 
-    Counters are those of :class:`~aiobc9x.Statistics`, as ``aiobc9x_commands_total``; gauges are
+    Counters are those of :class:`~aiobc9x.Statistics`, as ``aiobc9x_commands_total``, and the
+    estimated bytes over the air by direction, ``aiobc9x_air_bytes_total``; gauges are the budgets,
     the state, the free sockets, and what was last seen of signal and registration. Nothing is
     asked of the module when Prometheus scrapes.
 
@@ -65,11 +66,35 @@ class ModemCollector(Collector):
                 count = getattr(watch.modem.statistics, name)
                 counter.add_metric([watch.name], count)
             yield counter
+        yield from _air(watches)
         yield _states(watches)
         yield _gauge("ready", "Whether the modem is up and has a network", watches, _is_ready)
         yield _gauge("free_sockets", "Sockets that can be opened", watches, _free_sockets)
         for name, words in _GAUGES.items():
             yield _gauge(name, words, watches, _of_sample(name))
+
+
+def _air(watches: list[Watch]) -> Iterator[Metric]:
+    sent = CounterMetricFamily(
+        "aiobc9x_air_bytes",
+        "Bytes over the air, headers included: an estimate",
+        labels=["modem", "direction"],
+    )
+    limit, spent = (
+        GaugeMetricFamily(f"aiobc9x_budget_{name}_bytes", words, labels=["modem", "per"])
+        for name, words in (
+            ("limit", "Budget of bytes over the air"),
+            ("spent", "What is used of it in this period: an estimate"),
+        )
+    )
+    for watch in watches:
+        address, usage = watch.modem.address, watch.modem.usage.summary()
+        sent.add_metric([address, "sent"], usage["total"]["sent_bytes"])
+        sent.add_metric([address, "received"], usage["total"]["received_bytes"])
+        for per, budget in usage["budgets"].items():
+            limit.add_metric([address, per], budget["limit_bytes"])
+            spent.add_metric([address, per], budget["spent_bytes"])
+    yield from (sent, limit, spent)
 
 
 def _states(watches: list[Watch]) -> Metric:

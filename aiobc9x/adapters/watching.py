@@ -12,6 +12,7 @@ from collections import deque
 from typing import Final, Protocol
 
 from aiobc9x.aio.line.subscriptions import (
+    BudgetReached,
     LinkDown,
     LinkUp,
     ModemEvent,
@@ -23,6 +24,7 @@ from aiobc9x.aio.line.subscriptions import (
 )
 from aiobc9x.aio.queries.results import Signal
 from aiobc9x.aio.reconnecting import ModemState
+from aiobc9x.aio.usage import Usage
 from aiobc9x.core.statistics import Statistics
 from aiobc9x.errors import ModemError
 from aiobc9x.logs import Log, Logs
@@ -101,6 +103,10 @@ class Watched(Protocol):
     @property
     def statistics(self) -> Statistics:
         """Its counters."""
+
+    @property
+    def usage(self) -> Usage:
+        """Its estimate of the bytes over the air."""
 
     def subscribe(self) -> Subscription:
         """Return an iterator over its events."""
@@ -203,5 +209,7 @@ def worded(event: ModemEvent) -> str:
             return f"answers don't match commands: {reason}"
         case StepRegained():
             return "answers match commands again"
+        case BudgetReached(share, _, limit, per):
+            return f"{share:.0%} of the budget of {limit} bytes for this {per} is used up"
         case _:
             return ""

@@ -9,6 +9,7 @@ from collections import OrderedDict
 from typing import Final
 
 from aiobc9x.aio.line.subscriptions import (
+    BudgetReached,
     Dropped,
     LinkDown,
     LinkUp,
@@ -48,6 +49,8 @@ def in_words(event: ModemEvent) -> str | None:
             return f"answers don't match their commands: {reason}"
         case StepRegained():
             return "answers match their commands again"
+        case BudgetReached(share, _, limit, per):
+            return f"{share:.0%} of the budget of {limit} bytes for this {per} is used up"
         case Dropped(count):
             return f"{count} lines came too fast to be shown"
     return None

@@ -45,6 +45,7 @@ class Look:
         received_bytes_per_s: On the line, since the look before; 0 at the first.
         sent_bytes_per_s: Likewise.
         statistics: Of the modem since it was opened, by name.
+        usage: Bytes over the air, an estimate: in all, today, and the budgets.
         event: The last thing that happened to the modem; ``None`` if nothing has.
 
     """
@@ -58,6 +59,7 @@ class Look:
     received_bytes_per_s: float
     sent_bytes_per_s: float
     statistics: dict[str, int]
+    usage: dict[str, Any]
     event: str | None
 
     @property
@@ -125,6 +127,7 @@ class Looker:
             round((now[1] - before[1]) / seconds, 1),
             round((now[2] - before[2]) / seconds, 1),
             plain(self._modem.statistics),
+            self._modem.usage.summary(),
             self._event,
         )
 

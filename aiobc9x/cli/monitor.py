@@ -126,8 +126,9 @@ def table(
         "sockets": "-" if look.sockets is None else f"{len(look.sockets)} of 6 are open",
         "line": f"{rates(look)}; {amount(counters['bytes_received'])} received,"
         f" {amount(counters['bytes_sent'])} sent",
-        "over the air": f"{amount(counters['payload_bytes_received'])} received,"
-        f" {amount(counters['payload_bytes_sent'])} sent, as payload",
+        "payload": f"{amount(counters['payload_bytes_received'])} received,"
+        f" {amount(counters['payload_bytes_sent'])} sent",
+        "over the air": air(look),
         "retries": f"{counters['send_failures']} sends, {counters['timeouts']} commands without"
         f" an answer, {counters['recoveries']} repairs",
         "losses": f"{counters['resets']} restarts, {counters['link_losses']} of the port,"
@@ -161,6 +162,16 @@ def line(look: Look) -> str:
 def rates(look: Look) -> str:
     """Return the rates on the line."""
     return f"in {look.received_bytes_per_s:.0f} B/s, out {look.sent_bytes_per_s:.0f} B/s"
+
+
+def air(look: Look) -> str:
+    """Return the estimate of bytes over the air, and what is used of the budgets."""
+    total = look.usage["total"]
+    said = f"about {amount(total['received_bytes'])} received, {amount(total['sent_bytes'])} sent"
+    for per, budget in look.usage["budgets"].items():
+        share = budget["spent_bytes"] / budget["limit_bytes"]
+        said += f", {share:.0%} of this {per}'s budget"
+    return said
 
 
 def amount(size_bytes: int) -> str:

@@ -75,6 +75,7 @@ async def survey(modem: Modem, wait: float) -> Survey:
     await found.ask("addresses", addresses(modem))
     await found.ask("sockets", modem.socket_states())
     await found.ask("settings", settings(modem))
+    found.parts["usage"] = modem.usage.summary()
     return found
 
 

@@ -136,6 +136,7 @@ _DECISIONS: Final = {
     "ModemEnded": "the modem has ended",
     "Recovering": "coming back",
     "Progress": "start-up",
+    "BudgetReached": "a share of the budget for bytes over the air is used up",
     "StepLost": "answers no longer match their commands",
     "StepRegained": "answers match their commands again",
     "Reset": "the module has restarted",

@@ -21,7 +21,8 @@ def scraped(*watches: Watch) -> dict[tuple[str, str], float]:
     families = text_string_to_metric_families(generate_latest(registry).decode())
     samples = [sample for family in families for sample in family.samples]
     assert all(sample.labels["modem"] for sample in samples)
-    return {(s.name, s.labels.get("aiobc9x_state", "")): s.value for s in samples}
+    kinds = ("aiobc9x_state", "direction", "per")
+    return {(s.name, "".join(s.labels.get(k, "") for k in kinds)): s.value for s in samples}
 
 
 @virtual
@@ -35,6 +36,20 @@ async def test_counters_are_the_modems() -> None:
             value = getattr(modem.statistics, each.name)
             assert found[f"aiobc9x_{each.name}_total", ""] == value
         assert found["aiobc9x_opens_total", ""] == 1
+
+
+@virtual
+async def test_bytes_over_the_air() -> None:
+    """An estimate, by direction, and the budgets."""
+    async with Bench() as bench:
+        modem = await bench.open_lasting()
+        modem.usage.budget(10_000, "month")
+        await echoed(modem, b"hello")
+        total, found = modem.usage.total, scraped(Watch(modem))
+        assert found["aiobc9x_air_bytes_total", "sent"] == total.sent_bytes > 0
+        assert found["aiobc9x_air_bytes_total", "received"] == total.received_bytes > 0
+        assert found["aiobc9x_budget_limit_bytes", "month"] == 10_000
+        assert found["aiobc9x_budget_spent_bytes", "month"] == total.total_bytes
 
 
 @virtual

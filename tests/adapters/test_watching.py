@@ -117,6 +117,10 @@ async def test_events_have_a_limit() -> None:
         (aiobc9x.Reset(""), "the module has restarted"),
         (aiobc9x.Recovering("port", 2, 1.0, "no answer"), ""),
         (aiobc9x.Recovering("hook", 2, 0.0, "no answer"), "recovering by hook: no answer"),
+        (
+            aiobc9x.BudgetReached(0.8, 810, 1000, "day"),
+            "80% of the budget of 1000 bytes for this day is used up",
+        ),
         (aiobc9x.StepRegained(), "answers match commands again"),
         (aiobc9x.Progress("attaching"), ""),
     ],

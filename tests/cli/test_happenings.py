@@ -3,6 +3,7 @@
 import pytest
 
 from aiobc9x.aio.line.subscriptions import (
+    BudgetReached,
     Dropped,
     LinkDown,
     LinkUp,
@@ -28,6 +29,10 @@ from aiobc9x.wire.urcs import Restart, Urc, parse_urc
         (Reset("RDY"), "the module has restarted: RDY"),
         (Reset(""), "the module has restarted: without a word"),
         (StepLost("noise"), "answers don't match their commands: noise"),
+        (
+            BudgetReached(0.8, 810, 1000, "day"),
+            "80% of the budget of 1000 bytes for this day is used up",
+        ),
         (StepRegained(), "answers match their commands again"),
         (Dropped(3), "3 lines came too fast to be shown"),
         (Progress("waiting"), None),

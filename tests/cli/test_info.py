@@ -10,7 +10,7 @@ from tests.support.terminals import COLUMNS, ended, in_terminal, screen
 
 pytestmark = pytest.mark.usefixtures("virtual_time")
 
-KEYS = ["identity", "registration", "signal", "addresses", "sockets", "settings"]
+KEYS = ["identity", "registration", "signal", "addresses", "sockets", "settings", "usage"]
 
 
 def as_json(capsys: pytest.CaptureFixture[str], query: str = "", *arguments: str) -> Any:
@@ -22,7 +22,7 @@ def as_json(capsys: pytest.CaptureFixture[str], query: str = "", *arguments: str
 
 
 def test_json_has_each_part(capsys: pytest.CaptureFixture[str]) -> None:
-    """Six keys, and no errors where nothing is wrong."""
+    """Seven keys, and no errors where nothing is wrong."""
     found = as_json(capsys)
     assert [*found] == KEYS
     assert found["identity"]["model"] == "BC65"
@@ -33,6 +33,7 @@ def test_json_has_each_part(capsys: pytest.CaptureFixture[str]) -> None:
     assert found["sockets"] == []
     assert found["settings"]["show_length"] is True
     assert found["settings"]["apn"] == "internet"
+    assert found["usage"]["total"]["sent_bytes"] == 0
 
 
 def test_the_cause_of_a_refused_registration_is_told(capsys: pytest.CaptureFixture[str]) -> None:

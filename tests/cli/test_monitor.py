@@ -41,6 +41,7 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert looks[0]["signal"]["rssi_dbm"] == -73
     assert looks[1]["statistics"]["commands"] > looks[0]["statistics"]["commands"]
     assert looks[1]["received_bytes_per_s"] > 0
+    assert looks[1]["usage"]["budgets"] == {}
 
 
 @in_virtual_time
@@ -59,9 +60,10 @@ def test_a_table_that_changes_in_place(columns: int) -> None:
     assert ended(child) == 0
     lines = without_codes(str(child.before))
     assert max(map(len, lines)) <= columns
-    last = [line.rstrip() for line in lines[-13:]]
+    last = [line.rstrip() for line in lines[-14:]]
     assert last[0] == "state         up"
     assert last[1] == "port          sim://"
+    assert any(line == "over the air  about 0 B received, 0 B sent" for line in last)
     assert last[4] == "over time     ▆▆▆▆"
     assert last[-1].endswith("Ctrl-C ends this")
 

@@ -121,6 +121,11 @@ async def ask(modem: aiobc9x.Modem) -> None:
     profile.save("profile.json")
     counters: aiobc9x.Statistics = modem.statistics
     print(counters.traffic_bytes, modem.address, modem.identification, modem.line.bytes_per_s)
+    usage: aiobc9x.Usage = modem.usage
+    spent: aiobc9x.AirCount = usage.total
+    budget: aiobc9x.Budget = usage.budget(1_000_000, per="month", refuse=True)
+    open_: list[aiobc9x.ConnectionUsage] = usage.connections
+    print(spent.total_bytes, budget.left_bytes, [each.count for each in open_], usage.snapshot())
     print(modem.free_sockets, modem.is_ready, modem.state is aiobc9x.ModemState.UP)
 
 
@@ -148,6 +153,8 @@ def worded(event: aiobc9x.ModemEvent) -> str:
             return f"{count} lost"
         case urcs.OpenResult(connect_id=connect_id, err=err):
             return f"{connect_id}: {err}"
+        case aiobc9x.BudgetReached(share=share, per=per):
+            return f"{share:.0%} of this {per}'s budget"
         case aiobc9x.LinkUp() | aiobc9x.StepRegained():
             return watching.worded(event)
         case _:

@@ -188,6 +188,7 @@ class Acceptor:
         if slot is None:
             # The connection has ended already.
             return
+        self._keeper.driver.ledger.accepted(slot)
         if isinstance(server, Server) and server.is_serving():
             server.accept(slot, urc)
         elif server is None and listener is not None and listener.is_listener:

@@ -218,11 +218,14 @@ class Connector:
             The socket, and the extra info for its transport (``Any``: of many types).
 
         Raises:
+            BudgetExceeded: A budget that refuses is spent.
             ModemError: As :meth:`HostOpener.open`, or the network did not come.
             ExceptionGroup: The same, with ``all_errors``.
 
         Cancellation is safe.
         """
+        if request.service_type is not ServiceType.TCP_LISTENER:
+            self._keeper.driver.ledger.check()
         await self.await_network(stage)
         stage.name = f"connecting to {request.host}:{request.remote_port}"
         own = self._readiness.ip_addresses

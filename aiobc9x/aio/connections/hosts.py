@@ -167,7 +167,7 @@ class HostOpener:
             stage.name = f"connecting to {request.host}:{request.remote_port} at {address}"
             # Read anew, because the module's answer is another host than the caller's name.
             host = Host.read(address)
-            by_address = replace(request, host=host, protocol_type=host.family)
+            by_address = replace(request, host=host, protocol_type=host.family, asked=request.host)
             try:
                 async with asyncio.timeout_at(end) as limit:
                     return await self._opener.open(by_address), by_address

@@ -31,6 +31,7 @@ import warnings
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from aiobc9x.aio.ledger import Ledger
 from aiobc9x.aio.line.decisions import DECISIONS, TOLD, facts_of, log_facts, slot_facts
 from aiobc9x.aio.line.expected import Expected, fail_quietly
 from aiobc9x.aio.line.home import HomeLoop
@@ -41,6 +42,7 @@ from aiobc9x.aio.line.trace import DialogueLog
 from aiobc9x.core.events import (
     Answer,
     Damaged,
+    DataReceived,
     Event,
     Finished,
     Job,
@@ -97,6 +99,7 @@ class Driver:
         hub: Hands events to subscribers.
         logs: The loggers of this modem.
         log: The one among them for what is done here.
+        ledger: Counts bytes over the air.
         on_received: Called with the bytes of each chunk, before anybody has read them.
         on_urc: Called with each URC, after the session has acted on it.
         on_out_of_step: Started as a task, to bring the line back in step.
@@ -124,6 +127,7 @@ class Driver:
         self.hub.on_event = self._tell
         self.logs: Logs = Logs(link.name)
         self.log: Log = self.logs.aio
+        self.ledger: Ledger = Ledger(self.hub.publish)
         self.on_received: Callable[[bytes], None] | None = None
         self.on_urc: Callable[[Urc], None] = lambda _urc: None
         self.on_out_of_step: Callable[[str], Coroutine[Any, Any, None]] | None = None
@@ -668,10 +672,16 @@ class Driver:
             Orphaned: lambda event: self.on_orphaned(event.connect_id),
             **dict.fromkeys(SLOT_EVENTS, self._owners.tell),
             Sent: self._on_sent,
+            DataReceived: self._on_data,
         }
 
     def _on_sent(self, event: Sent) -> None:
         self._has_sent = True
+        self.ledger.sent(event.slot, event.size_bytes)
+        self._owners.tell(event)
+
+    def _on_data(self, event: DataReceived) -> None:
+        self.ledger.received(event.slot, len(event.data))
         self._owners.tell(event)
 
     def _on_unknown(self, event: UnknownLine) -> None:

@@ -103,6 +103,24 @@ class Recovering:
 
 
 @slotted(frozen=True)
+class BudgetReached:
+    """A share of a budget for bytes over the air is used up; see :meth:`Usage.budget`.
+
+    Attributes:
+        share: The share, as 0.8; 1.0 is the whole budget.
+        spent_bytes: What was used in this period, as estimated.
+        limit_bytes: The budget.
+        per: ``"hour"``, ``"day"`` or ``"month"``.
+
+    """
+
+    share: float
+    spent_bytes: int
+    limit_bytes: int
+    per: str
+
+
+@slotted(frozen=True)
 class Dropped:
     """The subscriber read too slowly, and has missed this many events."""
 
@@ -119,6 +137,7 @@ ModemEvent: TypeAlias = (
     | LinkDown
     | LinkUp
     | Recovering
+    | BudgetReached
     | Dropped
 )
 

@@ -14,6 +14,7 @@ from aiobc9x.aio.bringup.readiness import READY_TIMEOUT_S, Readiness
 from aiobc9x.aio.line.driver import Driver
 from aiobc9x.aio.line.urc_inbox import Inbox, detached
 from aiobc9x.aio.queries.results import PingReply, PingReport, Resolution
+from aiobc9x.core.air import ntp_cost, ping_cost
 from aiobc9x.errors import (
     CommandError,
     ConnectFailed,
@@ -21,7 +22,7 @@ from aiobc9x.errors import (
     UnexpectedAnswer,
     connect_error,
 )
-from aiobc9x.spec import NAME_RESOLUTION_S, Err, NtpErr, PingResult
+from aiobc9x.spec import NAME_RESOLUTION_S, PING_SIZES, Err, NtpErr, PingResult
 from aiobc9x.wire.commands.base import Command
 from aiobc9x.wire.commands.tcpip import Qidnsgip, Qntp, Qping
 from aiobc9x.wire.host import Host
@@ -114,7 +115,13 @@ class Resolver:
             # Lines of an earlier answer, which had more than it announced, may still arrive.
             inbox.skip(lambda answer: answer.err is None)
             limit = max(DNS_QUIET_S, end - self._driver.time())
-            return await _collect_addresses(inbox, command.text, limit)
+            answers = 0
+            try:
+                found, announced = await _collect_addresses(inbox, command.text, limit)
+                answers = len(found.addresses)
+                return found, announced
+            finally:
+                self._driver.ledger.resolved(Host.read(command.host).text, answers)
         finally:
             inbox.close()
 
@@ -187,10 +194,15 @@ class NetworkQueries:
             inbox: Inbox[PingResultLine | PingSummary | PingCode] = Inbox(
                 self._driver, PingResultLine, PingSummary, PingCode
             )
+            sent, received = count, 0
             try:
                 await _begin(self._driver, command)
-                return await _collect_pings(inbox, command.text, timeout, count, replies)
+                report = await _collect_pings(inbox, command.text, timeout, count, replies)
+                sent, received = report.sent, report.received
+                return report
             finally:
+                cost = ping_cost(command.size_bytes or PING_SIZES.start, sent, received)
+                self._driver.ledger.spend(Host.read(command.host).text, cost)
                 inbox.close()
 
     async def _ntp_time(self, command: Qntp) -> datetime:
@@ -200,6 +212,7 @@ class NetworkQueries:
                 await _begin(self._driver, command)
                 result = await inbox.get(NTP_LIMIT_S, command.text)
             finally:
+                self._driver.ledger.spend(Host.read(command.server).text, ntp_cost())
                 inbox.close()
         if result.err:
             raise connect_error(command.text, _NTP_ERR.get(result.err, result.err))

@@ -65,6 +65,7 @@ class OpenRequest:
         access_mode: How received data reach the host.
         protocol_type: The family; ``None`` for a name on whose family nobody has decided.
         preferred: The connect ID to use if it is free: that which the socket had before.
+        asked: The name that the caller has given, where ``host`` is one of its addresses.
 
     """
 
@@ -75,6 +76,7 @@ class OpenRequest:
     access_mode: AccessMode = AccessMode.BUFFER
     protocol_type: ProtocolType | None = None
     preferred: int | None = None
+    asked: Host | None = None
 
     def check(self, context_id: int) -> None:
         """Raise ``ValueError`` for what the module can't be asked for."""
@@ -266,6 +268,7 @@ class Opener:
         request, slot = opening.request, opening.slot
         command = request.command(self._keeper.context_id, slot.connect_id)
         target = request.target
+        self._account(request, slot)
         opened = self._driver.expect_of(slot, Opened, OpenRefused)
         started = self._driver.time()
         try:
@@ -283,11 +286,22 @@ class Opener:
             err = 0
         finally:
             opened.cancel()
+        ledger = self._driver.ledger
+        if not slot.is_listener:
+            (ledger.refused if err else ledger.opened)(slot)
+        if request.is_named:
+            ledger.resolved(request.host.text, 0 if err == Err.DNS_FAILED else 1)
         if err:
             waited = self._driver.time() - started
             late = err == Err.CONNECT_FAILED and waited >= self.open_time - 1
             make = ConnectTimedOut if late else connect_error
             raise make(command.text, err, None, target)
+
+    def _account(self, request: OpenRequest, slot: Slot) -> None:
+        """Begin the account of a socket, before its first data can come."""
+        host, is_ipv6 = request.asked or request.host, request.protocol_type is ProtocolType.IPV6
+        if not slot.is_listener:
+            self._driver.ledger.open(slot, host.text, request.remote_port, is_ipv6=is_ipv6)
 
     async def _was_connected(self, slot: Slot) -> bool:
         """Ask whether a socket whose ``+QIOPEN`` got lost is connected, or was (F32)."""

@@ -109,6 +109,9 @@ class DatagramTransport(ModuleTransport, asyncio.DatagramTransport):
             text = f"{os.strerror(errno.ENOBUFS)}: {QUEUE_DATAGRAMS} datagrams wait already"
             self._report(OSError(errno.ENOBUFS, text))
             return
+        if (refusal := self._keeper.driver.ledger.refusal()) is not None:
+            self._report(refusal)
+            return
         self._keeper.session.send_datagram(self._slot, datagram)
         self._keeper.driver.kick()
         self._maybe_pause_protocol()

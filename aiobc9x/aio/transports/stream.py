@@ -144,6 +144,10 @@ class SocketTransport(ModuleTransport, asyncio.Transport):
         if self._has_ended:
             self._refuse(data)
             return
+        refusal = self._keeper.driver.ledger.refusal()
+        if refusal is not None and not is_only_goodbye(self._protocol, bytes(data)):
+            self.on_failed(refusal)
+            return
         self._keeper.session.write(self._slot, data, more=True)
         if self._slot.unsent < SEND_MAX_BYTES:
             self._gathering.add()

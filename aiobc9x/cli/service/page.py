@@ -58,6 +58,7 @@ def _modem(modem: ModemStatus, now: float) -> str:
         ("sockets in use", f"{modem.sockets} of 6"),
         ("sent", f"{counters.payload_bytes_sent:,} bytes in {counters.sends:,} sends"),
         ("received", f"{counters.payload_bytes_received:,} bytes"),
+        ("over the air", _air(modem)),
         ("opened", f"{counters.opens:,} connections, {counters.open_failures:,} failed"),
         ("send failures", f"{counters.send_failures:,}"),
         ("recoveries", f"{counters.recoveries:,} in step, {counters.returns:,} of the link"),
@@ -76,6 +77,15 @@ def _modem(modem: ModemStatus, now: float) -> str:
             "</section>",
         ]
     )
+
+
+def _air(modem: ModemStatus) -> str:
+    today, total = (modem.usage[name] for name in ("today", "total"))
+    used = [one["sent_bytes"] + one["received_bytes"] for one in (today, total)]
+    said = f"about {used[0]:,} bytes today, {used[1]:,} in all"
+    for per, budget in modem.usage["budgets"].items():
+        said += f"; {budget['spent_bytes']:,} of {budget['limit_bytes']:,} this {per}"
+    return said
 
 
 def chart(samples: Sequence[Sample], now: float) -> str:

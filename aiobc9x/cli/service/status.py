@@ -40,6 +40,7 @@ class ModemStatus:
         sockets: How many of its six sockets are in use.
         signal: What was last seen of the network, while it is up.
         statistics: Its counters.
+        usage: Bytes over the air, an estimate: in all, today, and the budgets.
         samples: The last day's.
         events: The last ones, the newest last.
 
@@ -51,6 +52,7 @@ class ModemStatus:
     sockets: int
     signal: Sample | None
     statistics: Statistics
+    usage: dict[str, Any]
     samples: Sequence[Sample]
     events: Sequence[Noted]
 
@@ -119,6 +121,7 @@ def _modem(watch: Watch) -> ModemStatus:
         len(CONNECT_IDS) - modem.free_sockets,
         watch.latest if modem.state is ModemState.UP else None,
         modem.statistics,
+        modem.usage.summary(),
         [*watch.samples],
         [*watch.events],
     )
@@ -146,6 +149,7 @@ def _modem_as_json(modem: ModemStatus) -> dict[str, Any]:
         "sockets": modem.sockets,
         "signal": signal,
         "statistics": asdict(modem.statistics),
+        "usage": modem.usage,
         "events": [{"time": _iso(each.time), "text": each.text} for each in modem.events],
     }
 

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +16,7 @@ from aiobc9x.adapters.watching import Noted, Sample
 from aiobc9x.aio.reconnecting import ModemState
 from aiobc9x.cli.service.page import chart, page
 from aiobc9x.cli.service.status import ModemStatus, Status
+from aiobc9x.core.air import AirCount
 from aiobc9x.core.statistics import Statistics
 from tests.support.realtime import PATIENCE_S
 
@@ -41,6 +43,11 @@ def modem(name: str = "/dev/ttyUSB0", *, up: bool = True, text: str = "back") ->
         2,
         samples[-1] if up else None,
         Statistics(payload_bytes_sent=1234567, sends=890),
+        {
+            "total": asdict(AirCount(1_000_000, 2_000_000)),
+            "today": asdict(AirCount(10, 20)),
+            "budgets": {"month": {"limit_bytes": 5_000_000, "spent_bytes": 3_000_000}},
+        },
         samples,
         [Noted(NOW - 90, text)],
     )
@@ -67,6 +74,7 @@ def test_it_tells_each_modem() -> None:
     text = page(status(modem(), modem("/dev/ttyUSB1", up=False)))
     assert "/dev/ttyUSB0" in text
     assert "up, registered, -90 dBm, 2 of 6 sockets in use" in text
+    assert "about 30 bytes today, 3,000,000 in all; 3,000,000 of 5,000,000 this month" in text
     assert '<p class="bad">away</p>' in text
     assert "1,234,567 bytes in 890 sends" in text
     assert "127.0.0.1:1883 to broker.example:1" in text
