@@ -167,6 +167,8 @@ def explained(exc: aiobc9x.ModemError) -> str:
     match exc:
         case aiobc9x.ConnectFailed(target=target, err=err):
             return f"{target}: {err}"
+        case aiobc9x.BudgetExceeded(limit_bytes=limit, per=per):
+            return f"{limit} bytes are spent this {per}"
         case aiobc9x.UnexpectedAnswer(lines=lines):
             return b"\n".join(lines).decode()
         case aiobc9x.PinRequired(tries_left=left):
@@ -263,6 +265,8 @@ async def main() -> None:
     await alone.aclose()
     async with aiobc9x.open_pool(["/dev/ttyUSB0", "/dev/ttyUSB1"]) as pool:
         many: aiobc9x.ModemPool = pool
+        used: aiobc9x.PoolUsage = pool.usage
+        print(used.total.total_bytes, [one.today for _, one in used.modems])
         reader, writer = await many.open_connection("example.com", 80)
         print(len(many.modems), await reader.read(), writer.get_extra_info("modem"))
         await adapt(pool)
