@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from typing import Final
 
 from aiobc9x.cli import INTERRUPTED, version
 
-_EXTRA: Final = {"click", "prompt_toolkit", "rich"}
+# Without typing's Final: until main() runs, Ctrl-C shows a traceback, so nothing is loaded for it.
+_EXTRA = {"click", "prompt_toolkit", "rich"}
 
 
 def main() -> int:

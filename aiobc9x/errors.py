@@ -162,7 +162,10 @@ _REASON: Final[dict[int, tuple[str, str]]] = {
     Err.SEND_CANCELLED: ("the send was cancelled", ""),
     Err.NOT_ALLOWED: ("the module does not allow this now", ""),
     Err.NO_APN: ("no APN is set", "set the APN of the SIM's operator"),
-    Err.PORT_BUSY: ("the local port is in use", "choose another one, or 0"),
+    Err.PORT_BUSY: (
+        "the local port is in use",
+        "choose another one, or 0; one that was closed is free again after two minutes",
+    ),
 }
 """Each ``<err>`` of table 2 in a reader's words, and what to do about it, if anything.
 

@@ -6,9 +6,14 @@ Layer: cli.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import math
 import os
+import signal
 import sys
+import threading
+import time
 from collections.abc import Callable, Coroutine
 from functools import wraps
 from pathlib import Path
@@ -16,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 import click
 
+from aiobc9x.cli import INTERRUPTED
 from aiobc9x.logs import OneLine
 from aiobc9x.open import ModemOpening, open_modem
 from aiobc9x.pool import PoolOpening, open_pool
@@ -140,13 +146,83 @@ def runs(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
     """Make a command's function of a coroutine function.
 
     Ctrl-C cancels the coroutine, which then closes its modem, so that the module is left clean.
+    See :class:`_Interrupts` for the second one.
     """
 
     @wraps(function)
     def run(*arguments: P.args, **values: P.kwargs) -> T:
-        return asyncio.run(function(*arguments, **values))
+        with _Interrupts() as interrupts:
+            try:
+                return asyncio.run(interrupts.watching(function(*arguments, **values)))
+            except asyncio.CancelledError:
+                if interrupts.count:
+                    raise KeyboardInterrupt from None
+                raise
 
     return run
+
+
+class _Interrupts:
+    """Handle Ctrl-C while a coroutine runs, and until its loop is closed.
+
+    asyncio's own handler raises ``KeyboardInterrupt`` at the second one, wherever the program is:
+    in the middle of closing the sockets, with a traceback of what was just going on. Here the
+    second one says what is being waited for, and the third one ends the process.
+
+    Attributes:
+        count: How often it came. Those that follow at once are one, as somebody who is in a hurry
+            presses the keys several times.
+
+    """
+
+    def __init__(self) -> None:
+        self.count, self._last = 0, -math.inf
+        self._task: asyncio.Task[Any] | None = None  # Any: its result is of no interest
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._is_ours = False
+
+    def __enter__(self) -> _Interrupts:
+        # Else it is ignored, as in the background of a shell, or another thread's business.
+        is_default = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        if is_default and threading.current_thread() is threading.main_thread():
+            self._is_ours = True
+            signal.signal(signal.SIGINT, self._on_signal)
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        if self._is_ours:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    async def watching(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine, which the first Ctrl-C cancels."""
+        self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
+        if self.count and self._task is not None:
+            self._task.cancel()
+        return await coroutine
+
+    def _on_signal(self, _number: int, _frame: object) -> None:
+        last, self._last = self._last, time.monotonic()
+        if self._last - last < AT_ONCE_S:
+            return
+        self.count += 1
+        if self.count > 2:
+            os._exit(INTERRUPTED)
+        if self.count == 2:
+            # Not by print(), which may be what was interrupted.
+            with contextlib.suppress(OSError):
+                os.write(2, _CLOSING)
+        elif self._task is not None and self._loop is not None:
+            self._task.cancel()
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                self._loop.call_soon_threadsafe(lambda: None)  # it may be waiting
+
+
+AT_ONCE_S: Final = 0.5
+"""Seconds within which several Ctrl-C count as one; our choice."""
+
+_CLOSING: Final = (
+    b"aiobc9x: closing what is open on the module; Ctrl-C once more leaves that to the next start\n"
+)
 
 
 def listen(verbosity: int, *, named: bool = False) -> None:

@@ -3,12 +3,16 @@
 import io
 import logging
 import os
+import re
+import signal
+import subprocess
 import sys
 
 import pytest
 
 from aiobc9x.cli.opening import Port, hush, is_journal, listen
 from aiobc9x.logs import Logs
+from tests.support.pages import ROOT
 
 
 @pytest.mark.parametrize(
@@ -81,3 +85,54 @@ def test_a_port_is_named_without_its_parameters() -> None:
     """One of them may be a PIN."""
     assert Port("sim://?pin=1234", {}).name == "sim://"
     assert Port("/dev/ttyUSB0", {}).name == "/dev/ttyUSB0"
+
+
+COMMAND = """
+import asyncio, sys
+from aiobc9x.cli import opening
+opening.AT_ONCE_S = float(sys.argv[1])
+
+@opening.runs
+async def command():
+    print("open", flush=True)
+    try:
+        await asyncio.sleep(60)
+    finally:
+        print("closing", flush=True)
+        await asyncio.sleep(float(sys.argv[2]))
+        print("closed", flush=True)
+
+try:
+    command()
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT for one process on Windows")
+@pytest.mark.parametrize(
+    ("at_once", "takes", "count", "out", "err"),
+    [
+        ("0", "0", 1, "closed\n", ""),
+        ("60", "0.2", 5, "closed\n", ""),
+        ("0", "60", 3, "", "aiobc9x: closing what is open on the module; Ctrl-C once more .*\n"),
+    ],
+)
+def test_control_c_closes_first(at_once: str, takes: str, count: int, out: str, err: str) -> None:
+    """Pressed in a hurry it is one; the second one says what goes on, and the third one ends it."""
+    pipe, env = subprocess.PIPE, os.environ | {"PYTHONPATH": str(ROOT)}
+    call = [sys.executable, "-c", COMMAND, at_once, takes]
+    with subprocess.Popen(call, stdout=pipe, stderr=pipe, text=True, env=env) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline() == "open\n"
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.readline() == "closing\n"
+        said = ""
+        for _ in range(count - 1):
+            process.send_signal(signal.SIGINT)
+            if err and not said:
+                said = process.stderr.readline()
+        assert process.wait(50) == 130
+        assert process.stdout.read() == out
+        assert re.fullmatch(err, said + process.stderr.read())
