@@ -39,6 +39,7 @@ from tests.support.pages import (
     DEVICE,
     PAGES,
     ROOT,
+    SIMULATED,
     TUTORIAL,
     WAIT,
     Block,
@@ -123,7 +124,9 @@ async def test_programs_run(block: Block, tmp_path: Path) -> None:
 async def run_program(block: Block, address: str, folder: Path) -> None:
     """Run a program as printed, with another address in the device's place, and a short wait."""
     program = folder / "program.py"
-    text = block.text.replace(DEVICE, repr(address)).replace(WAIT, "0.2")
+    text = block.text.replace(WAIT, "0.2")
+    for printed in (DEVICE, SIMULATED):
+        text = text.replace(printed, repr(address))
     program.write_text(text, "utf-8")
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -146,7 +149,7 @@ async def test_without_a_module(page: str, tmp_path: Path) -> None:
     """The address that a page gives for its program works as printed; only the port is ours."""
     block = next(block for block in PROGRAMS if block.page == page)
     text = (ROOT / page).read_text("utf-8")
-    (address,) = re.findall(r"`(sim://\?host=example\.com:[^`]*)`", text)
+    (address,) = re.findall(r"[`\"](sim://\?host=example\.com:[^`\"]*)[`\"]", text)
     assert "`python3 -m http.server 8000`" in text
     async with web_server() as port:
         assert address.endswith(":8000")

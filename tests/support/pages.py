@@ -27,6 +27,9 @@ PAGES: Final = [
 DEVICE: Final = '"/dev/ttyUSB0"'
 """What programs open; a test puts the virtual module in its place."""
 
+SIMULATED: Final = '"sim://?host=example.com:127.0.0.1&remote_port=80:8000"'
+"""What a program opens that runs without a module; a test puts its own server's port in it."""
+
 WAIT: Final = "15 * 60"
 """How long programs sleep between two readings; a test puts some seconds in its place."""
 
