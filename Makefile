@@ -18,7 +18,7 @@ step = @printf '\n== %s\n' "$(1)"
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo test check check-sniffio check-lowest check-aiomqtt format lint types coverage \
-    compiled docs-check bench-smoke clean
+    compiled docs docs-check bench-smoke clean
 
 help: ## Show this list
 	@echo 'make demo and make test need nothing but Python 3.11+. All targets:'
@@ -38,7 +38,7 @@ check: $(DEV) ## Everything a change must pass: format, lint, types, tests, benc
 	@$(PY) -m codespell_lib
 	$(call step,types)
 	@$(PY) -m mypy
-	@$(MAKE) --no-print-directory coverage compiled bench-smoke
+	@$(MAKE) --no-print-directory coverage compiled docs bench-smoke
 	$(call step,all good)
 
 # What no other package takes part in is the same in every environment: once is enough.
@@ -87,6 +87,10 @@ compiled: $(DEV) ## Compile the framer and run the tests of wire and core with i
 	@if [ "$$CI" ] || $${CC:-cc} --version >/dev/null 2>&1; then \
 	    $(PY) setup.py -q build_ext --inplace && $(PY) -m pytest -q -n 2 tests/wire tests/core; \
 	else echo 'skipped: no C compiler on this machine'; fi
+
+docs: $(DEV) ## Build the site in build/site; a warning is an error
+	$(call step,site)
+	@$(PY) -m docs.website build/site
 
 docs-check: $(DEV) ## Run the examples of README.md and docs/
 	@$(PY) -m pytest -q tests/test_docs.py

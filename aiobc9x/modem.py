@@ -793,7 +793,7 @@ class Modem:
             set_clock: Have the module set its own clock too.
 
         Returns:
-            An aware datetime: the digits are local time at the offset that the module states.
+            An aware ``datetime``; its digits are local time at the offset that the module states.
 
         Raises:
             TypeError: ``set_clock`` is no bool; nothing was sent.

@@ -36,6 +36,15 @@ def test_the_workflow_does_what_one_machine_does() -> None:
     assert targets(RUN) <= targets(WORKFLOWS["check.yml"])
 
 
+def test_the_site_is_built() -> None:
+    """On one machine as a part of ``make check``, on hosted ones as a job of its own as well."""
+    (inside,) = re.findall(
+        r"^check: .*\n(?:\t.*\n)*?\t@\$\(MAKE\) \S+ (.+)$", MAKEFILE, re.MULTILINE
+    )
+    assert "docs" in inside.split()
+    assert "docs" in targets(WORKFLOWS["check.yml"])
+
+
 def test_the_same_servers_are_installed() -> None:
     """A server that one of them lacks would fail its tests there, as CI is set."""
     wanted = re.findall(r"^need 'command -v [^']*' (?:\\\n\s*)?([\w-]+)$", RUN, re.MULTILINE)

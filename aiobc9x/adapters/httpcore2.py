@@ -1,6 +1,6 @@
 """Carry httpcore2's connections over the modem, by a network backend.
 
-Layer: adapters.
+Layer: adapters. ::
 
     async with httpcore2.AsyncConnectionPool(network_backend=ModemBackend(modem)) as pool:
         response = await pool.request("GET", "https://example.com/")

@@ -1,6 +1,6 @@
 """Send httpx's requests over the modem, by a transport.
 
-Layer: adapters.
+Layer: adapters. ::
 
     transport = ModemTransport(modem)
     async with httpx.AsyncClient(transport=transport, timeout=TIMEOUT) as client:

@@ -1,6 +1,6 @@
 """Send httpx2's requests over the modem, by a transport.
 
-Layer: adapters.
+Layer: adapters. ::
 
     transport = ModemTransport(modem)
     async with httpx2.AsyncClient(transport=transport, timeout=TIMEOUT) as client:

@@ -5,7 +5,7 @@ Layer: adapters. Imports no library.
 Libraries expect an answer in a fraction of a second. On a slow link their defaults give up too
 early, or send a request again that is still on its way: it costs twice the data, and may be done
 twice. The waits that a round trip needs are worked out here, once; each library gets a dict of
-its own keywords.
+its own keywords. ::
 
     slow = settings_for(round_trip_s=4.0)
     client = httpx.AsyncClient(timeout=httpx.Timeout(**slow.httpx))

@@ -73,7 +73,7 @@ class Peer:
         self._on_data(data)
 
     def resume(self) -> None:
-        """Go on where :attr:`paused` stopped."""
+        """Go on where ``paused`` stopped."""
         self.paused = False
         self._flush()
 
@@ -137,17 +137,17 @@ class MemoryNetwork:
         self._events.closed(handle, self._clock())
 
     def attach(self, events: NetworkEvents, clock: Callable[[], float]) -> None:
-        """See :meth:`Network.attach`."""
+        """See :meth:`~aiobc9x.sim.interface.Network.attach`."""
         self._events, self._clock = events, clock
 
     def resolve(self, ticket: int, name: str) -> None:
-        """See :meth:`Network.resolve`."""
+        """See :meth:`~aiobc9x.sim.interface.Network.resolve`."""
         self._events.resolved(ticket, self._table.lookup(name), self._clock())
 
     def connect(
         self, handle: int, address: str, port: int, *, udp: bool, local_port: int = 0
     ) -> None:
-        """See :meth:`Network.connect`; an unserved TCP port refuses."""
+        """See :meth:`~aiobc9x.sim.interface.Network.connect`; an unserved TCP port refuses."""
         if self._table.is_black_hole(address) and not udp:
             return
         on_connect = self._servers.get((port, udp))
@@ -160,12 +160,12 @@ class MemoryNetwork:
             on_connect(peer)
 
     def listen(self, handle: int, port: int) -> None:
-        """See :meth:`Network.listen`."""
+        """See :meth:`~aiobc9x.sim.interface.Network.listen`."""
         self._listeners[handle] = port
         self._events.opened(handle, 0, self._clock())
 
     def send(self, handle: int, data: bytes) -> bool:
-        """See :meth:`Network.send`."""
+        """See :meth:`~aiobc9x.sim.interface.Network.send`."""
         peer = self._peers.get(handle)
         if peer is None or not peer.accepts:
             return False
@@ -173,7 +173,7 @@ class MemoryNetwork:
         return True
 
     def close(self, handle: int, *, abort: bool = False) -> None:
-        """See :meth:`Network.close`."""
+        """See :meth:`~aiobc9x.sim.interface.Network.close`."""
         self._listeners.pop(handle, None)
         peer = self._peers.pop(handle, None)
         if peer is not None:
@@ -181,15 +181,15 @@ class MemoryNetwork:
             peer.on_close()
 
     def pause(self, handle: int) -> None:
-        """See :meth:`Network.pause`."""
+        """See :meth:`~aiobc9x.sim.interface.Network.pause`."""
         if handle in self._peers:
             self._peers[handle].paused = True
 
     def resume(self, handle: int) -> None:
-        """See :meth:`Network.resume`."""
+        """See :meth:`~aiobc9x.sim.interface.Network.resume`."""
         if handle in self._peers:
             self._peers[handle].resume()
 
     def ping(self, address: str) -> float | None:
-        """See :meth:`Network.ping`."""
+        """See :meth:`~aiobc9x.sim.interface.Network.ping`."""
         return self._table.ping(address)

@@ -145,7 +145,7 @@ ModemEvent: TypeAlias = (
 class Subscription:
     """An async iterator over events; ends when the modem is closed.
 
-    Events queue from the moment when the subscription is made, at most :data:`QUEUE_LENGTH`.
+    Events queue from the moment when the subscription is made, at most 1000.
     Cancellation of ``anext`` is safe: no event is lost. A subscription that the program has
     dropped, for example by leaving its loop with ``break``, gets no more events; ``async
     with`` ends it at a definite point.

@@ -67,7 +67,7 @@ class DatagramTransport(ModuleTransport, asyncio.DatagramTransport):
         """Queue one datagram; it is copied at once.
 
         A datagram of over 1440 bytes is not sent, and ``error_received`` gets
-        ``OSError(EMSGSIZE)`` (§2.2.4). If :data:`QUEUE_DATAGRAMS` wait already, it gets
+        ``OSError(EMSGSIZE)`` (§2.2.4). If ``QUEUE_DATAGRAMS`` (256) wait already, it gets
         ``OSError(ENOBUFS)``.
 
         Args:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
+<<<<<<< HEAD
 import shutil
 import subprocess
 from dataclasses import asdict
+=======
+>>>>>>> c1fc97b (Make a site of the pages, strict, and look at it in a browser)
 from pathlib import Path
 from typing import Final
 
@@ -18,14 +20,9 @@ from aiobc9x.cli.service.page import chart, page
 from aiobc9x.cli.service.status import ModemStatus, Status
 from aiobc9x.core.air import AirCount
 from aiobc9x.core.statistics import Statistics
-from tests.support.realtime import PATIENCE_S
+from tests.support.browser import Browser, needs_browser
 
 NOW: Final = 1_800_000_000.0
-BROWSER: Final = shutil.which("chromium") or shutil.which("google-chrome")
-
-needs_browser = pytest.mark.skipif(
-    BROWSER is None and "CI" not in os.environ, reason="Chromium is not installed"
-)
 
 
 def sample(minutes_ago: float, dbm: int | None = -90) -> Sample:
@@ -127,21 +124,13 @@ def test_a_signal_beyond_the_scale_stays_inside() -> None:
 @pytest.mark.parametrize("columns", [360, 1200])
 def test_it_fits_a_telephone_and_a_screen(tmp_path: Path, columns: int) -> None:
     """In a real browser: nothing is wider than the window, and nothing goes wrong."""
-    assert BROWSER is not None
     long = "/dev/serial/by-id/usb-Quectel_BC92_" + "0123456789" * 6 + "-if00-port0"
     text = page(status(modem(long), modem("/dev/ttyUSB1", up=False, text="x" * 200)))
-    measure = (
-        "<script>const e = document.documentElement; document.title = ["
-        "e.scrollWidth <= e.clientWidth, document.querySelectorAll('svg').length,"
-        "getComputedStyle(document.querySelector('h1')).display].join(' ')</script></body>"
-    )
     path = tmp_path / "page.html"
-    path.write_text(text.replace("</body>", measure), "utf-8")
-    line = [
-        *(BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr"),
-        *(f"--user-data-dir={tmp_path}/profile", f"--window-size={columns},900"),
-        *("--virtual-time-budget=1000", "--dump-dom", path.as_uri()),
-    ]
-    done = subprocess.run(line, capture_output=True, text=True, timeout=PATIENCE_S, check=True)
-    assert "<title>true 2 block</title>" in done.stdout
-    assert "CONSOLE" not in done.stderr
+    path.write_text(text, "utf-8")
+    with Browser() as browser:
+        look = browser.look(path, columns=columns)
+        assert look.width <= look.room
+        assert (look.missing, look.complaints, look.requests) == ([], [], [])
+        assert browser.run("document.querySelectorAll('svg').length") == 2
+        assert browser.run("getComputedStyle(document.querySelector('h1')).display") == "block"

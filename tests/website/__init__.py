@@ -1,0 +1,1 @@
+"""The site: that it is whole, and how it does in a browser."""
