@@ -200,6 +200,27 @@ class TestRefusing:
             await asyncio.sleep(5)
             assert bench.peer.datagrams == [b"12345", b"67890"]
 
+    @virtual
+    async def test_datagrams_after_a_restart(self) -> None:
+        """A socket that was there before is opened again, and hears what is sent to it."""
+        async with Bench() as bench:
+            modem = await bench.open_lasting()
+            bench.network.serve_udp(UDP_PORT)
+            transport, protocol = await modem.create_datagram_endpoint(
+                DatagramRecorder, remote_addr=(HOST, UDP_PORT)
+            )
+            transport.sendto(b"12345")
+            modem.usage.budget(1, refuse=True)
+            bench.add_fault(Fault(FaultKind.RESET, on="AT+QISTATE"))
+            with pytest.raises(aiobc9x.ModuleReset):
+                await modem.socket_states()
+            await modem.available()
+            await asyncio.sleep(60)
+            assert bench.open_ids == [0]
+            bench.peer.send(b"hello")
+            await asyncio.sleep(20)
+            assert protocol.received == [b"hello"]
+
 
 class TestPool:
     """Several modems."""

@@ -218,14 +218,11 @@ class Connector:
             The socket, and the extra info for its transport (``Any``: of many types).
 
         Raises:
-            BudgetExceeded: A budget that refuses is spent.
             ModemError: As :meth:`HostOpener.open`, or the network did not come.
             ExceptionGroup: The same, with ``all_errors``.
 
         Cancellation is safe.
         """
-        if request.service_type is not ServiceType.TCP_LISTENER:
-            self._keeper.driver.ledger.check()
         await self.await_network(stage)
         stage.name = f"connecting to {request.host}:{request.remote_port}"
         own = self._readiness.ip_addresses
@@ -308,10 +305,12 @@ class Connector:
         """Open a stream; see :meth:`Modem.create_connection`.
 
         Raises:
+            BudgetExceeded: A budget that refuses is spent; nothing was sent.
             ModemError: As :meth:`open` and :meth:`attach`.
 
         Cancellation is safe.
         """
+        self._keeper.driver.ledger.check()
         async with timing(timeout) as stage:
             slot, extra = await self.open(request, stage, all_errors=all_errors)
             stage.name = "in the TLS handshake"
@@ -323,10 +322,12 @@ class Connector:
         """Open a datagram endpoint; see :meth:`Modem.create_datagram_endpoint`.
 
         Raises:
+            BudgetExceeded: A budget that refuses is spent; nothing was sent.
             ModemError: As :meth:`open`.
 
         Cancellation is safe.
         """
+        self._keeper.driver.ledger.check()  # a socket that is opened again may be, as before
 
         async def opens(preferred: int, mode: AccessMode) -> tuple[Slot, dict[str, Any]]:
             again = replace(request, preferred=preferred, access_mode=mode)
