@@ -10,7 +10,10 @@ from collections.abc import Iterator
 
 import pytest
 
+import aiobc9x
 from aiobc9x.sim.memory import Peer
+from aiobc9x.sim.options import Host, SimOptions
+from aiobc9x.sim.virtual_modem import VirtualModem
 from tests.aio.transports.test_resuming import OTHER_NAME, V12, V13, VERSIONS, client, server
 from tests.support.bench import HOST, Bench
 from tests.support.clock import virtual
@@ -206,3 +209,27 @@ class TestOverTheModem:
             for expected in (False, True):
                 streams = await bench.streams(HOST, TLS_PORT, ssl=context, server_hostname=NAME)
                 assert await greeted(*streams) is expected
+
+
+def test_one_context_on_several_loops(greeter: Server) -> None:
+    """asyncio's and uvloop's, one after the other; with our own calls and with asyncio's."""
+
+    async def connect_twice() -> list[bool]:
+        options = SimOptions(hosts={NAME: Host(("127.0.0.1",))})
+        async with (
+            VirtualModem(options) as virtual,
+            aiobc9x.open_modem(virtual.create) as modem,
+        ):
+            opened = await modem.open_connection(NAME, greeter.port, ssl=context)
+            found = [await greeted(*opened)]
+            with modem.installed(strict=True):
+                opened = await asyncio.open_connection(NAME, greeter.port, ssl=context)
+                found.append(await greeted(*opened))
+            return found
+
+    context, resumed = client(), []
+    uvloop = pytest.importorskip("uvloop")  # there is none for Windows
+    for factory in (asyncio.SelectorEventLoop, uvloop.new_event_loop):
+        with asyncio.Runner(loop_factory=factory) as runner:
+            resumed += runner.run(connect_twice())
+    assert resumed == [False, True, True, True]
