@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import re
-<<<<<<< HEAD
-import shutil
-import subprocess
 from dataclasses import asdict
-=======
->>>>>>> c1fc97b (Make a site of the pages, strict, and look at it in a browser)
 from pathlib import Path
 from typing import Final
 
