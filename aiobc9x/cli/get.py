@@ -14,6 +14,8 @@ import time
 from contextlib import nullcontext, suppress
 from dataclasses import asdict
 from pathlib import Path
+from shutil import copyfileobj
+from tempfile import TemporaryDirectory
 from types import ModuleType
 from typing import TYPE_CHECKING, BinaryIO, Final
 from urllib.parse import urlsplit
@@ -29,8 +31,10 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from aiobc9x.cli.opening import Port, runs, takes_port
-from aiobc9x.cli.output import AS_JSON, print_json
+from aiobc9x.cli.main import told as worded
+from aiobc9x.cli.opening import Port, hush, runs, takes_port
+from aiobc9x.cli.output import AS_JSON, as_line
+from aiobc9x.cli.stdio import apart
 from aiobc9x.errors import ConnectRefused, ModemError, NameNotFound
 from aiobc9x.modem import Modem
 from aiobc9x.patterns import lazy_pattern
@@ -45,6 +49,7 @@ _TRIES: Final = 10
 _PAUSE_S: Final = 2.0
 _OK, _PARTIAL, _NOT_SATISFIABLE = 200, 206, 416
 _RANGE: Final = lazy_pattern(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)")
+_STDOUT: Final = Path("-")
 _UNFIT: Final = lazy_pattern(r"[^\w.-]+")
 
 
@@ -55,7 +60,7 @@ _UNFIT: Final = lazy_pattern(r"[^\w.-]+")
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Where to write. Default: the last part of the URL.",
+    help="Where to write; - for stdout. Default: the last part of the URL.",
 )
 @AS_JSON
 @takes_port
@@ -65,16 +70,55 @@ async def command(url: str, output: Path | None, as_json: bool, port: Port) -> N
 
     A connection that breaks, a module that restarts or a port that goes is no end: the rest is
     asked for by a Range request where the server has such, and else the file once more. What was
-    received is in FILE.part until it is whole; a later call goes on from there.
+    received is in FILE.part until it is whole; a later call goes on from there. What goes to
+    stdout, to a device or a pipe goes there once it is whole.
     """
+    hush()
     try:
         adapter = _adapter()
     except ImportError as exc:
         raise click.ClickException(
             "get needs one more package: pip install 'aiobc9x[cli,http]'"
         ) from exc
+    name = _UNFIT.sub("_", _name_in(url)) or "index.html"
+    target = output or Path(name)
+    # A device must not be replaced by a file, which root could do.
+    is_stream = target == _STDOUT or (target.exists() and not target.is_file())
+    with TemporaryDirectory(prefix="aiobc9x-") if is_stream else nullcontext() as folder:
+        place = target if folder is None else Path(folder) / name
+        told = await _fetch(adapter, url, place, port)
+        if is_stream:
+            await apart(lambda: _pour(place, target))
+    told["file"] = str(target)
+    if as_json:
+        click.echo(as_line(told), err=target == _STDOUT)
+        return
+    rate = f"{told['bytes_per_s']:.0f} bytes/s" if told["bytes_per_s"] else "at once"
+    often = "once" if told["resumed"] == 1 else f"{told['resumed']} times"
+    text = f"{target}: {told['bytes']} bytes, {rate}, resumed {often}"
+    click.echo(text, err=target == _STDOUT)
+
+
+def _pour(source: Path, target: Path) -> None:
+    """Write a file to what is no file.
+
+    Raises:
+        OSError: It can't be written.
+
+    """
+    with source.open("rb") as data:
+        if target == _STDOUT:
+            copyfileobj(data, sys.stdout.buffer)
+            sys.stdout.buffer.flush()
+        else:
+            with target.open("wb") as stream:
+                copyfileobj(data, stream)
+
+
+async def _fetch(
+    adapter: ModuleType, url: str, target: Path, port: Port
+) -> dict[str, str | int | float]:
     library = adapter.ModemTransport.library
-    target = output or Path(_UNFIT.sub("_", _name_in(url)) or "index.html")
     async with port.open() as modem:
         client: httpx2.AsyncClient = library.AsyncClient(
             transport=adapter.ModemTransport(modem), timeout=adapter.TIMEOUT, follow_redirects=True
@@ -85,12 +129,7 @@ async def command(url: str, output: Path | None, as_json: bool, port: Port) -> N
             with nullcontext() if progress.disable else progress:
                 download = Download(modem, client, library.TransportError, url, target, progress)
                 await download.run()
-    told = download.told()
-    if as_json:
-        print_json(told)
-    else:
-        rate = f"{told['bytes_per_s']:.0f} bytes/s" if told["bytes_per_s"] else "at once"
-        click.echo(f"{target}: {told['bytes']} bytes, {rate}, resumed {told['resumed']} times")
+    return download.told()
 
 
 def _adapter() -> ModuleType:
@@ -252,8 +291,8 @@ class Download:
                     await self._copy(response, file)
         except (self._broken, ModemError) as exc:
             if not file.tell() and _is_final(exc):
-                raise click.ClickException(str(exc)) from exc
-            return Broken(str(exc) or type(exc).__name__, file.tell() <= before)
+                raise click.ClickException(worded(exc)) from exc
+            return Broken(worded(exc), file.tell() <= before)
         finally:
             file.flush()
         if self._version.total is not None and file.tell() < self._version.total:

@@ -27,6 +27,7 @@ from click.shell_completion import shell_complete
 
 from aiobc9x.cli import INTERRUPTED, version
 from aiobc9x.errors import ModemError
+from aiobc9x.patterns import lazy_pattern
 
 COMMANDS: Final = {
     "ports": "list the serial ports of this machine, and which of them answers AT",
@@ -61,6 +62,8 @@ _AS_OPTIONS: Final = {
 }
 """What errors advise a program to do, and what that is on the command line."""
 
+
+_ERRNO: Final = lazy_pattern(r"\A\[Errno [0-9]+\] ")
 
 _OF_CLICK: Final = {
     "is not a valid integer range": "is not an integer",
@@ -176,6 +179,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def told(exc: BaseException) -> str:
     """Word an exception in one line; what it says of our functions is said of the options."""
     text = getattr(exc, "strerror", None) or str(exc) or type(exc).__name__
+    text = _ERRNO.sub("", text)  # of an error whose text another library has taken over
     for of_function, of_option in _AS_OPTIONS.items():
         text = text.replace(of_function, of_option)
     name = getattr(exc, "filename", None)

@@ -47,9 +47,14 @@ def plain(value: object) -> Any:
     return value
 
 
+def as_line(value: object) -> str:
+    """Return a value as one line of JSON."""
+    return json.dumps(plain(value), ensure_ascii=False)
+
+
 def print_json(value: object) -> None:
     """Print a value as one line of JSON, at once."""
-    click.echo(json.dumps(plain(value), ensure_ascii=False))
+    click.echo(as_line(value))
 
 
 def worded(value: object) -> str:

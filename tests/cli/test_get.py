@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import sys
 import threading
@@ -239,3 +240,38 @@ def test_a_host_that_is_not_there_is_asked_once(
     text = capsys.readouterr().err
     assert "no such name: nobody.example" in text
     assert text.count("\n") == 1
+
+
+class TestStreams:
+    """What is written to is no file."""
+
+    def test_stdout(self, site: Site, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+        """The file alone goes there, whole also behind an interruption; what is said doesn't."""
+        site.breaks = [12_000]
+        assert main(["get", site.url, "-o", "-", "--port", "sim://"]) == 0
+        captured = capfdbinary.readouterr()
+        assert captured.out == BODY
+        assert b"resumed once" in captured.err
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="no named pipes in a folder on Windows")
+    def test_what_is_there_is_not_replaced(self, site: Site, tmp_path: Path) -> None:
+        """A pipe, as a device, is written to: root could else have a file in its place."""
+        pipe = tmp_path / "pipe"
+        os.mkfifo(pipe)
+        came: list[bytes] = []
+        reader = threading.Thread(target=lambda: came.append(pipe.read_bytes()))
+        reader.start()
+        assert main(["get", site.url, "-o", str(pipe), "--port", "sim://"]) == 0
+        reader.join(50)
+        assert came == [BODY]
+        assert pipe.is_fifo()
+        assert [each.name for each in tmp_path.iterdir()] == ["pipe"]
+
+
+def test_nobody_is_told_a_number_of_the_system(
+    site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The client takes over the text of our errors, and their numbers with it."""
+    url = site.url.replace(str(site.server_address[1]), "1")
+    assert main(["get", url, "-o", str(tmp_path / "x"), "--port", "sim://"]) == 1
+    assert capsys.readouterr().err.startswith("aiobc9x: connection refused: 127.0.0.1:1")
