@@ -25,7 +25,7 @@ from typing import Final
 import click
 from click.shell_completion import shell_complete
 
-from aiobc9x.cli import INTERRUPTED, version
+from aiobc9x.cli import INTERRUPTED, say, version
 from aiobc9x.errors import ModemError
 from aiobc9x.patterns import lazy_pattern
 
@@ -195,7 +195,7 @@ def _misused(exc: click.UsageError) -> int:
 
 
 def _failed(text: str, code: int = 1) -> int:
-    print(f"aiobc9x: {text}", file=sys.stderr)
+    say(f"aiobc9x: {text}", again=False)
     return code
 
 

@@ -11,7 +11,6 @@ import logging
 import math
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Coroutine
@@ -21,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 import click
 
-from aiobc9x.cli import INTERRUPTED
+from aiobc9x.cli import INTERRUPTED, say
 from aiobc9x.logs import OneLine
 from aiobc9x.open import ModemOpening, open_modem
 from aiobc9x.pool import PoolOpening, open_pool
@@ -273,7 +272,7 @@ class _ToStderr(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a line."""
-        print(self.format(record), file=sys.stderr, flush=True)
+        say(self.format(record))
 
 
 def hush() -> None:

@@ -7,9 +7,14 @@ import re
 import signal
 import subprocess
 import sys
+from types import SimpleNamespace
+from unittest.mock import patch
 
+import click
 import pytest
 
+import aiobc9x
+from aiobc9x.cli import main as cli
 from aiobc9x.cli.opening import Port, hush, is_journal, listen
 from aiobc9x.logs import Logs
 from tests.support.pages import ROOT
@@ -85,6 +90,25 @@ def test_a_port_is_named_without_its_parameters() -> None:
     """One of them may be a PIN."""
     assert Port("sim://?pin=1234", {}).name == "sim://"
     assert Port("/dev/ttyUSB0", {}).name == "/dev/ttyUSB0"
+
+
+def test_a_failure_that_was_a_warning_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """A lost modem is told of by the log, and then by the command that needed it."""
+
+    @click.command()
+    def failing() -> None:
+        listen(0)
+        Logs("/dev/ttyUSB1").aio.warning("! /dev/ttyUSB1 is lost: unplugged")
+        raise aiobc9x.LinkLost("/dev/ttyUSB1 is lost: unplugged")
+
+    module = SimpleNamespace(command=failing)
+    for _ in range(2):  # another call says it again
+        with (
+            patch.dict(cli.COMMANDS, {"failing": "fail"}),
+            patch.dict(sys.modules, {"aiobc9x.cli.failing": module}),
+        ):
+            assert cli.main(["failing"]) == 1
+        assert capsys.readouterr().err == "aiobc9x: /dev/ttyUSB1 is lost: unplugged\n"
 
 
 COMMAND = """

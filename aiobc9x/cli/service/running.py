@@ -114,7 +114,7 @@ class Service:
             now = _now()
             if self._plan.state_file is not None and now >= next_state:
                 next_state = now + _STATE_EVERY_S
-                _write(self._plan.state_file, json.dumps(self.status().as_json(), indent=2))
+                write_state(self._plan.state_file, json.dumps(self.status().as_json(), indent=2))
             await asyncio.sleep(_TICK_S)
 
     async def _ask(self, modem: Modem) -> None:
@@ -168,8 +168,11 @@ def told_to_systemd() -> Iterator[None]:
         notify("STOPPING=1", "STATUS=closing connections")
 
 
-def _write(path: Path, text: str) -> None:
-    """Replace a file at once, so that nobody reads half of it."""
+def write_state(path: Path, text: str) -> None:
+    """Replace a file at once, so that nobody reads half of it; write to a device or a pipe."""
+    if path.exists() and not path.is_file():
+        path.write_text(text, "utf-8")  # root could else put a file where /dev/stdout was
+        return
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     beside.write_text(text, "utf-8")
     beside.replace(path)

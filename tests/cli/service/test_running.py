@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from aiobc9x import open_pool
-from aiobc9x.cli.service.running import Plan, Service
+from aiobc9x.cli.service.running import Plan, Service, write_state
 from tests.support.bench import Bench
 from tests.support.clock import running, virtual
 
@@ -95,3 +95,19 @@ async def test_the_state_is_told_in_words(systemd: Systemd) -> None:
         assert not systemd.heard("STATUS=")
         bench.silence(True)
         await systemd.until(" recovering")
+
+
+def test_a_state_file_that_is_no_file_is_written_to(tmp_path: Path) -> None:
+    """Root could else put a file in the place of a device."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        write_state(pipe, "{}")
+        assert os.read(reader, 100) == b"{}"
+    finally:
+        os.close(reader)
+    assert [each.name for each in tmp_path.iterdir()] == ["pipe"]
+    write_state(tmp_path / "file", "{}")
+    assert (tmp_path / "file").read_text("utf-8") == "{}"
+    assert len([*tmp_path.iterdir()]) == 2
