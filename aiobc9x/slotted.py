@@ -6,13 +6,13 @@ A program that opens a modem makes about 170 dataclasses when it starts. For a f
 slots :func:`dataclasses.dataclass` compiles six functions, up to Python 3.12 one by one, and that
 was half of what the import of this package cost. :func:`slotted` compiles ``__init__`` alone,
 because no other way makes an object as fast as a function written for its fields, and classes
-whose fields have the same names share the code. The other methods are closures over the names.
-``python -m benchmarks import`` has the figures.
+with as many fields share the code. All classes share the other methods. ``python -m benchmarks
+import`` has the figures.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import MISSING, Field, FrozenInstanceError, dataclass, field, fields, replace
 from functools import cache
 from operator import attrgetter
@@ -27,7 +27,6 @@ T = TypeVar("T")
 # Any, because the fields of a class are of any type.
 Fields: TypeAlias = Sequence[Field[Any]]
 Namespace: TypeAlias = dict[str, Any]
-Method: TypeAlias = Callable[..., Any]
 Values: TypeAlias = Callable[[object], tuple[object, ...]]
 
 
@@ -40,7 +39,7 @@ def slotted(
     The class is a dataclass to whoever asks: ``fields()``, ``replace()``, ``asdict()`` and
     ``is_dataclass()`` of :mod:`dataclasses`, :mod:`copy`, :mod:`pickle` and ``match`` take it for
     one, and its bases and subclasses may be made by either decorator. Fields are declared as
-    usual, with :func:`dataclasses.field` where a default is not enough; there is no ``InitVar``.
+    usual, with :func:`dataclasses.field` where a default is not enough.
 
     Args:
         frozen: Refuse to assign to fields, with :exc:`dataclasses.FrozenInstanceError`. With
@@ -52,7 +51,8 @@ def slotted(
         The decorator. It gives a new class in place of the one that it gets, because slots can't
         be added to a class. It raises :exc:`TypeError` and :exc:`ValueError` where the standard
         library's does: for a field without a default behind one that has a default, for a mutable
-        default, and for a frozen class whose bases are not frozen, or the other way round.
+        default, and for a frozen class whose bases are not frozen, or the other way round; and for
+        ``InitVar`` and ``KW_ONLY``.
 
     """
 
@@ -66,15 +66,18 @@ def _made(cls: type[T], frozen: bool, eq: bool, repr: bool) -> type[T]:
     _check_bases(cls, frozen)
     chosen = _fields_of(cls)
     init = _init(chosen, frozen, hasattr(cls, "__post_init__"))
-    methods: dict[str, Method] = {"__init__": init, **_methods(chosen, frozen, eq, repr)}
-    for name, method in methods.items():
-        _call(method, cls, name)
+    init.__module__ = cls.__module__
+    init.__qualname__ = f"{cls.__qualname__}.__init__"
     namespace: Namespace = {
-        "__replace__": _replace,
-        **({"__getstate__": _getstate, "__setstate__": _setstate} if frozen else {}),
-        **methods,
+        "__init__": init,
         "__match_args__": tuple(each.name for each in _by_place(chosen)),
+        "__replace__": _replace,
+        **({"__repr__": _repr} if repr else {}),
+        **({"__eq__": _eq} if eq else {}),
+        **({"__hash__": _hash} if eq and frozen else {}),
+        **({"__getstate__": _getstate, "__setstate__": _setstate} if frozen else {}),
         **_own(cls, chosen),
+        **({"__setattr__": _setattr, "__delattr__": _delattr} if frozen else {}),
         "__slots__": tuple(f.name for f in chosen if not _has_slot(cls.__mro__[1:], f.name)),
         "__dataclass_params__": _params(frozen, eq, repr),
     }
@@ -82,7 +85,6 @@ def _made(cls: type[T], frozen: bool, eq: bool, repr: bool) -> type[T]:
     made: type[T] = metaclass(cls.__name__, cls.__bases__, namespace)
     made.__qualname__ = cls.__qualname__
     if frozen:
-        _freeze(made, frozenset(each.name for each in chosen))
         # Setting by the slot takes two thirds of the time of object.__setattr__ with its name.
         for number, each in enumerate(_given(chosen)):
             init.__globals__[f"set_{number}"] = getattr(made, each.name).__set__
@@ -90,6 +92,8 @@ def _made(cls: type[T], frozen: bool, eq: bool, repr: bool) -> type[T]:
 
 
 def _check_bases(cls: type, frozen: bool) -> None:
+    if frozen and not _CHANGING.isdisjoint(cls.__dict__):
+        raise TypeError(f"{cls.__qualname__} is frozen, and has a method that changes attributes")
     params = [getattr(base, "__dataclass_params__", None) for base in cls.__mro__[1:]]
     kinds = [each.frozen for each in params if each is not None]
     if kinds and frozen != any(kinds):
@@ -97,43 +101,50 @@ def _check_bases(cls: type, frozen: bool) -> None:
 
 
 def _fields_of(cls: Any) -> Fields:
-    """Tell a class all that it and its bases declare; return the fields that objects have."""
-    declared: dict[str, Field[Any]] = {}
+    """Tell a class the fields that it and its bases declare; return them."""
+    found: dict[str, Field[Any]] = {}
     for base in reversed(cls.__mro__[1:]):
-        declared |= getattr(base, "__dataclass_fields__", {})
-    cls.__dataclass_fields__ = declared | _declared(cls)
+        found |= getattr(base, "__dataclass_fields__", {})
+    for name, annotation in cls.__annotations__.items():
+        # A string, or what it means, in a module that has its annotations evaluated.
+        kind = str(annotation).partition("[")[0].rpartition(".")[2]
+        if kind == "ClassVar":
+            continue
+        if kind == "InitVar" or "KW_ONLY" in kind:
+            raise TypeError(f"{cls.__qualname__}.{name}: slotted() takes no {kind}")
+        found[name] = _field(name, annotation, cls.__dict__.get(name, MISSING))
+    for name, value in cls.__dict__.items():
+        if isinstance(value, Field) and name not in cls.__annotations__:
+            raise TypeError(f"{cls.__qualname__}.{name} is a field without an annotation")
+    cls.__dataclass_fields__ = found
     return fields(cls)
 
 
-def _declared(cls: type) -> dict[str, Field[Any]]:
-    """Return what the class itself declares.
-
-    The standard library reads it, by its own rules, from a class that has these declarations
-    alone. It compiles nothing there, and writes no signature in place of a missing docstring.
-    """
-    own = cls.__annotations__
-    namespace: Namespace = {
-        name: value
-        for name, value in cls.__dict__.items()
-        if name in own or isinstance(value, Field)
-    }
-    if not own and not namespace:
-        return {}
-    namespace |= {"__annotations__": own, "__module__": cls.__module__, "__doc__": cls.__name__}
-    read: dict[str, Field[Any]] = _READ(type(cls.__name__, (), namespace)).__dataclass_fields__
-    return read
+def _field(name: str, annotation: object, declared: object) -> Field[Any]:
+    # Any: to a type checker, field() returns the default, and has no mark.
+    each: Any = declared if isinstance(declared, Field) else field(default=declared)
+    if type(each.default).__hash__ is None:
+        raise ValueError(f"mutable default {type(each.default)} for field {name}: use a factory")
+    each.name, each.type, each.kw_only = name, annotation, each.kw_only is True
+    # The one thing here that the library doesn't document: its fields() gives those with this mark.
+    each._field_type = _MARK
+    made: Field[Any] = each
+    return made
 
 
-_READ: Final[Any] = dataclass(init=False, repr=False, eq=False, match_args=False)
+def _sample(frozen: bool, eq: bool, repr: bool) -> Any:
+    """Return what the standard library makes of a class of one field."""
+    made = type("Sample", (), {"__annotations__": {"value": "int"}, "__doc__": "A sample."})
+    return dataclass(frozen=frozen, eq=eq, repr=repr, slots=True)(made)
+
+
+_MARK: Final = _sample(False, False, False).__dataclass_fields__["value"]._field_type
 
 
 @cache
 def _params(frozen: bool, eq: bool, repr: bool) -> object:
     """Return what the standard library notes of a dataclass that is made with these options."""
-    sample: Any = dataclass(frozen=frozen, eq=eq, repr=repr, slots=True)(
-        type("Sample", (), {"__doc__": "…"})
-    )
-    noted: object = sample.__dataclass_params__
+    noted: object = _sample(frozen, eq, repr).__dataclass_params__
     return noted
 
 
@@ -168,29 +179,22 @@ def _init(chosen: Fields, frozen: bool, post_init: bool) -> FunctionType:
     It is compiled with numbers in place of the names of the fields, so that classes with as many
     fields can share the code, and gets the names then.
     """
-    given = _given(chosen)
+    given, places = _given(chosen), _by_place(chosen)
+    words = [each for each in given if each.init and each.kw_only]
     labels = {each.name: f"_{number}" for number, each in enumerate(given)}
-    places = _by_place(chosen)
-    words = [each for each in chosen if each.init and each.kw_only]
     params = ["self", *(labels[each.name] for each in places)]
     if words:
         params += ["*", *(labels[each.name] for each in words)]
     body = [_assignment(each, labels[each.name], frozen) for each in given]
     if post_init:
         body.append("self.__post_init__()")
-    text = f"def __init__({', '.join(params)}):\n " + "\n ".join(body or ["pass"])
-    scope: Namespace = {"factory": _FACTORY}
-    for each in given:
-        label = labels[each.name]
-        scope |= {f"make{label}": each.default_factory, f"default{label}": each.default}
-    exec(_compiled(text), scope)
-    init: FunctionType = scope["__init__"]
+    code = _compiled(f"def __init__({', '.join(params)}):\n " + "\n ".join(body or ["pass"]))
     names = {label: name for name, label in labels.items()}
-    init.__code__ = init.__code__.replace(
-        co_varnames=tuple(names.get(label, label) for label in init.__code__.co_varnames),
-        co_names=tuple(names.get(label, label) for label in init.__code__.co_names),
+    code = code.replace(
+        co_varnames=tuple(names.get(label, label) for label in code.co_varnames),
+        co_names=tuple(names.get(label, label) for label in code.co_names),
     )
-    init.__defaults__ = _defaults(places)
+    init = FunctionType(code, _scope(given), "__init__", _defaults(places))
     init.__kwdefaults__ = {each.name: _shown(each) for each in words if _has_default(each)}
     init.__annotations__ = {each.name: each.type for each in (*places, *words)} | {"return": None}
     return init
@@ -198,7 +202,20 @@ def _init(chosen: Fields, frozen: bool, post_init: bool) -> FunctionType:
 
 @cache
 def _compiled(text: str) -> CodeType:
-    return compile(text, f"<{__name__}>", "exec")
+    """Return the code of the one function that a text defines."""
+    module = compile(text, f"<{__name__}>", "exec")
+    return next(each for each in module.co_consts if isinstance(each, CodeType))
+
+
+def _scope(given: Fields) -> Namespace:
+    """Return the globals of ``__init__()``."""
+    scope: Namespace = {"factory": _FACTORY}
+    for number, each in enumerate(given):
+        if each.default_factory is not MISSING:
+            scope[f"make_{number}"] = each.default_factory
+        elif not each.init:
+            scope[f"default_{number}"] = each.default
+    return scope
 
 
 def _given(chosen: Fields) -> Fields:
@@ -236,23 +253,38 @@ def _assignment(each: Field[Any], label: str, frozen: bool) -> str:
     return f"set{label}(self, {value})" if frozen else f"self.{label} = {value}"
 
 
-def _methods(chosen: Fields, frozen: bool, eq: bool, repr: bool) -> dict[str, Method]:
-    methods: dict[str, Method] = {}
-    if repr:
-        methods["__repr__"] = _repr([each.name for each in chosen if each.repr])
-    if eq:
-        methods["__eq__"] = _eq(_values([each.name for each in chosen if each.compare]))
-    if eq and frozen:
-        used = [f.name for f in chosen if (f.compare if f.hash is None else f.hash)]
-        methods["__hash__"] = _hash(_values(used))
-    return methods
+# The methods below are those of all classes. None of them is called for each command or payload,
+# and what is made for no class costs no class anything, neither here nor when garbage is collected.
 
 
-def _call(method: Method, cls: type, name: str) -> None:
-    """Give a method the name that it would have if it stood in the body of a class."""
-    method.__module__ = cls.__module__
-    method.__name__ = name
-    method.__qualname__ = f"{cls.__qualname__}.{name}"
+@recursive_repr()
+def _repr(self: Any) -> str:
+    shown = (f"{each.name}={getattr(self, each.name)!r}" for each in fields(self) if each.repr)
+    return f"{self.__class__.__qualname__}({', '.join(shown)})"
+
+
+def _eq(self: Any, other: object) -> object:
+    if other.__class__ is not self.__class__:
+        return NotImplemented
+    cls: Any = type(self)
+    values = _compared(cls)
+    return values(self) == values(other)
+
+
+def _hash(self: Any) -> int:
+    cls: Any = type(self)
+    return hash(_hashed(cls)(self))
+
+
+@cache
+def _compared(cls: Any) -> Values:
+    return _values([each.name for each in fields(cls) if each.compare])
+
+
+@cache
+def _hashed(cls: Any) -> Values:
+    used = [f.name for f in fields(cls) if (f.compare if f.hash is None else f.hash)]
+    return _values(used)
 
 
 def _values(names: Sequence[str]) -> Values:
@@ -263,50 +295,24 @@ def _values(names: Sequence[str]) -> Values:
     return lambda each: tuple(getattr(each, name) for name in names)
 
 
-def _repr(names: Sequence[str]) -> Method:
-    @recursive_repr()
-    def show(self: object) -> str:
-        shown = ", ".join(f"{name}={getattr(self, name)!r}" for name in names)
-        return f"{self.__class__.__qualname__}({shown})"
-
-    return show
+def _setattr(self: object, name: str, value: object) -> None:
+    if _is_frozen(type(self), name):
+        raise FrozenInstanceError(f"cannot assign to field {name!r}")
+    object.__setattr__(self, name, value)
 
 
-def _eq(values: Values) -> Method:
-    def equal(self: object, other: object) -> object:
-        if other.__class__ is not self.__class__:
-            return NotImplemented
-        return values(self) == values(other)
-
-    return equal
+def _delattr(self: object, name: str) -> None:
+    if _is_frozen(type(self), name):
+        raise FrozenInstanceError(f"cannot delete field {name!r}")
+    object.__delattr__(self, name)
 
 
-def _hash(values: Values) -> Method:
-    def hashed(self: object) -> int:
-        return hash(values(self))
-
-    return hashed
+def _is_frozen(cls: Any, name: str) -> bool:
+    # A subclass that is no dataclass itself may have attributes of its own.
+    return "__dataclass_params__" in cls.__dict__ or name in cls.__dataclass_fields__
 
 
-def _freeze(made: Any, names: Collection[str]) -> None:
-    """Let objects of a class, and the fields that subclasses inherit, refuse to change."""
-
-    def assign(self: object, name: str, value: object) -> None:
-        if type(self) is made or name in names:
-            raise FrozenInstanceError(f"cannot assign to field {name!r}")
-        super(made, self).__setattr__(name, value)
-
-    def delete(self: object, name: str) -> None:
-        if type(self) is made or name in names:
-            raise FrozenInstanceError(f"cannot delete field {name!r}")
-        super(made, self).__delattr__(name)
-
-    methods: dict[str, Method] = {"__setattr__": assign, "__delattr__": delete}
-    for name, method in methods.items():
-        if name in made.__dict__:
-            raise TypeError(f"{made.__qualname__} is frozen, and has a {name}() itself")
-        _call(method, made, name)
-        setattr(made, name, method)
+_CHANGING: Final = {"__setattr__", "__delattr__"}
 
 
 def _replace(self: Any, /, **changes: object) -> object:

@@ -5,6 +5,9 @@ busy machine.
 """
 
 import ast
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +15,44 @@ import pytest
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 PACKAGE: Final = ROOT / "aiobc9x"
+
+MAY_BE_LOADED: Final = (
+    "anyio.to_thread, asyncio, copy, dataclasses, datetime, importlib.util, ipaddress, serial, "
+    "serial_asyncio, ssl"
+)
+"""What opening a modem needs of others, whatever the link and the program."""
+
+
+def loaded(code: str, *arguments: str) -> set[str]:
+    """The modules that a fresh Python has loaded when it ends."""
+    at_exit = "import atexit, sys\natexit.register(lambda: print(*sys.modules, file=sys.stderr))\n"
+    # Without site, which loads modules for packages that are installed to be edited.
+    run = subprocess.run(
+        [sys.executable, "-S", "-c", at_exit + code, *arguments],
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    return set(run.stderr.split())
+
+
+def test_opening_a_modem_loads_little_of_others() -> None:
+    """What only some programs need is imported when it is called for."""
+    found = loaded("import aiobc9x\naiobc9x.open_modem") - loaded(f"import {MAY_BE_LOADED}")
+    assert "aiobc9x.modem" in found
+    assert {name for name in found if name.partition(".")[0] != "aiobc9x"} == set()
+    for unused in ("adapters.proxy.server", "adapters.redirect", "pool", "sim", "trace.recording"):
+        assert f"aiobc9x.{unused}" not in found
+
+
+def test_help_loads_no_event_loop() -> None:
+    """It comes at once: neither asyncio nor a command is loaded for it."""
+    found = loaded("from aiobc9x.__main__ import main\nmain()", "--help")
+    assert {"aiobc9x.cli.main", "click"} <= found
+    assert found.isdisjoint({"asyncio", "anyio", "serial", "ssl", "rich", "aiobc9x.cli.info"})
+
 
 AS_THE_LIBRARY_DOES: Final = {
     "sim": "imports nothing of the package but the note's numbers, and no program loads it",

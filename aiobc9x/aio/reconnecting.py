@@ -24,7 +24,6 @@ import asyncio
 import enum
 import inspect
 import math
-import random
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import fields
@@ -174,10 +173,12 @@ class Reconnect:
         told = ((each.name, getattr(self, each.name), each.default) for each in fields(self))
         return f"Reconnect({', '.join(f'{n}={v!r}' for n, v, usual in told if v != usual)})"
 
-    def delay(self, attempt: int, draw: Callable[[], float] = random.random) -> float:
+    def delay(self, attempt: int, draw: Callable[[], float] | None = None) -> float:
         """Return the seconds before a try, 0 being the first: at random below a doubling limit."""
+        from random import random  # noqa: PLC0415  (no program needs it before a loss)
+
         doublings = min(attempt, 30)  # 2**30 s are longer than any limit
-        return draw() * min(self.max_delay, self.first_delay * 2.0**doublings)
+        return (draw or random)() * min(self.max_delay, self.first_delay * 2.0**doublings)
 
 
 class Life:

@@ -6,13 +6,11 @@ Layer: core. Reads no clock, and does no I/O but for :meth:`ModuleProfile.load` 
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from os import PathLike
-from pathlib import Path
 from typing import Any, Final, Literal
 
 from aiobc9x.patterns import lazy_pattern
@@ -99,6 +97,9 @@ class ModuleProfile:
             "profile": asdict(self),
             **({} if measured is None else {"measured": measured}),
         }
+        import json  # noqa: PLC0415  (few programs keep profiles in files)
+        from pathlib import Path  # noqa: PLC0415
+
         text = json.dumps(content, indent=2) + "\n"
         Path(path).write_text(text, encoding="utf-8")
 
@@ -117,6 +118,9 @@ class ModuleProfile:
                 that no module can have; the message names the file, the cause and the fix.
 
         """
+        import json  # noqa: PLC0415  (as above)
+        from pathlib import Path  # noqa: PLC0415
+
         try:
             content = json.loads(Path(path).read_text(encoding="utf-8"))
         except (ValueError, RecursionError) as exc:

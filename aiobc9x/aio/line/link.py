@@ -21,12 +21,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from importlib.util import find_spec
 from typing import Any, Final, Protocol, TypeAlias
-from urllib.parse import urlsplit
 
 import anyio.to_thread
 import serial
 import serial_asyncio
-from serial.tools import list_ports
 
 from aiobc9x.aio.line.finishing import LAST_MOMENT_S, until_done
 from aiobc9x.aio.line.serial_server import Greeting, keep_alive
@@ -440,6 +438,8 @@ def find_usb(address: str) -> str | None:
         ValueError: The address can't be read.
 
     """
+    from serial.tools import list_ports  # noqa: PLC0415  (for such addresses alone)
+
     match = _USB.fullmatch(address)
     if match is None:
         raise ValueError(f"{address!r}: write usb:VID:PID or usb:VID:PID:SERIAL, as usb:0403:6001")
@@ -529,6 +529,8 @@ _SCHEMES: Final[Mapping[str, Callable[[Link, str, SerialSettings], Awaitable[Non
 
 
 def _host_and_port(address: str) -> tuple[str, int]:
+    from urllib.parse import urlsplit  # noqa: PLC0415  (for serial servers alone)
+
     scheme = address[: address.index("://") + 3]
     try:
         parts = urlsplit(address)
