@@ -109,9 +109,10 @@ NEVER: Final[dict[str, set[str]]] = {
 }
 """Modules of others that a layer never imports; importlib, which could hide one, goes for all."""
 
-MAY_USE_IMPORTLIB: Final = {"trace.__init__", "wire._form"}
-"""The one resolves names when they are first used, as the package itself does; the other imports a
-module's Python file where the extension module beside that is no good."""
+MAY_USE_IMPORTLIB: Final = {"aio.line.link", "trace.__init__", "wire._form"}
+"""The first looks whether serialx is installed; the next resolves names when they are first used,
+as the package itself does; the last imports a module's Python file where the extension module
+beside that is no good."""
 
 SIM_MAY_USE_ASYNCIO: Final = {
     "sim.links",
@@ -122,6 +123,7 @@ SIM_MAY_USE_ASYNCIO: Final = {
 }
 
 LAZY: Final = {
+    ("aio.line.link", "aio.line.serialx_port", "_open_serialx"),
     ("aio.line.link", "serial.tools", "find_usb"),
     ("aio.line.link", "sim.links", None),
     ("aio.line.link", "urllib.parse", "_host_and_port"),
