@@ -131,8 +131,7 @@ class Ledger:
         self._left = math.inf
         # What a meter counts is counted in the loop's thread; metrics may be read in another.
         self._lock = threading.Lock()
-        self._hour = self._clock() // _HOUR_S
-        self._name = _name_of(self._hour)
+        self._begin_hour(self._clock())
 
     # -- counting --------------------------------------------------------------------------
 
@@ -149,27 +148,36 @@ class Ledger:
 
     def opened(self, slot: Slot) -> None:
         """Count a connection that was made."""
+        self._roll()
         self._count(self._account(slot).meter.opened())
 
     def refused(self, slot: Slot) -> None:
         """Count a connection that was not made."""
+        self._roll()
         self._count(self._account(slot).meter.refused())
 
     def accepted(self, slot: Slot) -> None:
         """Begin the account of an incoming connection, and count what it took."""
+        self._roll()
         host, port = slot.peer or (UNKNOWN, 0)
         self.open(slot, host, port, is_ipv6=":" in host)
         self._count(self._account(slot).meter.opened(incoming=True))
 
     def sent(self, slot: Slot, size_bytes: int) -> None:
         """Count a payload that the module has taken."""
-        self._roll()
-        self._count(self._account(slot).meter.sent(size_bytes))
+        if not self._begins <= self._clock() < self._ends:
+            self._roll()
+        self._left -= (self._accounts.get(slot) or self._account(slot)).meter.sent(size_bytes)
+        if self._left <= 0:
+            self._review()
 
     def received(self, slot: Slot, size_bytes: int) -> None:
         """Count a payload that the module has given."""
-        self._roll()
-        self._count(self._account(slot).meter.received(size_bytes))
+        if not self._begins <= self._clock() < self._ends:
+            self._roll()
+        self._left -= (self._accounts.get(slot) or self._account(slot)).meter.received(size_bytes)
+        if self._left <= 0:
+            self._review()
 
     def resolved(self, name: str, answers: int = 1) -> None:
         """Count a name that the module has resolved."""
@@ -196,17 +204,23 @@ class Ledger:
 
     def _roll(self) -> None:
         """Begin a new hour, and with it perhaps a day and a month."""
-        hour = self._clock() // _HOUR_S
-        if hour == self._hour:
+        now = self._clock()
+        if self._begins <= now < self._ends:
             return
         self.settle()
-        before, self._hour, self._name = self._name, hour, _name_of(hour)
+        before = self._name
+        self._begin_hour(now)
         for per, length in _LENGTH.items():
             if before[:length] != self._name[:length]:
                 self._spent[per] = 0
                 if per in self.budgets:
                     self.budgets[per]._told.clear()
         self._review()
+
+    def _begin_hour(self, now: float) -> None:
+        self._begins = now // _HOUR_S * _HOUR_S
+        self._ends = self._begins + _HOUR_S
+        self._name = _name_of(now)
 
     def settle(self) -> None:
         """Book what the meters have counted."""
@@ -243,7 +257,7 @@ class Ledger:
         """Return what was used in the present period."""
         length = _LENGTH[per]
         with self._lock:
-            if _name_of(self._clock() // _HOUR_S)[:length] != self._name[:length]:
+            if _name_of(self._clock())[:length] != self._name[:length]:
                 return 0
             fresh = sum(each.meter.fresh.total_bytes for each in self._accounts.values())
             return round((self._spent[per] + fresh) * self.factor)
@@ -303,7 +317,7 @@ class Ledger:
 
     def day(self) -> AirCount:
         """Return what was used today."""
-        today = _name_of(self._clock() // _HOUR_S)[: _LENGTH["day"]]
+        today = _name_of(self._clock())[: _LENGTH["day"]]
         return self.days().get(today, AirCount())
 
     def days(self) -> dict[str, AirCount]:
@@ -377,9 +391,9 @@ def _add_host(hosts: dict[str, AirCount], host: str, count: AirCount) -> None:
     hosts.setdefault(host if known else OTHER, AirCount()).add(count)
 
 
-def _name_of(hour: float) -> str:
-    """Return an hour as ``2026-11-29T23``."""
-    return datetime.fromtimestamp(hour * _HOUR_S, UTC).strftime("%Y-%m-%dT%H")
+def _name_of(seconds: float) -> str:
+    """Return the hour of a time as ``2026-11-29T23``."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H")
 
 
 def _read(plain: Mapping[str, Any]) -> AirCount:

@@ -73,6 +73,11 @@ def _settings(settings: dict[str, Any]) -> str:
     return ", ".join(f"{name} {worded(settings[key])}" for key, name in _SETTINGS.items())
 
 
+def _usage(found: dict[str, Any]) -> str:
+    total = found["total"]["sent_bytes"] + found["total"]["received_bytes"]
+    return f"about {total} bytes over the air for this"
+
+
 _SETTINGS: Final = {
     "apn": "APN",
     "dns_servers": "name servers",
@@ -88,4 +93,5 @@ _WORDS: Final[dict[str, Callable[[Any], str]]] = {  # Any: each takes the class 
     "addresses": _addresses,
     "sockets": _sockets,
     "settings": _settings,
+    "usage": _usage,
 }

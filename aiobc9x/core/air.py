@@ -25,6 +25,9 @@ from aiobc9x.slotted import slotted
 SEGMENT_BYTES: Final = 1360
 """Payload of a full segment. Ours: the usual packet of a mobile network, without headers."""
 
+LONGEST_DATAGRAM_BYTES: Final = 65_535
+"""What UDP can carry at most, headers included; it is one packet here, however it is cut below."""
+
 IPV4_HEADER_BYTES: Final = 20
 IPV6_HEADER_BYTES: Final = 40
 TCP_HEADER_BYTES: Final = 20
@@ -93,12 +96,15 @@ class AirMeter:
 
     """
 
-    __slots__ = ("_header_bytes", "_is_datagram", "fresh")
+    __slots__ = ("_answer_bytes", "_header_bytes", "_is_datagram", "_whole_bytes", "fresh")
 
     def __init__(self, *, is_datagram: bool, is_ipv6: bool = False) -> None:
         ip_bytes = IPV6_HEADER_BYTES if is_ipv6 else IPV4_HEADER_BYTES
         self._header_bytes = ip_bytes + (UDP_HEADER_BYTES if is_datagram else TCP_HEADER_BYTES)
         self._is_datagram = is_datagram
+        # Most payloads are one packet, so that nothing is to be divided.
+        self._answer_bytes = 0 if is_datagram else self._header_bytes
+        self._whole_bytes = LONGEST_DATAGRAM_BYTES if is_datagram else SEGMENT_BYTES
         self.fresh: AirCount = AirCount()
 
     def opened(self, *, incoming: bool = False) -> int:
@@ -145,8 +151,8 @@ class AirMeter:
         return taken
 
     def _cost(self, size_bytes: int) -> tuple[int, int]:
-        if self._is_datagram:
-            return size_bytes + self._header_bytes, 0
+        if size_bytes <= self._whole_bytes:
+            return size_bytes + self._header_bytes, self._answer_bytes
         segments = -(-size_bytes // SEGMENT_BYTES)
         return size_bytes + segments * self._header_bytes, (segments + 1) // 2 * self._header_bytes
 
