@@ -40,6 +40,7 @@ class FaultKind(enum.StrEnum):
     RESET = "reset"  # command: restarts instead of an answer
     NETWORK_DOWN = "network-down"  # command: coverage is lost, for delay_s if not 0
     SEND_FAIL = "send-fail"  # send: SEND FAIL, nothing is sent
+    SEND_FAIL_PART = "send-fail-part"  # send: SEND FAIL, but its first count bytes are sent
     LOSE_SENT = "lose-sent"  # send after a prompt: count bytes don't reach the module
     LOSE_BYTES = "lose-bytes"  # payload: count bytes missing from its middle
     CORRUPT_BYTES = "corrupt-bytes"  # payload: count bits of it are wrong

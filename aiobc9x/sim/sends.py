@@ -121,8 +121,11 @@ class Sends:
     def _deliver(self, name: str, socket: Socket, data: bytes) -> None:
         """Hand the payload to the network; ``SEND OK`` or ``SEND FAIL`` follows."""
         board = self._board
-        failed = board.faults.strike((FaultKind.SEND_FAIL,), f"AT{name}") is not None
-        sent = not failed and board.network.send(socket.handle, data)
+        kinds = (FaultKind.SEND_FAIL, FaultKind.SEND_FAIL_PART)
+        fault = board.faults.strike(kinds, f"AT{name}")
+        if fault is not None and fault.kind is FaultKind.SEND_FAIL_PART:
+            board.network.send(socket.handle, data[: fault.count])
+        sent = fault is None and board.network.send(socket.handle, data)
         board.statistics.sends += 1
         board.statistics.sent_bytes += len(data) if sent else 0
         board.energy.sent(board.options.send_time if sent else 0.0)

@@ -5,7 +5,7 @@ import pytest
 from aiobc9x.sim.faults import Fault, FaultKind, FaultPlan, parse_fault
 from aiobc9x.sim.options import SimOptions
 from tests.sim.desk import Desk, lines
-from tests.support.words import CLOSE_OK, ERROR, OK, SEND_OK
+from tests.support.words import CLOSE_OK, ERROR, OK, SEND_FAIL, SEND_OK
 
 RECV = '+QIURC: "recv"'
 RDY = lines("RDY")
@@ -210,6 +210,14 @@ class TestCommands:
         assert desk.feed(b"y") + desk.wait(1) == OK + lines("SEND FAIL")
         assert desk.run('AT+QISEND=0,1,"z"') == OK + SEND_OK
         assert bytes(peer.received) == b"z"
+
+    def test_send_fail_of_a_part(self) -> None:
+        """Its first bytes have gone out."""
+        desk = Desk(None, Fault(FaultKind.SEND_FAIL_PART, on="AT+QISEND", count=2))
+        peer = desk.open()
+        assert desk.run('AT+QISEND=0,3,"abc"') == OK + SEND_FAIL
+        assert desk.run('AT+QISEND=0,3,"def"') == OK + SEND_OK
+        assert bytes(peer.received) == b"abdef"
 
     def test_lost_on_the_way_to_the_module(self) -> None:
         """The module waits for the rest, and takes the next bytes for it."""

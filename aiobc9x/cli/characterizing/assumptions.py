@@ -91,6 +91,8 @@ def profile_of(measured: Measured) -> ModuleProfile:
         facts["suspect_after_send"] = measured.announcements.swallowed
     if measured.overflow is not None and measured.overflow.throttles:
         facts["on_buffer_full"] = "continue"
+    if measured.overflow is not None and measured.overflow.sent_twice:
+        facts["send_fail_is_atomic"] = False
     if measured.opens is not None and _one_at_a_time(measured.opens):
         facts["concurrent_opens"] = 1
     return replace(ModuleProfile(), **facts)
@@ -110,7 +112,6 @@ def findings(measured: Measured) -> list[Assumption]:
 
 _LEFT_OPEN: Final = (
     Assumption("F21", "open", "unread data behind a close: an echo peer never closes"),
-    Assumption("F26", "open", "what SEND FAIL means: an echo peer takes all that is sent"),
     Assumption("F34", "open", "IDs of incoming connections: an echo peer makes none"),
     Assumption("F49", "open", "sockets behind deep sleep: the module was kept awake"),
     Assumption("N9", "open", "AT+QISENDEX behind a prompt: not used for connections"),
@@ -229,6 +230,7 @@ def _of_buffers(overflow: Overflow | None, datagrams: Datagrams | None) -> Itera
         lost = overflow.lost_bytes
         fate = f"loses {lost} bytes" if lost else "throttles the peer and loses nothing"
         yield _told("N27", lost > 0, f"full at {overflow.full_at_bytes} bytes, and {fate}")
+    yield _of_failed_sends(overflow)
     if datagrams is None:
         yield _open("N26", "the remaining length of a datagram")
     else:
@@ -236,6 +238,14 @@ def _of_buffers(overflow: Overflow | None, datagrams: Datagrams | None) -> Itera
         told = "nothing" if datagrams.remaining is None else str(datagrams.remaining)
         text = f"{datagrams.left} bytes of a datagram are left; told: {told}"
         yield _told("N26", as_assumed, text)
+
+
+def _of_failed_sends(overflow: Overflow | None) -> Assumption:
+    if overflow is None or not overflow.send_fails:
+        return Assumption("F26", "open", "what SEND FAIL means: it never came")
+    often = "once" if overflow.send_fails == 1 else f"{overflow.send_fails} times"
+    fate = "bytes of it had gone out" if overflow.sent_twice else "nothing of it had gone out"
+    return _told("F26", not overflow.sent_twice, f"SEND FAIL came {often}, and {fate}")
 
 
 def _one_at_a_time(opens: Opens) -> bool | None:

@@ -39,6 +39,10 @@ _SWALLOW_TRIES: Final = 3
 _FILL_BLOCK: Final = 1024
 _FILL_BLOCKS: Final = 24
 _FILL_MORE: Final = 4
+_FAILS_MOST: Final = 20
+_FAIL_PAUSE_S: Final = 1.0
+_CELL: Final = 8
+"""Bytes of :func:`pattern` that say by themselves where they belong."""
 _WRITE_GAP_S: Final = 0.1
 
 
@@ -469,14 +473,18 @@ class Overflow:
     Attributes:
         full_at_bytes: Bytes that were on their way when ``"buff full"`` came; ``None``: it never
             came.
-        sent_bytes: SendOutcome in all.
+        sent_bytes: Sent in all.
         lost_bytes: Of these, what never came back.
+        send_fails: How often ``SEND FAIL`` came; the same bytes were then sent again.
+        sent_twice: Whether bytes of a send that had failed came back nevertheless.
 
     """
 
     full_at_bytes: int | None
     sent_bytes: int
     lost_bytes: int
+    send_fails: int = 0
+    sent_twice: bool = False
 
     @property
     def throttles(self) -> bool | None:
@@ -486,6 +494,9 @@ class Overflow:
 
 async def overflow(echo: EchoSocket, forms: SendForms) -> Overflow:
     """Send and don't read until the buffer is full, and some more; then read all of it.
+
+    A slow network fills the buffer for sends, too: then ``SEND FAIL`` comes, and the text that
+    comes back shows whether a part of those bytes had gone out.
 
     Raises:
         LinkTimeout: The module does not answer any more.
@@ -497,9 +508,13 @@ async def overflow(echo: EchoSocket, forms: SendForms) -> Overflow:
     await echo.empty()
     talk.take_urc(BufferFull, echo.connect_id)
     text = pattern(size * (_FILL_BLOCKS + _FILL_MORE))
-    sent, full_at, more = 0, None, _FILL_MORE
+    sent, full_at, more, fails = 0, None, _FILL_MORE, 0
     while sent < len(text) and more:
         outcome: SendOutcome = await echo.send(text[sent : sent + size], form)
+        if "SEND FAIL" in outcome.order and fails < _FAILS_MOST:
+            fails += 1
+            await asyncio.sleep(_FAIL_PAUSE_S)  # the network takes some of what is in there
+            continue
         if not outcome.taken:
             break
         sent += size
@@ -509,13 +524,35 @@ async def overflow(echo: EchoSocket, forms: SendForms) -> Overflow:
         else:
             more -= 1
     await talk.quiet(forms.patience_s / 2)
-    came = await echo.receive(sent, forms.patience_s)
+    # What has failed may come as well.
+    came = await echo.receive(sent + fails * size, forms.patience_s)
     if full_at is None and talk.take_urc(BufferFull, echo.connect_id) is not None:
         full_at = sent
     await echo.reopen()
-    # Others than were sent count as lost, too.
-    lost = sent - len(came) if text.startswith(came) else max(1, sent - len(came))
-    return Overflow(full_at, sent, lost)
+    twice = fails > 0 and _goes_back(came, text)
+    return Overflow(full_at, sent, _missing(came, text[:sent], twice), fails, twice)
+
+
+def _missing(came: bytes, text: bytes, twice: bool) -> int:
+    """Count what has not come; others than were sent count, too."""
+    if twice:
+        return sum(text[at : at + _CELL] not in came for at in range(0, len(text), _CELL)) * _CELL
+    missing = len(text) - len(came)
+    return missing if text.startswith(came) else max(1, missing)
+
+
+def _goes_back(came: bytes, text: bytes) -> bool:
+    """Say whether what came goes on, after some time, with what it had before.
+
+    Each eight bytes of the text say where they belong; behind a loss it goes on further down.
+    """
+    pairs = zip(came, text, strict=False)
+    differs = next((at for at, (one, other) in enumerate(pairs) if one != other), None)
+    if differs is None:
+        return False
+    behind = came[differs + _CELL : differs + 3 * _CELL]
+    found = text.find(behind)
+    return 0 <= found < differs + _CELL
 
 
 @slotted(frozen=True)

@@ -94,8 +94,8 @@ class TestOrdinary:
         lines = findings(ordinary)
         assert {line.verdict for line in lines} == {"confirmed", "broken", "open"}
         assert [line.number for line in lines if line.verdict == "open"] == [
-            "F21",
             "F26",
+            "F21",
             "F34",
             "F49",
             "N9",
@@ -231,6 +231,40 @@ class TestReceived:
         found = measured(tmp_path, buffer_bytes=size)
         assert found.overflow is not None
         assert found.overflow.full_at_bytes == pytest.approx(size, abs=2048)
+        assert profile_of(found).on_buffer_full == "continue"
+
+    @pytest.mark.parametrize(
+        ("fault", "verdict", "fate"),
+        [
+            ("send-fail", "confirmed", "nothing of it had gone out"),
+            ("send-fail-part;count=100", "broken", "bytes of it had gone out"),
+            ("send-fail-part;count=512", "broken", "bytes of it had gone out"),
+        ],
+    )
+    @pytest.mark.parametrize("times", [1, 3])
+    def test_what_send_fail_means(
+        self, tmp_path: Path, fault: str, verdict: str, fate: str, times: int
+    ) -> None:
+        """The text that comes back shows whether a failed send had begun (F26)."""
+
+        async def failing() -> Measured:
+            async with VirtualModem(OPTIONS, MemoryNetwork(OPTIONS)) as module:
+                peer = ModemPeer(module, tmp_path)
+
+                def begin(step: str) -> None:
+                    if step == "overflow":
+                        module.add_fault(f"{fault};on=AT+QISEND;after=3;times={times}")
+
+                target = Peer(peer.host, await peer.echo())
+                found = await characterize(port_of(module), target, begin)
+                await peer.aclose()
+            return found
+
+        found = run(failing())
+        often = "once" if times == 1 else "3 times"
+        assert told(found, "F26") == (verdict, f"SEND FAIL came {often}, and {fate}")
+        assert profile_of(found).send_fail_is_atomic is (verdict == "confirmed")
+        # It is full all the same, and nothing has been lost.
         assert profile_of(found).on_buffer_full == "continue"
 
     def test_buffer_that_is_never_full(self, tmp_path: Path) -> None:
