@@ -37,9 +37,10 @@ def random_fault(rng: random.Random, mode: AccessMode) -> Fault:
     """Choose what goes wrong, where, and how late in the run.
 
     A pushed URC that never comes, or comes twice, leaves no trace: nobody can notice. Nor can
-    anybody notice wrong bits of a payload without TLS.
+    anybody notice wrong bits of a payload without TLS, or that a send that has failed has gone out
+    in part, which only a profile tells.
     """
-    unfair = {FaultKind.STUCK, FaultKind.CORRUPT_BYTES}
+    unfair = {FaultKind.STUCK, FaultKind.CORRUPT_BYTES, FaultKind.SEND_FAIL_PART}
     kind = rng.choice([kind for kind in FaultKind if kind not in unfair])
     untraceable = {"", '+QIURC: "recv"'} if mode is AccessMode.PUSH else set()
     on = rng.choice([line for line in LINES if line not in untraceable])

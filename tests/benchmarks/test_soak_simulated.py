@@ -43,7 +43,12 @@ class TestScript:
     def test_every_kind_comes(self) -> None:
         """But those that no host could notice, or that are done in another way."""
         drawn = {each.kind for seed in range(5) for each in random_script(seed, 24 * HOUR_S)}
-        beyond = {FaultKind.CORRUPT_BYTES, FaultKind.REPLACE_LINE, FaultKind.DROP_ON_FULL}
+        beyond = {
+            FaultKind.CORRUPT_BYTES,
+            FaultKind.REPLACE_LINE,
+            FaultKind.DROP_ON_FULL,
+            FaultKind.SEND_FAIL_PART,
+        }
         assert drawn == {*DEEDS, *FaultKind} - beyond - {FaultKind.STUCK}
         assert len(MIX) > len(drawn)  # answers come late, and very late
 
