@@ -5,8 +5,8 @@ connection takes a modem that has a network; while one is away, the other carrie
 the log says how each is. (aiobc9x proxy does the same with a status page and metrics.)
 
 Try it without a module, behind python3 -m http.server 8000:
-    python examples/proxy_pool.py --port 'sim://?host=web.example:127.0.0.1' \
-        --port 'sim://?host=web.example:127.0.0.1' --forward 8080:web.example:8000
+    python examples/proxy_pool.py --port 'sim://?host=web.example:127.0.0.1&seed=1' \
+        --port 'sim://?host=web.example:127.0.0.1&seed=2' --forward 8080:web.example:8000
     curl http://127.0.0.1:8080/
     curl --socks5-hostname 127.0.0.1:1080 http://web.example:8000/
 """
