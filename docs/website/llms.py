@@ -32,19 +32,19 @@ def write(target: Path) -> None:
     first = texts[staging.FIRST]
     lines = [f"# {first.partition(chr(10))[0].removeprefix('# ')}", "", f"> {_summary(first)}"]
     section = None
-    for item in _in_order(texts):
+    for item in listed(texts):
         if item.section != section:
             section = item.section
             lines += ["", f"## {section}", ""]
         words = f": {item.words}" if item.words else ""
         lines.append(f"- [{item.title}]({item.page}.md){words}")
     (target / "llms.txt").write_text("\n".join([*lines, ""]), "utf-8")
-    order = dict.fromkeys(["index.md", *(f"{item.page}.md" for item in _in_order(texts))])
+    order = dict.fromkeys(["index.md", *(f"{item.page}.md" for item in listed(texts))])
     whole = "\n\n".join(places[place].rstrip() for place in order) + "\n"
     (target / "llms-full.txt").write_text(whole, "utf-8")
 
 
-def _in_order(texts: dict[PurePosixPath, str]) -> list[staging.Item]:
+def listed(texts: dict[PurePosixPath, str]) -> list[staging.Item]:
     """Give each page once, as the lists have them; a list that is listed brings its own."""
     found: dict[str, staging.Item] = {}
 

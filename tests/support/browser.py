@@ -18,7 +18,11 @@ from typing import Any, Final, NamedTuple, Self
 
 import pytest
 
-CHROMIUM: Final = shutil.which("chromium") or shutil.which("google-chrome")
+_ON_A_MAC: Final = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"
+
+CHROMIUM: Final = (
+    shutil.which("chromium") or shutil.which("google-chrome") or shutil.which(_ON_A_MAC)
+)
 
 needs_browser: Final = pytest.mark.skipif(
     CHROMIUM is None and "CI" not in os.environ, reason="Chromium is not installed"
