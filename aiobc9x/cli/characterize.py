@@ -37,6 +37,12 @@ def _in_a_folder(_ctx: click.Context, _option: click.Parameter, path: Path) -> P
     help="A server that sends back what it gets, by TCP and by UDP.",
 )
 @click.option(
+    "--web",
+    metavar="HOST:PORT",
+    callback=host_and_port,
+    help="A web server, which answers and closes; any will do.",
+)
+@click.option(
     "-o",
     "--output",
     required=True,
@@ -48,14 +54,17 @@ def _in_a_folder(_ctx: click.Context, _option: click.Parameter, path: Path) -> P
 @AS_JSON
 @takes_port
 @runs
-async def command(peer: tuple[str, int], output: Path, as_json: bool, port: Port) -> None:
+async def command(
+    peer: tuple[str, int], web: tuple[str, int] | None, output: Path, as_json: bool, port: Port
+) -> None:
     """Measure how a module behaves, and write a profile for open_modem(profile=…).
 
     It takes some minutes and some 100 kB through the module. Then it says which assumptions of
     this package about modules (docs/spec-notes.md, docs/field-notes.md) the module confirms,
     breaks, or leaves open.
     """
-    measured = await characterize(port, Peer(*peer), _say)
+    closing = None if web is None else Peer(*web)
+    measured = await characterize(port, Peer(*peer), _say, closing)
     profile = profile_of(measured)
     details = plain(measured)
     await asyncio.to_thread(profile.save, output, measured=details)

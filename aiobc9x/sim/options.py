@@ -87,6 +87,7 @@ class SimOptions:
     buffer_bytes: int = 4096
     buffer_nodes: int = 50
     rearm: Literal["empty_read", "drained"] = "empty_read"
+    unread: Literal["kept", "freed"] = "kept"
     incoming_id: Literal["lowest", "highest"] = "lowest"
     incoming_rows: bool = True
     failed_open: Literal["keep", "free"] = "keep"
@@ -124,6 +125,7 @@ CHOICES: dict[str, tuple[object, ...]] = {
     "cfun": (0, 1, 4),
     "pending": ("module", "socket"),
     "rearm": ("empty_read", "drained"),
+    "unread": ("kept", "freed"),
     "incoming_id": ("lowest", "highest"),
     "failed_open": ("keep", "free"),
     "timeout_err": (566, 569),

@@ -248,6 +248,9 @@ class Sockets:
             return
         socket.state = int(SocketState.CLOSING)
         self._unhook(socket)
+        if self.board.options.unread == "freed":  # as relatives do, with what nobody has read
+            self.board.statistics.lost_bytes += socket.buffered
+            self.remove(socket)
         self.board.urc(f'+QIURC: "closed",{socket.connect_id}')
 
     def _unhook(self, socket: Socket) -> None:

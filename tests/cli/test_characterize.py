@@ -57,10 +57,12 @@ def peer(tmp_path: Path) -> Iterator[int]:
 @pytest.fixture
 def known(monkeypatch: pytest.MonkeyPatch) -> list[Peer]:
     """Have everything measured already; the peers that were asked for."""
-    peers = []
+    peers: list[Peer] = []
 
-    async def measured(_port: object, peer: Peer, _on_step: object) -> Measured:
-        peers.append(peer)
+    async def measured(
+        _port: object, peer: Peer, _on_step: object, closing: Peer | None
+    ) -> Measured:
+        peers.extend(each for each in (peer, closing) if each is not None)
         return MEASURED
 
     monkeypatch.setattr(characterize, "characterize", measured)
@@ -98,8 +100,9 @@ def test_what_could_not_be_measured_is_told(
 ) -> None:
     """Behind the table, with the reason; the profile has the default there."""
     path = tmp_path / "module.json"
-    assert run("--peer", "peer.example:7", "-o", str(path)) == 0
-    assert known
+    web = ("--web", "web.example:80")
+    assert run("--peer", "peer.example:7", *web, "-o", str(path)) == 0
+    assert known == [Peer("peer.example", 7), Peer("web.example", 80)]
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "Quectel, BC65"
     assert lines[-2:] == [

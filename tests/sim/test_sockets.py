@@ -51,6 +51,16 @@ class TestEdgeTrigger:
         desk.type("AT+QIRD=0,100")
         assert desk.hear(peer, b"three") == RECV
 
+    def test_what_is_unread_can_go_with_its_socket(self) -> None:
+        """``unread=freed`` is what relatives do: the socket is gone when ``"closed"`` comes."""
+        desk = Desk(SimOptions(unread="freed"))
+        peer = desk.open()
+        desk.hear(peer, b"one")
+        peer.close()
+        assert desk.wait(1) == lines('+QIURC: "closed",0')
+        assert desk.type("AT+QIRD=0,100") == ERROR
+        assert desk.type("AT+QISTATE?") == OK
+
     def test_each_socket_has_its_own(self) -> None:
         desk = Desk()
         peers = [desk.open(connect_id) for connect_id in (0, 1)]

@@ -21,6 +21,7 @@ from aiobc9x.cli.characterizing.measurements import (
     Overflow,
     Pushes,
     SendForms,
+    Unread,
     Writes,
 )
 from aiobc9x.core.profile import ModuleProfile
@@ -73,6 +74,7 @@ class Measured:
     outstanding: Outstanding | None = None
     overflow: Overflow | None = None
     datagrams: Datagrams | None = None
+    unread: Unread | None = None
     opens: Opens | None = None
     closes: Closes | None = None
     writes: Writes | None = None
@@ -93,6 +95,8 @@ def profile_of(measured: Measured) -> ModuleProfile:
         facts["on_buffer_full"] = "continue"
     if measured.overflow is not None and measured.overflow.sent_twice:
         facts["send_fail_is_atomic"] = False
+    if measured.unread is not None and measured.unread.kept is False:
+        facts["keeps_unread"] = False
     if measured.opens is not None and _one_at_a_time(measured.opens):
         facts["concurrent_opens"] = 1
     return replace(ModuleProfile(), **facts)
@@ -106,12 +110,12 @@ def findings(measured: Measured) -> list[Assumption]:
         *_of_received(measured.announcements, measured.pushes),
         *_of_buffers(measured.overflow, measured.datagrams),
         *_of_sockets(measured.opens, measured.closes),
+        _of_unread(measured.unread),
         *_LEFT_OPEN,
     ]
 
 
 _LEFT_OPEN: Final = (
-    Assumption("F21", "open", "unread data behind a close: an echo peer never closes"),
     Assumption("F34", "open", "IDs of incoming connections: an echo peer makes none"),
     Assumption("F49", "open", "sockets behind deep sleep: the module was kept awake"),
     Assumption("N9", "open", "AT+QISENDEX behind a prompt: not used for connections"),
@@ -246,6 +250,17 @@ def _of_failed_sends(overflow: Overflow | None) -> Assumption:
     often = "once" if overflow.send_fails == 1 else f"{overflow.send_fails} times"
     fate = "bytes of it had gone out" if overflow.sent_twice else "nothing of it had gone out"
     return _told("F26", not overflow.sent_twice, f"SEND FAIL came {often}, and {fate}")
+
+
+def _of_unread(unread: Unread | None) -> Assumption:
+    if unread is None:
+        return Assumption("F21", "open", "unread data behind a close: needs --web")
+    words = {
+        None: "unread data behind a close: the web server sent none",
+        True: "what the peer sent before it closed can be read",
+        False: "a socket that the peer closes goes with its unread data",
+    }[unread.kept]
+    return _told("F21", unread.kept, words)
 
 
 def _one_at_a_time(opens: Opens) -> bool | None:

@@ -16,7 +16,7 @@ from aiobc9x.core.sending import SendForm
 from aiobc9x.slotted import slotted
 from aiobc9x.spec import CONNECT_IDS, READ_MAX_BYTES, SEND_MAX_BYTES, AccessMode
 from aiobc9x.wire.frames import Payload
-from aiobc9x.wire.urcs import BufferFull, OpenResult, Received, SendFail, SendOk
+from aiobc9x.wire.urcs import BufferFull, Closed, OpenResult, Received, SendFail, SendOk
 
 _ANSWERS: Final = 20
 _GAPS_MS: Final = (0, 5, 10, 20, 50, 100)
@@ -39,6 +39,9 @@ _SWALLOW_TRIES: Final = 3
 _FILL_BLOCK: Final = 1024
 _FILL_BLOCKS: Final = 24
 _FILL_MORE: Final = 4
+_WEB_S: Final = 20.0
+"""Seconds that a web server has to answer, and as many to close."""
+
 _FAILS_MOST: Final = 20
 _FAIL_PAUSE_S: Final = 1.0
 _CELL: Final = 8
@@ -592,6 +595,44 @@ async def datagrams(talk: Conversation, peer: Peer, forms: SendForms) -> Datagra
         await echo.close()
     parts = (first or b"", rest or b"")
     return Datagrams(b"".join(parts) == data, remaining, len(data) - len(parts[0]))
+
+
+@slotted(frozen=True)
+class Unread:
+    """What becomes of data that nobody has read when the peer closes.
+
+    Attributes:
+        kept: Whether they can still be read; ``None`` if the peer did not send or not close.
+
+    """
+
+    kept: bool | None
+
+
+async def unread(talk: Conversation, closing: Peer, forms: SendForms) -> Unread:
+    """Have a server answer and close, and only then read its answer.
+
+    Raises:
+        LinkTimeout: The module does not answer any more.
+        ConnectFailed: The server can't be reached.
+
+    """
+    request = f"GET / HTTP/1.0\r\nHost: {closing.host}\r\n\r\n".encode("ascii")
+    form = SendForm.FIXED if forms.fixed_bytes >= len(request) else SendForm.HEX
+    if form is SendForm.HEX and forms.hex_bytes < len(request):
+        return Unread(None)  # in quotes it would be two lines
+    socket = EchoSocket(talk, closing, 3)
+    await socket.open()
+    try:
+        await socket.send(request, form)
+        if await talk.urc(Received, socket.connect_id, _WEB_S) is None:
+            return Unread(None)
+        if await talk.urc(Closed, socket.connect_id, _WEB_S) is None:
+            return Unread(None)
+        data, _ = await socket.read()
+    finally:
+        await socket.close()
+    return Unread(None if data == b"" else data is not None)
 
 
 @slotted(frozen=True)

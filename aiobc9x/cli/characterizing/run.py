@@ -22,13 +22,16 @@ from aiobc9x.errors import LinkLost, ModemError, ModuleReset
 T = TypeVar("T")
 
 
-async def characterize(port: Port, peer: Peer, on_step: Callable[[str], None]) -> Measured:
+async def characterize(
+    port: Port, peer: Peer, on_step: Callable[[str], None], closing: Peer | None = None
+) -> Measured:
     """Measure what there is.
 
     Args:
         port: Where the module is.
         peer: The echo server.
         on_step: Called with words for what is being measured.
+        closing: A server that answers a request of HTTP/1.0 and closes, if there is one.
 
     Raises:
         ModemError: The module can't be opened, has no network, or was lost; or the peer can't be
@@ -49,7 +52,7 @@ async def characterize(port: Port, peer: Peer, on_step: Callable[[str], None]) -
             await modem.wait_ready()
             measured.module = modem.identification
         async with conversation(port, baudrate) as talk:
-            await _Measuring(talk, peer, measured, on_step).all(baudrate)
+            await _Measuring(talk, peer, measured, on_step, closing).all(baudrate)
     except BaseException:
         with contextlib.suppress(ModemError):  # the first error says what is wrong
             await _put_back(port, before)
@@ -70,9 +73,15 @@ class _Measuring:
     """Take one measurement after the other; one that fails leaves the others alone."""
 
     def __init__(
-        self, talk: Conversation, peer: Peer, measured: Measured, on_step: Callable[[str], None]
+        self,
+        talk: Conversation,
+        peer: Peer,
+        measured: Measured,
+        on_step: Callable[[str], None],
+        closing: Peer | None,
     ) -> None:
         self._talk, self._peer, self._measured, self._on_step = talk, peer, measured, on_step
+        self._closing = closing
 
     async def all(self, baudrate: int) -> None:
         """Measure all.
@@ -96,6 +105,8 @@ class _Measuring:
             await self._take("pushes", m.pushes(talk, peer, forms))
             await self._take("overflow", m.overflow(echo, forms))
             await self._take("datagrams", m.datagrams(talk, peer, forms))
+            if self._closing is not None:
+                await self._take("unread", m.unread(talk, self._closing, forms))
         for connect_id in sorted(talk.open_ids):
             await talk.close(connect_id)
         await self._take("opens", m.opens(talk, peer))

@@ -19,6 +19,7 @@ from aiobc9x.cli.characterizing.run import characterize
 from aiobc9x.cli.opening import Port
 from aiobc9x.core.profile import ModuleProfile
 from aiobc9x.sim.memory import MemoryNetwork
+from aiobc9x.sim.memory import Peer as MemoryPeer
 from aiobc9x.sim.options import Host, SimOptions
 from aiobc9x.sim.peers import HOST, ModemPeer
 from aiobc9x.sim.virtual_modem import VirtualModem
@@ -81,7 +82,7 @@ class TestOrdinary:
         """Nothing has failed, and each part is there."""
         assert ordinary.errors == {}
         parts = dataclasses.asdict(ordinary)
-        assert [name for name, value in parts.items() if value is None] == []
+        assert [name for name, value in parts.items() if value is None] == ["unread"]
         assert ordinary.module[:2] == ("Quectel", "BC65")
 
     def test_its_profile(self, ordinary: Measured) -> None:
@@ -272,6 +273,51 @@ class TestReceived:
         found = measured(tmp_path, buffer_bytes=100_000)
         assert told(found, "N27")[0] == "open"
         assert profile_of(found).on_buffer_full == "fail"
+
+
+class TestUnread:
+    """What a web server has sent before it closed (F21)."""
+
+    @pytest.mark.parametrize(
+        ("unread", "answers", "closes", "verdict", "keeps"),
+        [
+            ("kept", True, True, "confirmed", True),
+            ("freed", True, True, "broken", False),
+            ("kept", False, True, "open", True),
+            ("kept", True, False, "open", True),
+        ],
+    )
+    def test_it(
+        self, tmp_path: Path, unread: Any, answers: bool, closes: bool, verdict: str, keeps: bool
+    ) -> None:
+        """Read when the server has closed."""
+        options = dataclasses.replace(OPTIONS, unread=unread)
+
+        def serve(client: MemoryPeer) -> None:
+            def answer(data: bytes) -> None:
+                assert data.startswith(b"GET / HTTP/1.0\r\n")
+                if answers:
+                    client.send(b"HTTP/1.0 200 OK\r\n\r\nhello")
+                if closes:
+                    client.close()
+
+            client.answer_with(answer)
+
+        async def found() -> Measured:
+            network = MemoryNetwork(options)
+            network.serve_tcp(80, serve)
+            async with VirtualModem(options, network) as module:
+                peer = ModemPeer(module, tmp_path)
+                target, web = Peer(peer.host, await peer.echo()), Peer(peer.host, 80)
+                seen = await characterize(port_of(module), target, lambda _: None, web)
+                assert module.open_ids == []
+                await peer.aclose()
+            return seen
+
+        seen = run(found())
+        assert seen.errors == {}
+        assert told(seen, "F21")[0] == verdict
+        assert profile_of(seen).keeps_unread is keeps
 
 
 class TestSockets:
