@@ -31,9 +31,9 @@ class Facts(TypedDict, total=False):
 
     Attributes:
         address: What was opened, without its parameters.
+        area: The tracking area of the cell.
         attempt: How often something was tried since the loss, from 1 on.
         banner: The line by which the module told that it has started.
-        area: The tracking area of the cell.
         baudrate: Bits per second.
         cell: The cell, in hexadecimal digits.
         command: A command line, up to a payload, a PIN or a password.
@@ -45,19 +45,23 @@ class Facts(TypedDict, total=False):
         error: An exception's class.
         generation: Tells the users of one ``connect_id`` from each other.
         host: A host that a client of the proxy has asked for.
+        limit_bytes: The bytes of a budget.
         path: A file.
+        per: The period of a budget: an hour, a day or a month.
         port: Its port.
         reason: Why, in words.
         rung: The step of the way back; docs/reliability.md has them all.
+        share: What is used of a budget; 1.0 is all of it.
         size_bytes: How many bytes there were.
+        spent_bytes: Bytes over the air in this period, as estimated.
         stage: The stage of the start, or of waiting for the network.
 
     """
 
     address: str
+    area: str | None
     attempt: int
     banner: str
-    area: str | None
     baudrate: int
     cell: str | None
     command: str
@@ -69,11 +73,15 @@ class Facts(TypedDict, total=False):
     error: str | BaseException
     generation: int
     host: str
+    limit_bytes: int
     path: str
+    per: str
     port: int
     reason: str
     rung: str
+    share: float
     size_bytes: int
+    spent_bytes: int
     stage: str
 
 

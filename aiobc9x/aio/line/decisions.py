@@ -11,6 +11,7 @@ from dataclasses import fields
 from typing import Final, Literal, cast, get_args
 
 from aiobc9x.aio.line.subscriptions import (
+    BudgetReached,
     LinkDown,
     LinkUp,
     Progress,
@@ -63,6 +64,7 @@ TOLD: Final[dict[type, tuple[Literal["wire", "core", "aio"], int]]] = {
     LinkUp: ("aio", logging.INFO),
     Recovering: ("aio", logging.INFO),
     Progress: ("aio", logging.INFO),
+    BudgetReached: ("aio", logging.WARNING),
 }
 """What is told of: the session's decisions, and the events for users; for each the logger and the
 level. What a program gets as an exception is not said louder than that."""
