@@ -9,7 +9,7 @@ a session is asked for late: when the connection ends, or the next one to the sa
 What is remembered:
 
 * At most :data:`PLACES` places, the one used longest ago is forgotten first, and at most
-  :data:`SESSIONS` sessions for each. A session takes about 3 to 10 kB, its certificate included, so
+  :data:`SESSIONS` sessions for each. A session takes about 6 kB, its certificate included, so
   that a context holds 2 MB at worst. Connections are only referred to weakly.
 * A session is handed to one handshake, and is gone from then on. The connection that it has made
   gives one back: its server's new ticket, or the old session if there was no new one. So a ticket
@@ -75,7 +75,7 @@ class _Memory:
         self._kept: dict[_Place, list[ssl.SSLSession]] = {}
         self._living: dict[_Place, list[weakref.ref[_Object]]] = {}
         # The collector may give a session while this thread holds the lock.
-        self._given: deque[tuple[_Place, ssl.SSLSession]] = deque(maxlen=PLACES * SESSIONS)
+        self._given: deque[tuple[_Place, ssl.SSLSession]] = deque(maxlen=PLACES)
 
     def give(self, place: _Place, session: ssl.SSLSession) -> None:
         """Take a session; it never blocks."""
