@@ -42,7 +42,9 @@ def test_opening_a_modem_loads_little_of_others() -> None:
     """What only some programs need is imported when it is called for."""
     found = loaded("import aiobc9x\naiobc9x.open_modem") - loaded(f"import {MAY_BE_LOADED}")
     assert "aiobc9x.modem" in found
-    assert {name for name in found if name.partition(".")[0] != "aiobc9x"} == set()
+    others = {name for name in found if name.partition(".")[0] != "aiobc9x"}
+    # The compiled framer brings two modules that are empty.
+    assert {name for name in others if "cython" not in name} == set()
     for unused in ("adapters.proxy.server", "adapters.redirect", "pool", "sim", "trace.recording"):
         assert f"aiobc9x.{unused}" not in found
 
