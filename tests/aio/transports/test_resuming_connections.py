@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import ssl
 import threading
@@ -21,7 +22,14 @@ from tests.support.tls import NAME, TLS_PORT, TlsPeer
 
 
 class Server:
-    """A server on loopback that greets, in a thread."""
+    """A server on loopback that greets, in a thread.
+
+    Attributes:
+        breaks: Whether bytes follow that are no record of TLS.
+
+    """
+
+    breaks = False
 
     def __init__(self, far: ssl.SSLContext) -> None:
         self._far, self._ends = far, False
@@ -39,6 +47,8 @@ class Server:
             try:
                 with self._far.wrap_socket(sock, server_side=True) as secured:
                     secured.sendall(b"hello")
+                    if self.breaks:
+                        os.write(secured.fileno(), bytes((23, 3, 3, 0, 19)) + bytes(19))
                     secured.recv(1)
                     secured.unwrap()
             except OSError:
@@ -86,6 +96,19 @@ class TestSockets:
                 near.shutdown(socket.SHUT_RDWR)
             near.close()
         assert resumed == [False, True, True]
+
+    def test_a_broken_connection(self, greeter: Server) -> None:
+        """It gives no session."""
+        context, resumed = client(), []
+        for greeter.breaks in (True, False, False):
+            near = context.wrap_socket(greeter.dial(), server_hostname=NAME)
+            assert near.recv(5) == b"hello"
+            resumed.append(near.session_reused)
+            if greeter.breaks:
+                with pytest.raises(ssl.SSLError):
+                    near.recv(1)
+            near.close()
+        assert resumed == [False, False, True]
 
     def test_a_socket_that_connects_later(self, greeter: Server) -> None:
         """It works, and doesn't take part."""
