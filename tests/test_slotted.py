@@ -116,6 +116,17 @@ class Plain(Named):
     """A subclass that is no dataclass, so it has attributes of its own."""
 
 
+def never_called(point: Point, counter: Counter) -> None:
+    """What is wrong here is wrong for the checker, as in test_typing.py."""
+    point.x = 2  # type: ignore[misc]
+    Point("1")  # type: ignore[arg-type]
+    Point(1, 2, [], 3)  # type: ignore[call-arg]
+    Named(1, 2, [], "n")  # type: ignore[call-arg]
+    Point(x=1, z=2)  # type: ignore[call-arg]
+    replace(point, x="1")  # type: ignore[arg-type]
+    counter.count = 2
+
+
 EXAMPLES: Final = [
     Point(1),
     Point(1, 2, ["a"]),
