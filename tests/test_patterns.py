@@ -41,6 +41,16 @@ def test_it_is_compiled_once_and_late(monkeypatch: pytest.MonkeyPatch) -> None:
     assert compiled == [("a+", 0)]
 
 
+def test_it_has_nothing_that_a_compiled_one_lacks() -> None:
+    """Neither before nor after the first use; and whoever looks what it is compiles nothing."""
+    words: Any = lazy_pattern("(")
+    assert not hasattr(words, "__wrapped__")
+    words = lazy_pattern("a")
+    for _ in range(2):
+        with pytest.raises(AttributeError):
+            words.nothing  # noqa: B018
+
+
 def test_a_wrong_one_is_told_when_it_is_used() -> None:
     """So the next test uses all that the package has."""
     wrong = lazy_pattern("(")
@@ -58,7 +68,7 @@ def test_all_of_the_package_can_be_compiled() -> None:
             assert each.name.startswith("aiobc9x.adapters.")  # whose library isn't installed
             continue
         for value in vars(module).values():
-            if type(value) is type(lazy_pattern("")):
+            if type(value).__module__ == "aiobc9x.patterns":
                 assert value.pattern
                 found += 1
     assert found > 80
