@@ -92,6 +92,8 @@ async def post(args: argparse.Namespace, modem: aiobc9x.Modem, outbox: Outbox) -
                             # Returns when the broker has it, and doesn't hear of a lost connection.
                             await broker.publish(args.topic, f"[{text}]", 1, timeout=SLOW.answer_s)
                             outbox.remove(batch[-1][0])
+                            today = modem.usage.today.total_bytes
+                            log.info("posted %d readings, %d bytes today", len(batch), today)
                         delay = DELAYS_S[0]
                         notify("READY=1\nWATCHDOG=1")
                         if len(batch) < TOGETHER:
@@ -108,6 +110,7 @@ async def main(args: argparse.Namespace) -> None:
     async with aiobc9x.open_modem(args.port, pin=pin) as modem:
         if args.apn:
             await modem.set_apn(args.apn)
+        modem.usage.budget(args.budget, per="day", refuse=True)  # what is more waits for tomorrow
         outbox = Outbox("outbox.db")
         async with asyncio.TaskGroup() as group:
             group.create_task(measure(outbox, args.measure))
@@ -123,6 +126,7 @@ if __name__ == "__main__":
     parser.add_argument("--plain", action="store_true", help="without TLS; most often port 1883")
     parser.add_argument("--topic", default="meters/17", help="(default: %(default)s)")
     parser.add_argument("--measure", type=float, default=60, help="every so many seconds")
+    parser.add_argument("--budget", type=int, default=1_000_000, help="bytes a day, about")
     parser.add_argument("--post", type=float, default=900, help="every so many seconds")
     logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
     try:

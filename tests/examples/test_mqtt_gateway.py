@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import signal
 import socket
 import sqlite3
 from collections.abc import AsyncIterator
@@ -16,7 +17,8 @@ import pytest
 from aiobc9x.sim.peers import reserved_port
 from tests.clients.conftest import Site
 from tests.clients.servers import LOOPBACK, Certificates, mosquitto
-from tests.examples.running import example, interrupt
+from tests.examples.running import INTERRUPTED, example, interrupt
+from tests.support.realtime import PATIENCE_S
 
 PLAIN = ("--plain", "--mqtt-port", "1883")
 OFTEN = ("--measure", "0.1", "--post", "0.3")
@@ -105,6 +107,26 @@ async def test_goes_on_behind_an_outage(
             found = await times(client, until=lost[-1])
         await interrupt(program)
     assert set(lost) <= set(found)
+
+
+@pytest.mark.usefixtures("broker")
+async def test_keeps_to_its_budget(site: Site, tmp_path: Path) -> None:
+    """When the day's bytes are spent, readings wait in the outbox."""
+    arguments = ("--port", site.device, *PLAIN, *OFTEN, "--budget", "2000")
+    async with (
+        subscribed(site.ports[1883]) as client,
+        example("mqtt_gateway", *arguments, folder=tmp_path) as program,
+    ):
+        found: list[float] = []
+        with contextlib.suppress(TimeoutError):
+            while True:  # a message takes 0.3 s, and two seconds of silence are an end
+                found += await asyncio.wait_for(times(client), 2 if found else PATIENCE_S)
+        assert found
+        assert waiting(tmp_path / "outbox.db")[-1] > found[-1]
+        program.process.send_signal(signal.SIGINT)  # aiomqtt has something to say of a cut publish
+        await program.end()
+        assert program.process.returncode == INTERRUPTED
+    assert site.virtual.module.sockets.by_id == {}
 
 
 @pytest.mark.usefixtures("broker")
