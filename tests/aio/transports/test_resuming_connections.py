@@ -166,6 +166,8 @@ class TestOverTheModem:
         async with Bench() as bench:
             serve(bench, server(version))
             modem, context, costs = await bench.open(), client(), []
+            # The key exchange is no matter of resuming, and since OpenSSL 3.5 larger than the rest.
+            context.set_ecdh_curve("prime256v1")
             for expected in (False, True, True):
                 before = modem.statistics.traffic_bytes
                 streams = await bench.streams(HOST, TLS_PORT, ssl=context, server_hostname=NAME)
