@@ -115,6 +115,8 @@ def _directive(name: str) -> str:
     else:
         kind = "function" if inspect.isroutine(value) else "data"
     text = f".. auto{kind}:: {name}\n"
+    if kind == "data":
+        text += "   :no-value:\n"  # most are tables, which the file shows better
     if isinstance(value, type) and value.__bases__ != (object,):
         text += "   :show-inheritance:\n"
     if kind == "class" and (others := _not_ours(value)):

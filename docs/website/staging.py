@@ -67,13 +67,18 @@ def sources() -> Iterator[PurePosixPath]:
     """Give the pages of the repository that are on the site."""
     yield PurePosixPath("CONTRIBUTING.md")
     yield PurePosixPath("CHANGELOG.md")
-    for path in sorted(DOCS.rglob("*.md")):
+    for path in [*sorted(DOCS.rglob("*.md")), *sorted((ROOT / "examples").glob("*.py"))]:
         yield PurePosixPath(path.relative_to(ROOT).as_posix())
 
 
 def text(page: PurePosixPath) -> str:
-    """Read a page."""
-    return (ROOT / page).read_text("utf-8")
+    """Read a page, or make one of a program: its first sentence is the title."""
+    whole = (ROOT / page).read_text("utf-8")
+    if page.suffix != ".py":
+        return whole
+    told = ast.get_docstring(ast.parse(whole)) or page.name
+    title = told.partition("\n")[0].rstrip(".:")
+    return f"# {title}\n\n`{page}`\n\n```python\n{whole}```\n"
 
 
 def outside_fences(whole: str, change: Callable[[str], str]) -> str:
@@ -159,8 +164,6 @@ def stage(target: Path) -> None:
                 "", [Item("", title, f"api/{names.slug(title)}", "") for title in names.rows()]
             )
         _write(target, place(page), whole + tree)
-    for program in sorted((ROOT / "examples").glob("*.py")):
-        _write(target, PurePosixPath(f"examples/{program.stem}.md"), _program(program))
     for path, whole in names.pages():
         _write(target, path, whole)
 
@@ -170,11 +173,3 @@ def _write(target: Path, path: PurePosixPath | None, whole: str) -> None:
     file = target / path
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(whole, "utf-8")
-
-
-def _program(path: Path) -> str:
-    """Make a page of a program; its title is the program's first sentence."""
-    whole = path.read_text("utf-8")
-    told = ast.get_docstring(ast.parse(whole)) or path.name
-    title = told.partition("\n")[0].rstrip(".:")
-    return f"---\norphan: true\n---\n\n# {title}\n\nexamples/{path.name}\n\n```python\n{whole}```\n"
