@@ -78,8 +78,8 @@ coverage: $(DEV) ## Run all tests and measure what they reach
 	@$(PY) -m pytest -q -n 2 --cov --cov-report= tests/wire tests/core
 	@$(PY) -m coverage report --skip-covered --show-missing --fail-under=100 \
 	    --include='aiobc9x/wire/*,aiobc9x/core/*'
-	$(call step,all tests (layers and examples of the docs among them))
-	@$(PY) -m pytest -n 2 --cov --cov-report=term:skip-covered
+	$(call step,all other tests (layers and examples of the docs among them); what all of them reach)
+	@$(PY) -m pytest -n 2 --cov --cov-append --cov-report=term:skip-covered $(call without,wire core)
 
 compiled: export AIOBC9X_EXTENSION = 1
 compiled: $(DEV) ## Compile the framer and run the tests of wire and core with it
