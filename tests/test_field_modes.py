@@ -290,7 +290,7 @@ class TestHost:
             for turn in range(5):
                 writer.write(ANYTHING)
                 await asyncio.sleep(0.03 * turn)
-                running().now += seconds
+                running().clock.advance(seconds)
                 assert await reader.readexactly(len(ANYTHING)) == ANYTHING
             assert modem.statistics.recoveries == 0
 

@@ -31,23 +31,28 @@ class VirtualClock:
 
     Args:
         loop: A loop of asyncio's own that runs on selectors; the running one if left out.
+        now: What it shows at first, in seconds: with the same, two runs have the same times to the
+            last digit. The loop's own time if left out.
 
     Raises:
         TypeError: It is another loop, such as uvloop's, whose time can't be changed.
 
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop | None = None, *, now: float | None = None
+    ) -> None:
         found: Any = loop or asyncio.get_running_loop()
         if not isinstance(getattr(found, "_selector", None), selectors.BaseSelector):
             raise TypeError(
                 f"{type(found).__name__} can't be given virtual time: use asyncio's own loop"
             )
         self._loop, self._selector = found, found._selector
-        self._now: float = found.time()
+        self._now: float = found.time() if now is None else now
 
     def __enter__(self) -> VirtualClock:
-        """Begin virtual time."""
+        """Begin virtual time; timers that are set keep their distance from now."""
+        self._shift_timers(self._now - self._loop.time())
         self._loop._selector = _Jumping(self._selector, self)
         self._loop.time = self.time
         return self
@@ -61,9 +66,11 @@ class VirtualClock:
         """Go on in real time; timers that are set keep their distance from now."""
         self._loop._selector = self._selector
         del self._loop.time
-        shift = self._now - self._loop.time()
+        self._shift_timers(self._loop.time() - self._now)
+
+    def _shift_timers(self, seconds: float) -> None:
         for timer in self._loop._scheduled:
-            timer._when -= shift
+            timer._when += seconds
 
     def time(self) -> float:
         """Return the virtual time in seconds."""

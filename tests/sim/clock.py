@@ -1,41 +1,16 @@
-"""An event loop whose time jumps to the next timer as soon as nothing else is to do."""
+"""The kit's virtual clock for tests of the virtual module alone: it shows 0 at first."""
 
 import asyncio
-import selectors
 from collections.abc import Coroutine
 from typing import Any, TypeVar
+
+from aiobc9x.sim.virtual_clock import VirtualClock
 
 T = TypeVar("T")
 
 
-class _Selector(selectors.DefaultSelector):
-    """Never waits: the loop's time goes forward instead."""
-
-    loop: "VirtualLoop"
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        ready = super().select(0)
-        if not ready and timeout is None:
-            raise RuntimeError("nothing will ever happen again")
-        if not ready and timeout:
-            self.loop.now += timeout
-        return ready
-
-
-class VirtualLoop(asyncio.SelectorEventLoop):
-    """A selector loop with a clock of its own that starts at 0."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        selector = _Selector()
-        super().__init__(selector)
-        selector.loop = self
-
-    def time(self) -> float:
-        return self.now
-
-
 def run(main: Coroutine[Any, Any, T]) -> T:  # Any: what a coroutine is sent is nobody's business
-    """Run a coroutine on a virtual loop and close the loop."""
-    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+    """Run a coroutine under a virtual clock."""
+    runner = asyncio.Runner(loop_factory=asyncio.SelectorEventLoop)
+    with runner, VirtualClock(runner.get_loop(), now=0.0):
         return runner.run(main)

@@ -106,7 +106,7 @@ class TestPacing:
             start = asyncio.get_running_loop().time()
             host.transport.write(b"ATI\r")
             await host.until(OK)
-            assert host.last_time == start
+            assert host.last_time == pytest.approx(start, abs=1e-6)
             await virtual.aclose()
 
         run(main())

@@ -29,7 +29,20 @@ async def test_a_timer_outlives_virtual_time() -> None:
         await asyncio.sleep(86400)
         handle = loop.call_later(50, lambda: None)
         assert clock.time() == loop.time()
-    assert 49 < handle.when() - loop.time() <= 50
+    assert 0 < handle.when() - loop.time() <= 50
+    handle.cancel()
+
+
+async def test_it_begins_where_it_is_told_to() -> None:
+    """With timers that were set before as far away as they were."""
+    loop = asyncio.get_running_loop()
+    handle = loop.call_later(50, lambda: None)
+    with VirtualClock(now=1000.0) as clock:
+        assert clock.time() == 1000.0
+        assert 1000 < handle.when() <= 1050
+        await asyncio.sleep(40)
+        assert clock.time() == pytest.approx(1040.0, abs=0.001)
+    assert handle.when() - loop.time() <= 10
     handle.cancel()
 
 

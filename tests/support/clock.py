@@ -1,4 +1,4 @@
-"""A virtual clock: time jumps to the next timer as soon as nothing else is to do.
+"""Tests under the test kit's virtual clock, on a loop that shows what they leave behind.
 
 A test under it takes as long as its computations, however many seconds it waits, and
 every timer fires at its own time to the microsecond. When nothing is ready and no timer
@@ -12,11 +12,12 @@ import contextvars
 import functools
 import gc
 import inspect
-import selectors
 from collections.abc import Callable, Collection, Coroutine
 from concurrent import futures
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ParamSpec, TypeVar, TypeVarTuple, cast
+
+from aiobc9x.sim.virtual_clock import VirtualClock
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -24,34 +25,6 @@ Ts = TypeVarTuple("Ts")
 
 SETTLE_S = 20.0
 """Virtual seconds that a test's tasks have to end by themselves."""
-
-RESOLUTION_S = 1e-6
-"""No timer waits for less; a float could not tell any smaller step from none."""
-
-TURN_S = 1e-9
-"""What a turn of the loop takes: something, or code that waits until a moment is over
-would never get there."""
-
-
-class Deadlock(AssertionError):
-    """Nothing is ready and no timer is set, yet the test has not ended."""
-
-
-class _Selector(selectors.DefaultSelector):
-    """Never waits: the loop's time goes forward instead."""
-
-    loop: VirtualLoop
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        self.loop.now += TURN_S
-        ready = super().select(0)
-        if ready or timeout == 0:
-            return ready
-        if timeout is None:
-            waiting = [task.get_name() for task in asyncio.all_tasks(self.loop)]
-            raise Deadlock(f"at {self.loop.now:g} s nothing can ever happen again: {waiting}")
-        self.loop.now += max(timeout, RESOLUTION_S)
-        return ready
 
 
 class _NoThreads(ThreadPoolExecutor):
@@ -67,28 +40,28 @@ class _NoThreads(ThreadPoolExecutor):
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """A selector loop with a clock of its own; what is meant for a thread is done at once.
+    """A selector loop in virtual time; what is meant for a thread is done at once.
 
     Attributes:
-        now: The time in seconds. It doesn't start at 0, as no real loop's does.
+        clock: The kit's clock, which the loop has all its life. It shows 1000 s at first.
         errors: What was reported to the exception handler and not yet looked at.
         timers_set: How many timers have been set.
 
     """
 
     def __init__(self) -> None:
-        self.now = 1000.0
         self.errors: list[dict[str, Any]] = []  # Any: the context of a report holds anything
         self.timers_set = 0
-        selector = _Selector()
-        super().__init__(selector)
-        selector.loop = self
+        super().__init__()
+        self.clock = VirtualClock(self, now=1000.0)
+        self.clock.__enter__()
         self.set_default_executor(_NoThreads())
         self.set_exception_handler(lambda _, context: self.errors.append(context))
 
-    def time(self) -> float:
-        """Return the virtual time."""
-        return self.now
+    @property
+    def now(self) -> float:
+        """The virtual time in seconds."""
+        return self.clock.time()
 
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:
         """Do nothing: no thread has been started, and one that waits for them takes real time."""

@@ -102,7 +102,7 @@ class TestStall:
             modem = await bench.open()
             call = asyncio.create_task(modem.command("AT+CGMM", timeout=2))
             await asyncio.sleep(0.5)
-            running().now += 10 + STALL_S  # a debugger, a swapped-out machine
+            running().clock.advance(10 + STALL_S)  # a debugger, a swapped-out machine
             assert await call == ["BC65"]
             assert modem.statistics.timeouts == 0
 
