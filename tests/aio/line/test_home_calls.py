@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, Final
 
@@ -37,9 +38,13 @@ OF_ASYNCIO: Final = frozenset(name for name in CALLS if name.startswith("StreamR
 LASTING: Final = aiobc9x.Reconnect()
 
 
+# Beforehand: a test that leaves in its midst leaves what it has opened, too.
+needs_trio = pytest.mark.skipif(find_spec("trio") is None, reason="trio is not installed")
+
+
 def under_trio(call: Callable[[], Awaitable[object]]) -> BaseException | None:
     """Await something in a task of trio; return what it raised."""
-    trio = pytest.importorskip("trio")
+    trio = import_module("trio")
 
     async def main() -> None:
         await call()
@@ -68,7 +73,9 @@ REFUSED: Final = {
 }
 
 
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize(
+    "place", ["another loop", "no loop", pytest.param("trio", marks=needs_trio)]
+)
 @pytest.mark.parametrize("name", REFUSED)
 def test_every_call(name: str, place: str) -> None:
     """It is refused, nothing is sent, and the modem goes on."""
@@ -181,6 +188,7 @@ def try_elsewhere(
     assert_refused(PLACES[place](calls[name]), place, name)
 
 
+@needs_trio
 class TestTrio:
     """What a program under trio is told, by whichever door it comes."""
 
@@ -193,7 +201,6 @@ class TestTrio:
 
     def test_opening_under_anyio(self) -> None:
         """anyio with its trio backend is trio."""
-        pytest.importorskip("trio")
 
         async def main() -> None:
             await aiobc9x.open_modem(ADDRESS)
