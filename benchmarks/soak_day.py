@@ -302,7 +302,7 @@ class Day:
                 ("troubles", sum(record.faults.values())),
                 ("lines swallowed by pushes", record.unnoticed),
                 ("worst time to the hook, s", round(max(self.trouble.hook_delays, default=0), 1)),
-                ("times that opening the line was tried", self.desk.creations),
+                ("times that opening the line was tried", self.desk.openings),
                 ("commands", statistics.commands),
                 ("bytes on the line", statistics.traffic_bytes),
                 ("rules of the note broken", self.desk.virtual.statistics.broken_rules),

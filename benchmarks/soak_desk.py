@@ -12,9 +12,9 @@ from typing import Any, Final
 
 from aiobc9x import AccessMode
 from aiobc9x.sim.faults import LINE_KINDS, Fault, FaultKind, FaultPlan
-from aiobc9x.sim.links import MemoryTransport, VirtualModule
 from aiobc9x.sim.memory import MemoryNetwork, Peer
 from aiobc9x.sim.options import BLACK_HOLE, Host, SimOptions
+from aiobc9x.sim.virtual_modem import VirtualModem
 from benchmarks.soak_peers import PIECE_BYTES, Peers
 from benchmarks.soak_work import NOWHERE
 from tests.support.bench import HOST, NAME, Streams
@@ -122,19 +122,22 @@ def _cutting(peer: Peer) -> None:
     peer.answer_with(answer)
 
 
-class Desk:
-    """A virtual module on a desk, whose line a modem opens again and again.
+class Desk(VirtualModem):
+    """The test kit's virtual module, on a desk, whose line a modem opens again and again.
 
     Attributes:
-        virtual: The module.
         network: Its far side.
         faults: What is armed.
-        is_plugged_in: Whether the line can be opened.
-        creations: How often it was opened.
 
     """
 
+    network: MemoryNetwork
+
     def __init__(self, rng: random.Random, on_line: Callable[[str, str], None]) -> None:
+        def hear(direction: str, text: str) -> None:
+            self.dialogue.clear()  # a day of it would look like memory that leaks
+            on_line(direction, text)
+
         self.options = SimOptions(
             seed=rng.randrange(10**6),
             baud=rng.choice((9600, 57600, 115200, 460800)),
@@ -152,19 +155,16 @@ class Desk:
             failed_open=rng.choice(("keep", "free")),
             rearm=rng.choice(("empty_read", "drained")),
             hosts={NAME: Host((HOST,)), NOWHERE: Host((BLACK_HOLE,))},
-            on_line=on_line,
+            on_line=hear,
         )
-        self.network = MemoryNetwork(self.options)
-        self.network.serve_tcp(FAR.echo, lambda peer: self._serve(peer, self._echo))
-        self.network.serve_udp(FAR.datagrams, lambda peer: self._serve(peer, self._mirror))
-        self.network.serve_tcp(FAR.source, lambda peer: self._serve(peer, _sourcing))
-        self.network.serve_tcp(FAR.cutter, lambda peer: self._serve(peer, _cutting))
-        self.virtual = VirtualModule(self.options, network=self.network)
+        network = MemoryNetwork(self.options)
+        network.serve_tcp(FAR.echo, lambda peer: self._serve(peer, self._echo))
+        network.serve_udp(FAR.datagrams, lambda peer: self._serve(peer, self._mirror))
+        network.serve_tcp(FAR.source, lambda peer: self._serve(peer, _sourcing))
+        network.serve_tcp(FAR.cutter, lambda peer: self._serve(peer, _cutting))
+        super().__init__(self.options, network)
         self.faults = CountedFaults(self._is_push, self.options.seed)
         self.virtual.module.board.faults = self.faults
-        self.is_plugged_in = True
-        self.creations = 0
-        self._line: MemoryTransport | None = None
         self._echoed: deque[bytes] = deque(maxlen=ECHOED)
 
     def _serve(self, peer: Peer, serve: Callable[[Peer], None]) -> None:
@@ -196,29 +196,6 @@ class Desk:
         socket = self.virtual.module.sockets.by_id.get(connect_id)
         return socket is not None and socket.access_mode == AccessMode.PUSH
 
-    @property
-    def open_ids(self) -> list[int]:
-        """The connect IDs that are in use on the module."""
-        return sorted(self.virtual.module.sockets.by_id)
-
-    async def create(
-        self, protocol_factory: Callable[[], asyncio.Protocol]
-    ) -> tuple[asyncio.Transport, asyncio.BaseProtocol]:
-        """Open the line, as ``open_modem(create)`` does.
-
-        Raises:
-            FileNotFoundError: It is unplugged.
-
-        Cancellation is safe.
-        """
-        self.creations += 1
-        if not self.is_plugged_in:
-            raise FileNotFoundError(2, "No such file or directory")
-        protocol = protocol_factory()
-        self._line = self.virtual.connect_memory(protocol)
-        await asyncio.sleep(0)
-        return self._line, protocol
-
     async def dial(self, port: int) -> Streams:
         """Connect to a listener of the module from outside.
 
@@ -234,19 +211,10 @@ class Desk:
         self.network.peers.clear()
         return streams_of(peer)
 
-    def cut(self) -> None:
-        """Break the line."""
-        if self._line is not None and not self._line.is_closing():
-            self._line.lose(OSError(5, "Input/output error"))
-
     def swallow(self) -> None:
         """Have the line carry nothing any more, without a word, until it is opened again."""
-        if self._line is None:
+        if self.line is None:
             return
-        line, driver = self._line, self.virtual._started()
+        line, driver = self.line, self.virtual._started()
         line.write = lambda data: None  # type: ignore[method-assign]
         driver.detach(line)
-
-    async def aclose(self) -> None:
-        """Switch the module off."""
-        await self.virtual.aclose()

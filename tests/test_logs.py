@@ -180,7 +180,7 @@ async def hard_life() -> None:
             await reader.read()
         writer.close()
         await modem.available()
-        bench.cut_line()
+        bench.cut()
         async with modem.subscribe() as events:
             async for event in events:
                 if isinstance(event, aiobc9x.LinkUp):

@@ -104,7 +104,7 @@ async def anyio_datagrams(bench: Bench, name: str) -> None:
 
 async def pooled(bench: Bench, name: str) -> None:
     """A pool of modems."""
-    async with aiobc9x.open_pool([bench._create]) as pool:
+    async with aiobc9x.open_pool([bench.create]) as pool:
         reader, writer = await pool.open_connection(name, ECHO_PORT)
         writer.write(b"ping")
         assert await reader.readexactly(4) == b"ping"

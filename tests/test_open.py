@@ -257,7 +257,7 @@ async def test_a_cancelled_user_cancels_nothing_else() -> None:
     async with Bench() as bench:
         modem = await bench.open()
         async with asyncio.timeout(1e6):
-            bench.cut_line()
+            bench.cut()
             await asyncio.sleep(60)
         task = asyncio.current_task()
         assert task is not None

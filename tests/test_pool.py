@@ -54,7 +54,7 @@ def as_dialer(pool: ModemPool) -> Dialer:
 async def pooled(*benches: Bench, **settings: Any) -> AsyncIterator[ModemPool]:
     """Open a pool over some virtual modules, and switch them off at the end."""
     try:
-        async with open_pool([each._create for each in benches], **settings) as pool:
+        async with open_pool([each.create for each in benches], **settings) as pool:
             yield pool
     finally:
         for each in benches:
@@ -262,7 +262,7 @@ class TestTheNextOne:
             def cut(line: str) -> None:
                 if line.startswith("AT+QIOPEN"):
                     a.is_plugged_in = False
-                    asyncio.get_running_loop().call_soon(a.cut_line)
+                    asyncio.get_running_loop().call_soon(a.cut)
 
             a.on_command = cut
             assert modem_of(await connected(pool, timeout=20)) is pool.modems[1]
@@ -319,7 +319,7 @@ class TestTheNextOne:
         async with pooled(a, b, c) as pool:
             await ready(pool)
             c.is_plugged_in = False
-            c.cut_line()
+            c.cut()
             await asyncio.sleep(0.1)
             began = running().time()
             with pytest.raises(aiobc9x.NetworkUnreachable):
@@ -349,9 +349,9 @@ class TestTheNextOne:
         a, b = Bench(), Bench()
         async with pooled(a, b, reconnect=None) as pool:
             await ready(pool)
-            a.cut_line()
+            a.cut()
             assert modem_of(await connected(pool)) is pool.modems[1]
-            b.cut_line()
+            b.cut()
             await asyncio.sleep(0.1)
             began = running().time()
             with pytest.raises(LinkLost, match="Input/output"):
@@ -381,13 +381,13 @@ class TestOpening:
     async def test_a_dead_module_holds_nothing_up(self) -> None:
         """One that is silent from the start costs five seconds, not the 30 of its own limit."""
         a, b = Bench(), Bench()
-        a.is_silent = True
+        a.silence()
         async with pooled(a, b) as pool:
             assert len(pool.modems) == 1
             assert running().time() - START < 10
             await connected(pool)
             await asyncio.sleep(300)
-            a.is_silent = False
+            a.silence(False)
             await asyncio.sleep(150)
             assert len(pool.modems) == 2
 
@@ -397,7 +397,7 @@ class TestOpening:
         a, b = Bench(), Bench()
         a.refusal, b.refusal = OSError(errno.EIO, "broken"), OSError(errno.ENOENT, MISSING)
         with pytest.raises(LinkLost, match="broken") as raised:
-            await open_pool([a._create, b._create])
+            await open_pool([a.create, b.create])
         (note,) = raised.value.__notes__
         assert note.startswith("nor create() 1: ")
         assert MISSING in note
@@ -435,10 +435,10 @@ class TestOpening:
             a.refusal = FileNotFoundError(errno.ENOENT, MISSING)
             async with pooled(a, b, reconnect=policy) as pool:
                 await asyncio.sleep(200)
-                tries = a.creations
+                tries = a.openings
                 await asyncio.sleep(200)
-                assert a.creations == tries
-                b.cut_line()
+                assert a.openings == tries
+                b.cut()
                 if policy is None:
                     await asyncio.sleep(0.1)
                     with pytest.raises(LinkLost):
@@ -448,8 +448,8 @@ class TestOpening:
     async def test_cancelled(self) -> None:
         """What was opened is closed."""
         a, b = Bench(), Bench()
-        b.is_silent = True
-        opening = asyncio.create_task(open_pool([a._create, b._create])._open())
+        b.silence()
+        opening = asyncio.create_task(open_pool([a.create, b.create])._open())
         await asyncio.sleep(4)
         opening.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -497,16 +497,16 @@ class TestClosing:
         """A pool that is dropped says so, and looks for no device any more."""
         a, b = Bench(), Bench()
         b.refusal = FileNotFoundError(errno.ENOENT, MISSING)
-        pool: ModemPool | None = await open_pool([a._create, b._create])
+        pool: ModemPool | None = await open_pool([a.create, b.create])
         assert pool is not None
         await pool.modems[0].aclose()
         with pytest.warns(ResourceWarning, match="unclosed pool"):  # noqa: PT031  (both drop it)
             del pool
             gc.collect()
         await asyncio.sleep(5)
-        tries = b.creations
+        tries = b.openings
         await asyncio.sleep(100)
-        assert b.creations == tries
+        assert b.openings == tries
         await a.virtual.aclose()
         await b.virtual.aclose()
 
@@ -565,7 +565,7 @@ class TestOtherPrograms:
                         on_a = modem_of(writer) is pool.modems[0]
                         gone = a if on_a else b
                         gone.is_plugged_in = False
-                        gone.cut_line()
+                        gone.cut()
                         await asyncio.sleep(0.1)
                     else:
                         assert (modem_of(writer) is pool.modems[0]) is not on_a
@@ -582,7 +582,7 @@ async def test_a_proxy_outlives_a_modem(is_cut: bool) -> None:
         proxy = await pool.serve_proxy(port=None, forwards={0: (HOST, ECHO_PORT)})
         if is_cut:
             a.is_plugged_in = False
-            a.cut_line()
+            a.cut()
         reader, writer = await asyncio.open_connection("127.0.0.1", proxy.forwards[0].local_port)
         writer.write(b"hello")
         assert await asyncio.wait_for(reader.readexactly(5), 10) == b"hello"
@@ -602,6 +602,6 @@ async def test_a_proxys_health_is_that_of_its_best_modem() -> None:
         for bench in (a, b):
             assert await health(proxy.port, "/health") == (200, b"up\n")
             bench.is_plugged_in = False
-            bench.cut_line()
+            bench.cut()
             await asyncio.sleep(0.01)
         assert await health(proxy.port, "/health") == (503, b"down\n")

@@ -120,12 +120,12 @@ async def test_an_alternative_that_comes_meanwhile() -> None:
     async with pooled(a, b) as pool:
         await pool.modems[0].wait_ready()
         await ready(pool)
-        b.cut_line()
+        b.cut()
         await asyncio.sleep(0)
         a.silence(True)
         began = running().time()
         assert modem_of(await connected(pool)) is pool.modems[1]
-        assert b.creations == 2
+        assert b.openings == 2
         assert running().time() - began < 9  # less than the silent one's own limit
 
 
@@ -250,7 +250,7 @@ class Trouble:
                 bench.silence(True)
             case "unplugged":
                 bench.is_plugged_in = False
-                bench.cut_line()
+                bench.cut()
             case "no network":
                 bench.virtual.set_coverage(False)
             case "reset":

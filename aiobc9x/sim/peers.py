@@ -19,7 +19,7 @@ from typing import Final, cast
 from aiobc9x.sim.memory import MemoryNetwork, Peer
 from aiobc9x.sim.virtual_modem import VirtualModem
 
-__all__ = ["ModemPeer"]
+__all__ = ["ModemPeer", "reserved_port"]
 
 HOST: Final = "peer.example"
 """The name of the machine on which they are, where a program needs one."""

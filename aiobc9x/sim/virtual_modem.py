@@ -18,6 +18,7 @@ from types import TracebackType
 from aiobc9x.sim.faults import Fault, parse_fault
 from aiobc9x.sim.interface import Network
 from aiobc9x.sim.links import MemoryTransport, VirtualModule
+from aiobc9x.sim.nvram import Nvram
 from aiobc9x.sim.options import SimOptions
 
 __all__ = ["VirtualModem"]
@@ -32,21 +33,37 @@ class VirtualModem:
         options: How the module behaves; see docs/virtual-module.md.
         network: The far side of its sockets: a :class:`~aiobc9x.sim.memory.MemoryNetwork` under
             virtual time. Real sockets on loopback if left out.
+        nvram: What it remembers from before; nothing if left out.
 
     Attributes:
         network: The far side of its sockets.
         dialogue: Every line of the dialogue: ``(">", text)`` to the module, ``("<", text)`` from
             it.
+        line: The host's end of the line that was opened last; ``None`` before.
+        is_plugged_in: Whether the line can be opened; :meth:`unplug` and :meth:`plug_in` set it.
+        refusal: What opening the line raises, as ``PermissionError(13, "…")``; ``None`` if it does
+            not.
+        openings: How often it was tried to open the line.
 
     """
 
-    def __init__(self, options: SimOptions | None = None, network: Network | None = None) -> None:
+    def __init__(
+        self,
+        options: SimOptions | None = None,
+        network: Network | None = None,
+        nvram: Nvram | None = None,
+    ) -> None:
         self.dialogue: list[tuple[str, str]] = []
-        watched = replace(options or SimOptions(), on_line=self._note)
-        self._virtual = VirtualModule(watched, network=network)
+        given = options or SimOptions()
+        self._on_line = given.on_line
+        watched = replace(given, on_line=self._note)
+        self._virtual = VirtualModule(watched, network=network, nvram=nvram)
         self.network: Network = self._virtual.network
-        self._line: MemoryTransport | None = None
-        self._is_plugged_in, self._is_silent = True, False
+        self.line: MemoryTransport | None = None
+        self.is_plugged_in: bool = True
+        self.refusal: BaseException | None = None
+        self.openings: int = 0
+        self._is_silent = False
 
     async def __aenter__(self) -> VirtualModem:
         """Return this object; power comes on when it is opened first."""
@@ -88,15 +105,24 @@ class VirtualModem:
 
         Raises:
             FileNotFoundError: The module is unplugged, as the device of a real one is gone then.
+            BaseException: :attr:`refusal`, if there is one.
 
+        Cancellation closes the line.
         """
-        if not self._is_plugged_in:
+        self.openings += 1
+        if self.refusal is not None:
+            raise self.refusal
+        if not self.is_plugged_in:
             raise FileNotFoundError(2, "the virtual module is unplugged")
         protocol = protocol_factory()
-        self._line = self._virtual.connect_memory(protocol)
-        await asyncio.sleep(0)
+        self.line = self._virtual.connect_memory(protocol)
+        try:
+            await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            self.line.close()
+            raise
         self._hush()
-        return self._line, protocol
+        return self.line, protocol
 
     def add_fault(self, fault: Fault | str) -> None:
         """Have something go wrong from here on.
@@ -114,13 +140,17 @@ class VirtualModem:
 
     def unplug(self) -> None:
         """Pull the line out: the modem loses it now, and can't open it again."""
-        self._is_plugged_in = False
-        if self._line is not None:
-            self._line.lose(OSError(5, "Input/output error"))
+        self.is_plugged_in = False
+        self.cut()
+
+    def cut(self) -> None:
+        """Break the line that is open; it can be opened again."""
+        if self.line is not None and not self.line.is_closing():
+            self.line.lose(OSError(5, "Input/output error"))
 
     def plug_in(self) -> None:
         """Put the line back."""
-        self._is_plugged_in = True
+        self.is_plugged_in = True
 
     def silence(self, is_silent: bool = True) -> None:
         """Have the module hear nothing, as one that hangs; or let it hear again."""
@@ -132,12 +162,14 @@ class VirtualModem:
         await self._virtual.aclose()
 
     def _hush(self) -> None:
-        if self._line is None:
+        if self.line is None:
             return
         if self._is_silent:
-            self._line.write = lambda data: None  # type: ignore[method-assign]
+            self.line.write = lambda data: None  # type: ignore[method-assign]
         else:
-            self._line.__dict__.pop("write", None)
+            self.line.__dict__.pop("write", None)
 
     def _note(self, direction: str, text: str) -> None:
         self.dialogue.append((direction, text))
+        if self._on_line is not None:
+            self._on_line(direction, text)

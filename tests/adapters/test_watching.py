@@ -65,7 +65,7 @@ async def test_a_loss_and_the_way_back_are_noted() -> None:
     """While the modem is away nothing is asked, and a gap stays in the samples."""
     async with Bench() as bench, watching(bench) as watch:
         bench.is_plugged_in = False
-        bench.cut_line()
+        bench.cut()
         await asyncio.sleep(30 * 60)
         seen = len(watch.samples)
         bench.is_plugged_in = True
@@ -104,7 +104,7 @@ async def test_events_have_a_limit() -> None:
     """The oldest go first."""
     async with Bench() as bench, watching(bench) as watch:
         for _ in range(MOST_EVENTS):
-            bench.cut_line()
+            bench.cut()
             await asyncio.sleep(30)
         assert len(watch.events) == MOST_EVENTS
         assert watch.events[0].time > 0

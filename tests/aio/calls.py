@@ -108,7 +108,7 @@ class Scene:
     async def open_pool(self) -> None:
         """Open the modem in a pool that has no other."""
         self.pool = await aiobc9x.open_pool(
-            [self.bench._create], reconnect=self.policy, **self.settings
+            [self.bench.create], reconnect=self.policy, **self.settings
         )
         self.bench._modem = self.pool.modems[0]
 
@@ -324,13 +324,13 @@ async def proxy_closed(scene: Scene) -> None:
 
 async def open_and_close(scene: Scene) -> None:
     """Open a modem and close it."""
-    modem = await aiobc9x.open_modem(scene.bench._create, reconnect=scene.policy, **scene.settings)
+    modem = await aiobc9x.open_modem(scene.bench.create, reconnect=scene.policy, **scene.settings)
     await modem.aclose()
 
 
 async def open_and_close_pool(scene: Scene) -> None:
     """Open a pool and close it."""
-    pool = await aiobc9x.open_pool([scene.bench._create], reconnect=scene.policy, **scene.settings)
+    pool = await aiobc9x.open_pool([scene.bench.create], reconnect=scene.policy, **scene.settings)
     await pool.aclose()
 
 

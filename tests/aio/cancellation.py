@@ -78,7 +78,7 @@ def pull(scene: Scene, seconds: float) -> None:
     if bench.line is None or bench.line.is_closing():
         return
     bench.is_plugged_in = False
-    bench.cut_line()
+    bench.cut()
     asyncio.get_running_loop().call_later(seconds, setattr, bench, "is_plugged_in", True)
 
 

@@ -67,7 +67,7 @@ class TestWhatIsTold:
             modem = await bench.open_lasting()
             await modem.wait_ready()
             bench.is_plugged_in = False
-            bench.cut_line()
+            bench.cut()
             await asyncio.sleep(0.001)
             assert not modem._fitness.check()
             assert not any(await checked(modem, 30))

@@ -21,7 +21,7 @@ UNPLUGGED = "Input/output error"
 def unplug(bench: Bench) -> None:
     """Take the module's line away until :attr:`Bench.is_plugged_in` is set again."""
     bench.is_plugged_in = False
-    bench.cut_line()
+    bench.cut()
 
 
 async def heard(subscription: Any, kind: type[Any]) -> Any:
@@ -124,7 +124,7 @@ class TestUnplugged:
         async with Bench() as bench:
             modem = await bench.open_lasting()
             for _ in range(20):
-                bench.cut_line()
+                bench.cut()
                 began = running().now
                 await modem.available()
                 assert running().now - began < 4.0
@@ -157,11 +157,12 @@ class TestUnplugged:
         """It is tried at most once a minute on average, for ever."""
         async with Bench() as bench:
             modem = await bench.open_lasting()
-            unplug(bench)
+            bench.refusal = OSError(5, "Input/output error")
+            bench.cut()
             await asyncio.sleep(7200)
-            assert 60 < bench.creations < 600
+            assert 60 < bench.openings < 600
             assert modem.state is ModemState.AWAY
-            bench.is_plugged_in = True
+            bench.refusal = None
             await modem.available(timeout=90)
             await echoed(modem)
 
@@ -263,7 +264,7 @@ class TestUnplugged:
         """It ends with its link."""
         async with Bench() as bench:
             modem = await bench.open_lasting(reconnect=None)
-            bench.cut_line()
+            bench.cut()
             await asyncio.sleep(0.01)
             assert modem.state is ModemState.CLOSED
             with pytest.raises(LinkLost):
@@ -292,7 +293,7 @@ class TestUnplugged:
         async with Bench() as bench:
             modem = await bench.open_lasting()
             for step in range(40):
-                bench.cut_line()
+                bench.cut()
                 await asyncio.sleep(0.05 * step)
             await modem.available(timeout=120)
             await echoed(modem)
@@ -385,7 +386,7 @@ class TestWedged:
             modem = await bench.open_lasting(reconnect=Reconnect(reset=reset))
             for _ in range(10):
                 bench.virtual.reset()
-                bench.cut_line()
+                bench.cut()
                 await asyncio.sleep(0)
                 began = running().now
                 await modem.available()
@@ -412,7 +413,7 @@ class TestWedged:
             began = running().now
             looping = asyncio.create_task(loop())
             await asyncio.sleep(3)
-            bench.cut_line()
+            bench.cut()
             await asyncio.sleep(0)
             await modem.available()
             assert len(calls) == 1
@@ -430,7 +431,7 @@ class TestWedged:
 
             modem = await bench.open_lasting(reconnect=Reconnect(reset=reset))
             bench.silence(True)
-            bench.cut_line()
+            bench.cut()
             await asyncio.sleep(boot_s)
             bench.silence(False)
             await modem.available(timeout=30)
@@ -509,7 +510,7 @@ class TestLeaks:
             await asyncio.sleep(60)
             tasks = len(asyncio.all_tasks())
             for _ in range(100):
-                bench.cut_line()
+                bench.cut()
                 await modem.available()
                 await asyncio.sleep(160)
                 assert len(bench.open_ids) == 2

@@ -46,7 +46,7 @@ async def test_servers_and_endpoints(
         serving = asyncio.create_task(server.serve_forever())
         await asyncio.sleep(1)
         bench.is_plugged_in = False
-        bench.cut_line()
+        bench.cut()
         await asyncio.sleep(away_s)
         await end(modem)
         await asyncio.wait([serving], timeout=1)

@@ -154,7 +154,7 @@ class TestCreate:
             seen: list[dict[str, Any]] = []
             asyncio.get_running_loop().set_exception_handler(lambda _loop, c: seen.append(c))
             bench.refusal = ZeroDivisionError()
-            bench.cut_line()
+            bench.cut()
             await asyncio.sleep(10)
             bench.refusal = None
             await modem.available(timeout=90)
@@ -166,7 +166,7 @@ class TestCreate:
         async with Bench() as bench:
             modem = await bench.open_lasting()
             bench.refusal = asyncio.CancelledError()
-            bench.cut_line()
+            bench.cut()
             await asyncio.sleep(10)
             bench.refusal = None
             await modem.available(timeout=90)
@@ -188,21 +188,21 @@ class TestCreate:
                     except asyncio.CancelledError:
                         if not is_stubborn:
                             raise
-                return await bench._create(factory)
+                return await bench.create(factory)
 
             modem = await aiobc9x.open_modem(create, reconnect=Reconnect())
-            bench.cut_line()
+            bench.cut()
             await asyncio.sleep(40)
             assert calls == 2
             assert modem.state is ModemState.AWAY
             await modem.available(timeout=60)
             await echoed(modem)
             assert calls == 3
-            line, creations = bench.line, bench.creations
+            line, creations = bench.line, bench.openings
             may_end.set()
             calls = 3
             await asyncio.sleep(5)
-            assert bench.creations - creations == is_stubborn
+            assert bench.openings - creations == is_stubborn
             assert line is not None
             assert not line.is_closing()
             assert bench.line is not None
@@ -222,7 +222,7 @@ async def test_given_up_in_time(held_up_by: str) -> None:
             if is_open and held_up_by == "create":
                 await asyncio.sleep(1e6)
             is_open = True
-            return await bench._create(factory)
+            return await bench.create(factory)
 
         policy = Reconnect(give_up_after=25, reset=hangs if held_up_by == "hook" else None)
         modem = await aiobc9x.open_modem(create, reconnect=policy)

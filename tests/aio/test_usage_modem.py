@@ -229,7 +229,7 @@ class TestPool:
     async def test_each_and_all(self) -> None:
         """The sums, and each modem by its address."""
         a, b = Bench(), Bench()
-        async with aiobc9x.open_pool([a._create, b._create]) as pool:
+        async with aiobc9x.open_pool([a.create, b.create]) as pool:
             for modem in pool.modems:
                 await echoed(modem, b"x" * 100)
             one = pool.modems[0].usage.total
@@ -246,7 +246,7 @@ class TestPool:
     async def test_a_spent_budget_has_the_next_modem_tried(self) -> None:
         """If all are spent, the call fails."""
         a, b = Bench(), Bench()
-        async with aiobc9x.open_pool([a._create, b._create]) as pool:
+        async with aiobc9x.open_pool([a.create, b.create]) as pool:
             for modem in pool.modems:
                 modem.usage.budget(300, refuse=True)
                 reader, writer = await pool.open_connection(HOST, ECHO_PORT)

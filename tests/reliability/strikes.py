@@ -162,7 +162,7 @@ def wedged(world: World, _position: Position) -> None:
 def hang_up(world: World, _position: Position) -> None:
     """Break the line, which can be opened again at once."""
     world.note_strike()
-    world.bench.cut_line()
+    world.bench.cut()
 
 
 def unplugged(world: World, _position: Position) -> None:
@@ -182,7 +182,7 @@ def unplugged(world: World, _position: Position) -> None:
     bench.is_plugged_in = False
     bench.refusal = aiobc9x.PortNotFound("there is no /dev/ttyUSB0")
     world.begin_trouble()
-    bench.cut_line()
+    bench.cut()
     world.spawn(plug_in())
 
 
@@ -197,7 +197,7 @@ def server_gone(world: World, _position: Position) -> None:
 
     bench.is_plugged_in = False
     world.begin_trouble()
-    bench.cut_line()
+    bench.cut()
     world.spawn(come_back())
 
 

@@ -7,6 +7,7 @@ import pytest
 import aiobc9x
 from aiobc9x.sim.faults import Fault, FaultKind
 from aiobc9x.sim.memory import MemoryNetwork
+from aiobc9x.sim.options import SimOptions
 from aiobc9x.sim.virtual_modem import VirtualModem
 from tests.support.clock import virtual
 
@@ -42,6 +43,46 @@ async def test_it_can_be_unplugged_and_silent() -> None:
             await modem.command("AT")
         module.silence(False)
         await modem.available(timeout=30)
+
+
+@virtual
+async def test_opening_can_be_refused() -> None:
+    """With any exception; how often it was tried is counted."""
+    async with VirtualModem(network=MemoryNetwork()) as module:
+        module.refusal = PermissionError(13, "Permission denied")
+        with pytest.raises(PermissionError):
+            await aiobc9x.open_modem(module.create)
+        module.refusal = None
+        async with aiobc9x.open_modem(module.create, reconnect=None) as modem:
+            assert module.openings == 2
+            module.cut()
+            await asyncio.sleep(0.1)
+            assert modem.state is aiobc9x.ModemState.CLOSED
+        module.cut()  # nothing is open
+
+
+@virtual
+async def test_an_opening_that_is_cancelled_closes_its_line() -> None:
+    """The module hears nobody then."""
+    async with VirtualModem(network=MemoryNetwork()) as module:
+        opening = asyncio.create_task(module.create(asyncio.Protocol))
+        await asyncio.sleep(0)
+        opening.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await opening
+        assert module.line is not None
+        assert module.line.is_closing()
+
+
+@virtual
+async def test_lines_are_told_to_whoever_asked_for_them() -> None:
+    """The options' own listener hears each, as without the kit."""
+    heard: list[tuple[str, str]] = []
+    options = SimOptions(on_line=lambda *line: heard.append(line))
+    async with VirtualModem(options, MemoryNetwork(options)) as module:
+        async with aiobc9x.open_modem(module.create):
+            pass
+        assert heard == module.dialogue != []
 
 
 @virtual

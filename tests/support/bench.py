@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import TracebackType
 from typing import Any
 from unittest.mock import patch
 
@@ -17,10 +16,11 @@ import aiobc9x
 from aiobc9x.aio.line.driver import Driver
 from aiobc9x.sim import links
 from aiobc9x.sim.faults import Fault, FaultKind
-from aiobc9x.sim.links import MemoryTransport, VirtualModule
+from aiobc9x.sim.links import MemoryTransport
 from aiobc9x.sim.memory import MemoryNetwork, Peer
 from aiobc9x.sim.nvram import Nvram
 from aiobc9x.sim.options import SimOptions
+from aiobc9x.sim.virtual_modem import VirtualModem
 from tests.support.chunks import pieces
 
 ADDRESS = "sim://?link=memory"
@@ -62,51 +62,40 @@ def plugged_in(device: Callable[[SimOptions], object]) -> Iterator[None]:
 class Plug:
     """One connection to a device that stays when the connection ends."""
 
-    def __init__(self, bench: Bench) -> None:
-        self._bench = bench
+    def __init__(self, virtual: VirtualModem) -> None:
+        self._virtual = virtual
 
     def connect_memory(self, protocol: asyncio.BaseProtocol) -> MemoryTransport:
-        self._bench.line = self._bench.virtual.connect_memory(protocol)
-        return self._bench.line
+        self._virtual.line = self._virtual.virtual.connect_memory(protocol)
+        return self._virtual.line
 
     async def aclose(self) -> None:
         """Leave the module alone."""
 
 
-class Bench:
-    """A virtual module, its network, and the modems opened on it.
+class Bench(VirtualModem):
+    """The test kit's virtual module with a network in memory, and the modems opened on it.
 
     Attributes:
         on_command: Called with each command line that the module begins.
         network: The far side.
-        virtual: The module.
-        dialogue: Every line of the module's dialogue, as ``(direction, text)``.
-        line: The host's end of the line to the modem that was opened last.
         opened: The streams of every connection, in order.
-        is_plugged_in: Whether a lasting modem can open its line again.
-        refusal: What opening it raises.
-        is_silent: Whether the module hears nothing.
-        creations: How often a lasting modem has tried that.
 
     """
 
+    network: MemoryNetwork
+
     def __init__(self, *faults: Fault, nvram: Nvram | None = None, **options: Any) -> None:
-        self.dialogue: list[tuple[str, str]] = []
         self.on_command: Callable[[str], None] = lambda _line: None
-        sim = SimOptions(faults=faults, on_line=self._note, **options)
-        self.network = MemoryNetwork(sim)
-        self.network.serve_tcp(PORT)
-        self.network.serve_tcp(ECHO_PORT, lambda peer: peer.answer_with(peer.send))
-        self.virtual = VirtualModule(sim, network=self.network, nvram=nvram)
-        self.line: MemoryTransport | None = None
+        sim = SimOptions(faults=faults, on_line=self._begun, **options)
+        network = MemoryNetwork(sim)
+        network.serve_tcp(PORT)
+        network.serve_tcp(ECHO_PORT, lambda peer: peer.answer_with(peer.send))
+        super().__init__(sim, network, nvram)
         self._modem: aiobc9x.Modem | None = None
         self.opened: list[Streams] = []
-        self.is_plugged_in, self.is_silent = True, False
-        self.refusal: BaseException | None = None
-        self.creations = 0
 
-    def _note(self, direction: str, text: str) -> None:
-        self.dialogue.append((direction, text))
+    def _begun(self, direction: str, text: str) -> None:
         if direction == ">":
             self.on_command(text)
 
@@ -114,19 +103,14 @@ class Bench:
         """Return the bench; the module is switched on with its first line."""
         return self
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def aclose(self) -> None:
         """Close the modem, if one is open, and the module."""
         if self._modem is not None:
             await self._modem.aclose()
-        await self.virtual.aclose()
+        await super().aclose()
 
     async def open(self, **settings: Any) -> aiobc9x.Modem:
-        """Open a modem on the module; the bench closes it.
+        """Open a modem on the module by an address; the bench closes it.
 
         It ends with its link, unless ``reconnect=`` says otherwise: most tests of a lost line
         ask what becomes of the calls and connections of one link.
@@ -137,40 +121,10 @@ class Bench:
         return self._modem
 
     async def open_lasting(self, **settings: Any) -> aiobc9x.Modem:
-        """Open a modem that comes back; :attr:`is_plugged_in` says whether it can."""
+        """Open a modem that comes back, if the line can be opened again."""
         settings.setdefault("reconnect", aiobc9x.Reconnect())
-        self._modem = await aiobc9x.open_modem(self._create, **settings)
+        self._modem = await aiobc9x.open_modem(self.create, **settings)
         return self._modem
-
-    async def _create(
-        self, protocol_factory: Callable[[], asyncio.Protocol]
-    ) -> tuple[asyncio.Transport, asyncio.BaseProtocol]:
-        self.creations += 1
-        if self.refusal is not None:
-            raise self.refusal
-        if not self.is_plugged_in:
-            raise OSError(5, "Input/output error")
-        protocol = protocol_factory()
-        self.line = self.virtual.connect_memory(protocol)
-        try:
-            await asyncio.sleep(0)
-        except asyncio.CancelledError:
-            self.line.close()
-            raise
-        self._silence()
-        return self.line, protocol
-
-    def silence(self, is_silent: bool) -> None:
-        """Have the module hear nothing, as one that hangs; or let it hear again."""
-        self.is_silent = is_silent
-        self._silence()
-
-    def _silence(self) -> None:
-        assert self.line is not None
-        if self.is_silent:
-            self.line.write = lambda data: None  # type: ignore[method-assign]
-        else:
-            self.line.__dict__.pop("write", None)
 
     async def modem(self) -> aiobc9x.Modem:
         """Return the modem that is open; open one if none is."""
@@ -209,20 +163,6 @@ class Bench:
         """The newest peer."""
         return self.network.peers[-1]
 
-    @property
-    def commands(self) -> list[str]:
-        """Every command line that the module has been given."""
-        return [text for direction, text in self.dialogue if direction == ">"]
-
-    @property
-    def open_ids(self) -> list[int]:
-        """The connect IDs that are in use on the module."""
-        return sorted(self.virtual.module.sockets.by_id)
-
-    def add_fault(self, fault: Fault) -> None:
-        """Have something go wrong from here on."""
-        self.virtual.module.board.faults.add(fault)
-
     def earlier_program(self, *lines: str, raw: bytes = b"") -> None:
         """Do on the module what a program before ours did, without hearing the answers."""
         self.virtual._started()
@@ -232,11 +172,6 @@ class Bench:
         if raw:
             self.virtual.module.feed(raw, now)
         self.virtual.module.take_output()
-
-    def cut_line(self) -> None:
-        """Pull the plug out of the modem's line."""
-        assert self.line is not None
-        self.line.lose(OSError(5, "Input/output error"))
 
 
 def roomy(*faults: Fault, **options: Any) -> Bench:

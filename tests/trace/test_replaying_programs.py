@@ -128,7 +128,7 @@ class TestPrograms:
         async with Bench() as bench:
             modem = await bench.open_lasting(trace=path)
             await echoed(modem, b"first")
-            bench.cut_line()
+            bench.cut()
             await back(modem)
             await echoed(modem, b"second")
             await modem.aclose()

@@ -54,7 +54,7 @@ async def test_iteration() -> None:
         async def collect() -> None:
             async for item in socket:
                 seen.append(item)
-                bench.cut_line()
+                bench.cut()
 
         with pytest.raises(anyio.BrokenResourceError, match="lost") as caught:
             await collect()

@@ -169,7 +169,7 @@ async def test_the_end_of_the_module() -> None:
 
         async def unplug() -> None:
             await anyio.sleep(1)
-            bench.cut_line()
+            bench.cut()
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(unplug)

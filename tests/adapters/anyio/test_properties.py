@@ -116,7 +116,7 @@ async def play(events: list[Event], bench: Bench, peer: Peer, story: list[str]) 
             case "reset":
                 bench.virtual.module.reset(running().now)
             case "cut":
-                bench.cut_line()
+                bench.cut()
             case "refuse":
                 bench.add_fault(Fault(FaultKind.SEND_FAIL, times=3))
 

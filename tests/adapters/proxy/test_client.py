@@ -434,7 +434,7 @@ async def test_a_lost_line_resets_all_clients() -> None:
     """And those who come later are told."""
     async with started() as (bench, all_clients):
         client = await connected(all_clients)
-        bench.cut_line()
+        bench.cut()
         await client.done.wait()
         assert client.end == "RST"
         late = Client(all_clients)

@@ -242,7 +242,7 @@ class TestTheEnd:
             transport, protocol = await endpoint()
             transport.sendto(b"a", (host(1), ECHO))
             await protocol.until(received=1)
-            bench.cut_line()
+            bench.cut()
             assert isinstance(await protocol.lost, LinkLost)
             assert transport.is_closing()
 

@@ -70,7 +70,7 @@ class TestWaiting:
             waiting = asyncio.create_task(modem.open_connection(HOST, PORT))
             await asyncio.sleep(30)
             began = running().now
-            bench.cut_line()
+            bench.cut()
             with pytest.raises(aiobc9x.LinkLost):
                 await waiting
             assert running().now - began < 0.1
@@ -128,7 +128,7 @@ class TestWaiting:
         async with Bench() as bench:
             modem = await bench.open()
             await modem.wait_ready()
-            bench.cut_line()
+            bench.cut()
             await asyncio.sleep(0.1)
             with pytest.raises(aiobc9x.LinkLost):
                 await modem.wait_ready()

@@ -318,7 +318,7 @@ class TestNoModule:
 
             def cut(_line: str) -> None:
                 if len(bench.commands) > after:
-                    bench.cut_line()
+                    bench.cut()
 
             bench.on_command = cut
             with pytest.raises(aiobc9x.LinkLost):

@@ -383,7 +383,7 @@ class TestLoss:
             server = await modem.start_server(echo, LISTEN_PORT)
             serving = asyncio.create_task(server.serve_forever())
             await asyncio.sleep(1)
-            bench.cut_line()
+            bench.cut()
             with pytest.raises(aiobc9x.LinkLost):
                 await serving
             await server.wait_closed()

@@ -98,7 +98,7 @@ class TestTracedModems:
         path = tmp_path / "x"
         async with Bench() as bench:
             modem = await bench.open_lasting(trace=path)
-            bench.cut_line()
+            bench.cut()
             async with modem.subscribe() as events:
                 async for event in events:
                     if isinstance(event, aiobc9x.LinkUp):

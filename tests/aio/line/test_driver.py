@@ -189,7 +189,7 @@ class TestEnd:
                 asyncio.create_task(reader.read()),
             ]
             await asyncio.sleep(0.1)
-            bench.cut_line()
+            bench.cut()
             _, late = await asyncio.wait(pending, timeout=0.01)
             assert not late
             for task in pending:
@@ -205,7 +205,7 @@ class TestEnd:
             await bench.open()
             driver = bench.driver
             before: asyncio.Future[object] = driver.expect(lambda _: None)
-            bench.cut_line()
+            bench.cut()
             await asyncio.sleep(0.1)
             after: asyncio.Future[object] = driver.expect(lambda _: None)
             assert before.done()
@@ -238,7 +238,7 @@ class TestEnd:
             await modem.aclose()
             assert [r for r in caplog.records if r.levelno >= logging.WARNING] == []
             await bench.open()
-            bench.cut_line()
+            bench.cut()
             await asyncio.sleep(1)
             assert len([r for r in caplog.records if r.levelno >= logging.WARNING]) == 1
 

@@ -37,7 +37,7 @@ async def test_until_a_restart_or_a_lost_line(event: str) -> None:
         if event == "a restart":
             bench.virtual.reset()
         else:
-            bench.cut_line()
+            bench.cut()
         await resting
         assert running().now - began < 2
 

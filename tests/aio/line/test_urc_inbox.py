@@ -76,7 +76,7 @@ class TestInbox:
             inbox = Inbox(bench.driver, Closed)
             bench.virtual.say('+QIURC: "closed",4')
             await asyncio.sleep(0.1)
-            bench.cut_line()
+            bench.cut()
             await asyncio.sleep(0.1)
             assert await inbox.get(1, "AT") == Closed(4)
             with pytest.raises(aiobc9x.LinkLost):

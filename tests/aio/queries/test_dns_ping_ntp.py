@@ -397,7 +397,7 @@ class TestPing:
             async def ping_and_pull_the_plug() -> None:
                 async for reply in modem.ping_replies(HOST):
                     seen.append(reply)
-                    bench.cut_line()
+                    bench.cut()
 
             for _ in range(2):
                 with pytest.raises(aiobc9x.LinkLost):
@@ -477,7 +477,7 @@ class TestInterruptions:
             await modem.wait_ready()
             question = asyncio.create_task(ask(modem))
             await asyncio.sleep(1)
-            bench.cut_line()
+            bench.cut()
             with pytest.raises(aiobc9x.LinkLost):
                 await question
             with pytest.raises(aiobc9x.LinkLost):

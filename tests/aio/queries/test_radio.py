@@ -202,7 +202,7 @@ class TestAttach:
             bench.dialogue.clear()
             if loss == "restart":
                 await modem.command("AT+QRST=1")
-            bench.cut_line()
+            bench.cut()
             await asyncio.sleep(5)
             await modem.available(60)
             assert await modem.apn() == "private.example"
@@ -212,7 +212,7 @@ class TestAttach:
             assert ('AT+CGAUTH=1,2,"me","s3cret"' in bench.commands) is not missing
             await modem.set_apn("other.example")
             bench.dialogue.clear()
-            bench.cut_line()
+            bench.cut()
             await asyncio.sleep(5)
             assert "s3cret" not in str(bench.commands), "the last word counts"
 
@@ -225,7 +225,7 @@ class TestAttach:
             with pytest.raises(aiobc9x.CommandError):
                 await modem.set_apn("second.example")
             bench.dialogue.clear()
-            bench.cut_line()
+            bench.cut()
             await asyncio.sleep(5)
             assert await modem.apn() == "first.example"
             assert "second.example" not in str(bench.commands)

@@ -137,7 +137,7 @@ class TestDnsServers:
             await asyncio.sleep(5)
             await modem.available(60)
             assert await modem.dns_servers() == ("8.8.8.8", "9.9.9.9")
-            bench.cut_line()
+            bench.cut()
             await asyncio.sleep(5)
             await modem.available(60)
             assert await modem.dns_servers() == ("8.8.8.8", "9.9.9.9")

@@ -77,7 +77,7 @@ async def test_a_lost_link_ends_the_wait() -> None:
         await bench.connect()
         closing = asyncio.create_task(close(bench))
         await asyncio.sleep(1)
-        bench.cut_line()
+        bench.cut()
         with pytest.raises(LinkLost):
             await closing
 

@@ -173,7 +173,7 @@ class TestEnds:
         """A lost line is no clean end."""
         async with Bench() as bench:
             (reader, _), peer = await bench.connect()
-            bench.on_command = lambda line: bench.cut_line() if line == "AT+CGATT?" else None
+            bench.on_command = lambda line: bench.cut() if line == "AT+CGATT?" else None
             peer.close()
             with pytest.raises(aiobc9x.LinkLost):
                 await reader.read()

@@ -116,7 +116,7 @@ class TestClose:
                 await waiting
                 assert running().now - began < 10
             else:
-                bench.cut_line()
+                bench.cut()
                 with pytest.raises(aiobc9x.LinkLost):
                     await waiting
                 assert running().now - began < 0.1
@@ -195,7 +195,7 @@ class TestModemClose:
             await bench.streams(HOST, PORT)
             closing = asyncio.create_task(modem.aclose())
             await asyncio.sleep(1)
-            bench.cut_line()
+            bench.cut()
             await asyncio.wait_for(closing, 1)
 
     @virtual

@@ -160,7 +160,7 @@ class TestRetries:
             opening = asyncio.create_task(bench.streams(HOST, PORT))
             await asyncio.sleep(3)  # the fourth try comes 2 s after the third
             began = running().now
-            bench.cut_line()
+            bench.cut()
             with pytest.raises(aiobc9x.LinkLost):
                 await opening
             assert running().now - began < 0.1
@@ -260,7 +260,7 @@ class TestMeanwhile:
         async with Bench(hosts=NAMED) as bench:
             modem = await bench.open()
             await modem.wait_ready()
-            bench.on_command = lambda line: bench.cut_line() if line.startswith(on) else None
+            bench.on_command = lambda line: bench.cut() if line.startswith(on) else None
             with pytest.raises(aiobc9x.LinkLost):
                 await bench.streams(NAME, PORT)
 
@@ -273,7 +273,7 @@ class TestMeanwhile:
             streams[0][1].close()
             seventh = asyncio.create_task(bench.streams(HOST, PORT))
             await asyncio.sleep(1)
-            bench.cut_line()
+            bench.cut()
             with pytest.raises(aiobc9x.LinkLost):
                 await asyncio.wait_for(seventh, 2)
 

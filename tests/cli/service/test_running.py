@@ -60,7 +60,7 @@ def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Systemd
 async def serving(bench: Bench) -> AsyncIterator[None]:
     """Run a proxy over the module of a bench."""
     service = Service(Plan("127.0.0.1", 0, (), False, None))
-    async with open_pool([bench._create]) as pool:
+    async with open_pool([bench.create]) as pool:
         task = asyncio.create_task(service.run(pool))
         yield
         task.cancel()
