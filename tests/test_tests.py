@@ -69,3 +69,52 @@ def test_no_test_is_bound_by_the_wall_clock() -> None:
             if not CLOCKS.isdisjoint({*names, attribute}):
                 reading.add(path.relative_to(ROOT).as_posix())
     assert reading == MAY_READ_A_CLOCK.keys()
+
+
+REAL_WAITS: Final = {
+    "communicate": "",
+    "create_connection": "socket",
+    "join": "",
+    "run": "subprocess",
+    "settimeout": "",
+    "urlopen": "",
+    "wait": "",
+}
+"""Calls that wait in real time, and the module that has them, where others have the name too."""
+
+AT_ONCE: Final = {
+    "tests/test_end_to_end.py": "asks whether there is something, and waits for nothing"
+}
+
+
+NO_REAL_TIME: Final = {"core", "model", "sim", "wire"}
+"""Folders whose own calls have some of these names, and where nothing takes real time."""
+
+
+def test_what_is_waited_for_in_real_time_has_one_limit() -> None:
+    """A busy machine breaks a limit that a test has chosen: all have that of tests/support."""
+    limited = set()
+    for path in (ROOT / "tests").rglob("*.py"):
+        parts = path.relative_to(ROOT).parts
+        if parts[1] in NO_REAL_TIME:
+            continue
+        calls = (
+            node
+            for node in ast.walk(ast.parse(path.read_text("utf-8"), str(path)))
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+        )
+        if any(_has_a_limit_of_its_own(call) for call in calls):
+            limited.add("/".join(parts))
+    assert limited == AT_ONCE.keys()
+
+
+def _has_a_limit_of_its_own(call: ast.Call) -> bool:
+    function = call.func
+    assert isinstance(function, ast.Attribute)
+    owner = function.value.id if isinstance(function.value, ast.Name) else ""
+    expected = REAL_WAITS.get(function.attr)
+    if expected is None or owner == "asyncio" or (expected and owner != expected):
+        return False
+    given = [*call.args, *(each.value for each in call.keywords if each.arg == "timeout")]
+    numbers = [each.value for each in given if isinstance(each, ast.Constant)]
+    return any(type(number) in {int, float} and number for number in numbers)

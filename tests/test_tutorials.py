@@ -16,6 +16,7 @@ import pytest
 
 from aiobc9x.cli import main as cli
 from tests.support.pages import ROOT, blocks
+from tests.support.realtime import PATIENCE_S
 
 pytest_plugins = ["pytester"]
 
@@ -74,7 +75,7 @@ class TestDeploy:
         path = tmp_path / "nbiot-proxy.service"
         path.write_text(self.unit().replace("/opt/aiobc9x/bin/aiobc9x", sys.executable), "utf-8")
         run = ["systemd-analyze", "verify", "--man=no", str(path)]
-        done = subprocess.run(run, capture_output=True, text=True, check=False, timeout=50)
+        done = subprocess.run(run, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
         said = [line for line in done.stderr.splitlines() if path.name in line]
         assert (done.returncode, said) == (0, [])
 
@@ -113,7 +114,11 @@ class TestTraces:
         env = {**os.environ, "PYTHONPATH": str(ROOT), "AIOBC9X_PORT": "sim://"}
         record = [sys.executable, "-m", "aiobc9x", "ping", "220.18.39.22", "--count", "1"]
         subprocess.run(
-            [*record, "--trace", "field.jsonl"], cwd=tmp_path, env=env, check=True, timeout=50
+            [*record, "--trace", "field.jsonl"],
+            cwd=tmp_path,
+            env=env,
+            check=True,
+            timeout=PATIENCE_S,
         )
         lines = [
             line
@@ -125,7 +130,7 @@ class TestTraces:
         for line in lines:
             words = [sys.executable, "-m", *shlex.split(line)]
             done = subprocess.run(
-                words, cwd=tmp_path, env=env, capture_output=True, check=False, timeout=50
+                words, cwd=tmp_path, env=env, capture_output=True, check=False, timeout=PATIENCE_S
             )
             assert done.returncode == 0, done.stderr.decode()
             assert done.stdout or "packets" in done.stderr.decode(), line

@@ -18,6 +18,7 @@ import pytest
 from aiobc9x import adapters
 from aiobc9x.cli import get
 from aiobc9x.cli.main import main
+from tests.support.realtime import PATIENCE_S
 
 BODY = random.Random(20).randbytes(30_000)
 
@@ -262,7 +263,7 @@ class TestStreams:
         reader = threading.Thread(target=lambda: came.append(pipe.read_bytes()))
         reader.start()
         assert main(["get", site.url, "-o", str(pipe), "--port", "sim://"]) == 0
-        reader.join(50)
+        reader.join(PATIENCE_S)
         assert came == [BODY]
         assert pipe.is_fifo()
         assert [each.name for each in tmp_path.iterdir()] == ["pipe"]

@@ -14,6 +14,7 @@ from aiobc9x.cli import main as cli
 from aiobc9x.cli import simulate
 from aiobc9x.errors import LinkTimeout, WriteFailed
 from aiobc9x.wire.framer import COMPILED
+from tests.support.realtime import PATIENCE_S
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -156,7 +157,9 @@ def test_standard_streams_may_be_closed(arguments: str, closed: str, code: int, 
     line = f"{sys.executable} -m aiobc9x {arguments} {closed}"
     env = os.environ | {"PYTHONPATH": str(ROOT), "AIOBC9X_PORT": "sim://"}
     run = ["sh", "-c", line]
-    done = subprocess.run(run, capture_output=True, text=True, env=env, check=False, timeout=50)
+    done = subprocess.run(
+        run, capture_output=True, text=True, env=env, check=False, timeout=PATIENCE_S
+    )
     assert (done.returncode, done.stdout) == (code, shown), done.stderr
     assert "Traceback" not in done.stderr
 

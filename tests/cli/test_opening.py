@@ -18,6 +18,7 @@ from aiobc9x.cli import main as cli
 from aiobc9x.cli.opening import Port, hush, is_journal, listen
 from aiobc9x.logs import Logs
 from tests.support.pages import ROOT
+from tests.support.realtime import PATIENCE_S
 
 
 @pytest.mark.parametrize(
@@ -157,6 +158,6 @@ def test_control_c_closes_first(at_once: str, takes: str, count: int, out: str, 
             process.send_signal(signal.SIGINT)
             if err and not said:
                 said = process.stderr.readline()
-        assert process.wait(50) == 130
+        assert process.wait(PATIENCE_S) == 130
         assert process.stdout.read() == out
         assert re.fullmatch(err, said + process.stderr.read())
