@@ -76,6 +76,7 @@ REAL_WAITS: Final = {
     "create_connection": "socket",
     "join": "",
     "run": "subprocess",
+    "runpytest_subprocess": "",
     "settimeout": "",
     "urlopen": "",
     "wait": "",

@@ -8,6 +8,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -35,7 +36,9 @@ class TestTesting:
     def test_its_tests_pass(self, pytester: pytest.Pytester) -> None:
         """With the settings that it prints and no other, and without a warning."""
         self.copy(pytester)
-        result = pytester.runpytest_subprocess("-W", "error", "-p", "no:cacheprovider", timeout=55)
+        result = pytester.runpytest_subprocess(
+            "-W", "error", "-p", "no:cacheprovider", timeout=PATIENCE_S
+        )
         result.assert_outcomes(passed=4)
 
     def test_a_dialogue_is_recorded_and_replayed(self, pytester: pytest.Pytester) -> None:
@@ -45,7 +48,7 @@ class TestTesting:
         lines = [block.text for block in TESTING if "--aiobc9x-record" in block.text]
         for line, folders in zip(lines[0].splitlines(), (1, 1), strict=True):
             arguments = shlex.split(line.replace("/dev/ttyUSB0", "sim://?link=memory"))[3:]
-            result = pytester.runpytest_subprocess(*arguments, timeout=55)
+            result = pytester.runpytest_subprocess(*arguments, timeout=PATIENCE_S)
             result.assert_outcomes(passed=1)
             assert len(list(pytester.path.glob("cassettes/*/*.jsonl"))) == folders
 
@@ -105,21 +108,21 @@ class TestDeploy:
         found.make_context(command, arguments)
 
 
+def afternoon() -> str:
+    """A time zone in which it is between 18 and 19 o'clock: pages show what was after noon."""
+    return f"THERE{datetime.now(UTC).hour - 18:+d}"  # POSIX counts westward
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="no ptys on Windows")
 class TestTraces:
     """docs/traces.md: each command of it, on a trace that the virtual module has left."""
 
     def test_its_commands(self, tmp_path: Path) -> None:
         """They end well and print something. ``live`` has no end, and tests of its own."""
-        env = {**os.environ, "PYTHONPATH": str(ROOT), "AIOBC9X_PORT": "sim://"}
+        env = {**os.environ, "PYTHONPATH": str(ROOT), "AIOBC9X_PORT": "sim://", "TZ": afternoon()}
         record = [sys.executable, "-m", "aiobc9x", "ping", "220.18.39.22", "--count", "1"]
-        subprocess.run(
-            [*record, "--trace", "field.jsonl"],
-            cwd=tmp_path,
-            env=env,
-            check=True,
-            timeout=PATIENCE_S,
-        )
+        record += ["--trace", "field.jsonl"]
+        subprocess.run(record, cwd=tmp_path, env=env, check=True, timeout=PATIENCE_S)
         lines = [
             line
             for block in blocks([ROOT / "docs" / "traces.md"])

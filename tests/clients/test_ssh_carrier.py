@@ -22,6 +22,7 @@ from aiobc9x.sim.peers import reserved_port
 from tests.clients.servers import LOOPBACK
 from tests.support.loopback import echo, exchange, server
 from tests.support.pages import ROOT, blocks
+from tests.support.realtime import PATIENCE_S
 
 QUICK: Final = Reconnect(first_delay=0.1, max_delay=0.4)
 
@@ -170,7 +171,7 @@ async def test_the_program(site: Site) -> None:
 
 async def until_away(modem: aiobc9x.Modem) -> None:
     """Wait until a modem has noticed the loss of its tunnel."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         while modem.state is not ModemState.AWAY:  # noqa: ASYNC110  (nothing else tells)
             await asyncio.sleep(0.001)
 
