@@ -49,6 +49,9 @@ _TRIES: Final = 10
 _PAUSE_S: Final = 2.0
 _OK, _PARTIAL, _NOT_SATISFIABLE = 200, 206, 416
 _RANGE: Final = lazy_pattern(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)")
+_FINAL_OF_TLS: Final = {"CERTIFICATE_VERIFY_FAILED", "WRONG_VERSION_NUMBER"}
+"""What OpenSSL calls a peer that is another one than was meant, or that speaks no TLS."""
+
 _STDOUT: Final = Path("-")
 _UNFIT: Final = lazy_pattern(r"[^\w.-]+")
 
@@ -244,9 +247,10 @@ class Download:
         while (broken := await self._attempt(file)) is not None:
             tries = tries + 1 if broken.was_in_vain else 1
             if tries >= _TRIES:
+                kept = f"; {self._part} has what came, call again to go on" if file.tell() else ""
                 raise click.ClickException(
                     f"{self._version.url}: given up after {tries} interruptions in a row:"
-                    f" {broken.reason}; {self._part} has what came, call again to go on"
+                    f" {broken.reason}{kept}"
                 )
             self._say(f"interrupted at {file.tell()} bytes: {broken.reason}")
             await self._wait()
@@ -368,7 +372,9 @@ class Download:
 def _is_final(error: BaseException | None) -> bool:
     """Tell whether an error, or a cause of it, will be the same at the next try."""
     while error is not None:
-        if isinstance(error, NameNotFound | ConnectRefused | ssl.SSLCertVerificationError):
+        if isinstance(error, NameNotFound | ConnectRefused):
+            return True
+        if isinstance(error, ssl.SSLError) and error.reason in _FINAL_OF_TLS:
             return True
         error = error.__cause__
     return False

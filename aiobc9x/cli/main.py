@@ -65,6 +65,14 @@ _AS_OPTIONS: Final = {
 
 _ERRNO: Final = lazy_pattern(r"\A\[Errno [0-9]+\] ")
 
+_OF_SSL: Final = lazy_pattern(r"\A\[\w+: (\w+)\] (.*?)(?: \(_ssl\.c:[0-9]+\))?\Z")
+
+_TLS_ADVICE: Final = {
+    "WRONG_VERSION_NUMBER": "; does the peer speak TLS at this port?",
+    "CERTIFICATE_VERIFY_FAILED": "; who signed it is not known here, or it is not of this host",
+}
+"""What to do about an error of OpenSSL, which has names for them."""
+
 _OF_CLICK: Final = {
     "is not a valid integer range": "is not an integer",
     "is not a valid float range": "is not a number",
@@ -180,6 +188,8 @@ def told(exc: BaseException) -> str:
     """Word an exception in one line; what it says of our functions is said of the options."""
     text = getattr(exc, "strerror", None) or str(exc) or type(exc).__name__
     text = _ERRNO.sub("", text)  # of an error whose text another library has taken over
+    if match := _OF_SSL.match(text):
+        text = f"TLS failed: {match[2]}{_TLS_ADVICE.get(match[1], '')}"
     for of_function, of_option in _AS_OPTIONS.items():
         text = text.replace(of_function, of_option)
     name = getattr(exc, "filename", None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import sys
 import threading
 from collections.abc import Iterator
@@ -267,6 +268,17 @@ class TestStreams:
         assert came == [BODY]
         assert pipe.is_fifo()
         assert [each.name for each in tmp_path.iterdir()] == ["pipe"]
+
+
+def test_a_server_without_tls_is_asked_once(
+    site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It will not have learned it by the next try."""
+    url = site.url.replace("http:", "https:")
+    assert main(["get", url, "-o", str(tmp_path / "x"), "--port", "sim://"]) == 1
+    line = "aiobc9x: TLS failed: .*; does the peer speak TLS at this port\\?\n"
+    assert re.fullmatch(line, capsys.readouterr().err)
+    assert [*tmp_path.iterdir()] == []
 
 
 def test_nobody_is_told_a_number_of_the_system(

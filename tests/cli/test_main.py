@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+import ssl
 import subprocess
 import sys
 import tomllib
@@ -117,7 +118,16 @@ def test_without_the_extra_one_line_says_what_to_install(tmp_path: Path) -> None
             1,
             "aiobc9x: No such file: x.nv\n",
         ),
-        (OSError(), 1, "aiobc9x: OSError\n"),
+        (
+            ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER] wrong version number (_ssl.c:1006)"),
+            1,
+            r"aiobc9x: TLS failed: wrong version number; does the peer speak TLS at this port\?\n",
+        ),
+        (
+            ssl.SSLError(1, "[SSL: NO_SHARED_CIPHER] no shared cipher (_ssl.c:1006)"),
+            1,
+            "aiobc9x: TLS failed: no shared cipher\n",
+        ),
         (ValueError("baud is -1"), 2, "aiobc9x: baud is -1\n"),
         (KeyboardInterrupt(), 130, ""),
     ],
