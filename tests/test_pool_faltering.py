@@ -223,9 +223,7 @@ NO_REQUESTS = {"aclose", "installed", "serve_proxy", "modems", "usage"}
 def test_a_pool_watches_every_call() -> None:
     """Calls that open or ask something are all of the kind that may be repeated."""
     assert CALLS.keys() | {"start_server"} == {
-        name
-        for name in vars(ModemPool)
-        if not name.startswith("_") and name not in NO_REQUESTS
+        name for name in vars(ModemPool) if not name.startswith("_") and name not in NO_REQUESTS
     }
 
 
