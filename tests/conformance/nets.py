@@ -12,11 +12,11 @@ from itertools import count
 from typing import Any, Protocol, TypeVar
 
 import aiobc9x
-from aiobc9x.sim.links import MemoryTransport, VirtualModule
+from aiobc9x.sim.links import VirtualModule
 from aiobc9x.sim.network import LoopbackNetwork
 from aiobc9x.sim.options import SimOptions
+from aiobc9x.sim.virtual_modem import VirtualModem
 from tests.conformance.recording import Recorder, Stream, kind
-from tests.support.bench import plugged_in
 from tests.support.realtime import PATIENCE_S
 from tests.support.tls import NAME, client_context, server_context
 
@@ -170,28 +170,13 @@ class Module:
                 await asyncio.sleep(0.002)
 
 
-class Plug:
-    """The line to a module that stays."""
-
-    def __init__(self, virtual: VirtualModule) -> None:
-        self._virtual = virtual
-
-    def connect_memory(self, protocol: asyncio.BaseProtocol) -> MemoryTransport:
-        return self._virtual.connect_memory(protocol)
-
-    async def aclose(self) -> None:
-        """Leave the module alone."""
-
-
 @asynccontextmanager
 async def module() -> AsyncIterator[Module]:
     """A modem in real time, without a pty in between."""
     ports = dict.fromkeys(range(FIRST_PORT, LAST_PORT), 0)
-    async with VirtualModule(SimOptions(listen_ports=ports, close_time=0)) as virtual:
-        with plugged_in(lambda _: Plug(virtual)):
-            modem = await aiobc9x.open_modem("sim://?link=memory")
-        async with modem:
-            yield Module(modem, virtual)
+    options = SimOptions(listen_ports=ports, close_time=0)
+    async with VirtualModem(options) as kit, aiobc9x.open_modem(kit.create) as modem:
+        yield Module(modem, kit.virtual)
 
 
 class Net:
