@@ -117,7 +117,7 @@ def test_control_c_at_any_moment(moment: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--wait", "soon"], "'soon' is not a valid float"),
+        (["--wait", "soon"], "'soon' is not a number"),
         (["--wait", "-1"], "-1.0 is not in the range"),
         (["extra"], "unexpected extra argument (extra)"),
     ],
