@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -16,8 +17,6 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 import pytest
-
-from aiobc9x.patterns import lazy_pattern
 
 try:
     import pytest_asyncio
@@ -35,7 +34,6 @@ __all__ = ["modem", "modem_budget", "modem_clock", "modem_peer", "virtual_modem"
 CASSETTES: Final = "cassettes"
 """The folder beside a test's file in which traces are kept."""
 
-_UNFIT: Final = lazy_pattern(r"[^\w.-]+")
 _MODES: Final = ("once", "none", "all")
 _FAILED: Final = pytest.StashKey[bool]()
 _TRACE: Final = pytest.StashKey[Path]()
@@ -281,7 +279,7 @@ def _address_and_trace(
     """What a test's modem is opened on, and where its dialogue is recorded."""
     address = request.config.getoption("--aiobc9x-port") or virtual.create
     mode = request.config.getoption("--aiobc9x-record")
-    name = _UNFIT.sub("-", request.node.name).strip("-")
+    name = re.sub(r"[^\w.-]+", "-", request.node.name).strip("-")
     if mode is None:
         return address, folders.mktemp("modem") / f"{name}.jsonl"
     cassette = request.node.path.parent / CASSETTES / request.node.path.stem / f"{name}.jsonl"
