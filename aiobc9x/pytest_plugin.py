@@ -183,14 +183,18 @@ def _left(sockets: Iterable[SocketStatus], tasks: Iterable[object], broken: int)
 
 
 @_in_the_loop
-async def modem_peer(virtual_modem: VirtualModem, tmp_path: Path) -> AsyncIterator[ModemPeer]:
+async def modem_peer(
+    request: pytest.FixtureRequest, virtual_modem: VirtualModem, tmp_path: Path
+) -> AsyncIterator[ModemPeer]:
     """A machine that the virtual module reaches: ``echo()``, ``http(pages)``, ``mqtt()``.
 
-    Each starts a server and returns its port; ``modem_peer.host`` is the name to connect to.
+    Each starts a server and returns its port; ``modem_peer.host`` is the name to connect to. With
+    ``--aiobc9x-record`` the ports are the same in each run, and lead there from the module alone.
     """
     from aiobc9x.sim.peers import ModemPeer
 
-    peer = ModemPeer(virtual_modem, tmp_path)
+    is_recorded = request.config.getoption("--aiobc9x-record") is not None
+    peer = ModemPeer(virtual_modem, tmp_path, numbered=is_recorded)
     try:
         yield peer
     finally:

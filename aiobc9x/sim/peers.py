@@ -59,14 +59,18 @@ class ModemPeer:
     Args:
         virtual: The virtual module that reaches it.
         folder: Where programs may leave their files.
+        numbered: Give the servers the ports 20001, 20002 and so on, by which nobody but the
+            module reaches them: a dialogue can then be compared with that of another run. Else
+            their ports are those of loopback.
 
     Attributes:
         host: Its name; give it to the modem.
 
     """
 
-    def __init__(self, virtual: VirtualModem, folder: Path) -> None:
+    def __init__(self, virtual: VirtualModem, folder: Path, *, numbered: bool = False) -> None:
         self.host = HOST
+        self._virtual, self._is_numbered = virtual, numbered
         self._network, self._folder = virtual.network, folder
         self._is_virtual = isinstance(virtual.network, MemoryNetwork)
         self._next_port = _FIRST_PORT
@@ -112,7 +116,7 @@ class ModemPeer:
                 if process.returncode is not None:
                     raise RuntimeError(f"mosquitto ended instead of listening on port {port}")
                 await asyncio.sleep(_LOOK_S)
-        return port
+        return self._told(port)
 
     async def aclose(self) -> None:
         """End all servers."""
@@ -148,8 +152,15 @@ class ModemPeer:
                 continue
             self._closing.callback(transport.close)
             break
-        port: int = address[1]
-        return port
+        return self._told(address[1])
+
+    def _told(self, port: int) -> int:
+        """Return the port by which a server is reached."""
+        if not self._is_numbered:
+            return port
+        self._next_port += 1
+        self._virtual.lead(self._next_port, port)
+        return self._next_port
 
 
 class _Connection(asyncio.Protocol):

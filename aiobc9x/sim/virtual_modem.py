@@ -56,7 +56,8 @@ class VirtualModem:
         self.dialogue: list[tuple[str, str]] = []
         given = options or SimOptions()
         self._on_line = given.on_line
-        watched = replace(given, on_line=self._note)
+        self._real_ports = {**given.remote_ports}
+        watched = replace(given, on_line=self._note, remote_ports=self._real_ports)
         self._virtual = VirtualModule(watched, network=network, nvram=nvram)
         self.network: Network = self._virtual.network
         self.line: MemoryTransport | None = None
@@ -97,6 +98,16 @@ class VirtualModem:
     def broken_rules(self) -> int:
         """How many rules of the note the host has broken, as by two commands at once."""
         return self._virtual.statistics.broken_rules
+
+    def lead(self, port: int, real_port: int) -> None:
+        """Have connections to a port go to another one of this machine, from now on.
+
+        Args:
+            port: What the host names.
+            real_port: Where it leads; without effect on a network in memory.
+
+        """
+        self._real_ports[port] = real_port
 
     async def create(
         self, protocol_factory: Callable[[], asyncio.Protocol]
