@@ -13,6 +13,7 @@ import`` has the figures.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import MISSING, Field, FrozenInstanceError, dataclass, field, fields, replace
 from functools import cache
 from operator import attrgetter
@@ -126,25 +127,25 @@ def _field(name: str, annotation: object, declared: object) -> Field[Any]:
     if type(each.default).__hash__ is None:
         raise ValueError(f"mutable default {type(each.default)} for field {name}: use a factory")
     each.name, each.type, each.kw_only = name, annotation, each.kw_only is True
-    # The one thing here that the library doesn't document: its fields() gives those with this mark.
+    # The library's fields() gives those that have this mark.
     each._field_type = _MARK
     made: Field[Any] = each
     return made
 
 
-def _sample(frozen: bool, eq: bool, repr: bool) -> Any:
-    """Return what the standard library makes of a class of one field."""
-    made = type("Sample", (), {"__annotations__": {"value": "int"}, "__doc__": "A sample."})
-    return dataclass(frozen=frozen, eq=eq, repr=repr, slots=True)(made)
+_SAMPLE: Final[Any] = dataclass(slots=True)(
+    type("Sample", (), {"__annotations__": {"value": "int"}, "__doc__": "A sample."})
+)
+"""What the standard library makes. Where its marks are not documented, they are taken from here."""
 
-
-_MARK: Final = _sample(False, False, False).__dataclass_fields__["value"]._field_type
+_MARK: Final = _SAMPLE.__dataclass_fields__["value"]._field_type
 
 
 @cache
 def _params(frozen: bool, eq: bool, repr: bool) -> object:
     """Return what the standard library notes of a dataclass that is made with these options."""
-    noted: object = _sample(frozen, eq, repr).__dataclass_params__
+    noted = copy(_SAMPLE.__dataclass_params__)
+    noted.frozen, noted.eq, noted.repr = frozen, eq, repr
     return noted
 
 
