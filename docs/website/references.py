@@ -113,6 +113,15 @@ def meaning(target: str, node: pending_xref) -> tuple[str, object] | None:
     return (f"{place}.{target}", names.find(f"{place}.{target}")) if place else None
 
 
+def _is_told(node: pending_xref) -> bool:
+    """Say whether a reference is to an attribute of which the same class's docstring tells."""
+    module, owner = node.get("py:module"), node.get("py:class")
+    if node["reftype"] != "attr" or not (module and owner):
+        return False
+    told = inspect.getdoc(names.find(f"{module}.{owner}")) or ""
+    return f"\n    {node['reftarget']}: " in told
+
+
 def _owner(name: str) -> str | None:
     """Find which documented name an object has, whatever module it was imported from."""
     value = names.find(name)
@@ -129,7 +138,7 @@ def resolve(
         return None
     target = node["reftarget"]
     head, _, last = target.rpartition(".")
-    if target in _SHOWN:
+    if target in _SHOWN or _is_told(node):
         return contnode
     found = meaning(f"{_SPELT[head]}.{last}" if head in _SPELT else target, node)
     if found is None:
