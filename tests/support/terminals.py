@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -40,15 +41,18 @@ def program_in_terminal(
         pytest.skip("needs pseudo terminals")
     # Without a size of the environment's, which would count more than the terminal's own.
     ours = {name: each for name, each in os.environ.items() if name not in {"COLUMNS", "LINES"}}
-    child = pexpect.spawn(
-        sys.executable,
-        [*arguments],
-        cwd=str(ROOT),
-        env={**ours, "TERM": "xterm-256color", **(env or {})},
-        dimensions=(rows, columns),
-        encoding="utf-8",
-        timeout=PATIENCE_S,
-    )
+    with warnings.catch_warnings():
+        # The child becomes another program at once, whichever threads this one has.
+        warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
+        child = pexpect.spawn(
+            sys.executable,
+            [*arguments],
+            cwd=str(ROOT),
+            env={**ours, "TERM": "xterm-256color", **(env or {})},
+            dimensions=(rows, columns),
+            encoding="utf-8",
+            timeout=PATIENCE_S,
+        )
     STARTED.append(child)
     return child
 
