@@ -27,10 +27,16 @@ def say(line: str, *, again: bool = True) -> None:
     Args:
         line: What to say.
         again: Say it also if the last line was the same. A command that fails need not: what it
-            fails of may have been a warning just before.
+            fails of may have been a warning just before. :func:`begin` begins anew.
 
     """
     global _last_line  # noqa: PLW0603  # there is one stderr
     if again or line != _last_line:
         print(line, file=sys.stderr, flush=True)
     _last_line = line
+
+
+def begin() -> None:
+    """Forget what was said: another command begins, maybe in the same process."""
+    global _last_line  # noqa: PLW0603  # as above
+    _last_line = ""

@@ -25,7 +25,7 @@ from typing import Final
 import click
 from click.shell_completion import shell_complete
 
-from aiobc9x.cli import INTERRUPTED, say, version
+from aiobc9x.cli import INTERRUPTED, begin, say, version
 from aiobc9x.errors import ModemError
 from aiobc9x.patterns import lazy_pattern
 
@@ -159,6 +159,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: The arguments; ``None`` takes those of the process.
 
     """
+    begin()
     if completion := os.environ.get("_AIOBC9X_COMPLETE"):
         return shell_complete(commands, {}, "aiobc9x", "_AIOBC9X_COMPLETE", completion)
     try:

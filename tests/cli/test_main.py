@@ -53,6 +53,13 @@ def test_bad_arguments_exit_with_2(
     assert re.fullmatch(rf"aiobc9x: .*{re.escape(line)}.*\n", captured.err), captured.err
 
 
+def test_the_same_mistake_is_told_again(capsys: pytest.CaptureFixture[str]) -> None:
+    """By another call in the same process."""
+    for _ in range(2):
+        assert cli.main(["trace", "show", "none.jsonl"]) == 1
+        assert "none.jsonl" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"]])
 def test_help_names_every_command(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
     """Also without any argument; each command has one line."""
