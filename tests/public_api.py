@@ -42,6 +42,9 @@ MODULES: Final = (
 )
 """The documented modules: docs/compatibility.md has the same list."""
 
+FIXTURES: Final = {"_in_the_loop", "pytest.fixture"}
+"""The decorators of the plugin's fixtures."""
+
 LONGEST_VALUE: Final = 100
 """Characters of a constant's value that are still shown: a table is data and no signature."""
 
@@ -169,7 +172,9 @@ def signature(node: Function) -> str:
     decorators = "".join(f"@{text(each)} " for each in node.decorator_list)
     is_async = "async " if isinstance(node, ast.AsyncFunctionDef) else ""
     result = f" -> {text(node.returns)}" if node.returns else ""
-    return f"{decorators}{is_async}{node.name}({text(node.args)}){result}"
+    # What a fixture asks for is pytest's business; a test names the fixture alone.
+    taken = "" if {text(each) for each in node.decorator_list} & FIXTURES else text(node.args)
+    return f"{decorators}{is_async}{node.name}({taken}){result}"
 
 
 def value(name: str, node: ast.stmt) -> str:
