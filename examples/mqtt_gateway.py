@@ -11,6 +11,7 @@ Try it without a module, where mosquitto listens on port 1883 of this machine:
 
 import argparse
 import asyncio
+import contextlib
 import json
 import logging
 import os
@@ -48,6 +49,9 @@ class Outbox:
 
     def remove(self, last: int) -> None:
         self._db.execute("DELETE FROM outbox WHERE n <= ?", [last])
+
+    def close(self) -> None:
+        self._db.close()
 
 
 def notify(state: str) -> None:
@@ -111,10 +115,10 @@ async def main(args: argparse.Namespace) -> None:
         if args.apn:
             await modem.set_apn(args.apn)
         modem.usage.budget(args.budget, per="day", refuse=True)  # what is more waits for tomorrow
-        outbox = Outbox("outbox.db")
-        async with asyncio.TaskGroup() as group:
-            group.create_task(measure(outbox, args.measure))
-            group.create_task(post(args, modem, outbox))
+        with contextlib.closing(Outbox("outbox.db")) as outbox:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(measure(outbox, args.measure))
+                group.create_task(post(args, modem, outbox))
 
 
 if __name__ == "__main__":

@@ -29,6 +29,9 @@ from tests.support.pages import ROOT, TUTORIAL, Block, blocks
 
 TEXT: Final = TUTORIAL.read_text("utf-8")
 GATEWAY: Final = (FOLDER / "mqtt_gateway.py").read_text("utf-8")
+SELDOM: Final = ("--measure", "2", "--post", "2")
+"""So that a broker ends between two messages: a confirmation that is cut off is waited for 40 s."""
+
 ADDRESS: Final = f"sim://?host=broker.example:{LOOPBACK}"
 
 
@@ -143,7 +146,7 @@ async def test_step_4(tmp_path: Path, certificates: Certificates) -> None:
             broker = contextlib.AsyncExitStack()
             ports[1883], _ = await broker.enter_async_context(mosquitto(tmp_path, certificates))
             gateway = await stack.enter_async_context(
-                example("mqtt_gateway", *arguments, "--post", "0.5", folder=tmp_path)
+                example("mqtt_gateway", *arguments, *SELDOM, folder=tmp_path)
             )
             await gateway.line("getting an address")
             await until_posted(ports[1883])
