@@ -3,7 +3,7 @@
 A reading stays in an outbox on disk until the broker has it. The connection is kept, and opened
 again after every outage. docs/tutorial.md builds this program step by step.
 
-Install: pip install 'aiomqtt<3' PySocks
+Install: pip install 'aiomqtt>=2.5,<3' PySocks
 Try it without a module, where mosquitto listens on port 1883 of this machine:
     python examples/mqtt_gateway.py --port 'sim://?host=broker.example:127.0.0.1' \
         --plain --mqtt-port 1883 --measure 1 --post 5
