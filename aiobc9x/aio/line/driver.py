@@ -430,6 +430,13 @@ class Driver:
         if not self._is_in_turn:
             self._schedule()
 
+    def pump(self) -> None:
+        """Ask the session at once what to write; it is called from a callback of the loop."""
+        if self._is_in_turn or self._backlog:
+            self.kick()
+        else:
+            self._context.run(self._turn, self._pump, self._loop.time())
+
     def dispatch(self, events: list[Event]) -> None:
         """Hand the session's events to their handlers, and answers to their callers."""
         for event in events:

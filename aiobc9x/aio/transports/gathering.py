@@ -26,7 +26,7 @@ MOST_ROUNDS: Final = 16
 
 
 class Gathering:
-    """Call ``ready`` once after a burst of pieces."""
+    """Call ``ready`` once after a burst of pieces, from a callback of the loop."""
 
     __slots__ = ("_handle", "_loop", "_quiet_rounds", "_ready", "_rounds")
 
@@ -44,11 +44,10 @@ class Gathering:
             self._handle = self._loop.call_soon(self._on_round)
 
     def end(self) -> None:
-        """Call ``ready`` now: nothing can be added, or nothing more is needed."""
+        """Don't call ``ready`` for the pieces up to here."""
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None
-        self._ready()
 
     def _on_round(self) -> None:
         self._rounds += 1

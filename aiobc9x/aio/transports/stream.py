@@ -148,16 +148,18 @@ class SocketTransport(ModuleTransport, asyncio.Transport):
         if refusal is not None and not is_only_goodbye(self._protocol, bytes(data)):
             self.on_failed(refusal)
             return
-        self._keeper.session.write(self._slot, data, more=True)
-        if self._slot.unsent < SEND_MAX_BYTES:
+        is_short = self._slot.unsent + memoryview(data).nbytes < SEND_MAX_BYTES
+        self._keeper.session.write(self._slot, data, more=is_short)
+        if is_short:
             self._gathering.add()
         else:
             self._gathering.end()
+            self._keeper.driver.kick()
         self._maybe_pause_protocol()
 
     def _send(self) -> None:
         self._keeper.session.flush(self._slot)
-        self._keeper.driver.kick()
+        self._keeper.driver.pump()
 
     def _refuse(self, data: bytes | bytearray | memoryview) -> None:
         """Count bytes that can't be sent: the peer has closed, as the protocol will learn later."""

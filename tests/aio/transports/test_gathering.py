@@ -46,12 +46,16 @@ async def test_a_program_that_never_stops_is_not_waited_for() -> None:
     assert len(calls) == 2
 
 
-async def test_an_end_is_at_once_and_counts_once() -> None:
-    """Nothing follows from pieces before it."""
+async def test_what_was_ended_is_not_told() -> None:
+    """Pieces that come behind the end are."""
     calls: list[str] = []
     gathering = Gathering(asyncio.get_running_loop(), lambda: calls.append("ready"))
     gathering.add()
     gathering.end()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not calls
+    gathering.add()
     for _ in range(5):
         await asyncio.sleep(0)
     assert calls == ["ready"]
