@@ -119,12 +119,14 @@ class Framer:
 
     def __init__(self) -> None:
         self.push_sockets: set[int] = set()
-        self.prompt_due = self.hex_receive = self.hold_after_final = False
+        self.prompt_due: bool = False
+        self.hex_receive: bool = False
+        self.hold_after_final: bool = False
         self.length_shown = True
         self.read_due = READ_MAX_BYTES
         # A chunk from a port has fewer payloads than this; the session looks after each chunk.
         self.push_ends: deque[bool | None] = deque(maxlen=1024)
-        self.negative_remainings = 0
+        self.negative_remainings: int = 0
         self._start_afresh()
 
     def _start_afresh(self) -> None:

@@ -34,7 +34,7 @@ class Line:
     __match_args__ = ("text",)
 
     def __init__(self, text: bytes) -> None:
-        self.text = text
+        self.text: bytes = text
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Line) and self.text == other.text
@@ -68,9 +68,9 @@ class Payload:
     __match_args__ = ("connect_id", "remaining", "data")
 
     def __init__(self, connect_id: int | None, remaining: int | None, data: bytes) -> None:
-        self.connect_id = connect_id
-        self.remaining = remaining
-        self.data = data
+        self.connect_id: int | None = connect_id
+        self.remaining: int | None = remaining
+        self.data: bytes = data
 
     def __eq__(self, other: object) -> bool:
         return (
@@ -125,8 +125,8 @@ class Damage:
     __match_args__ = ("reason", "data")
 
     def __init__(self, reason: str, data: bytes) -> None:
-        self.reason = reason
-        self.data = data
+        self.reason: str = reason
+        self.data: bytes = data
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Damage) and self.reason == other.reason and self.data == other.data

@@ -27,9 +27,6 @@ needs_pyright: Final = pytest.mark.skipif(
     reason="no basedpyright here: pip install --group types",
 )
 
-UNTYPED: Final = ("aiobc9x.wire.framer.", "aiobc9x.wire.frames.")
-"""Modules whose attributes have their types in .pxd files, for Cython; none of it is public."""
-
 
 class Place(NamedTuple):
     """Where a consumer works: a folder with a program, and an environment with the wheel."""
@@ -99,7 +96,7 @@ def test_every_type_is_known(place: Place) -> None:
         # What has an unknown type in turn is mended with it.
         if each["severity"] == "error" and "partially unknown" not in each["message"]
     }
-    assert {name: text for name, text in causes.items() if not name.startswith(UNTYPED)} == {}
+    assert causes == {}
 
 
 def test_the_program_uses_all_of_it() -> None:
