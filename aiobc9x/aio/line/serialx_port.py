@@ -10,6 +10,7 @@ pyserial-asyncio asks them 2,000 times a second.
 from __future__ import annotations
 
 import asyncio
+import errno
 from typing import Any, Final
 
 try:
@@ -25,6 +26,13 @@ CONNECT_LIMIT_S: Final = 10.0
 
 _WATCHED: Final = frozenset({"SET_MODEMSTATE_MASK", "SET_LINESTATE_MASK"})
 """Commands that only ask to be told of changes of CTS, DSR and the like."""
+
+
+_ENDED: Final = (errno.ECONNABORTED, errno.ECONNRESET, errno.EIO, errno.EPIPE)
+_SENT_AWAY: Final = (
+    "the server ended the connection while it was set up,"
+    " as it does while another client has the port"
+)
 
 
 class _Rfc2217Transport(serial_rfc2217.RFC2217SerialTransport):
@@ -93,4 +101,10 @@ async def open_port(
                 f"{scheme}:// needs one more package: pip install 'serialx[esphome]'"
             ) from exc
         raise ConnectionError(str(exc)) from exc  # no errno: serialx's own words say why
+    except (OSError, RuntimeError) as exc:
+        # Which of them depends on who was quicker; what the server has said before is lost.
+        is_ended = isinstance(exc, RuntimeError) or exc.errno in _ENDED
+        if not (url.startswith("rfc2217://") and is_ended):
+            raise
+        raise ConnectionError(_SENT_AWAY) from exc
     return transport

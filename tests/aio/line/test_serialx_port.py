@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from pathlib import Path
 from typing import Any
@@ -108,6 +109,29 @@ async def test_what_serialx_says_itself(monkeypatch: pytest.MonkeyPatch) -> None
 
     monkeypatch.setattr(serialx, "create_serial_connection", refused)
     with pytest.raises(aiobc9x.LinkLost, match="Server refused COM-PORT-OPTION"):
+        await aiobc9x.open_modem("rfc2217://192.0.2.1:2000")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        BrokenPipeError(errno.EPIPE, "Broken pipe"),
+        ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"),
+        OSError(errno.EIO, "RFC 2217 connection closed by server"),
+        RuntimeError("Transport not connected"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+async def test_a_server_that_sends_everybody_away(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever of the two is quicker, it is told in the same words."""
+
+    async def ended(*_arguments: Any, **_options: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr(serialx, "create_serial_connection", ended)
+    with pytest.raises(aiobc9x.LinkLost, match="ended the connection while it was set up"):
         await aiobc9x.open_modem("rfc2217://192.0.2.1:2000")
 
 
