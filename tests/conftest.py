@@ -1,8 +1,9 @@
-"""What all tests share: leak checks and hypothesis profiles."""
+"""What all tests share: leak checks, the logger as it was, and hypothesis profiles."""
 
 import asyncio
 import gc
 import inspect
+import logging
 import os
 import signal
 import time
@@ -58,6 +59,15 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for path, lines in sorted(long_modules().items()):
         advice = "split it, or say in tests/test_layers.py why it is one"
         terminalreporter.write_line(f"long: {path} has {lines} lines; {advice}")
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    """Undo what a command, which sets up logging for its process, did to the library's logger."""
+    logger = logging.getLogger("aiobc9x")
+    before = logger.handlers, logger.level, logger.propagate
+    yield
+    logger.handlers, logger.level, logger.propagate = before
 
 
 @pytest.fixture(autouse=True)

@@ -1,7 +1,6 @@
-"""What each test of a command begins and ends with: the logger as it was, no program left."""
+"""What tests of commands share: no program is left in a terminal, and waits take no time."""
 
 import asyncio
-import logging
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -11,15 +10,6 @@ from aiobc9x.sim import links
 from aiobc9x.sim.options import SimOptions, parse_address
 from tests.support import terminals
 from tests.support.clock import VirtualLoop
-
-
-@pytest.fixture(autouse=True)
-def logging_as_before() -> Iterator[None]:
-    """Undo what a command did to the library's logger."""
-    logger = logging.getLogger("aiobc9x")
-    before = logger.handlers, logger.level, logger.propagate
-    yield
-    logger.handlers, logger.level, logger.propagate = before
 
 
 @pytest.fixture(autouse=True)
