@@ -210,10 +210,12 @@ class _Interrupts:
             # Not by print(), which may be what was interrupted.
             with contextlib.suppress(OSError):
                 os.write(2, _CLOSING)
-        elif self._task is not None and self._loop is not None:
+        elif self._task is not None:
             self._task.cancel()
+        if self._loop is not None:
+            # It may be waiting, and would not hear of one that comes before it waits again.
             with contextlib.suppress(RuntimeError):  # the loop is closed
-                self._loop.call_soon_threadsafe(lambda: None)  # it may be waiting
+                self._loop.call_soon_threadsafe(lambda: None)
 
 
 AT_ONCE_S: Final = 0.5
