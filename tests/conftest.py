@@ -65,9 +65,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def logging_as_before() -> Iterator[None]:
     """Undo what a command, which sets up logging for its process, did to the library's logger."""
     logger = logging.getLogger("aiobc9x")
-    before = logger.handlers, logger.level, logger.propagate
+    handlers, level, propagate = logger.handlers, logger.level, logger.propagate
     yield
-    logger.handlers, logger.level, logger.propagate = before
+    logger.handlers, logger.propagate = handlers, propagate
+    logger.setLevel(level)  # which also makes the loggers below forget what they are enabled for
 
 
 @pytest.fixture(autouse=True)
