@@ -1,6 +1,7 @@
 """Measure one habit each: a function that talks to the module, and what it has found.
 
 Layer: cli. Each function leaves the sockets that it was given in order, and closes its own.
+The module is long because the habits are many: each has its function, which is read by itself.
 """
 
 from __future__ import annotations
